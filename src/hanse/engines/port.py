@@ -1,0 +1,141 @@
+"""The engine port: what a runtime asks of whatever runs leases, and what it hears back.
+
+An engine gets `Work` (a lease with its inputs as opaque payloads) and emits events: `Segment` as
+results come, `ItemFailed`, and one `Ended` for every work it was given. It decides nothing: which
+item runs where and whether a failed one runs again is the core's. All methods are called on the
+loop's thread, and events are emitted on it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hanse.ids import JobId, LeaseId
+from hanse.model.failure import Failure
+from hanse.payloads.payload import Payload
+
+
+class Timer(Protocol):
+    """A callback that waits for its time."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What an engine may use of the runtime's loop."""
+
+    def now_ns(self) -> int: ...
+    def call_at(self, when_ns: int, callback: Callable[[], None]) -> Timer: ...
+    def post(self, callback: Callable[[], None]) -> None:
+        """Run the callback on the loop's thread soon. May be called from any thread."""
+
+    def watch(self, fd: int, on_readable: Callable[[], None] | None,
+              on_writable: Callable[[], None] | None = None) -> None:
+        """Watch a descriptor, in place of any earlier watch of it."""
+
+    def unwatch(self, fd: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """What is called for each item of a job. A worker loads a program once and keeps it warm."""
+
+    key: int  # unique in this process
+    job: JobId
+    name: str  # the function, for people
+    function: Payload | None  # None: every item names its own function (see Work.functions)
+    star: bool = False  # an item is a tuple of positional arguments
+    each: bool = False  # every result is encoded by itself
+    fold: Payload | None = None  # a binary function: segments carry one folded value
+    initializer: Payload | None = None  # (function, args), called once in each worker
+    timeout_ns: int | None = None  # per item
+    memory_bytes: int | None = None  # per item
+    max_items_per_worker: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Inputs of the items `start` to `start + payload.count`."""
+
+    start: int
+    payload: Payload
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A lease as an engine gets it. `blocks` are in order and cover `start` to `stop`."""
+
+    lease: LeaseId
+    start: int
+    stop: int
+    program: Program
+    blocks: Sequence[Block]
+    attempts: Mapping[int, int] = field(default_factory=dict)  # for items past their first
+    skip: frozenset[int] = frozenset()  # cancelled items: report None for them
+    functions: Mapping[int, Payload] = field(default_factory=dict)  # that items name by key
+    values: Mapping[tuple[str, int], Payload] = field(default_factory=dict)  # arguments by future
+
+
+class End(enum.StrEnum):
+    """Why a work ended."""
+
+    DONE = "done"  # every item up to its stop was reported
+    CANCELLED = "cancelled"
+    LOST = "lost"  # the engine cannot go on with it; what was not reported did not run
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Results of the items `start` to `stop`. With a fold the payload holds one value for all."""
+
+    lease: LeaseId
+    start: int
+    stop: int
+    payload: Payload
+    busy_ns: int  # time spent in items
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailed:
+    lease: LeaseId
+    item: int
+    failure: Failure
+    busy_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The lease now ends at `stop`: no item from there on was or will be begun."""
+
+    lease: LeaseId
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    lease: LeaseId
+    end: End
+    because: str = ""
+
+
+Event = Segment | ItemFailed | Cut | Ended
+
+
+class Engine(Protocol):
+    """Runs works. `start` never waits; a work that has no free worker gets one made for it."""
+
+    def start(self, work: Work) -> None: ...
+    def cut(self, lease: LeaseId, stop: int) -> None:
+        """End the lease at `stop` or just past the item that runs now; answered by `Cut`."""
+
+    def cancel(self, lease: LeaseId) -> None:
+        """Stop the lease's code, with its child processes; answered by `Ended`."""
+
+    def begun(self, lease: LeaseId) -> int:
+        """The lowest item that may still be running or not begun: all before it are finished."""
+
+    def close(self) -> None:
+        """End every worker with all of its children, and leave nothing behind."""

@@ -1,0 +1,152 @@
+"""Every error of Hanse, as one tree.
+
+    HanseError
+    ├── UsageError             your mistake: the call itself was wrong
+    │   ├── ClientClosed           the client was closed, or belongs to the process we forked from
+    │   ├── PickleError            a function or argument cannot travel to another process
+    │   └── ResultsConsumed        results were handed out before and are not kept
+    ├── WorldError             the world failed: try again, or give it more of something
+    │   ├── EngineError            worker processes cannot be started or kept
+    │   └── InputError             the iterable of inputs raised; what it yielded before is done
+    ├── JobFailed              the job ended without all its results
+    │   └── JobCancelled           somebody cancelled it (also a concurrent.futures.CancelledError)
+    ├── TaskError              one item failed; says which, where, how often, and what it printed
+    │   ├── WorkerDied             its process ended: signal or exit code (also a BrokenExecutor)
+    │   ├── OutOfMemory            it passed its memory= limit (also a MemoryError)
+    │   ├── ItemTimeout            it ran longer than timeout= (also a TimeoutError)
+    │   ├── InitializerFailed      the executor's initializer raised (also a BrokenExecutor)
+    │   ├── ResultError            its result cannot travel back
+    │   └── DependencyFailed       an item whose result it needs failed
+    └── InternalError          our bug: please report it
+
+An item that raised re-raises its own exception in the caller, with the `TaskError` that tells the
+whole story as its `__cause__`. Each class has a stable `code`, the same in API, command and docs.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor, CancelledError
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from hanse.model.failure import Failure
+
+
+class HanseError(Exception):
+    """The root of all errors that Hanse raises itself."""
+
+    code: ClassVar[str] = "error"
+
+
+class UsageError(HanseError):
+    """The call was wrong; the message says what to change."""
+
+    code = "usage"
+
+
+class ClientClosed(UsageError, RuntimeError):
+    """The client was closed, or was opened by the process that this one was forked from."""
+
+    code = "client-closed"
+
+
+class PickleError(UsageError):
+    """A function or argument cannot be sent to another process."""
+
+    code = "pickle"
+
+
+class ResultsConsumed(UsageError):
+    """The results of this job were handed out before and are not kept a second time."""
+
+    code = "results-consumed"
+
+
+class WorldError(HanseError):
+    """Something outside the program failed."""
+
+    code = "world"
+
+
+class EngineError(WorldError):
+    """Worker processes cannot be started or kept alive."""
+
+    code = "engine"
+
+
+class InputError(WorldError):
+    """The iterable that feeds a job raised. Its exception is the `__cause__`."""
+
+    code = "input"
+
+
+class JobFailed(HanseError):
+    """The job ended without all its results."""
+
+    code = "job-failed"
+
+
+class JobCancelled(JobFailed, CancelledError):
+    """The job was cancelled before all its items were done."""
+
+    code = "job-cancelled"
+
+
+class TaskError(HanseError):
+    """One item failed. `failure` holds every detail as plain values.
+
+    Attributes:
+        failure: function, item, host, process, attempt, exit code or signal, the remote traceback
+            and the last lines that the item printed.
+    """
+
+    code = "task"
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.describe())
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.failure,)
+
+
+class WorkerDied(TaskError, BrokenExecutor):
+    """The worker process ended while it ran this item, on every attempt."""
+
+    code = "worker-died"
+
+
+class OutOfMemory(TaskError, MemoryError):
+    """The item used more memory than its `memory=` allows."""
+
+    code = "out-of-memory"
+
+
+class ItemTimeout(TaskError, TimeoutError):
+    """The item ran longer than its `timeout=`."""
+
+    code = "item-timeout"
+
+
+class InitializerFailed(TaskError, BrokenExecutor):
+    """The executor's initializer raised in a worker."""
+
+    code = "initializer-failed"
+
+
+class ResultError(TaskError):
+    """The item's result cannot be pickled there, or cannot be unpickled here."""
+
+    code = "result"
+
+
+class DependencyFailed(TaskError):
+    """An item whose result is an argument of this one failed or was cancelled."""
+
+    code = "dependency-failed"
+
+
+class InternalError(HanseError):
+    """A bug in Hanse. The message holds what a maintainer needs."""
+
+    code = "internal"

@@ -1,0 +1,1 @@
+"""Frozen values that everyone speaks in: ranges, resources, failures, jobs and leases."""
