@@ -1,0 +1,55 @@
+"""Futures inside arguments: found while arguments are pickled, filled in where they are used.
+
+A future pickles as a call of `resolve`. While `collecting` is active in a thread, each future that
+is pickled there is noted, so its job learns what the item waits for; outside of it, pickling a
+future is an error, because nobody would wait for it. In a worker, `providing` holds the results
+that the items of a work refer to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_here = threading.local()
+
+
+@contextmanager
+def collecting() -> Iterator[list[Any]]:
+    """Note every future that this thread pickles from here on, in order and with repeats."""
+    outer = getattr(_here, "found", None)
+    _here.found = found = []
+    try:
+        yield found
+    finally:
+        _here.found = outer
+
+
+def note(future: Any) -> bool:
+    """Note a future that is being pickled; False if nobody collects in this thread."""
+    found = getattr(_here, "found", None)
+    if found is None:
+        return False
+    found.append(future)
+    return True
+
+
+@contextmanager
+def providing(lookup: Callable[[str, int], Any]) -> Iterator[None]:
+    """Let `resolve` find results by (job id, item) in this thread."""
+    outer = getattr(_here, "lookup", None)
+    _here.lookup = lookup
+    try:
+        yield
+    finally:
+        _here.lookup = outer
+
+
+def resolve(job: str, item: int) -> Any:
+    """The result of an item, where an argument refers to it. Called by unpickling only."""
+    lookup = getattr(_here, "lookup", None)
+    if lookup is None:
+        raise LookupError(f"the result of item {item} of {job} is not known here")
+    return lookup(job, item)
