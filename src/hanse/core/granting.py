@@ -26,7 +26,7 @@ _UNKNOWN = Rate()
 class Granting:
     """What a home knows of sites and leases, and how it fills the one with the other."""
 
-    def __init__(self, first_lease: int) -> None:
+    def __init__(self, first_lease: int = 1) -> None:
         self.jobs: dict[JobId, Job] = {}
         self.sites: dict[SiteId, Site] = {}
         self.leases: dict[LeaseId, Lease] = {}
@@ -59,6 +59,7 @@ class Granting:
 
     def _hold(self, job: Job, site: Site, lease: Lease) -> None:
         self.leases[lease.id] = job.leases[lease.id] = site.leases[lease.id] = lease
+        job.leased += lease.stop - lease.begun
 
     def _close(self, lease: Lease) -> None:
         """The lease is over: what it did not settle is ready again."""
@@ -66,6 +67,7 @@ class Granting:
         self.sites[lease.site].leases.pop(lease.id, None)
         job = self.jobs[lease.job]
         del job.leases[lease.id]
+        job.leased -= lease.stop - lease.begun
         if not job.state.ended:
             self._return(job, lease.start, lease.stop)
         else:
@@ -82,9 +84,10 @@ class Granting:
         self._note_ready(job)
 
     def _shorten(self, lease: Lease, stop: int) -> None:
-        old, lease.stop = lease.stop, max(stop, lease.start)
+        old, lease.stop = lease.stop, max(stop, lease.begun)
         lease.cut_to = None
         job = self.jobs[lease.job]
+        job.leased -= old - lease.stop
         if not job.state.ended:
             self._return(job, lease.stop, old)
 

@@ -216,8 +216,10 @@ class Home(Granting):
             if lease is None:
                 continue
             lease.expires_ns = now_ns + limits.LEASE_TTL_NS
-            if running.begun > lease.begun:
-                lease.begun, lease.begun_ns = running.begun, now_ns
+            begun = min(running.begun, lease.stop)
+            if begun > lease.begun:
+                self.jobs[lease.job].leased -= begun - lease.begun
+                lease.begun, lease.begun_ns = begun, now_ns
             if running.stop < lease.stop:
                 self._shorten(lease, running.stop)
             elif lease.cut_to is not None and running.begun + 1 >= lease.stop:

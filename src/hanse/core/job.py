@@ -71,6 +71,7 @@ class Job:
         "failed",
         "forgotten",
         "id",
+        "leased",
         "leases",
         "power",
         "power_ns",
@@ -111,6 +112,7 @@ class Job:
         self.power = 0.0  # items per ns of all slots together, as of power_ns
         self.power_ns = -1
         self.vtime = 0  # weighted work granted so far; the job with the least comes first
+        self.leased = 0  # items under leases that are not known to be finished
         self.backups = 0
         self.forgotten = False  # nobody will ask about it again
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
@@ -188,9 +190,9 @@ class Job:
         return any(lease.holds(item) for lease in self.leases.values())
 
     def remaining(self) -> int:
-        """Items that are ready, plus those that are known to come."""
+        """Items that are ready, under way, or known to come."""
         coming = (self.spec.total or 0) - self.size if not self.sealed else 0
-        return len(self.ready) + max(0, coming)
+        return len(self.ready) + self.leased + max(0, coming)
 
     def released(self, start: int, stop: int) -> list[tuple[int, list[ItemRef]]]:
         """Take out who waits for the items `start` to `stop`, in order of the items."""

@@ -19,7 +19,7 @@ def lease_length(remaining: int, slots: int, power: float, rate: Rate, seen: int
     """Items for the next lease.
 
     Args:
-        remaining: items that are ready or known to come.
+        remaining: items that are ready, under way, or known to come.
         slots: how many leases of the job the sites that take part can run at once.
         power: items per nanosecond of all those slots together.
         rate: what is known of the asking site.

@@ -6,11 +6,12 @@ left is it worth starting it once more elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hanse import limits
 from hanse.core.job import Job, Lease
 from hanse.core.place.rate import Rate
+from hanse.ids import SiteId
 
 
 def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
@@ -21,7 +22,7 @@ def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
 
 
 def best_cut(
-    leases: Iterable[Lease], rates: dict[str, Rate], idle: int, helper: Rate, now_ns: int
+    leases: Iterable[Lease], rates: Mapping[SiteId, Rate], idle: int, helper: Rate, now_ns: int
 ) -> tuple[Lease, int] | None:
     """The lease to cut, and where, so that its site and `idle` helpers end together.
 
@@ -49,7 +50,7 @@ def best_cut(
     return late, late.begun + 1 + keep
 
 
-def best_backup(job: Job, site: str, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
+def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
     """The lease whose last item is late enough that `site`, another one, would likely win."""
     if job.backups >= max(1, job.size // limits.BACKUP_SHARE):
         return None
