@@ -32,8 +32,14 @@ def fields_of(exc: BaseException) -> dict[str, Any]:
     }
 
 
-def failure_of(exc: BaseException, *, cause: Cause | None = None, function: str = "",
-               item: int = 0, **known: Any) -> Failure:
+def failure_of(
+    exc: BaseException,
+    *,
+    cause: Cause | None = None,
+    function: str = "",
+    item: int = 0,
+    **known: Any,
+) -> Failure:
     """A failure with all that an exception tells."""
     from hanse.model.failure import Cause, Failure
 
@@ -120,7 +126,7 @@ def _pickled(exc: BaseException) -> bytes | None:
             if len(data) > _EXCEPTION_BYTES:
                 return None
             back = loads(data)
-        except Exception:  # noqa: BLE001, S112 - whatever its __reduce__ or __init__ raises
+        except Exception:  # noqa: BLE001 - whatever its __reduce__ or __init__ raises
             continue
         if type(back) is type(exc) and _message(back) == _message(exc):
             return data

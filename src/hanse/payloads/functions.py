@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def name_of(function: Any) -> str:
     """What a reader recognises: `module.qualname`, with file and line where that says nothing."""
     if (task := getattr(function, "__wrapped__", None)) is not None and not hasattr(
-            function, "__qualname__"):
+        function, "__qualname__"
+    ):
         return name_of(task)
     if type(function).__name__ == "partial" and hasattr(function, "func"):
         return f"partial({name_of(function.func)})"

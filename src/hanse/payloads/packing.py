@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from hanse.payloads.payload import Span
 
     Packed = tuple[
-        int, bytes, tuple[int, ...] | None,
-        tuple[tuple[int, ...], dict[int, tuple[Span, ...]]] | None]
+        int,
+        bytes,
+        tuple[int, ...] | None,
+        tuple[tuple[int, ...], dict[int, tuple[Span, ...]]] | None,
+    ]
 
 
 def pack(payload: Payload, files: list[File]) -> Packed:

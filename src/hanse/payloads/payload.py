@@ -51,8 +51,9 @@ class Payload:
 
     __slots__ = ("bulk", "count", "data", "ends")
 
-    def __init__(self, count: int, data: bytes, ends: tuple[int, ...] | None = None,
-                 bulk: Bulk | None = None) -> None:
+    def __init__(
+        self, count: int, data: bytes, ends: tuple[int, ...] | None = None, bulk: Bulk | None = None
+    ) -> None:
         self.count = count
         self.data = data
         self.ends = ends
@@ -160,8 +161,7 @@ def _refused(error: BaseException, what: str) -> BaseException:
         return error
     from hanse.errors import PickleError
 
-    return PickleError(
-        f"{what} cannot be sent to another process: {type(error).__name__}: {error}")
+    return PickleError(f"{what} cannot be sent to another process: {type(error).__name__}: {error}")
 
 
 # --- loading --------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def stream_of(value: Any) -> tuple[bytes, list[Any]]:
             if len(data) < OUT_OF_BAND_BYTES:
                 return data, collector.buffers
             return _relieved(value, data, collector.buffers)
-    except Exception:  # noqa: BLE001, S110 - whatever a __reduce__ raises; cloudpickle may do better
+    except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; cloudpickle may do better
         pass
     return by_value(value)
 
