@@ -30,7 +30,7 @@ class _Mapping(mmap.mmap):
         _Count.live -= 1
 
 
-def _make() -> int:
+def make_anonymous() -> int:
     if hasattr(os, "memfd_create"):
         return os.memfd_create("hanse", os.MFD_CLOEXEC)
     import tempfile
@@ -61,7 +61,7 @@ class File:
     @classmethod
     def of(cls, buffers: Sequence[ReadableBuffer]) -> tuple[File, list[tuple[int, int]]]:
         """A file with these buffers, and the offset and length of each."""
-        file, spans, offset = cls(_make(), 0), [], 0
+        file, spans, offset = cls(make_anonymous(), 0), [], 0
         for buffer in buffers:
             length = memoryview(buffer).nbytes
             _write(file.fd, buffer, offset)
