@@ -100,6 +100,7 @@ class Segment:
     stop: int
     payload: Payload
     busy_ns: int  # time spent in items
+    folded: bool = False  # the payload holds one value for all
 
 
 @dataclass(frozen=True, slots=True)
