@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from hanse.client.future import Future
 from hanse.client.job import Job
-from hanse.client.options import Options
+from hanse.client.options import PLAIN, Options
 from hanse.model.resources import Resources
 
 P = ParamSpec("P")
@@ -22,6 +22,7 @@ class Task(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], options: Options) -> None:
         self.__wrapped__ = function
+        self.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
         self.options = options
         functools.update_wrapper(self, function)
 
@@ -92,6 +93,6 @@ def task(
 def unwrap(function: Any) -> tuple[Any, Options]:
     """The function to send, and its options. What travels by value needs no wrapper there."""
     if not isinstance(function, Task):
-        return function, Options()
+        return function, PLAIN
     by_name = function.__reduce__() == function.__qualname__
     return (function if by_name else function.__wrapped__), function.options
