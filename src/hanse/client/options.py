@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ class Options:
         timeout: seconds that one attempt of an item may take.
     """
 
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     retries: int = 0
     timeout: float | None = None
 

@@ -26,6 +26,8 @@ class Task(Generic[P, R]):
         self.options = options
         functools.update_wrapper(self, function)
 
+    __qualname__: str
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.__wrapped__(*args, **kwargs)
 
@@ -43,7 +45,7 @@ class Task(Generic[P, R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """As a method it is bound like a function."""
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.__wrapped__, instance)
 
     def __reduce__(self) -> Any:
         """By name where a worker can import it, else by value."""
