@@ -59,9 +59,8 @@ class Reader:
     def read(self, most: int) -> Sequence[Any]:
         """The next values, at most so many; an empty sequence at the end."""
         if self._sequence is not None:
-            values = self._sequence[self._at : self._at + most]
-            self._at += len(values)
-            return values
+            start, self._at = self._at, min(self._at + most, len(self._sequence))
+            return self._sequence[start : self._at]
         assert self._iterator is not None
         if self._error is not None:
             raise self._error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from hanse.client.future import Future
 from hanse.client.job import Job
@@ -41,7 +41,7 @@ class Task(Generic[P, R]):
         """`Client.submit` of this function, on the ambient client."""
         from hanse.client.client import ambient
 
-        return ambient().submit(self, *args, **kwargs)
+        return ambient().submit(cast("Callable[..., R]", self), *args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """As a method it is bound like a function."""
