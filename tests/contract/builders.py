@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 
 class Bench:
-    """An engine under test. Events are kept per lease; waiting is for conditions, never for time."""
+    """An engine under test. Events are kept; waits are for conditions, never for time."""
 
     def __init__(self, factory: Factory) -> None:
         self.errors: list[BaseException] = []

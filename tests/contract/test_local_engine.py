@@ -165,8 +165,9 @@ def test_a_forked_child_of_main_keeps_nothing_alive(local_bench: Callable[..., B
 def test_nesting_has_a_limit(local_bench: Callable[..., Bench],
                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANSE_DEPTH", "4")
+    from hanse.engines.local.engine import LocalEngine
+
     with pytest.raises(EngineError, match="nested 4 levels deep"):
-        from hanse.engines.local.engine import LocalEngine
         LocalEngine(None, print)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,16 @@ from __future__ import annotations
 import io
 
 from hanse.payloads.files import File
-from hanse.payloads.pickling import OUT_OF_BAND_BYTES, PROTOCOL, Watcher, loads, stream_of, wrapped
+from hanse.payloads.pickling import (
+    OUT_OF_BAND_BYTES,
+    PROTOCOL,
+    Watcher,
+    compact,
+    dumps,
+    loads,
+    stream_of,
+    wrapped,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +89,7 @@ def _bulk(buffers: Mapping[int, Sequence[Any]]) -> Bulk | None:
 def dump_batch(values: Sequence[Any]) -> Payload:
     """All values as one stream. A range stays a range. Raises PickleError."""
     try:
-        data, buffers = stream_of(values)
+        data, buffers = stream_of(compact(values))
     except BaseException as error:
         raise _refused(error, "these values") from error
     return Payload(len(values), data, None, _bulk({0: buffers} if buffers else {}))
@@ -126,7 +135,10 @@ def dump_builtin(values: list[Any]) -> Payload | None:
     """All values as one stream if they hold builtin data only, which can be read anywhere."""
     stream = io.BytesIO()
     watcher = Watcher(stream, PROTOCOL)
+    lighter = compact(values)
     try:
+        if lighter is not values:
+            return Payload(len(values), dumps(lighter, PROTOCOL))
         watcher.dump(values)
     except Exception:  # noqa: BLE001 - dumping each by itself finds the culprit and its words
         return None

@@ -8,7 +8,7 @@ stream. Workers import this before anything of the user, so it imports nothing h
 from __future__ import annotations
 
 from _pickle import PickleBuffer, Pickler
-from _pickle import dumps as _dumps
+from _pickle import dumps as dumps
 from _pickle import loads as loads
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OUT_OF_BAND_BYTES = 256 * 1024  # limits.OUT_OF_BAND_BYTES; a worker does not load that module
 PROTOCOL = 5
+_MANY = 64  # values from which it pays to look at their types
 
 
 class _Large:
@@ -74,12 +75,12 @@ def stream_of(value: Any) -> tuple[bytes, list[Any]]:
     """Pickle a value, whichever way works: its stream and its large buffers."""
     collector = _Collector()
     try:
-        data = _dumps(value, PROTOCOL, buffer_callback=collector)
+        data = dumps(value, PROTOCOL, buffer_callback=collector)
         if b"__main__" not in data:
             if len(data) < OUT_OF_BAND_BYTES:
                 return data, collector.buffers
             return _relieved(value, data, collector.buffers)
-    except Exception:  # noqa: BLE001, S110 - whatever a __reduce__ raises; cloudpickle may do better
+    except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; cloudpickle may do better
         pass
     return by_value(value)
 
@@ -90,7 +91,7 @@ def _relieved(value: Any, data: bytes, buffers: list[Any]) -> tuple[bytes, list[
     if lighter is value:
         return data, buffers
     collector = _Collector()
-    return _dumps(lighter, PROTOCOL, buffer_callback=collector), collector.buffers
+    return dumps(lighter, PROTOCOL, buffer_callback=collector), collector.buffers
 
 
 def by_value(value: Any) -> tuple[bytes, list[Any]]:
@@ -101,7 +102,41 @@ def by_value(value: Any) -> tuple[bytes, list[Any]]:
     return cloudpickle.dumps(value, PROTOCOL, buffer_callback=collector), collector.buffers
 
 
-class Watcher(Pickler):  # type: ignore[misc]
+class Integers:
+    """A list of integers as an array: pickle takes 250 ns for each that needs more than 32 bits."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self, values: Any) -> None:
+        from array import array
+
+        self.packed = array("q", values).tobytes()  # OverflowError past 64 bits
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _integers, (self.packed,)
+
+
+def _integers(packed: bytes) -> list[int]:
+    from array import array
+
+    values = array("q")
+    values.frombytes(packed)
+    return values.tolist()
+
+
+def compact(values: Any) -> Any:
+    """Something that pickles faster and comes back as the same list, if there is such a thing."""
+    if len(values) < _MANY or type(values) is not list or type(values[-1]) is not int:
+        return values
+    if set(map(type, values)) != {int} or (max(values) < 1 << 31 and min(values) >= -1 << 31):
+        return values
+    try:
+        return Integers(values)
+    except OverflowError:
+        return values
+
+
+class Watcher(Pickler):
     """A pickler that notes whether it met anything but builtin data."""
 
     foreign = False

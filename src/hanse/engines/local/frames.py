@@ -10,7 +10,7 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import socket
+    from _socket import socket
 
 HEADER = Struct("=QI")  # length of the body, number of descriptors
 CONTROL = Struct("=qq")  # run, stop: what goes over a worker's control socket

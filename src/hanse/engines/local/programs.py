@@ -5,8 +5,6 @@ Only here does a worker unpickle what the user sent.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 from hanse.payloads.packing import unpack
 from hanse.payloads.payload import Payload, load_each, load_one
 
@@ -25,7 +23,7 @@ class Broken:
         self.error = error
 
 
-class LoadFailed(Exception):  # noqa: N818
+class LoadFailed(Exception):
     """The program cannot run here: `cause` is "argument" or "initializer"."""
 
     def __init__(self, cause: str, error: BaseException) -> None:
@@ -130,21 +128,28 @@ class Store:
 
     def decoded(self, blocks: list[tuple[Any, ...]], calls: bool) -> list[tuple[int, Any]]:
         """Start and values of each block, in order."""
+        values, self._values = self._values, {}
+        if not values:
+            return self._decoded(blocks, calls)
+        from hanse.payloads.references import providing
+
+        with providing(lambda job, item: load_one(values[job, item])):
+            return self._decoded(blocks, calls)
+
+    def _decoded(self, blocks: list[tuple[Any, ...]], calls: bool) -> list[tuple[int, Any]]:
         some = []
-        with _providing(self._values):
-            for number, start, _ in blocks:
-                block = self._blocks[number]
-                if isinstance(block, Payload):
-                    block = self._blocks[number] = self._decode(block, calls)
-                some.append((start, block))
-        self._values = {}
+        for number, start, _ in blocks:
+            block = self._blocks[number]
+            if isinstance(block, Payload):
+                block = self._blocks[number] = self._decode(block, calls)
+            some.append((start, block))
         return some
 
     def forget(self, blocks: list[int], programs: list[int], functions: list[int]) -> None:
         for table, keys in ((self._blocks, blocks), (self.programs, programs),
                             (self.functions, functions)):
             for key in keys:
-                table.pop(key, None)  # type: ignore[attr-defined]
+                table.pop(key, None)
 
     def _decode(self, payload: Any, calls: bool) -> Sequence[Any]:
         try:
@@ -165,12 +170,3 @@ class Store:
         except BaseException as error:  # noqa: BLE001 - reported as the item's failure
             return Broken(error)
         return function, args, kwargs
-
-
-def _providing(values: dict[Any, Any]) -> Any:
-    """Let references inside arguments find the results that came along."""
-    if not values:
-        return nullcontext()
-    from hanse.payloads.references import providing
-
-    return providing(lambda job, item: load_one(values[job, item]))

@@ -39,7 +39,7 @@ def check_depth() -> None:
 
 def _environment() -> dict[str, str]:
     """One thread per worker for numeric libraries, unless the user chose otherwise."""
-    return ({name: "1" for name in _ONE_THREAD} | dict(os.environ)
+    return (dict.fromkeys(_ONE_THREAD, "1") | dict(os.environ)
             | {"HANSE_CPUS": "1", "HANSE_DEPTH": str(depth() + 1)})
 
 
