@@ -215,3 +215,45 @@ def test_an_item_that_closes_its_sockets_costs_only_itself(
     assert time.monotonic() - begun < 5
     assert running.failure().cause is Cause.DIED
     assert sorted(running.results()) == [0, 2]
+
+
+def test_a_task_may_use_an_engine_of_its_own_and_takes_it_along_when_it_dies(
+        local_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    home = str(Path(__file__).parent)
+
+    def outer(x: int) -> int:
+        import os
+        import sys
+        import time
+        sys.path.insert(0, home)
+        from builders import Bench, program
+
+        from hanse.engines.local.engine import LocalEngine
+        made = Bench(LocalEngine)
+        total = sum(made.run(abs, range(10)).results().values())
+        made.start(program(time.sleep), [600])
+        (tmp_path / "new").write_text(" ".join(map(str, [os.getpid(), *made.engine.pids()])))
+        (tmp_path / "new").rename(tmp_path / "pids")
+        assert total == 45
+        time.sleep(600)
+        return total
+
+    running = local_bench().start(program(outer), [1])
+    eventually((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) >= 3
+    assert all(map(alive, pids))
+    os.kill(pids[0], signal.SIGKILL)
+    running.end()
+    assert running.failure().signal == "SIGKILL"
+    eventually(lambda: not any(map(alive, pids)))
+
+
+def test_programs_that_a_task_starts_inherit_no_descriptor(
+        local_bench: Callable[..., Bench]) -> None:
+    def look(x: int) -> list[str]:
+        import subprocess
+        return subprocess.run(["ls", "/proc/self/fd"], close_fds=False, check=True,
+                              capture_output=True, text=True).stdout.split()
+
+    assert local_bench().run(look, [1]).results()[0] == ["0", "1", "2", "3"]

@@ -28,7 +28,6 @@ from hanse.payloads.exceptions import failure_of, to_exception
 from hanse.payloads.functions import name_of
 from hanse.payloads.packing import pack, unpack
 from hanse.payloads.payload import (
-    OUT_OF_BAND_BYTES,
     Payload,
     dump_batch,
     dump_builtin,
@@ -40,6 +39,7 @@ from hanse.payloads.payload import (
     load,
     load_one,
 )
+from hanse.payloads.pickling import OUT_OF_BAND_BYTES
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 data = st.recursive(scalars | st.binary(), lambda inner: st.lists(inner, max_size=4)

@@ -14,12 +14,10 @@ import io
 
 from hanse.payloads.files import File
 from hanse.payloads.pickling import (
-    OUT_OF_BAND_BYTES,
     PROTOCOL,
     Watcher,
-    compact,
-    dumps,
     loads,
+    may_hold_large,
     stream_of,
     wrapped,
 )
@@ -89,7 +87,7 @@ def _bulk(buffers: Mapping[int, Sequence[Any]]) -> Bulk | None:
 def dump_batch(values: Sequence[Any]) -> Payload:
     """All values as one stream. A range stays a range. Raises PickleError."""
     try:
-        data, buffers = stream_of(compact(values))
+        data, buffers = stream_of(values)
     except BaseException as error:
         raise _refused(error, "these values") from error
     return Payload(len(values), data, None, _bulk({0: buffers} if buffers else {}))
@@ -135,15 +133,12 @@ def dump_builtin(values: list[Any]) -> Payload | None:
     """All values as one stream if they hold builtin data only, which can be read anywhere."""
     stream = io.BytesIO()
     watcher = Watcher(stream, PROTOCOL)
-    lighter = compact(values)
     try:
-        if lighter is not values:
-            return Payload(len(values), dumps(lighter, PROTOCOL))
         watcher.dump(values)
     except Exception:  # noqa: BLE001 - dumping each by itself finds the culprit and its words
         return None
     data = stream.getvalue()
-    if watcher.foreign or (len(data) >= OUT_OF_BAND_BYTES and any(map(_holds_large, values))):
+    if watcher.foreign or (may_hold_large(data, values) and any(map(_holds_large, values))):
         return None
     return Payload(len(values), data)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OUT_OF_BAND_BYTES = 256 * 1024  # limits.OUT_OF_BAND_BYTES; a worker does not load that module
 PROTOCOL = 5
-_MANY = 64  # values from which it pays to look at their types
+_SMALL = 1024  # where values are this small on average, large ones among them stay in the stream
 
 
 class _Large:
@@ -34,6 +34,13 @@ class _Large:
 
 def _is_large(value: Any) -> bool:
     return type(value) in (bytes, bytearray) and len(value) >= OUT_OF_BAND_BYTES
+
+
+def may_hold_large(data: bytes, value: Any) -> bool:
+    """Is it worth looking for large bytes? Looking costs more than pickling many small values."""
+    if len(data) < OUT_OF_BAND_BYTES:
+        return False
+    return type(value) is not list or len(value) * _SMALL < len(data)
 
 
 def wrapped(value: Any) -> Any:
@@ -77,7 +84,7 @@ def stream_of(value: Any) -> tuple[bytes, list[Any]]:
     try:
         data = dumps(value, PROTOCOL, buffer_callback=collector)
         if b"__main__" not in data:
-            if len(data) < OUT_OF_BAND_BYTES:
+            if not may_hold_large(data, value):
                 return data, collector.buffers
             return _relieved(value, data, collector.buffers)
     except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; cloudpickle may do better
@@ -100,40 +107,6 @@ def by_value(value: Any) -> tuple[bytes, list[Any]]:
 
     collector = _Collector()
     return cloudpickle.dumps(value, PROTOCOL, buffer_callback=collector), collector.buffers
-
-
-class Integers:
-    """A list of integers as an array: pickle takes 250 ns for each that needs more than 32 bits."""
-
-    __slots__ = ("packed",)
-
-    def __init__(self, values: Any) -> None:
-        from array import array
-
-        self.packed = array("q", values).tobytes()  # OverflowError past 64 bits
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _integers, (self.packed,)
-
-
-def _integers(packed: bytes) -> list[int]:
-    from array import array
-
-    values = array("q")
-    values.frombytes(packed)
-    return values.tolist()
-
-
-def compact(values: Any) -> Any:
-    """Something that pickles faster and comes back as the same list, if there is such a thing."""
-    if len(values) < _MANY or type(values) is not list or type(values[-1]) is not int:
-        return values
-    if set(map(type, values)) != {int} or (max(values) < 1 << 31 and min(values) >= -1 << 31):
-        return values
-    try:
-        return Integers(values)
-    except OverflowError:
-        return values
 
 
 class Watcher(Pickler):
