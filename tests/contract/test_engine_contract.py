@@ -326,6 +326,23 @@ def test_a_cut_of_short_items_agrees_with_what_ran(bench: Bench) -> None:
     assert stop < 3_000_000
 
 
+def test_a_cut_and_the_stream_reach_into_a_batch_of_items_that_turn_long(bench: Bench) -> None:
+    def turn(x: int) -> int:
+        import time
+        if x > 20_000:
+            time.sleep(0.01)
+        return x
+
+    running = bench.start(program(turn), range(40_000))
+    bench.wait(lambda: running.of(Segment) and running.of(Segment)[-1].stop > 20_003)
+    begun = bench.call(lambda: bench.engine.begun(running.work.lease))
+    assert begun > 20_000
+    stop = running.cut(0)
+    assert begun < stop < 20_500
+    running.end()
+    assert running.reported() == list(range(stop))
+
+
 def test_a_cut_past_the_stop_changes_nothing(bench: Bench) -> None:
     running = bench.start(program(lambda x: x), range(1000))
     bench.call(lambda: bench.engine.cut(running.work.lease, 5000))

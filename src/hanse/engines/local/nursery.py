@@ -120,9 +120,12 @@ class Nursery:
         """Import with idle time what most workers need, so that later ones are born with it."""
         if self._reaper and not self._warm:
             self._warm = True
-            import traceback  # noqa: F401
+            try:
+                import traceback  # noqa: F401
 
-            import cloudpickle  # noqa: F401
+                import cloudpickle  # noqa: F401
+            except ImportError:
+                pass  # it may need what `site` adds; the worker tries again with that
 
     def _tell(self, kind: int, number: int, value: int) -> None:
         try:
@@ -201,6 +204,11 @@ def main(fd: int) -> None:
     sys.argv[:] = config["argv"]
     sys.prefix, sys.exec_prefix = config["prefix"]
     nursery = Nursery(sock, config, inbox)
+    if config["by_value"]:  # workers will need it: import it once for all of them
+        try:
+            import cloudpickle  # noqa: F401
+        except ImportError:
+            pass
     try:
         nursery.serve(frames)
     finally:

@@ -68,7 +68,7 @@ class Spawner:
             theirs.close()
         self._rest = b""
         config = {"path": sys.path, "argv": sys.argv, "prefix": (sys.prefix, sys.exec_prefix),
-                  "main": os.getpid()}
+                  "main": os.getpid(), "by_value": "cloudpickle" in sys.modules}
         self._send(config, [board])
 
     def fork(self, number: int, slot: int, fds: list[int]) -> None:
