@@ -27,7 +27,7 @@ def nothing_is_left() -> Iterator[None]:
     """No test leaves a process or a shared memory file behind."""
     before = shared_memory()
     yield
-    gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    _gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
     assert not alive
     assert shared_memory() <= before
 

@@ -32,6 +32,7 @@ from hanse.model.job import JobSpec
 from hanse.model.resources import Resources
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one
+from hanse.payloads.references import PUT
 from hanse.runtime.machine import capacity
 from hanse.runtime.runtime import Runtime
 
@@ -81,7 +82,7 @@ class Client:
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
         max_items_per_worker: int | None = None,
     ) -> None:  # fmt: skip
-        self._pid = os.getpid()
+        self._forked = False
         self._initializer: Payload | None = None
         if initializer is not None:
             self._initializer = dump_function_with_args(*initializer)
@@ -111,13 +112,13 @@ class Client:
 
     def close(self) -> None:
         """Cancel what still runs and end the workers; nothing of them is left."""
-        if not self._closed and self._pid == os.getpid():
+        if not self._closed:
             self._closed = True
             self._runtime.close()
 
     @property
     def closed(self) -> bool:
-        return self._closed or self._pid != os.getpid()
+        return self._closed
 
     # --- running things -------------------------------------------------------------------------
     def map(
@@ -190,7 +191,7 @@ class Client:
         Returns a future that is done. Raises PickleError.
         """
         self._check()
-        future: Future[R] = Future((JobId("put"), next(program_keys)), lambda index: None)
+        future: Future[R] = Future((JobId(PUT), next(program_keys)), lambda index: None)
         payload = dump_one(value)
         future.set_running_or_notify_cancel()
         future.arrived = True
@@ -215,7 +216,7 @@ class Client:
 
     # --- inside ---------------------------------------------------------------------------------
     def _check(self) -> None:
-        if self._pid != os.getpid():
+        if self._forked:
             raise ClientClosed("this client belongs to the process that this one was forked from: "
                                "open a new one here with hanse.connect()")  # fmt: skip
         if self._closed:
@@ -269,6 +270,15 @@ def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...])
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A forked child has the objects but neither the threads nor the right to the workers."""
+    for client in _clients:
+        client._closed = client._forked = True
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @atexit.register

@@ -41,7 +41,8 @@ class Task(Generic[P, R]):
         """`Client.submit` of this function, on the ambient client."""
         from hanse.client.client import ambient
 
-        return ambient().submit(cast("Callable[..., R]", self), *args, **kwargs)
+        function = cast("Callable[..., R]", self)
+        return ambient().submit(function, *args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """As a method it is bound like a function."""

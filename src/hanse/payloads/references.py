@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PUT = "put"
+"""In place of a job's id: a value that was put, not computed."""
+
 _here = threading.local()
 
 

@@ -20,7 +20,7 @@ def blame(
 ) -> ItemFailed | None:
     """The failure of the item that ran when the worker died; None if it is nobody's fault or if
     it is not known yet whose, and then the items in question run again one by one."""
-    run, index, count, begun_ns = slot
+    run, index, count, _ = slot
     if run != execution.run or index < execution.position or not count:
         if not process.proved or not count:
             execution.starts_failed += 1

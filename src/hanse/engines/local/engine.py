@@ -128,6 +128,8 @@ class LocalEngine:
     # --- works to workers -------------------------------------------------------------------------
     def _launch(self, execution: Execution) -> None:
         execution.advance()
+        if self._closed:
+            return
         if execution.cancelled:
             self._end(execution, End.CANCELLED)
         elif execution.position >= execution.stop:
@@ -163,6 +165,8 @@ class LocalEngine:
             frozenset(execution.omit),
             execution.careful_until,
         )
+        for stop in execution.cuts:  # asked of a worker that ended without an answer
+            process.cut(execution.run, stop)
         self._watching.begin(execution)
 
     def _end(self, execution: Execution, end: End, because: str = "") -> None:

@@ -184,7 +184,7 @@ class Pool:
             self._free_slots.append(process.slot)
 
     def _nursery_lost(self) -> None:
-        """The nursery is dead: its workers cannot be trusted to end, so all of them are replaced."""
+        """The nursery is dead: its workers cannot be trusted to end, so all are replaced."""
         spawner, self._spawner = self._spawner, None
         if spawner is None:
             return
@@ -208,11 +208,7 @@ class Pool:
             process.leave()
         if self._spawner is not None:
             self._loop.unwatch(self._spawner.sock.fileno())
-            self._spawner.end(
-                [process.pid for process in leaving],
-                lambda: [process.kill() for process in processes] and None,
-                2.0,
-            )
+            self._spawner.end([process.pid for process in leaving], self._kill_all, 2.0)
         for process in processes:
             process.close()
             for fd, _ in process.output.reads:
@@ -227,6 +223,10 @@ class Pool:
         self._output.stop(2.0)
         self.board.memory.close()
         os.close(self._board_fd)
+
+    def _kill_all(self) -> None:
+        for process in self._processes.values():
+            process.kill()
 
     def abandon(self) -> None:
         """Close our descriptors in a forked child, and touch no process."""

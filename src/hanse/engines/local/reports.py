@@ -23,7 +23,8 @@ def events(
         _, start, stop, packed, busy_ns = event
         payload = unpack(packed, fds)
         execution.reported(stop)
-        yield Segment(execution.lease, start, stop, payload, busy_ns)
+        folded = execution.work.program.fold is not None
+        yield Segment(execution.lease, start, stop, payload, busy_ns, folded)
     elif event[0] == "f":
         _, item, fields, busy_ns = event
         execution.reported(item + 1)

@@ -44,7 +44,7 @@ def check_depth() -> None:
 def _environment() -> dict[str, str]:
     """One thread per worker for numeric libraries, unless the user chose otherwise."""
     return (
-        {name: "1" for name in _ONE_THREAD}
+        dict.fromkeys(_ONE_THREAD, "1")
         | dict(os.environ)
         | {"HANSE_CPUS": "1", "HANSE_DEPTH": str(depth() + 1)}
     )
@@ -83,6 +83,7 @@ class Spawner:
             "argv": sys.argv,
             "prefix": (sys.prefix, sys.exec_prefix),
             "main": os.getpid(),
+            "by_value": "cloudpickle" in sys.modules,
         }
         self._send(config, [board])
 

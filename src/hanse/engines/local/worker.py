@@ -81,8 +81,7 @@ class Worker:
             os.write(self._wake_write, b"\0")
         try:
             store.add(functions, blocks, values, fds)
-            program.prepare()
-            decoded = store.decoded(blocks, calls=not program.has_function)
+            decoded = store.read(program, blocks)
             if program.memory_bytes or self._limited:
                 self._limit(program.memory_bytes)
             for at, some in decoded:
