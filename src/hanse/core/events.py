@@ -1,0 +1,138 @@
+"""What a home is told, and what it decides.
+
+A home's answer is a `Decision`: facts and sends. Facts are recorded, and durable, before anything
+else is done with the decision; they are also what clients are told. Sends are the orders to sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from hanse.core.messages import Orders, Report
+from hanse.ids import JobId, LeaseId
+from hanse.model.failure import Cause
+from hanse.model.job import JobSpec, JobState
+
+# --- events: what a home is told ----------------------------------------------------------------
+
+
+class Submit(msgspec.Struct, frozen=True):
+    job: JobId
+    spec: JobSpec
+    size: int = 0  # items that are there from the start
+    sealed: bool = False  # no more will come
+
+
+class Grow(msgspec.Struct, frozen=True):
+    """The job has `size` items now. `waits` names, for new items that are not ready, the items
+    (job, index) whose results they need."""
+
+    job: JobId
+    size: int
+    waits: Mapping[int, Sequence[tuple[JobId, int]]] = {}
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """No more items will come."""
+
+    job: JobId
+
+
+class CancelJob(msgspec.Struct, frozen=True):
+    job: JobId
+
+
+class CancelItems(msgspec.Struct, frozen=True):
+    """Drop these items if they are not leased yet."""
+
+    job: JobId
+    start: int
+    stop: int
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Nobody will ask about this ended job again."""
+
+    job: JobId
+
+
+class Hear(msgspec.Struct, frozen=True):
+    report: Report
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time has passed: see what has expired."""
+
+
+Event = Submit | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Tick
+
+# --- facts: what is recorded, and clients are told ----------------------------------------------
+
+
+class JobSubmitted(msgspec.Struct, frozen=True, tag="submitted", array_like=True):
+    job: JobId
+    spec: JobSpec
+    now_ns: int
+
+
+class JobGrown(msgspec.Struct, frozen=True, tag="grown", array_like=True):
+    job: JobId
+    size: int
+    waits: dict[int, list[tuple[JobId, int]]]
+
+
+class JobSealed(msgspec.Struct, frozen=True, tag="sealed", array_like=True):
+    job: JobId
+
+
+class SegmentCommitted(msgspec.Struct, frozen=True, tag="committed", array_like=True):
+    """The items `start` to `stop` are done for good, by results that came under this lease."""
+
+    job: JobId
+    start: int
+    stop: int
+    lease: LeaseId
+
+
+class AttemptFailed(msgspec.Struct, frozen=True, tag="attempt", array_like=True):
+    """An attempt failed and the item will be tried again."""
+
+    job: JobId
+    item: int
+    cause: Cause
+
+
+class ItemsFailed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
+    """The items `start` to `stop` failed for good. `lease` is None where none ran them:
+    cancelled, or something they need failed (`needed` names one such item)."""
+
+    job: JobId
+    start: int
+    stop: int
+    cause: Cause
+    lease: LeaseId | None = None
+    needed: tuple[JobId, int] | None = None
+
+
+class JobEnded(msgspec.Struct, frozen=True, tag="ended", array_like=True):
+    job: JobId
+    state: JobState
+
+
+class JobForgotten(msgspec.Struct, frozen=True, tag="forgotten", array_like=True):
+    job: JobId
+
+
+Fact = (
+    JobSubmitted | JobGrown | JobSealed | SegmentCommitted | AttemptFailed | ItemsFailed
+    | JobEnded | JobForgotten
+)
+
+
+class Decision(msgspec.Struct):
+    """What a home decided on one event. Record the facts first."""
+
+    facts: list[Fact]
+    sends: list[Orders]

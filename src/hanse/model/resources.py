@@ -1,0 +1,126 @@
+"""What a site has and an item needs: cpus, gpus, memory and whatever a team names itself.
+
+Counts are integers in thousandths ("milli"), memory is in bytes, so that sums are exact and equal
+on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from hanse.errors import UsageError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_bytes(size: int | str) -> int:
+    """Read a size in bytes from a number or text such as `"512MiB"` or `"1.5 GB"`."""
+    if isinstance(size, int) and not isinstance(size, bool):
+        if size < 0:
+            raise UsageError(f"a size cannot be negative: {size}")
+        return size
+    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if found is None or found[2].upper() not in _UNITS:
+        raise UsageError(f"{size!r} is not a size: write bytes, or text such as '512MiB' or '2GB'")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def format_bytes(size: int) -> str:
+    """Write a size for people: `"512 MiB"`."""
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.4g} {name}"
+    return f"{size} bytes"
+
+
+def _milli(name: str, amount: float) -> int:
+    if not isinstance(amount, (int, float)) or not 0 <= amount < math.inf:
+        raise UsageError(f"{name} must be a number from 0 up, not {amount!r}")
+    return round(amount * 1000)
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An amount of every resource. Make one with `resources(cpus=2, memory="1GiB")`."""
+
+    cpus_milli: int = 0
+    gpus_milli: int = 0
+    memory_bytes: int = 0
+    custom_milli: dict[str, int] = {}
+
+    def _all(self) -> dict[str, int]:
+        return {"cpus": self.cpus_milli, "gpus": self.gpus_milli, "memory": self.memory_bytes,
+                **self.custom_milli}
+
+    def plus(self, other: Resources, times: int = 1) -> Resources:
+        custom = dict(self.custom_milli)
+        for name, amount in other.custom_milli.items():
+            custom[name] = custom.get(name, 0) + amount * times
+        return Resources(
+            cpus_milli=self.cpus_milli + other.cpus_milli * times,
+            gpus_milli=self.gpus_milli + other.gpus_milli * times,
+            memory_bytes=self.memory_bytes + other.memory_bytes * times,
+            custom_milli=custom,
+        )
+
+    def minus(self, other: Resources, times: int = 1) -> Resources:
+        return self.plus(other, -times)
+
+    def fits(self, need: Resources) -> bool:
+        """Whether `need` can be taken from this."""
+        return (
+            need.cpus_milli <= self.cpus_milli
+            and need.gpus_milli <= self.gpus_milli
+            and need.memory_bytes <= self.memory_bytes
+            and all(n <= self.custom_milli.get(k, 0) for k, n in need.custom_milli.items())
+        )
+
+    def times(self, need: Resources) -> int:
+        """How often `need` fits into this. `need` asks for something."""
+        have = self._all()
+        return min(max(0, have.get(k, 0)) // n for k, n in need._all().items() if n > 0)
+
+    def lacks(self, need: Resources) -> list[str]:
+        """In words, what is missing for `need`: `["gpus: needs 1, has 0"]`."""
+        have = self._all()
+        return [
+            f"{name}: needs {_show(name, n)}, has {_show(name, have.get(name, 0))}"
+            for name, n in need._all().items()
+            if n > have.get(name, 0)
+        ]
+
+
+def _show(name: str, amount: int) -> str:
+    return format_bytes(amount) if name == "memory" else f"{amount / 1000:g}"
+
+
+def resources(cpus: float = 1, gpus: float = 0, memory: int | str = 0,
+              custom: Mapping[str, float] | None = None) -> Resources:
+    """What one item needs, or a site has.
+
+    Args:
+        cpus: cores, in steps of a thousandth. An item needs more than none of something.
+        gpus: devices, in steps of a thousandth.
+        memory: bytes, or text such as `"1GiB"`; for an item also its limit.
+        custom: anything else that is counted, by name: `{"licence": 1}`.
+
+    Raises:
+        UsageError: an amount is negative, not a number, or the item needs nothing at all.
+    """
+    clash = {"cpus", "gpus", "memory"} & set(custom or ())
+    if clash:
+        raise UsageError(f"custom resources cannot be called {', '.join(sorted(clash))}")
+    need = Resources(
+        cpus_milli=_milli("cpus", cpus),
+        gpus_milli=_milli("gpus", gpus),
+        memory_bytes=parse_bytes(memory),
+        custom_milli={k: _milli(k, v) for k, v in sorted((custom or {}).items())},
+    )
+    if not any(need._all().values()):
+        raise UsageError("an item that needs no resource at all would have no bound: give cpus")
+    return need
