@@ -7,6 +7,7 @@ and `sys.argv`, `sys.path[0]` and `__main__` are what `python SCRIPT` would have
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -48,29 +49,33 @@ def _exit_code(script: str, args: tuple[str, ...], module: bool) -> int:
     """Run the program to its end, and say how it ended as a shell would be told."""
     from hanse.cli import program
 
+    leave: SystemExit | None = None
     try:
         found = program.from_module(script) if module else program.from_path(script)
         sys.argv = [found.argv0, *args]
-        found.run()
-        sys.stdout.flush()  # here, where a reader that went away is no drama
+        try:
+            found.run()
+        except SystemExit as ended:
+            leave = ended
+        _flush_stdout()
     except program.NotFoundError as error:
         click.echo(f"hanse: {error}", err=True)
         return NOT_FOUND
     except KeyboardInterrupt:
         _clear_screen()
-        click.echo("\nhanse: interrupted", err=True)
+        after_its_echo = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+        click.echo(f"{after_its_echo}hanse: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError as error:
         if not _reader_is_gone():
             return _report(error)
         _silence_stdout()
         return BROKEN_PIPE
-    except SystemExit:
-        _clear_screen()
-        raise
     except BaseException as error:  # noqa: BLE001 - whatever it is, `python` reports it as well
         return _report(error)
     _clear_screen()
+    if leave is not None:
+        raise leave
     return 0
 
 
@@ -97,6 +102,12 @@ def _clear_screen() -> None:
     progress = sys.modules.get("hanse.client.progress")
     if progress is not None:
         progress.close_ambient()
+
+
+def _flush_stdout() -> None:
+    """Now, where a reader that went away is no drama; Python's own flush at exit makes it one."""
+    with contextlib.suppress(AttributeError, ValueError):  # the program closed or removed it
+        sys.stdout.flush()
 
 
 def _reader_is_gone() -> bool:
