@@ -27,11 +27,12 @@ class Submit(msgspec.Struct, frozen=True):
 
 class Grow(msgspec.Struct, frozen=True):
     """The job has `size` items now. `waits` names, for new items that are not ready, the items
-    (job, index) whose results they need."""
+    (job, index) whose results they need; `broken` are new items whose arguments cannot travel."""
 
     job: JobId
     size: int
     waits: Mapping[int, Sequence[tuple[JobId, int]]] = {}
+    broken: Sequence[int] = ()
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -126,8 +127,14 @@ class JobForgotten(msgspec.Struct, frozen=True, tag="forgotten", array_like=True
 
 
 Fact = (
-    JobSubmitted | JobGrown | JobSealed | SegmentCommitted | AttemptFailed | ItemsFailed
-    | JobEnded | JobForgotten
+    JobSubmitted
+    | JobGrown
+    | JobSealed
+    | SegmentCommitted
+    | AttemptFailed
+    | ItemsFailed
+    | JobEnded
+    | JobForgotten
 )
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
-from hanse.model.resources import Resources
+from hanse.model.resources import Amount
 
 
 class SegmentNote(msgspec.Struct, frozen=True, tag="s", array_like=True):
@@ -22,6 +22,7 @@ class SegmentNote(msgspec.Struct, frozen=True, tag="s", array_like=True):
     start: int
     stop: int
     busy_ns: int
+    folded: bool = False  # one value for all of them: it counts for every item or for none
 
 
 class FailureNote(msgspec.Struct, frozen=True, tag="f", array_like=True):
@@ -39,6 +40,7 @@ class EndNote(msgspec.Struct, frozen=True, tag="e", array_like=True):
 
     lease: LeaseId
     wall_ns: int  # from its start here to its end
+    busy_ns: int  # of that, spent in items
     lost: str = ""  # why the site gave it up, if it did
 
 
@@ -50,6 +52,8 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
     will be begun."""
 
     lease: LeaseId
+    job: JobId
+    start: int
     begun: int
     stop: int
 
@@ -61,8 +65,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     incarnation: int  # a restarted agent has a higher one
     seq: int  # counts this incarnation's reports
     orders_seen: int  # the last orders this incarnation has followed
-    capacity: Resources
-    free: Resources  # for leases that are not in `running`
+    capacity: Amount
+    free: Amount  # for leases that are not in `running`
     first_note: int  # number of the first note below; the others follow one by one
     notes: list[Note]
     running: list[Running]
@@ -73,7 +77,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     job: JobId
     start: int
     stop: int
-    needs: Resources
+    needs: Amount
     attempts: dict[int, int]  # which attempt it is, for the items that are past their first
 
 

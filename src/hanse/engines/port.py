@@ -32,8 +32,12 @@ class Loop(Protocol):
     def post(self, callback: Callable[[], None]) -> None:
         """Run the callback on the loop's thread soon. May be called from any thread."""
 
-    def watch(self, fd: int, on_readable: Callable[[], None] | None,
-              on_writable: Callable[[], None] | None = None) -> None:
+    def watch(
+        self,
+        fd: int,
+        on_readable: Callable[[], None] | None,
+        on_writable: Callable[[], None] | None = None,
+    ) -> None:
         """Watch a descriptor, in place of any earlier watch of it."""
 
     def unwatch(self, fd: int) -> None: ...

@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from hanse.model.resources import Resources, resources
+from hanse.model.resources import ONE_CPU, Amount
 
 
 class JobState(enum.StrEnum):
@@ -24,9 +24,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a job asks of its home. Never changes once the job is submitted."""
 
     name: str
-    needs: Resources = msgspec.field(default_factory=resources)  # of one item while it runs
+    needs: Amount = msgspec.field(default=ONE_CPU)  # of one item while it runs
     retries: int = 0  # further attempts of an item that raised, timed out or ran out of memory
     fail_fast: bool = True  # the first item that fails for good ends the job
-    folded: bool = False  # segments carry one value and cannot be split
     weight: int = 1  # share of a site beside other jobs
     total: int | None = None  # how many items will come, where that is known

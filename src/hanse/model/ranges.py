@@ -67,9 +67,7 @@ class RangeSet:
         """The parts of `[start, stop)` that are in the set, in order."""
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop)
-        return [
-            (max(start, self._starts[i]), min(stop, self._stops[i])) for i in range(low, high)
-        ]
+        return [(max(start, self._starts[i]), min(stop, self._stops[i])) for i in range(low, high)]
 
     def gaps(self, start: int, stop: int) -> list[Range]:
         """The parts of `[start, stop)` that are not in the set, in order."""

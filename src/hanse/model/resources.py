@@ -9,13 +9,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
 from hanse.errors import UsageError
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -45,8 +56,8 @@ def _milli(name: str, amount: float) -> int:
     return round(amount * 1000)
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An amount of every resource. Make one with `resources(cpus=2, memory="1GiB")`."""
+class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An amount of every resource. Users write `Resources`."""
 
     cpus_milli: int = 0
     gpus_milli: int = 0
@@ -54,24 +65,28 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     custom_milli: dict[str, int] = {}
 
     def _all(self) -> dict[str, int]:
-        return {"cpus": self.cpus_milli, "gpus": self.gpus_milli, "memory": self.memory_bytes,
-                **self.custom_milli}
+        return {
+            "cpus": self.cpus_milli,
+            "gpus": self.gpus_milli,
+            "memory": self.memory_bytes,
+            **self.custom_milli,
+        }
 
-    def plus(self, other: Resources, times: int = 1) -> Resources:
+    def plus(self, other: Amount, times: int = 1) -> Amount:
         custom = dict(self.custom_milli)
         for name, amount in other.custom_milli.items():
             custom[name] = custom.get(name, 0) + amount * times
-        return Resources(
+        return Amount(
             cpus_milli=self.cpus_milli + other.cpus_milli * times,
             gpus_milli=self.gpus_milli + other.gpus_milli * times,
             memory_bytes=self.memory_bytes + other.memory_bytes * times,
             custom_milli=custom,
         )
 
-    def minus(self, other: Resources, times: int = 1) -> Resources:
+    def minus(self, other: Amount, times: int = 1) -> Amount:
         return self.plus(other, -times)
 
-    def fits(self, need: Resources) -> bool:
+    def fits(self, need: Amount) -> bool:
         """Whether `need` can be taken from this."""
         return (
             need.cpus_milli <= self.cpus_milli
@@ -80,12 +95,12 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             and all(n <= self.custom_milli.get(k, 0) for k, n in need.custom_milli.items())
         )
 
-    def times(self, need: Resources) -> int:
+    def times(self, need: Amount) -> int:
         """How often `need` fits into this. `need` asks for something."""
         have = self._all()
         return min(max(0, have.get(k, 0)) // n for k, n in need._all().items() if n > 0)
 
-    def lacks(self, need: Resources) -> list[str]:
+    def lacks(self, need: Amount) -> list[str]:
         """In words, what is missing for `need`: `["gpus: needs 1, has 0"]`."""
         have = self._all()
         return [
@@ -99,28 +114,42 @@ def _show(name: str, amount: int) -> str:
     return format_bytes(amount) if name == "memory" else f"{amount / 1000:g}"
 
 
-def resources(cpus: float = 1, gpus: float = 0, memory: int | str = 0,
-              custom: Mapping[str, float] | None = None) -> Resources:
-    """What one item needs, or a site has.
+ONE_CPU = Amount(cpus_milli=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one item needs while it runs, or what a machine offers.
 
     Args:
-        cpus: cores, in steps of a thousandth. An item needs more than none of something.
+        cpus: cores, in steps of a thousandth.
         gpus: devices, in steps of a thousandth.
-        memory: bytes, or text such as `"1GiB"`; for an item also its limit.
+        memory: bytes, or text such as `"1GiB"`; for an item also the limit that it is held to.
         custom: anything else that is counted, by name: `{"licence": 1}`.
 
     Raises:
-        UsageError: an amount is negative, not a number, or the item needs nothing at all.
+        UsageError: an amount is negative or no number, or there is nothing of anything.
     """
-    clash = {"cpus", "gpus", "memory"} & set(custom or ())
-    if clash:
-        raise UsageError(f"custom resources cannot be called {', '.join(sorted(clash))}")
-    need = Resources(
-        cpus_milli=_milli("cpus", cpus),
-        gpus_milli=_milli("gpus", gpus),
-        memory_bytes=parse_bytes(memory),
-        custom_milli={k: _milli(k, v) for k, v in sorted((custom or {}).items())},
-    )
-    if not any(need._all().values()):
-        raise UsageError("an item that needs no resource at all would have no bound: give cpus")
-    return need
+
+    cpus: float = 1
+    gpus: float = 0
+    memory: int | str = 0
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.amount()
+
+    def amount(self) -> Amount:
+        """The same, counted exactly."""
+        clash = {"cpus", "gpus", "memory"} & set(self.custom)
+        if clash:
+            raise UsageError(f"custom resources cannot be called {', '.join(sorted(clash))}")
+        amount = Amount(
+            cpus_milli=_milli("cpus", self.cpus),
+            gpus_milli=_milli("gpus", self.gpus),
+            memory_bytes=parse_bytes(self.memory),
+            custom_milli={k: _milli(k, v) for k, v in sorted(self.custom.items())},
+        )
+        if not any(amount._all().values()):
+            raise UsageError("an item that needs nothing would have no bound: give it cpus")
+        return amount

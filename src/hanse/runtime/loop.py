@@ -67,10 +67,12 @@ class Loop:
         heapq.heappush(self._timers, (when_ns, next(self._count), timer))
         return timer
 
-    def watch(self, fd: int, on_readable: Callback | None,
-              on_writable: Callback | None = None) -> None:
+    def watch(
+        self, fd: int, on_readable: Callback | None, on_writable: Callback | None = None
+    ) -> None:
         mask = (selectors.EVENT_READ if on_readable else 0) | (
-            selectors.EVENT_WRITE if on_writable else 0)
+            selectors.EVENT_WRITE if on_writable else 0
+        )
         data = (on_readable, on_writable)
         if fd in self._selector.get_map():
             self._selector.modify(fd, mask, data)

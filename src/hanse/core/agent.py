@@ -1,0 +1,177 @@
+"""Agent: keeps one site busy. Holds leases, reports segments, follows orders.
+
+The runtime tells it what the engine did and hands it the home's orders; it answers with commands
+for the engine, and with a report whenever there is something to say. Notes are kept until the home
+has acknowledged them, so a report may be lost; grants are known by their id, so orders may repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from hanse import limits
+from hanse.core.messages import (
+    EndNote,
+    FailureNote,
+    Grant,
+    Note,
+    Orders,
+    Report,
+    Running,
+    SegmentNote,
+)
+from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.failure import Cause
+from hanse.model.resources import Amount
+
+
+class StartLease(msgspec.Struct, frozen=True):
+    grant: Grant
+
+
+class CutLease(msgspec.Struct, frozen=True):
+    lease: LeaseId
+    stop: int
+
+
+class CancelLease(msgspec.Struct, frozen=True):
+    lease: LeaseId
+
+
+Command = StartLease | CutLease | CancelLease
+
+
+class _Held:
+    """A lease that the engine runs."""
+
+    __slots__ = ("busy_ns", "cut_to", "grant", "started_ns", "stop")
+
+    def __init__(self, grant: Grant, now_ns: int) -> None:
+        self.grant = grant
+        self.stop = grant.stop
+        self.cut_to = grant.stop
+        self.started_ns = now_ns
+        self.busy_ns = 0
+
+
+class Agent:
+    """One site's side of the talk with one home."""
+
+    def __init__(self, site: SiteId, incarnation: int, capacity: Amount) -> None:
+        self.site = site
+        self.incarnation = incarnation
+        self.capacity = capacity
+        self._free = capacity
+        self._held: dict[LeaseId, _Held] = {}
+        self._ended: dict[LeaseId, None] = {}  # ended here, which the home may not know yet
+        self._notes: list[Note] = []
+        self._first_note = 1  # number of the first note that is kept
+        self._seq = 0
+        self._orders_seen = 0
+        self._news = True  # the first report says hello
+        self._due_ns = 0
+
+    # --- from the home --------------------------------------------------------------------------
+    def follow(self, orders: Orders, now_ns: int) -> list[Command]:
+        """Follow orders, unless they are old or meant for an earlier incarnation."""
+        if orders.incarnation != self.incarnation or orders.seq <= self._orders_seen:
+            return []
+        self._orders_seen = orders.seq
+        acknowledged = orders.notes_seen - self._first_note + 1
+        if acknowledged > 0:
+            for note in self._notes[:acknowledged]:
+                if type(note) is EndNote:
+                    del self._ended[note.lease]
+            del self._notes[:acknowledged]
+            self._first_note += acknowledged
+        commands: list[Command] = [
+            self._start(grant, now_ns)
+            for grant in orders.grants
+            if grant.lease not in self._held and grant.lease not in self._ended
+        ]
+        for cut in orders.cuts:
+            held = self._held.get(cut.lease)
+            if held is not None and cut.stop < held.cut_to:
+                held.cut_to = cut.stop
+                commands.append(CutLease(cut.lease, cut.stop))
+        commands += [CancelLease(lease) for lease in orders.cancels if lease in self._held]
+        self._due_ns = now_ns + orders.report_after_ns
+        return commands
+
+    def _start(self, grant: Grant, now_ns: int) -> Command:
+        self._held[grant.lease] = _Held(grant, now_ns)
+        self._free = self._free.minus(grant.needs)
+        return StartLease(grant)
+
+    # --- from the engine ------------------------------------------------------------------------
+    def segment(
+        self, lease: LeaseId, start: int, stop: int, busy_ns: int, folded: bool = False
+    ) -> None:
+        """Results of these items are held here."""
+        held = self._held[lease]
+        held.busy_ns += busy_ns
+        self._note(SegmentNote(lease, held.grant.job, start, stop, busy_ns, folded))
+
+    def item_failed(self, lease: LeaseId, item: int, cause: Cause, busy_ns: int) -> None:
+        held = self._held[lease]
+        held.busy_ns += busy_ns
+        self._note(FailureNote(lease, held.grant.job, item, cause, busy_ns))
+
+    def cut(self, lease: LeaseId, stop: int) -> None:
+        """The lease ends at `stop` now."""
+        held = self._held.get(lease)
+        if held is not None and stop < held.stop:
+            held.stop = stop
+            self._news = True
+
+    def ended(self, lease: LeaseId, now_ns: int, lost: str = "") -> None:
+        held = self._held.pop(lease)
+        self._ended[lease] = None
+        self._free = self._free.plus(held.grant.needs)
+        self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
+
+    def _note(self, note: Note) -> None:
+        self._notes.append(note)
+        self._news = True
+
+    def job_of(self, lease: LeaseId) -> JobId:
+        return self._held[lease].grant.job
+
+    # --- to the home ----------------------------------------------------------------------------
+    @property
+    def has_news(self) -> bool:
+        return self._news
+
+    @property
+    def report_due_ns(self) -> int:
+        """When to report though nothing has happened."""
+        return self._due_ns
+
+    def report(self, now_ns: int, begun: Callable[[LeaseId], int]) -> Report:
+        """Say everything that the home has not acknowledged. `begun` asks the engine."""
+        self._news = False
+        self._seq += 1
+        self._due_ns = now_ns + limits.REPORT_EVERY_NS
+        running = [
+            Running(
+                lease,
+                held.grant.job,
+                held.grant.start,
+                min(max(begun(lease), held.grant.start), held.stop),
+                held.stop,
+            )
+            for lease, held in self._held.items()
+        ]
+        return Report(
+            self.site,
+            self.incarnation,
+            self._seq,
+            self._orders_seen,
+            self.capacity,
+            self._free,
+            self._first_note,
+            list(self._notes),
+            running,
+        )

@@ -1,0 +1,56 @@
+"""Facts change jobs here and nowhere else: live decisions and recovery walk the same path."""
+
+from __future__ import annotations
+
+from hanse.core.events import (
+    AttemptFailed,
+    Fact,
+    ItemsFailed,
+    JobEnded,
+    JobForgotten,
+    JobGrown,
+    JobSealed,
+    JobSubmitted,
+    SegmentCommitted,
+)
+from hanse.core.job import Job
+from hanse.ids import JobId
+
+
+def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
+    """Bring the jobs to where they are once the fact holds; return those with new ready items."""
+    match fact:
+        case SegmentCommitted(job_id, start, stop):
+            job = jobs[job_id]
+            job.settle(start, stop)
+            return _arrived(jobs, job, start, stop)
+        case ItemsFailed(job_id, start, stop):
+            jobs[job_id].settle(start, stop)
+            jobs[job_id].failed.add(start, stop)
+        case AttemptFailed(job_id, item, cause):
+            jobs[job_id].attempt_failed(item, cause)
+        case JobGrown(job_id, size, waits):
+            jobs[job_id].grow(size, {item: len(refs) for item, refs in waits.items()})
+            for item, refs in waits.items():
+                for other, needed in refs:
+                    jobs[other].dependents.setdefault(needed, []).append((job_id, item))
+        case JobSubmitted(job_id, spec, now_ns):
+            jobs[job_id] = Job(job_id, spec, now_ns)
+        case JobSealed(job_id):
+            jobs[job_id].sealed = True
+        case JobEnded(job_id, state):
+            jobs[job_id].end(state)
+        case JobForgotten(job_id):
+            del jobs[job_id]
+    return []
+
+
+def _arrived(jobs: dict[JobId, Job], job: Job, start: int, stop: int) -> list[Job]:
+    changed: dict[JobId, Job] = {}
+    for _item, waiting in job.released(start, stop):
+        for other_id, item in waiting:
+            other = jobs.get(other_id)
+            if other is not None and not other.state.ended:
+                other.arrived(item)
+                changed[other_id] = other
+    return list(changed.values())

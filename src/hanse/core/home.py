@@ -1,0 +1,340 @@
+"""Home: owns jobs. Grants leases, commits segments, ends jobs.
+
+`handle(event, now_ns)` is the only way in and its `Decision` the only way out. An event first
+changes what is known (a fact is applied the moment it is decided, by the same `apply` that recovery
+uses), then every site with something free is served, then tails are looked at. What may not live
+here: I/O, clocks, payloads, and the question where a lease goes or how long it is (`place/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hanse import limits
+from hanse.core.events import (
+    AttemptFailed,
+    CancelItems,
+    CancelJob,
+    Decision,
+    Event,
+    Forget,
+    Grow,
+    Hear,
+    ItemsFailed,
+    JobEnded,
+    JobGrown,
+    JobSealed,
+    JobSubmitted,
+    Seal,
+    SegmentCommitted,
+    Submit,
+    Tick,
+)
+from hanse.core.granting import Granting
+from hanse.core.job import ItemRef, Job, Lease
+from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
+from hanse.core.place.rate import Rate
+from hanse.core.site import Site
+from hanse.ids import JobId, LeaseId
+from hanse.model.failure import Cause
+from hanse.model.job import JobState
+
+_RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
+
+
+class Home(Granting):
+    """The scheduler of the jobs that were submitted here."""
+
+    def handle(self, event: Event, now_ns: int) -> Decision:
+        """Take one event at one moment; say what to record, tell and send."""
+        assert not self._facts and not self._dirty
+        _HANDLERS[type(event)](self, event, now_ns)
+        self._serve(now_ns)
+        facts, self._facts = self._facts, []
+        return Decision(facts, self._orders(now_ns))
+
+    def next_expiry_ns(self) -> int | None:
+        """When a `Tick` is due, if any lease runs."""
+        return min((lease.expires_ns for lease in self.leases.values()), default=None)
+
+    # --- clients --------------------------------------------------------------------------------
+    def _submit(self, event: Submit, now_ns: int) -> None:
+        assert event.job not in self.jobs
+        self._decide(JobSubmitted(event.job, event.spec, now_ns))
+        job = self.jobs[event.job]
+        job.vtime = min((j.vtime for j in self._runnable.values()), default=0)
+        if event.size:
+            self._decide(JobGrown(job.id, event.size, {}))
+        if event.sealed:
+            self._decide(JobSealed(job.id))
+        self._settled(job)
+
+    def _grow(self, event: Grow, now_ns: int) -> None:
+        job = self._running(event.job)
+        if job is None:
+            return
+        assert not job.sealed and event.size >= job.size
+        waits: dict[int, list[ItemRef]] = {}
+        failed: list[tuple[int, ItemRef]] = []
+        for item, needed in sorted(event.waits.items()):
+            for ref in sorted(set(needed)):
+                other = self.jobs.get(ref[0])
+                if other is None or ref[1] in other.failed or other.state.ended:
+                    failed.append((item, ref))
+                elif ref[1] not in other.settled:
+                    waits.setdefault(item, []).append(ref)
+        self._decide(JobGrown(job.id, event.size, waits))
+        for item in event.broken:
+            self._fail(job, item, Cause.ARGUMENT, None)
+        for item, ref in failed:
+            self._fail(job, item, Cause.DEPENDENCY, None, ref)
+        self._settled(job)
+
+    def _seal(self, event: Seal, now_ns: int) -> None:
+        job = self._running(event.job)
+        if job is not None and not job.sealed:
+            self._decide(JobSealed(job.id))
+            self._settled(job)
+
+    def _cancel_job(self, event: CancelJob, now_ns: int) -> None:
+        job = self._running(event.job)
+        if job is not None:
+            self._end(job, JobState.CANCELLED)
+
+    def _cancel_items(self, event: CancelItems, now_ns: int) -> None:
+        job = self._running(event.job)
+        if job is None:
+            return
+        free = job.ready.within(event.start, event.stop)
+        free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
+        for start, stop in free:
+            self._decide(ItemsFailed(job.id, start, stop, Cause.CANCELLED))
+            self._release_failed(job, start, stop)
+        self._settled(job)
+
+    def _forget(self, event: Forget, now_ns: int) -> None:
+        job = self.jobs.get(event.job)
+        if job is not None and job.state.ended:
+            job.forgotten = True
+            self._forget_if_idle(job)
+
+    def _running(self, job_id: JobId) -> Job | None:
+        job = self.jobs.get(job_id)
+        return None if job is None or job.state.ended else job
+
+    # --- sites ----------------------------------------------------------------------------------
+    def _hear(self, event: Hear, now_ns: int) -> None:
+        report = event.report
+        site = self.sites.get(report.site) or self._new_site(report.site)
+        if report.incarnation < site.incarnation:
+            return
+        if report.incarnation > site.incarnation:
+            site.restarted(report.incarnation)
+        if report.seq <= site.report_seq:
+            return
+        site.report_seq = report.seq
+        site.orders_seen = report.orders_seen
+        site.heard_ns = now_ns
+        self._take_notes(site, report, now_ns)
+        self._follow_running(site, report, now_ns)
+        self._take_free(site, report)
+        self._dirty[site.id] = site  # every report that counts is answered
+
+    def _take_notes(self, site: Site, report: Report, now_ns: int) -> None:
+        fresh = max(0, site.notes_seen + 1 - report.first_note)
+        for note in report.notes[fresh:]:
+            if type(note) is SegmentNote:
+                self._segment(site, note)
+            elif type(note) is EndNote:
+                self._lease_ended(note)
+            elif type(note) is FailureNote:
+                self._item_failed(site, note)
+        site.notes_seen = max(site.notes_seen, report.first_note + len(report.notes) - 1)
+
+    def _segment(self, site: Site, note: SegmentNote) -> None:
+        job = self._running(note.job)
+        if job is None or not 0 <= note.start < note.stop <= job.size:
+            return
+        self._learn(job, site, note.stop - note.start, note.busy_ns)
+        parts = job.settled.gaps(note.start, note.stop)
+        if note.folded and parts != [(note.start, note.stop)]:
+            return
+        for start, stop in parts:
+            self._decide(SegmentCommitted(job.id, start, stop, note.lease))
+        if parts:
+            self._end_rivals(job, note)
+            self._settled(job)
+
+    def _end_rivals(self, job: Job, note: SegmentNote) -> None:
+        """Leases whose items all came from somewhere else have nothing left to run."""
+        for lease in list(job.leases.values()):
+            if (
+                lease.id != note.lease
+                and lease.start < note.stop
+                and note.start < lease.stop
+                and job.settled.covers(lease.begun, lease.stop)
+            ):
+                self._cancel(lease)
+
+    def _item_failed(self, site: Site, note: FailureNote) -> None:
+        job = self._running(note.job)
+        if job is None or not 0 <= note.item < job.size or note.item in job.settled:
+            return
+        if note.busy_ns:
+            self._learn(job, site, 1, note.busy_ns)
+        if note.cause is Cause.DIED:
+            again = job.crashes.get(note.item, 0) + 1 < limits.MAX_CRASHES
+        else:
+            again = note.cause in _RETRIED and job.attempts.get(note.item, 0) < job.spec.retries
+        if not again:
+            self._fail(job, note.item, note.cause, note.lease)
+            self._settled(job)
+            return
+        self._decide(AttemptFailed(job.id, note.item, note.cause))
+        lease = job.leases.get(note.lease)
+        if lease is not None:
+            lease.given_back[note.item] = None
+        if not job.held(note.item):
+            job.ready.add(note.item, note.item + 1)
+            self._note_ready(job)
+
+    def _lease_ended(self, note: EndNote) -> None:
+        lease = self.leases.get(note.lease)
+        if lease is None:
+            return
+        rate = self.jobs[lease.job].rates.get(lease.site)
+        if rate is not None and not note.lost:
+            rate.observe_cost(note.wall_ns - note.busy_ns)
+        self._close(lease)
+
+    def _follow_running(self, site: Site, report: Report, now_ns: int) -> None:
+        shown = set()
+        for running in report.running:
+            shown.add(running.lease)
+            lease = site.leases.get(running.lease) or self._adopt(site, running, now_ns)
+            if lease is None:
+                continue
+            lease.expires_ns = now_ns + limits.LEASE_TTL_NS
+            begun = min(running.begun, lease.stop)
+            if begun > lease.begun:
+                self.jobs[lease.job].leased -= begun - lease.begun
+                lease.begun, lease.begun_ns = begun, now_ns
+            if running.stop < lease.stop:
+                self._shorten(lease, running.stop)
+            elif lease.cut_to is not None and running.begun + 1 >= lease.stop:
+                lease.cut_to = None  # too late: its last item has begun
+            self._trim_overdue(lease, now_ns)
+        for lease in list(site.leases.values()):
+            if lease.id not in shown and lease.granted_seq <= report.orders_seen:
+                self._close(lease)  # the site knows nothing of it: it must have restarted
+
+    def _trim_overdue(self, lease: Lease, now_ns: int) -> None:
+        """Its items take far longer than was thought: bring it back to the longest lease."""
+        if now_ns - lease.granted_ns < 2 * limits.LEASE_MAX_NS or lease.cut_to or lease.cancelled:
+            return
+        mean = self._rate(self.jobs[lease.job], self.sites[lease.site]).mean_ns
+        keep = lease.begun + 1 + int(limits.LEASE_MAX_NS / mean)
+        if keep < lease.stop:
+            self._cut(lease, keep)
+
+    def _adopt(self, site: Site, running: Running, now_ns: int) -> Lease | None:
+        """Take back a lease that expired here, or that an earlier run of this home granted."""
+        job = self._running(running.job)
+        if (
+            job is None
+            or running.lease in self.leases
+            or running.stop > job.size
+            or not running.start <= running.begun < running.stop
+            or not job.ready.covers(running.begun, running.stop)
+        ):
+            self._strays.setdefault(site.id, {})[running.lease] = None
+            return None
+        job.ready.remove(running.begun, running.stop)
+        lease = Lease(running.lease, job.id, site.id, (running.begun, running.stop), now_ns)
+        lease.granted_seq = site.orders_seen
+        self._hold(job, site, lease)
+        return lease
+
+    def _take_free(self, site: Site, report: Report) -> None:
+        site.capacity = report.capacity
+        free = report.free
+        for lease in site.leases.values():
+            if lease.granted_seq > report.orders_seen:
+                free = free.minus(self.jobs[lease.job].spec.needs)
+        site.free = free
+
+    def _tick(self, event: Tick, now_ns: int) -> None:
+        for lease in list(self.leases.values()):
+            if lease.expires_ns <= now_ns:
+                self._close(lease)
+
+    # --- ends -----------------------------------------------------------------------------------
+    def _fail(
+        self,
+        job: Job,
+        item: int,
+        cause: Cause,
+        lease: LeaseId | None,
+        needed: ItemRef | None = None,
+    ) -> None:
+        """The item failed for good, and with it what needs its result."""
+        if item in job.settled:
+            return
+        self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
+        self._release_failed(job, item, item + 1)
+        if job.spec.fail_fast and cause is not Cause.CANCELLED:
+            self._end(job, JobState.FAILED)
+
+    def _release_failed(self, job: Job, start: int, stop: int) -> None:
+        queue = [(job, start, stop)]
+        while queue:
+            source, low, high = queue.pop()
+            for needed, waiting in source.released(low, high):
+                for other_id, item in waiting:
+                    other = self._running(other_id)
+                    if other is None or item in other.settled:
+                        continue
+                    self._decide(
+                        ItemsFailed(
+                            other_id, item, item + 1, Cause.DEPENDENCY, None, (source.id, needed)
+                        )
+                    )
+                    queue.append((other, item, item + 1))
+                    if other.spec.fail_fast:
+                        self._end(other, JobState.FAILED)
+                    else:
+                        self._settled(other)
+
+    def _settled(self, job: Job) -> None:
+        """Something was settled or added: see whether that was the last."""
+        self._note_ready(job)
+        if job.complete and not job.state.ended:
+            self._end(job, JobState.DONE)
+
+    def _end(self, job: Job, state: JobState) -> None:
+        if job.state.ended:
+            return
+        self._decide(JobEnded(job.id, state))
+        self._note_ready(job)
+        for lease in list(job.leases.values()):
+            self._cancel(lease)
+        rest = job.settled.gaps(0, job.size)
+        for start, stop in rest:
+            self._release_failed(job, start, stop)
+
+    def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
+        job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
+        job.seen += items
+
+
+_HANDLERS: Mapping[type, Callable[[Home, Any, int], None]] = {
+    Submit: Home._submit,
+    Grow: Home._grow,
+    Seal: Home._seal,
+    CancelJob: Home._cancel_job,
+    CancelItems: Home._cancel_items,
+    Forget: Home._forget,
+    Hear: Home._hear,
+    Tick: Home._tick,
+}

@@ -1,0 +1,214 @@
+"""A job as its home sees it: which items are ready, leased, settled; never an object per item.
+
+The durable half changes only through `apply_*`, which live events and recovery share. The other
+half (leases, rates) is rebuilt from reports. Only items that are out of the ordinary cost memory
+of their own: those that failed before, and those that wait for other items.
+"""
+
+from __future__ import annotations
+
+from hanse.core.place.rate import Rate
+from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.failure import Cause
+from hanse.model.job import JobSpec, JobState
+from hanse.model.ranges import Range, RangeSet
+
+ItemRef = tuple[JobId, int]
+
+
+class Lease:
+    """The right of a site to run the items `start` to `stop`, which only ever shrinks."""
+
+    __slots__ = (
+        "backup_of",
+        "begun",
+        "begun_ns",
+        "cancelled",
+        "cut_to",
+        "expires_ns",
+        "given_back",
+        "granted_ns",
+        "granted_seq",
+        "id",
+        "job",
+        "site",
+        "start",
+        "stop",
+    )
+
+    def __init__(self, id: LeaseId, job: JobId, site: SiteId, span: Range, now_ns: int) -> None:
+        self.id = id
+        self.job = job
+        self.site = site
+        self.start, self.stop = span
+        self.begun = self.start  # all before it are finished
+        self.begun_ns = now_ns  # when `begun` was first seen
+        self.granted_ns = now_ns
+        self.granted_seq = 0  # the orders that first carried it
+        self.expires_ns = 0
+        self.cut_to: int | None = None  # asked for, not confirmed yet
+        self.cancelled = False
+        self.backup_of: LeaseId | None = None
+        self.given_back: dict[int, None] = {}  # failed under it and free for other leases
+
+    def holds(self, item: int) -> bool:
+        return self.start <= item < self.stop and item not in self.given_back
+
+    @property
+    def unbegun(self) -> int:
+        """Items that its worker has not begun, as far as is known."""
+        return max(0, self.stop - self.begun - 1)
+
+
+class Job:
+    """Every item of a running job is in exactly one of: settled, ready, waiting, some lease."""
+
+    __slots__ = (
+        "attempts",
+        "backups",
+        "crashes",
+        "dependents",
+        "failed",
+        "forgotten",
+        "id",
+        "leased",
+        "leases",
+        "power",
+        "power_ns",
+        "rates",
+        "ready",
+        "room_from",
+        "sealed",
+        "seen",
+        "settled",
+        "size",
+        "slots",
+        "spec",
+        "state",
+        "submitted_ns",
+        "vtime",
+        "waiting",
+    )
+
+    def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
+        self.id = id
+        self.spec = spec
+        self.submitted_ns = now_ns
+        self.state = JobState.RUNNING
+        self.size = 0
+        self.sealed = False
+        self.ready = RangeSet()
+        self.settled = RangeSet()  # committed, or failed for good
+        self.failed = RangeSet()  # the settled ones that failed
+        self.waiting: dict[int, int] = {}  # item: how many results it waits for
+        self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
+        self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
+        self.crashes: dict[int, int] = {}  # item: workers that died on it
+
+        self.leases: dict[LeaseId, Lease] = {}
+        self.rates: dict[SiteId, Rate] = {}
+        self.seen = 0  # items whose time is known
+        self.slots = 0  # leases that all sites together can run, as of power_ns
+        self.power = 0.0  # items per ns of all slots together, as of power_ns
+        self.power_ns = -1
+        self.vtime = 0  # weighted work granted so far; the job with the least comes first
+        self.leased = 0  # items under leases that are not known to be finished
+        self.backups = 0
+        self.forgotten = False  # nobody will ask about it again
+        self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
+
+    # --- what is durable ------------------------------------------------------------------------
+    def grow(self, size: int, waits: dict[int, int]) -> None:
+        start, self.size = self.size, size
+        self.waiting.update(waits)
+        for item in sorted(waits):
+            self.ready.add(start, item)
+            start = item + 1
+        self.ready.add(start, size)
+
+    def settle(self, start: int, stop: int) -> None:
+        """These items are decided for good, whatever was known of them."""
+        self.settled.add(start, stop)
+        self.ready.remove(start, stop)
+        for sparse in (self.attempts, self.crashes, self.waiting):
+            if sparse:
+                _drop(sparse, start, stop)
+
+    def attempt_failed(self, item: int, cause: Cause) -> None:
+        count = self.crashes if cause is Cause.DIED else self.attempts
+        count[item] = count.get(item, 0) + 1
+
+    def arrived(self, item: int) -> None:
+        """One of the results that the item waits for is there."""
+        left = self.waiting.get(item)
+        if left is None:
+            return  # cancelled or failed meanwhile
+        if left > 1:
+            self.waiting[item] = left - 1
+        else:
+            del self.waiting[item]
+            self.ready.add(item, item + 1)
+
+    def end(self, state: JobState) -> None:
+        self.state = state
+        self.ready = RangeSet()
+        self.waiting.clear()
+
+    # --- questions ------------------------------------------------------------------------------
+    @property
+    def complete(self) -> bool:
+        return self.sealed and len(self.settled) == self.size
+
+    @property
+    def done(self) -> int:
+        return len(self.settled) - len(self.failed)
+
+    def attempt_of(self, item: int) -> int:
+        """Which attempt of the item comes next, from 1."""
+        return 1 + self.attempts.get(item, 0) + self.crashes.get(item, 0)
+
+    def attempts_within(self, start: int, stop: int) -> dict[int, int]:
+        if not self.attempts and not self.crashes:
+            return {}
+        items = sorted({*self.attempts, *self.crashes})
+        return {i: self.attempt_of(i) for i in items if start <= i < stop}
+
+    def loose(self, start: int, stop: int) -> list[Range]:
+        """The parts that are neither settled, ready, waiting nor under a lease: to be ready."""
+        parts = RangeSet(self.settled.gaps(start, stop))
+        given: dict[int, None] = {}
+        for lease in self.leases.values():
+            if lease.start < stop and start < lease.stop:
+                parts.remove(lease.start, lease.stop)
+                given.update(lease.given_back)
+        for item in sorted(given):
+            if start <= item < stop and item not in self.settled and not self.held(item):
+                parts.add(item, item + 1)
+        return list(parts)
+
+    def held(self, item: int) -> bool:
+        return any(lease.holds(item) for lease in self.leases.values())
+
+    def remaining(self) -> int:
+        """Items that are ready, under way, or known to come."""
+        coming = (self.spec.total or 0) - self.size if not self.sealed else 0
+        return len(self.ready) + self.leased + max(0, coming)
+
+    def released(self, start: int, stop: int) -> list[tuple[int, list[ItemRef]]]:
+        """Take out who waits for the items `start` to `stop`, in order of the items."""
+        if not self.dependents:
+            return []
+        if stop - start < len(self.dependents):
+            items = [i for i in range(start, stop) if i in self.dependents]
+        else:
+            items = sorted(i for i in self.dependents if start <= i < stop)
+        return [(i, self.dependents.pop(i)) for i in items]
+
+
+def _drop(sparse: dict[int, int], start: int, stop: int) -> None:
+    if stop - start < len(sparse):
+        for item in range(start, stop):
+            sparse.pop(item, None)
+    else:
+        for item in [i for i in sparse if start <= i < stop]:
+            del sparse[item]

@@ -1,0 +1,43 @@
+"""A site as a home sees it: what it said last, and the leases it was granted."""
+
+from __future__ import annotations
+
+from hanse.core.job import Lease
+from hanse.ids import LeaseId, SiteId
+from hanse.model.resources import Amount
+
+
+class Site:
+    """One agent, as of its last report that was followed."""
+
+    __slots__ = (
+        "capacity",
+        "free",
+        "heard_ns",
+        "id",
+        "incarnation",
+        "leases",
+        "notes_seen",
+        "orders_seen",
+        "orders_seq",
+        "report_seq",
+    )
+
+    def __init__(self, id: SiteId) -> None:
+        self.id = id
+        self.incarnation = 0
+        self.report_seq = 0
+        self.notes_seen = 0
+        self.orders_seq = 0  # of the last orders sent
+        self.orders_seen = 0  # of the last orders it says it followed
+        self.capacity = Amount()
+        self.free = Amount()  # for further grants
+        self.leases: dict[LeaseId, Lease] = {}
+        self.heard_ns = 0
+
+    def restarted(self, incarnation: int) -> None:
+        """Another process speaks for the site now; it counts from the start again."""
+        self.incarnation = incarnation
+        self.report_seq = 0
+        self.notes_seen = 0
+        self.orders_seen = 0
