@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
+import weakref
+from collections.abc import Callable
 
 import pytest
 
-from hanse.client import progress
+from hanse.client import progress, watcher
 from hanse.client.progress import ProgressDisplay, describe
 from hanse.model.progress import Progress
 
@@ -180,10 +183,78 @@ def test_more_jobs_than_fit_share_the_screen(screen: Screen) -> None:
     assert "job49: 100/100" in screen.getvalue()
 
 
+class FakeJob:
+    name = "work"
+
+    def __init__(self, id: str, *snapshots: Progress) -> None:
+        self.id = id
+        self._snapshots = list(snapshots)
+
+    def progress(self) -> Progress:
+        return self._snapshots.pop(0) if len(self._snapshots) > 1 else self._snapshots[0]
+
+
+def test_a_job_is_watched_until_it_ends() -> None:
+    out = io.StringIO()
+    watching = watcher.Watcher(ProgressDisplay(out))
+    job = FakeJob("j", snapshot(), snapshot(elapsed=4.0), snapshot(done=100, state="done"))
+    watching.watch(job)
+    until(lambda: "100/100" in out.getvalue())
+    watching.close()
+    assert out.getvalue().splitlines()[-1] == "work: 100/100 (100 %), 100/s, 1.0 s"
+
+
+def test_a_job_that_ended_is_told_before_the_next_word() -> None:
+    out = io.StringIO()
+    watching = watcher.Watcher(ProgressDisplay(out))
+    job = FakeJob("j", snapshot(done=100, state="done"))
+    watching.watch(job)
+    watching.settle()
+    assert out.getvalue() == "work: 100/100 (100 %), 100/s, 1.0 s\n"
+    watching.settle()
+    watching.close()
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_watching_does_not_keep_a_job_alive() -> None:
+    out = io.StringIO()
+    watching = watcher.Watcher(ProgressDisplay(out))
+    job = FakeJob("j", snapshot(done=3))
+    gone = weakref.ref(job)
+    watching.watch(job)
+    watching.settle()
+    del job
+    until(lambda: gone() is None)
+    watching.settle()
+    assert out.getvalue() == "work: 3/100 (3 %), 1.0 s\n"
+    watching.close()
+
+
+def test_a_job_that_still_runs_at_the_end_gets_its_line() -> None:
+    out = io.StringIO()
+    watching = watcher.Watcher(ProgressDisplay(out))
+    job = FakeJob("j", snapshot(done=3))
+    watching.watch(job)
+    watching.close()
+    assert out.getvalue() == "work: 3/100 (3 %), 1.0 s\n"
+    watching.watch(FakeJob("k", snapshot(done=3)))
+    watching.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_progress_is_shown_only_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HANSE_PROGRESS", raising=False)
-    assert progress.ambient() is None
+    monkeypatch.delenv("HANSE_DEPTH", raising=False)
+    assert watcher.ambient() is None
     monkeypatch.setenv("HANSE_PROGRESS", "0")
-    assert progress.ambient() is None
+    assert watcher.ambient() is None
     monkeypatch.setenv("HANSE_PROGRESS", "1")
-    assert progress.ambient() is progress.ambient() is not None
+    assert watcher.ambient() is watcher.ambient() is not None
+    monkeypatch.setenv("HANSE_DEPTH", "1")  # inside a task
+    assert watcher.ambient() is None

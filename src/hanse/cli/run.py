@@ -99,9 +99,9 @@ def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None
 
 def _clear_screen() -> None:
     """Take live lines off the terminal, if the program had any."""
-    progress = sys.modules.get("hanse.client.progress")
-    if progress is not None:
-        progress.close_ambient()
+    watcher = sys.modules.get("hanse.client.watcher")
+    if watcher is not None:
+        watcher.close()
 
 
 def _flush_stdout() -> None:

@@ -1,8 +1,8 @@
 """What people see of jobs while their results are being used.
 
 On a terminal: one live line for each job on stderr, drawn by rich, which is imported only then.
-Anywhere else: a plain line every few seconds. Both end with one line that stays. The switch is the
-environment's HANSE_PROGRESS=1, which `hanse run` sets.
+Anywhere else: a plain line every few seconds. Both end with one line that stays. Who calls `update`
+and when is in `watcher`.
 
 What programs print while a bar is live goes above it: sys.stdout and sys.stderr are wrapped for as
 long, if they are that very terminal. Nothing here may make a job fail, so a stream that went away
@@ -11,7 +11,6 @@ ends the display and nothing else.
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
@@ -106,7 +105,8 @@ class ProgressDisplay:
         with self._lock:
             self._names[key] = job_name
             self._drawn[key] = now
-            self._try(lambda lines: lines.show(job_name, key, snapshot))
+            if snapshot.state == "running":  # else its last line is due, and no other
+                self._try(lambda lines: lines.show(job_name, key, snapshot))
 
     def finish(self, key: str, snapshot: Progress) -> None:
         """Show how a job ended; once for each job that was updated."""
@@ -209,27 +209,3 @@ def same_terminal(one: TextIO, other: TextIO) -> bool:
         return one.isatty() and os.path.sameopenfile(one.fileno(), other.fileno())
     except (AttributeError, OSError, ValueError):  # a stream without a descriptor
         return False
-
-
-_ambient: tuple[int, ProgressDisplay] | None = None  # with the process that made it
-
-
-def ambient() -> ProgressDisplay | None:
-    """The display that all clients of this process share, or None where nobody asked for one.
-
-    One for all: two live lines that know nothing of each other would overwrite each other.
-    """
-    global _ambient
-    if os.environ.get("HANSE_PROGRESS") != "1" or sys.stderr is None:
-        return None
-    if _ambient is None or _ambient[0] != os.getpid():  # a fork's terminal is its parent's
-        display = ProgressDisplay()
-        _ambient = (os.getpid(), display)
-        atexit.register(display.close)  # else a program that ends midway leaves no cursor
-    return _ambient[1]
-
-
-def close_ambient() -> None:
-    """Leave the screen to whoever writes next: a traceback, a shell."""
-    if _ambient is not None and _ambient[0] == os.getpid():
-        _ambient[1].close()
