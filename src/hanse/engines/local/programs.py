@@ -158,6 +158,8 @@ class Store:
         if type(call) is Broken:
             return call
         key, args, kwargs = call
+        if type(key) is not int:
+            return key, args, kwargs  # the function itself, which travelled by its name
         try:
             function = self.functions[key]
             if isinstance(function, Payload):
