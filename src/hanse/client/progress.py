@@ -24,7 +24,7 @@ REDRAW_S: Final = 0.1  # the eye reads no numbers that change faster
 PLAIN_EVERY_S: Final = 3.0
 PLAIN_SHARE: Final = 0.05  # and a job of hours gets a line each time it has grown by 5 %
 SHORT_JOB_S: Final = 0.5
-SHORT_JOBS_TOLD: Final = 20  # a program of a thousand tiny jobs is not worth a thousand lines
+SHORT_JOBS_TOLD: Final = 10  # a program of a thousand tiny jobs is not worth a thousand lines
 
 
 def describe(snapshot: Progress) -> str:
@@ -56,8 +56,10 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 0.0995:
+        return f"{max(seconds, 0.0) * 1e3:.0f} ms"
     if seconds < 9.95:
-        return f"{max(seconds, 0.0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,8 +1,8 @@
 """Looks at the jobs of this process a few times a second and shows how far they are.
 
 A thread that asks, and not calls from where results pass: those would cost every result something,
-and a job that waits for one long item would stand still on the screen. Jobs are held weakly, since
-a job that its user let go of is cancelled.
+and a job that waits for one long item would stand still on the screen. It must not hold the job
+itself, since a job that its user let go of is cancelled: it holds a function that tells how far.
 
 The switch is the environment's HANSE_PROGRESS=1, which `hanse run` sets. Tasks that use Hanse
 themselves show nothing: their jobs are a part of one that is shown.
@@ -14,8 +14,8 @@ import atexit
 import os
 import sys
 import threading
-import weakref
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from hanse.client.progress import ProgressDisplay
 from hanse.model.progress import Progress
@@ -24,34 +24,23 @@ LOOK_EVERY_S: Final = 0.1
 STOP_S: Final = 1.0  # a terminal that was stopped (Ctrl-S) must not keep a program from its end
 
 
-class Watched(Protocol):
-    """What is asked of a job."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    def progress(self) -> Progress: ...
-
-
 class Watcher:
     """Shows the jobs that it was given on a display until they end."""
 
     def __init__(self, display: ProgressDisplay) -> None:
         self._display = display
         self._lock = threading.Lock()
-        self._jobs: dict[str, tuple[str, weakref.ref[Watched]]] = {}  # by id: name, job
-        self._last: dict[str, Progress] = {}  # for jobs that are let go of
+        self._jobs: dict[str, tuple[str, Callable[[], Progress]]] = {}  # by id; all not ended
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
-    def watch(self, job: Watched) -> None:
-        """Show this job from now on."""
+    def watch(self, id: str, name: str, progress: Callable[[], Progress]) -> None:
+        """Show this job from now on until it has ended."""
         with self._lock:
             if self._stop.is_set():
                 return
-            self._jobs[job.id] = job.name, weakref.ref(job)
+            self._jobs[id] = name, progress
             self._news.set()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -82,17 +71,12 @@ class Watcher:
 
     def _look(self, last: bool = False) -> None:
         with self._lock:
-            for key, (name, reference) in list(self._jobs.items()):
-                job = reference()
-                snapshot = job.progress() if job is not None else self._last.get(key)
-                if snapshot is None:
-                    del self._jobs[key]  # let go of before it was ever seen
-                    continue
-                self._last[key] = snapshot
-                self._display.update(name, key, snapshot)
-                if last or job is None or snapshot.state != "running":
-                    self._display.finish(key, snapshot)
-                    del self._jobs[key], self._last[key]
+            for id, (name, progress) in list(self._jobs.items()):
+                snapshot = progress()
+                self._display.update(name, id, snapshot)
+                if last or snapshot.state != "running":
+                    self._display.finish(id, snapshot)
+                    del self._jobs[id]
             if not self._jobs and not self._stop.is_set():
                 self._news.clear()
 
@@ -117,11 +101,11 @@ def ambient() -> Watcher | None:
     return _ambient[1]
 
 
-def watch(job: Watched) -> None:
+def watch(id: str, name: str, progress: Callable[[], Progress]) -> None:
     """Show how far a job is, if the user asked for that."""
     watcher = ambient()
     if watcher is not None:
-        watcher.watch(job)
+        watcher.watch(id, name, progress)
 
 
 def settle() -> None:
