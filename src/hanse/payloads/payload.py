@@ -47,21 +47,47 @@ class Bulk:
 
 
 class Payload:
-    """`count` values. `ends` is None for one stream, else the end of each value's own stream."""
+    """`count` values. `ends` is None for one stream, else the end of each value's own stream.
 
-    __slots__ = ("bulk", "count", "data", "ends")
+    The streams are bytes, or the first `stream_bytes` of a file if they came in one.
+    """
+
+    __slots__ = ("_data", "bulk", "count", "ends", "stream", "stream_bytes")
 
     def __init__(
         self, count: int, data: bytes, ends: tuple[int, ...] | None = None, bulk: Bulk | None = None
     ) -> None:
         self.count = count
-        self.data = data
+        self._data = data
         self.ends = ends
         self.bulk = bulk
+        self.stream: File | None = None
+        self.stream_bytes = len(data)
+
+    @classmethod
+    def in_file(
+        cls,
+        count: int,
+        stream: File,
+        stream_bytes: int,
+        ends: tuple[int, ...] | None,
+        bulk: Bulk | None,
+    ) -> Payload:
+        """A payload whose streams arrived in a file; it is mapped when they are read."""
+        payload = cls(count, b"", ends, bulk)
+        payload.stream, payload.stream_bytes = stream, stream_bytes
+        return payload
+
+    @property
+    def data(self) -> bytes | memoryview:
+        """The streams."""
+        if self.stream is None:
+            return self._data
+        return self.stream.view()[: self.stream_bytes]
 
     @property
     def nbytes(self) -> int:
-        return len(self.data) + (self.bulk.nbytes if self.bulk else 0)
+        return self.stream_bytes + (self.bulk.nbytes if self.bulk else 0)
 
     def __repr__(self) -> str:
         return f"Payload({self.count} values, {self.nbytes} bytes)"
@@ -132,9 +158,14 @@ def dump_builtin(values: list[Any]) -> Payload | None:
     except Exception:  # noqa: BLE001 - dumping each by itself finds the culprit and its words
         return None
     data = stream.getvalue()
-    if watcher.foreign or (len(data) >= OUT_OF_BAND_BYTES and any(map(_holds_large, values))):
+    if watcher.foreign or (_may_hold_large(values, data) and any(map(_holds_large, values))):
         return None
     return Payload(len(values), data)
+
+
+def _may_hold_large(values: list[Any], data: bytes) -> bool:
+    """Whether it is worth a look at every value; among many small ones it is not."""
+    return len(data) >= OUT_OF_BAND_BYTES and len(data) >= 4096 * len(values)
 
 
 def _holds_large(value: Any) -> bool:
@@ -221,7 +252,7 @@ def join(payloads: Sequence[Payload]) -> Payload:
             for stream, some in payload.bulk.spans.items():
                 spans[base + stream] = tuple((first + n, at, size) for n, at, size in some)
         ends.extend([offset + end for end in payload.ends])
-        offset += len(payload.data)
+        offset += payload.stream_bytes
     data = b"".join([payload.data for payload in payloads])
     return Payload(len(ends), data, tuple(ends), Bulk(tuple(files), spans) if files else None)
 
@@ -230,7 +261,7 @@ def item(payload: Payload, index: int) -> Payload:
     """One value of a payload that holds every value by itself, as a payload of its own."""
     if payload.ends is None:
         raise ValueError("only a payload with every value by itself can be taken apart")
-    data = payload.data[payload.ends[index - 1] if index else 0 : payload.ends[index]]
+    data = bytes(payload.data[payload.ends[index - 1] if index else 0 : payload.ends[index]])
     bulk = None
     if payload.bulk and (some := payload.bulk.spans.get(index)):
         used = sorted({number for number, _, _ in some})

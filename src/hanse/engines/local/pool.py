@@ -114,6 +114,8 @@ class Pool:
 
     def _take_output(self, process: Process) -> None:
         """The worker prints: from now on the output thread reads its pipes."""
+        if process.output.taken:
+            return  # both pipes were ready in one step of the loop
         for fd, _ in process.output.reads:
             self._loop.unwatch(fd)
         self._output.take(process.output)
