@@ -238,6 +238,16 @@ def test_a_terminal_sees_a_live_bar_and_the_programs_prints_above_it(tmp_path: P
     assert "19900" in screen
 
 
+def test_a_program_that_is_killed_leaves_a_cursor(tmp_path: Path) -> None:
+    killed = JOB.replace(
+        "if n % 40 == 0:", "if n == 150: import os, signal; os.kill(PID, 9)\n    if 0:"
+    )
+    write(tmp_path / "s.py", f"import os\nPID = os.getpid()\n{killed}")
+    seen, status = on_terminal(["run", "s.py"], tmp_path)
+    assert status != 0
+    assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")
+
+
 def test_ctrl_c_on_a_terminal_leaves_it_tidy(tmp_path: Path) -> None:
     write(tmp_path / "s.py", JOB.replace("range(200)", "range(1_000_000)"))
     began = time.monotonic()

@@ -104,6 +104,8 @@ class BarLines:
         if self._bars is None:
             self._bars = _rich_bars(self._stream)
             self._bars.start()
+            # rich hides the cursor; a program that is killed now could not give it back.
+            self._bars.console.show_cursor(True)
             self._wrap()
         return self._bars
 
