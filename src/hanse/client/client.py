@@ -11,12 +11,12 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
 from hanse.client.calls import CallSource
-from hanse.client.functions import dump_function, for_call, program_keys
+from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import Feeder, Reader, snapshot
 from hanse.client.job import Job
@@ -87,7 +87,7 @@ class Client:
             self._initializer = dump_function_with_args(*initializer)
         self._max_items = max_items_per_worker
         self._capacity = capacity(resources)
-        self._runtime = Runtime(self._capacity, lambda loop, emit: LocalEngine(loop, emit))
+        self._runtime = Runtime(self._capacity, LocalEngine)
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -143,16 +143,20 @@ class Client:
         if not iterables:
             raise UsageError("map needs at least one iterable of inputs")
         iterable, total = snapshot(iterables)
-        return self._map(function, iterable, total, len(iterables) > 1, name,
-                         (resources, retries, timeout), check_on_error(on_error), ordered)  # fmt: skip
+        given = {"resources": resources, "retries": retries, "timeout": timeout}
+        return self._map(
+            function, iterable, total, star=len(iterables) > 1, name=name, given=given,
+            raising=check_on_error(on_error), ordered=ordered,
+        )  # fmt: skip
 
     def _map(
-        self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, star: bool,
-        name: str | None, given: tuple[Any, ...], raising: bool, ordered: bool,
+        self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
+        star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
+        raising: bool = True, ordered: bool = True,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
-        options = options.but(resources=given[0], retries=given[1], timeout=given[2])
+        options = options.but(**(given or {}))
         payload, needs = dump_function(target)
         id = job_id(os.urandom(6))
         program = self._program(id, name_of(target), options, payload, star=star)
@@ -178,7 +182,7 @@ class Client:
             PickleError: the function cannot be sent to a worker.
         """
         target, options = unwrap(function)
-        return self._calls_for(options).submit(for_call(target), args, kwargs)
+        return self._calls_for(options).submit(target, args, kwargs)
 
     def put(self, value: R) -> Future[R]:
         """Send a large value once, and use it as an argument of many calls.

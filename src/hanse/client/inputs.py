@@ -54,6 +54,7 @@ class Reader:
         else:
             self._iterator = iter(iterable)
         self._at = 0
+        self._error: BaseException | None = None
 
     def read(self, most: int) -> Sequence[Any]:
         """The next values, at most so many; an empty sequence at the end."""
@@ -62,7 +63,16 @@ class Reader:
             self._at += len(values)
             return values
         assert self._iterator is not None
-        return list(itertools.islice(self._iterator, most))
+        if self._error is not None:
+            raise self._error
+        values: list[Any] = []
+        try:
+            values.extend(itertools.islice(self._iterator, most))
+        except BaseException as error:
+            if not values:
+                raise
+            self._error = error  # what came before it counts
+        return values
 
 
 class Feeder:

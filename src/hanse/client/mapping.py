@@ -126,7 +126,7 @@ class MapSource:
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
         blocks = self._within(grant.start, grant.stop)
-        values = {
+        values: dict[tuple[str, int], Payload] = {
             future.reference: future.payload()
             for block in blocks
             for item, futures in block.futures.items()

@@ -37,8 +37,17 @@ class Loaded:
     """A program whose functions are there."""
 
     def __init__(self, packed: tuple[Any, ...], fds: list[int]) -> None:
-        (self.key, self.job, self.star, self.each, self.careful, self.memory_bytes,
-         function, fold, initializer) = packed
+        (
+            self.key,
+            self.job,
+            self.star,
+            self.each,
+            self.careful,
+            self.memory_bytes,
+            function,
+            fold,
+            initializer,
+        ) = packed
         self.has_function = function is not None
         self._payloads = [unpack(one, fds) if one else None for one in (function, fold)]
         self._initializer = unpack(initializer, fds) if initializer else None
@@ -118,8 +127,13 @@ class Store:
         self.programs[program.key] = program
         return program
 
-    def add(self, functions: dict[int, Any], blocks: list[tuple[Any, ...]],
-            values: dict[Any, Any], fds: list[int]) -> None:
+    def add(
+        self,
+        functions: dict[int, Any],
+        blocks: list[tuple[Any, ...]],
+        values: dict[Any, Any],
+        fds: list[int],
+    ) -> None:
         """Keep what came with a work; nothing is unpickled yet."""
         for key, one in functions.items():
             self.functions[key] = unpack(one, fds)
@@ -141,8 +155,11 @@ class Store:
         return some
 
     def forget(self, blocks: list[int], programs: list[int], functions: list[int]) -> None:
-        for table, keys in ((self._blocks, blocks), (self.programs, programs),
-                            (self.functions, functions)):
+        for table, keys in (
+            (self._blocks, blocks),
+            (self.programs, programs),
+            (self.functions, functions),
+        ):
             for key in keys:
                 table.pop(key, None)  # type: ignore[attr-defined]
 

@@ -26,8 +26,15 @@ def fields(error: BaseException, cause: str, output: str) -> dict[str, Any]:
     return {"cause": cause, "output": output, **fields_of(error)}
 
 
-def encode(program: Loaded, start: int, part: list[Any], busy: int, events: list[Any],
-           files: list[Any], ring: Ring) -> None:
+def encode(
+    program: Loaded,
+    start: int,
+    part: list[Any],
+    busy: int,
+    events: list[Any],
+    files: list[Any],
+    ring: Ring,
+) -> None:
     """Add the events for results of the items from `start` on."""
     if program.fold is not None:
         _encode_folded(program.fold, start, part, busy, events, files, ring)
@@ -43,8 +50,9 @@ def encode(program: Loaded, start: int, part: list[Any], busy: int, events: list
     events.append(("s", start, start + len(part), pack(payload, files), busy))
 
 
-def _encode_one_by_one(start: int, part: list[Any], busy: int, events: list[Any],
-                       files: list[Any]) -> None:
+def _encode_one_by_one(
+    start: int, part: list[Any], busy: int, events: list[Any], files: list[Any]
+) -> None:
     """Segments around the results that cannot be pickled."""
     good: list[Any] = []
     for at, value in enumerate(part, start):
@@ -60,8 +68,15 @@ def _encode_one_by_one(start: int, part: list[Any], busy: int, events: list[Any]
         events.append(("s", end - len(good), end, pack(join(good), files), busy))
 
 
-def _encode_folded(fold: Any, start: int, part: list[Any], busy: int, events: list[Any],
-                   files: list[Any], ring: Ring) -> None:
+def _encode_folded(
+    fold: Any,
+    start: int,
+    part: list[Any],
+    busy: int,
+    events: list[Any],
+    files: list[Any],
+    ring: Ring,
+) -> None:
     """One value per segment; an item whose result cannot be folded fails."""
     total, first = SKIPPED, start
     for at, value in enumerate(part, start):
@@ -76,8 +91,9 @@ def _encode_folded(fold: Any, start: int, part: list[Any], busy: int, events: li
     _add_folded(total, first, start + len(part), busy, events, files)
 
 
-def _add_folded(total: Any, first: int, end: int, busy: int, events: list[Any],
-                files: list[Any]) -> None:
+def _add_folded(
+    total: Any, first: int, end: int, busy: int, events: list[Any], files: list[Any]
+) -> None:
     if first == end:
         return
     try:

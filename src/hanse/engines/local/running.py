@@ -90,8 +90,15 @@ class Runner:
                 self._deliver(self.run)
 
     # --- what the main thread calls ---------------------------------------------------------------
-    def begin(self, run: int, start: int, stop: int, program: Loaded, attempts: dict[int, int],
-              careful_until: int) -> None:
+    def begin(
+        self,
+        run: int,
+        start: int,
+        stop: int,
+        program: Loaded,
+        attempts: dict[int, int],
+        careful_until: int,
+    ) -> None:
         with self.lock:
             self.base, self.sent, self.out, self.chunk = start, 0, [], []
             self.chunk_base = start
@@ -112,8 +119,9 @@ class Runner:
                 self._events.append(("F", self.base, self.stop, fields))
                 self.base = self.stop
 
-    def block(self, start: int, values: Sequence[Any], skip: frozenset[int],
-              omit: frozenset[int]) -> None:
+    def block(
+        self, start: int, values: Sequence[Any], skip: frozenset[int], omit: frozenset[int]
+    ) -> None:
         """Run the items of one block that the run covers."""
         end = start + len(values)
         special = sorted(index for index in skip | omit if start <= index < end)

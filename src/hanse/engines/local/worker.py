@@ -59,8 +59,20 @@ class Worker:
                 self._work(loads(body), fds)
 
     def _work(self, message: tuple[Any, ...], fds: list[int]) -> None:
-        (run, start, stop, packed, functions, blocks, values, attempts, skip, omit, careful_until,
-         forget) = message
+        (
+            run,
+            start,
+            stop,
+            packed,
+            functions,
+            blocks,
+            values,
+            attempts,
+            skip,
+            omit,
+            careful_until,
+            forget,
+        ) = message
         runner, store = self._runner, self._store
         program = store.program(packed, fds)
         runner.begin(run, start, stop, program, attempts, careful_until)
