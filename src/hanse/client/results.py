@@ -95,6 +95,13 @@ class Results:
             if len(self._rates) > 50:
                 del self._rates[0]
 
+    @property
+    def outcome(self) -> str:
+        """The job's state; one whose inputs broke off has failed even if all items went well."""
+        if self.state is JobState.DONE and self.error is not None:
+            return str(JobState.FAILED)
+        return str(self.state)
+
     # --- for consumers --------------------------------------------------------------------------
     @property
     def settled(self) -> int:
