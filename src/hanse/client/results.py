@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """The outcome of the items `start` to `stop`.
 
     Exactly one of `payload` and `failure` is set. `first` is the number of the first result in the
