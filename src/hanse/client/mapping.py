@@ -132,6 +132,8 @@ class MapSource:
         self._runtime.tell(event)
 
     def seal(self) -> None:
+        """There are no further inputs."""
+        self._results.total = self._size
         self._runtime.tell(Seal(self._job))
 
     # --- for the runtime ------------------------------------------------------------------------

@@ -43,7 +43,8 @@ class Part(msgspec.Struct, frozen=True):
 class Results:
     """One job's outcomes. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total  # items in all, once that is known
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)  # consumers wait here
         self.room = threading.Condition(self._lock)  # the feeder waits here
