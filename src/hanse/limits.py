@@ -77,7 +77,7 @@ NESTING: Final = 4
 
 # --- inputs and results -------------------------------------------------------------------------
 BLOCK_ITEMS: Final = 65_536
-BLOCK_BYTES: Final = 64 * KIB
+BLOCK_BYTES: Final = 256 * KIB
 """Inputs travel in blocks of at most this many items and about this many bytes."""
 
 WINDOW_ITEMS: Final = 1 << 21

@@ -80,7 +80,9 @@ class MapSource:
         if self._each:
             return self._feed_each(values)
         with collecting() as found:
-            payload = dump_batch(values) if isinstance(values, range) else dump_builtin(values)
+            payload = (
+                dump_batch(values) if isinstance(values, range) else dump_builtin(list(values))
+            )
         if payload is None or found or self._needs:
             self._each = True
             return self._feed_each(values)
