@@ -1,0 +1,20 @@
+"""How many examples the properties try: few and always the same here, many with
+`pytest --hypothesis-profile=long`."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+settings.register_profile(
+    "unit", max_examples=60, deadline=None, derandomize=True, suppress_health_check=quiet
+)
+settings.register_profile(
+    "long",
+    max_examples=2000,
+    stateful_step_count=60,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=quiet,
+)
+settings.load_profile("unit")
