@@ -76,14 +76,14 @@ NESTING: Final = 4
 """How deep tasks that use Hanse themselves may nest: each level is a process tree of its own."""
 
 # --- inputs and results -------------------------------------------------------------------------
-BLOCK_ITEMS: Final = 16_384
+BLOCK_ITEMS: Final = 65_536
 BLOCK_BYTES: Final = 64 * KIB
 """Inputs travel in blocks of at most this many items and about this many bytes."""
 
-WINDOW_ITEMS: Final = 1 << 18
+WINDOW_ITEMS: Final = 1 << 21
 """At most this many inputs are read ahead of the slowest item that is not handed out yet."""
 
-WINDOW_BYTES: Final = 64 * MIB
+WINDOW_BYTES: Final = 32 * MIB
 """... nor more than about this many bytes of inputs and results that wait."""
 
 FAILURES_KEPT: Final = 10_000

@@ -50,7 +50,7 @@ class Program:
     key: int  # unique in this process
     job: JobId
     name: str  # the function, for people
-    function: Payload | None  # None: every item names its own function (see Work.functions)
+    function: Payload | None  # None: an item is (function, or key in Work.functions, args, kwargs)
     star: bool = False  # an item is a tuple of positional arguments
     each: bool = False  # every result is encoded by itself
     fold: Payload | None = None  # a binary function: segments carry one folded value
@@ -100,6 +100,7 @@ class Segment:
     stop: int
     payload: Payload
     busy_ns: int  # time spent in items
+    folded: bool = False  # the payload holds one value for all
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ from collections.abc import Callable
 Callback = Callable[[], None]
 
 
-class _Timer:
+class Timer:
+    """A callback that waits for its time."""
+
     __slots__ = ("callback",)
 
     def __init__(self, callback: Callback) -> None:
@@ -34,7 +36,7 @@ class Loop:
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
         self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[int, int, _Timer]] = []
+        self._timers: list[tuple[int, int, Timer]] = []
         self._count = itertools.count()
         self._posted: collections.deque[Callback] = collections.deque()
         self._wake_read, self._wake_write = os.pipe()
@@ -62,8 +64,8 @@ class Loop:
             pass  # a full pipe wakes as well; a closed one has nobody to wake
 
     # --- for the loop's thread ------------------------------------------------------------------
-    def call_at(self, when_ns: int, callback: Callback) -> _Timer:
-        timer = _Timer(callback)
+    def call_at(self, when_ns: int, callback: Callback) -> Timer:
+        timer = Timer(callback)
         heapq.heappush(self._timers, (when_ns, next(self._count), timer))
         return timer
 

@@ -1,0 +1,219 @@
+"""Submitted calls: one growing job whose items are calls with a future each.
+
+A burst of submits becomes one growth of the job and a few leases; what is paid per call is one
+pickle and one future. Calls with equal options share a job.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import InvalidStateError
+from typing import Any
+
+from hanse.client.functions import ByValue
+from hanse.client.future import Future
+from hanse.core.events import CancelItems, Grow, Seal
+from hanse.core.messages import Grant
+from hanse.engines.port import Block, Program, Work
+from hanse.errors import JobCancelled
+from hanse.ids import JobId
+from hanse.model.failure import Cause, Failure
+from hanse.model.job import JobState
+from hanse.payloads.exceptions import to_exception
+from hanse.payloads.payload import Payload, dump_one, item, join
+from hanse.payloads.references import collecting
+from hanse.runtime.runtime import Runtime, argument_failure
+
+
+class _Call:
+    __slots__ = ("function", "future", "needs", "payload", "started")
+
+    def __init__(self, future: Future[Any], function: ByValue | None) -> None:
+        self.future = future
+        self.function = function
+        self.payload: Payload | None = None  # None: its arguments cannot travel
+        self.needs: Sequence[Future[Any]] = ()
+        self.started = False
+
+
+class CallSource:
+    """The runtime's view of the calls (see `runtime.source.Source`)."""
+
+    def __init__(self, runtime: Runtime, job: JobId, program: Program) -> None:
+        self._runtime = runtime
+        self.job = job
+        self.program = program
+        self.broken: BaseException | None = None  # the initializer failed: no call can run
+        self._calls: dict[int, _Call] = {}
+        self._unsent: deque[tuple[int, _Call]] = deque()
+        self._failures: dict[int, Failure] = {}
+        self._count = itertools.count()
+        self._lock = threading.Lock()
+        self._flushing = False
+        self._sealed = False
+        self._over = threading.Event()
+        self._on_end: Callable[[], None] | None = None
+
+    # --- for any thread -------------------------------------------------------------------------
+    def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """Add a call. Arguments are pickled here and now, so later changes do not matter."""
+        by_value = function if type(function) is ByValue else None
+        target = by_value.key if by_value is not None else function
+        error: Exception | None = None
+        payload = None
+        with collecting() as found:
+            try:
+                payload = dump_one((target, args, kwargs))
+            except Exception as caught:  # noqa: BLE001 - it becomes the future's exception
+                error = caught
+        with self._lock:
+            if self._sealed:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            index = next(self._count)
+            future: Future[Any] = Future((self.job, index), self._cancel)
+            call = _Call(future, by_value)
+            call.payload = payload
+            if found or (by_value is not None and by_value.needs):
+                call.needs = (*found, *(by_value.needs if by_value is not None else ()))
+            if error is not None:
+                self._failures[index] = argument_failure(self.program.name, index, error)
+            self._unsent.append((index, call))
+            if self._flushing:
+                return future
+            self._flushing = True
+        self._runtime.loop.post(self._flush)
+        return future
+
+    def _cancel(self, index: int) -> None:
+        self._runtime.tell(CancelItems(self.job, index, index + 1))
+
+    def seal(self) -> None:
+        """No more calls will come."""
+        with self._lock:
+            if self._sealed:
+                return
+            self._sealed = True
+        self._runtime.loop.post(self._flush)
+        self._runtime.tell(Seal(self.job))
+
+    def cancel_pending(self) -> None:
+        """Cancel the calls that no worker has been given."""
+        with self._lock:
+            calls = [*self._calls.values(), *(call for _, call in self._unsent)]
+        for call in calls:
+            call.future.cancel()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the calls are done, after `seal`."""
+        return self._over.wait(timeout_s)
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        self._on_end = callback
+        if self._over.is_set():
+            callback()
+
+    # --- for the runtime ------------------------------------------------------------------------
+    def _flush(self) -> None:
+        """Hand everything that was submitted since the last time to the home."""
+        with self._lock:
+            self._flushing = False
+            count = len(self._unsent)
+        waits: dict[int, list[tuple[JobId, int]]] = {}
+        broken: list[int] = []
+        index = -1
+        for _ in range(count):
+            index, call = self._unsent.popleft()
+            self._calls[index] = call
+            if call.payload is None:
+                broken.append(index)
+            if call.needs:
+                open_needs = [f.reference for f in call.needs if not f.arrived]
+                if open_needs:
+                    waits[index] = open_needs
+        if count:
+            self._runtime.tell_now(Grow(self.job, index + 1, waits, broken))
+
+    def work(self, grant: Grant) -> Work:
+        payloads: list[Payload] = []
+        skip: list[int] = []
+        functions: dict[int, Payload] = {}
+        values: dict[tuple[str, int], Payload] = {}
+        for index in range(grant.start, grant.stop):
+            call = self._calls.get(index)
+            if call is None or call.payload is None or not _begin(call):
+                skip.append(index)
+                payloads.append(_NOTHING)
+                continue
+            payloads.append(call.payload)
+            if call.function is not None:
+                functions[call.function.key] = call.function.payload
+            for future in call.needs:
+                values[future.reference] = future.payload()
+        return Work(
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
+            blocks=[Block(grant.start, join(payloads))], attempts=grant.attempts,
+            skip=frozenset(skip), functions=functions, values=values,
+        )  # fmt: skip
+
+    def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        assert first is not None
+        for index in range(start, stop):
+            call = self._calls.pop(index, None)
+            if call is not None:
+                value = payload if payload.count == 1 else item(payload, first + index - start)
+                _set(call.future, value, None)
+
+    def failed(self, start: int, stop: int, failure: Failure) -> None:
+        for index in range(start, stop):
+            call = self._calls.pop(index, None)
+            if call is None:
+                continue
+            known = self._failures.pop(index, failure)
+            if known.cause is Cause.CANCELLED:
+                if call.future.cancel() or call.future.cancelled():
+                    call.future.set_running_or_notify_cancel()
+                continue
+            error = to_exception(known)
+            if known.cause is Cause.INITIALIZER:
+                self.broken = error
+            _set(call.future, None, error)
+
+    def ended(self, state: JobState, error: BaseException | None) -> None:
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            if error is None and call.future.cancel():
+                call.future.set_running_or_notify_cancel()
+            else:
+                _set(call.future, None, error or JobCancelled("the client was closed"))
+        self._over.set()
+        if self._on_end is not None:
+            self._on_end()
+
+
+_NOTHING = dump_one(None)
+
+
+def _begin(call: _Call) -> bool:
+    """Mark the call's future as running; False if it was cancelled."""
+    if not call.started:
+        call.started = call.future.set_running_or_notify_cancel()
+    return call.started
+
+
+def _set(future: Future[Any], payload: Payload | None, error: BaseException | None) -> None:
+    try:
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.arrived = True
+            future.set_result(payload)
+    except InvalidStateError:
+        pass  # cancelled a moment ago
+
+
+def values_of(futures: Sequence[Future[Any]]) -> Mapping[tuple[str, int], Payload]:
+    """The results that these futures stand for, as they travel."""
+    return {future.reference: future.payload() for future in futures}

@@ -1,0 +1,273 @@
+"""The client: where functions and inputs go in.
+
+Embedded, a client owns a runtime: worker processes of this machine, with no daemon. The ambient
+client, which `task.map` uses, is the innermost one that a `with` block holds open, or one that is
+made at first use and closed when the program ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, TypeVar
+
+from hanse.client.calls import CallSource
+from hanse.client.functions import dump_function, for_call, program_keys
+from hanse.client.future import Future
+from hanse.client.inputs import Feeder, Reader, snapshot
+from hanse.client.job import Job
+from hanse.client.mapping import MapSource
+from hanse.client.options import OnError, Options, check_on_error
+from hanse.client.results import Results
+from hanse.client.task import unwrap
+from hanse.engines.local.engine import LocalEngine
+from hanse.engines.port import Program
+from hanse.errors import ClientClosed, UsageError
+from hanse.ids import JobId, job_id
+from hanse.model.job import JobSpec
+from hanse.model.resources import Resources
+from hanse.payloads.functions import name_of
+from hanse.payloads.payload import Payload, dump_one
+from hanse.runtime.machine import capacity
+from hanse.runtime.runtime import Runtime
+
+R = TypeVar("R")
+
+_open: list[Client] = []  # entered clients, innermost last
+_default: Client | None = None
+_lock = threading.Lock()
+
+
+def connect(url: str | None = None, *, resources: Resources | None = None) -> Client:
+    """Open a client on this machine.
+
+    Args:
+        url: a node's address. Not offered yet: there is only this machine.
+        resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
+            that) and all its memory.
+    """
+    if url is not None or os.environ.get("HANSE_URL"):
+        raise UsageError(
+            "this version of Hanse runs on one machine only: call connect() without a URL and "
+            "unset HANSE_URL"
+        )
+    return Client(resources=resources)
+
+
+def ambient() -> Client:
+    """The innermost open client, or the program's own."""
+    global _default
+    with _lock:
+        for client in reversed(_open):
+            if not client.closed:
+                return client
+        if _default is None or _default.closed:
+            _default = connect()
+        return _default
+
+
+class Client:
+    """Runs functions on the cores of this machine. Thread-safe; made by `hanse.connect()`.
+
+    Leaving its `with` block, or `close`, cancels what is still running: wait for what you want.
+    """
+
+    def __init__(
+        self, *, resources: Resources | None = None,
+        initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
+        max_items_per_worker: int | None = None,
+    ) -> None:  # fmt: skip
+        self._pid = os.getpid()
+        self._initializer: Payload | None = None
+        if initializer is not None:
+            self._initializer = dump_function_with_args(*initializer)
+        self._max_items = max_items_per_worker
+        self._capacity = capacity(resources)
+        self._runtime = Runtime(self._capacity, lambda loop, emit: LocalEngine(loop, emit))
+        self._calls: dict[tuple[Any, ...], CallSource] = {}
+        self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
+        self._lock = threading.Lock()
+        self._closed = False
+        _clients.add(self)
+
+    def __enter__(self) -> Client:
+        self._check()
+        with _lock:
+            _open.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        with _lock:
+            if self in _open:
+                _open.remove(self)
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what still runs and end the workers; nothing of them is left."""
+        if not self._closed and self._pid == os.getpid():
+            self._closed = True
+            self._runtime.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed or self._pid != os.getpid()
+
+    # --- running things -------------------------------------------------------------------------
+    def map(
+        self, function: Callable[..., R], /, *iterables: Iterable[Any], name: str | None = None,
+        resources: Resources | None = None, retries: int | None = None,
+        timeout: float | None = None, on_error: OnError = "raise", ordered: bool = True,
+    ) -> Job[R]:  # fmt: skip
+        """Call a function for every item of an iterable (or of several, in step).
+
+        Returns at once. The iterable may be endless: it is read as results are taken.
+
+        Args:
+            name: what to call the job; the function's name if not given.
+            resources, retries, timeout: as for `task`, and instead of what it said.
+            on_error: `"raise"` ends the job at the first item that fails for good; `"collect"`
+                goes on, and hands out exceptions in place of results.
+            ordered: whether iterating the job gives results in the order of the inputs.
+
+        Raises:
+            PickleError: the function cannot be sent to a worker.
+            UsageError: an option is wrong, or an item needs more than this machine has.
+        """
+        if not iterables:
+            raise UsageError("map needs at least one iterable of inputs")
+        iterable, total = snapshot(iterables)
+        return self._map(function, iterable, total, len(iterables) > 1, name,
+                         (resources, retries, timeout), check_on_error(on_error), ordered)  # fmt: skip
+
+    def _map(
+        self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, star: bool,
+        name: str | None, given: tuple[Any, ...], raising: bool, ordered: bool,
+    ) -> Job[R]:  # fmt: skip
+        self._check()
+        target, options = unwrap(function)
+        options = options.but(resources=given[0], retries=given[1], timeout=given[2])
+        payload, needs = dump_function(target)
+        id = job_id(os.urandom(6))
+        program = self._program(id, name_of(target), options, payload, star=star)
+        spec = self._spec(name or program.name, options, raising, total)
+        results = Results()
+        source = MapSource(self._runtime, id, program, results, needs, raising)
+        slots = max(1, self._capacity.times(spec.needs))
+        feeder = Feeder(Reader(iterable), results, slots, block=source.feed, seal=source.seal)
+        job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
+                          total=total, raising=raising, ordered=ordered)  # fmt: skip
+        self._jobs[id] = job
+        self._runtime.submit(id, spec, source)
+        feeder.start(at_once=total is not None)
+        return job
+
+    def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        """Call a function once. Returns at once; the future has the result later.
+
+        Futures anywhere inside the arguments stand for their results: the call waits for them,
+        which makes a graph. A function's options are those of its `task`.
+
+        Raises:
+            PickleError: the function cannot be sent to a worker.
+        """
+        target, options = unwrap(function)
+        return self._calls_for(options).submit(for_call(target), args, kwargs)
+
+    def put(self, value: R) -> Future[R]:
+        """Send a large value once, and use it as an argument of many calls.
+
+        Returns a future that is done. Raises PickleError.
+        """
+        self._check()
+        future: Future[R] = Future((JobId("put"), next(program_keys)), lambda index: None)
+        payload = dump_one(value)
+        future.set_running_or_notify_cancel()
+        future.arrived = True
+        future.set_result(payload)  # type: ignore[arg-type]
+        return future
+
+    def executor(self) -> Any:
+        """A `concurrent.futures.Executor` on this client."""
+        from hanse.client.executor import Executor
+
+        return Executor._on(self)
+
+    def job(self, id_or_name: str) -> Job[Any]:
+        """A job of this client by its id or name; the newest of that name.
+
+        Raises UsageError if there is none.
+        """
+        found = [j for j in self._jobs.values() if id_or_name in (j.id, j.name)]
+        if not found:
+            raise UsageError(f"this client has no job {id_or_name!r}")
+        return found[-1]
+
+    # --- inside ---------------------------------------------------------------------------------
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ClientClosed("this client belongs to the process that this one was forked from: "
+                               "open a new one here with hanse.connect()")  # fmt: skip
+        if self._closed:
+            raise ClientClosed("this client was closed")
+
+    def _program(
+        self, job: JobId, name: str, options: Options, function: Payload | None, *,
+        star: bool = False,
+    ) -> Program:  # fmt: skip
+        memory = options.resources.amount().memory_bytes
+        return Program(
+            key=next(program_keys), job=job, name=name, function=function, star=star,
+            each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
+            memory_bytes=memory or None, max_items_per_worker=self._max_items,
+        )  # fmt: skip
+
+    def _spec(self, name: str, options: Options, raising: bool, total: int | None) -> JobSpec:
+        needs = options.resources.amount()
+        if not self._capacity.fits(needs):
+            raise UsageError(
+                "an item needs more than this machine offers: "
+                + ", ".join(self._capacity.lacks(needs))
+            )
+        return JobSpec(
+            name=name, needs=needs, retries=options.retries, fail_fast=raising, total=total
+        )
+
+    def _calls_for(self, options: Options) -> CallSource:
+        calls = self._calls.get(options.key)
+        if calls is not None and not self._closed:
+            return calls
+        with self._lock:
+            self._check()
+            calls = self._calls.get(options.key)
+            if calls is None:
+                calls = self._calls[options.key] = self._new_calls(options)
+            return calls
+
+    def _new_calls(self, options: Options) -> CallSource:
+        id = job_id(os.urandom(6))
+        calls = CallSource(self._runtime, id, self._program(id, "submit", options, None))
+        self._runtime.submit(id, self._spec("submit", options, False, None), calls)
+        return calls
+
+
+def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Payload:
+    """An initializer and its arguments as a payload."""
+    if not callable(function):
+        raise TypeError("initializer must be a callable")
+    return dump_one((function, args))
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for client in list(_clients):
+        client.close()

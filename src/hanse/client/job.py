@@ -1,0 +1,315 @@
+"""A job in its user's hands: results as they come, in order or not, or folded into one."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Generic, TypeVar
+
+from hanse.client.functions import dump_function, program_keys
+from hanse.client.inputs import Feeder
+from hanse.client.mapping import MapSource
+from hanse.client.results import Part, Results
+from hanse.client.unreadable import unreadable
+from hanse.core.events import CancelJob
+from hanse.core.why import explain
+from hanse.errors import JobCancelled, ResultsConsumed, UsageError
+from hanse.ids import JobId
+from hanse.model.job import JobState
+from hanse.model.progress import Progress
+from hanse.model.resources import format_bytes
+from hanse.payloads.exceptions import to_exception
+from hanse.payloads.payload import load, load_each
+from hanse.runtime.runtime import Runtime
+
+T = TypeVar("T")
+_NOTHING: Any = object()
+
+
+class Job(Generic[T]):
+    """A running or finished map.
+
+    Results are handed out once. Memory is bounded: while nobody takes results, the job reads no
+    further inputs once a window of them waits. A job that nobody holds any more is cancelled.
+
+    Attributes:
+        id: the job's id.
+        name: its name, or that of its function.
+    """
+
+    def __init__(
+        self, runtime: Runtime, id: JobId, name: str, source: MapSource, results: Results,
+        feeder: Feeder, *, total: int | None, raising: bool, ordered: bool,
+    ) -> None:  # fmt: skip
+        self._runtime = runtime
+        self.id = id
+        self.name = name
+        self._source = source
+        self._results = results
+        self._feeder = feeder
+        self._total = total
+        self._raising = raising
+        self._ordered = ordered
+        self._mode = ""  # how results are handed out: set by the first who asks
+        self._next = 0  # the first item that was not handed out, in order
+        self._rest: Iterator[T] | None = None  # what is left of the part that is handed out
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.name} {self.state}: {self._results.settled} items ended>"
+
+    def __del__(self) -> None:
+        try:
+            if not self._results.state.ended:
+                self.cancel()
+        except AttributeError:
+            pass  # it never came to be
+
+    # --- results --------------------------------------------------------------------------------
+    def __iter__(self) -> Iterator[T]:
+        """Results in the order of the inputs (or as they come, with `ordered=False`).
+
+        A loop that was left early goes on where it was when the job is iterated again. With
+        `on_error="collect"` a failed item's place is taken by its exception.
+
+        Raises:
+            Exception: what the first failed item raised, with a `TaskError` as its cause.
+            InputError: the inputs raised; all results before that were handed out.
+            ResultsConsumed: all results were handed out before.
+        """
+        self._enter("iteration")
+        if self._next and self._rest is None:
+            raise ResultsConsumed(
+                f"the results of {self.name} were handed out; keep them in a list"
+            )
+        return chain.from_iterable(self._parts())
+
+    def _parts(self) -> Iterator[Iterator[T]]:
+        if self._rest is not None:
+            yield self._rest
+        while True:
+            part = self._results.take(self._next if self._ordered else None)
+            if part is None:
+                self._rest = None
+                self._next = max(self._next, 1)
+                self._raise_end()
+                return
+            self._next = part.stop
+            values, error = self._values(part)
+            self._rest = iter(values)
+            yield self._rest
+            if error is not None:
+                raise error
+
+    def as_completed(self) -> Iterator[tuple[int, T]]:
+        """Pairs of (index of the item, result), in order of completion."""
+        self._enter("as_completed")
+        while (part := self._results.take(None)) is not None:
+            values, error = self._values(part)
+            yield from enumerate(values, part.start)
+            if error is not None:
+                raise error
+        self._raise_end()
+
+    def reduce(self, function: Callable[[T, T], T], initial: T = _NOTHING) -> T:
+        """Fold all results with an associative function, in order, where they are.
+
+        Workers fold what they computed, so only one value per lease travels. The function may
+        change and return its left argument.
+
+        Raises:
+            TypeError: there are no results and no `initial`.
+        """
+        self._enter("reduce")
+        payload, needs = dump_function(function)
+        if needs:
+            raise UsageError("the function of reduce cannot hold futures")
+        key = next(program_keys)
+        self._runtime.loop.post(lambda: self._source.fold(payload, key))
+        runs = _Runs(function)
+        while (part := self._results.take(None)) is not None:
+            if part.failure is not None and not self._raising:
+                runs.add(part.start, part.stop, _NOTHING)
+                continue
+            values, error = self._values(part)
+            if error is not None:
+                raise error
+            runs.add(part.start, part.stop, functools.reduce(function, values))
+        self._raise_end()
+        result = runs.total()
+        if initial is not _NOTHING:
+            return initial if result is _NOTHING else function(initial, result)
+        if result is _NOTHING:
+            raise TypeError("reduce of no results and no initial value")
+        return result  # type: ignore[no-any-return]
+
+    def _enter(self, mode: str) -> None:
+        if self._mode not in ("", mode):
+            raise ResultsConsumed(
+                f"the results of {self.name} are being handed out by {self._mode}, not by {mode}"
+            )
+        self._mode = mode
+
+    def _values(self, part: Part) -> tuple[list[T], BaseException | None]:
+        """The part's values, and the error that comes after them."""
+        if part.failure is not None:
+            error = to_exception(part.failure)
+            return ([], error) if self._raising else ([error], None)  # type: ignore[list-item]
+        assert part.payload is not None
+        first = part.first or 0
+        count = 1 if part.first is None else part.stop - part.start
+        try:
+            whole = load(part.payload)
+        except Exception:  # noqa: BLE001 - whatever the user's classes raise; find which value it was
+            whole = load_each(part.payload, lambda error: _Broken(error))
+        values = whole if count == len(whole) else whole[first : first + count]
+        return self._sound(part, list(values) if not isinstance(values, list) else values)
+
+    def _sound(self, part: Part, values: list[Any]) -> tuple[list[T], BaseException | None]:
+        if _Broken not in set(map(type, values)):
+            return values, None
+        for at, value in enumerate(values):
+            if type(value) is _Broken:
+                error = unreadable(part.start + at, value.error, self.name)
+                if self._raising:
+                    return values[:at], error
+                values[at] = error
+        return values, None
+
+    def _raise_end(self) -> None:
+        if self._results.error is not None:
+            raise self._results.error
+        if self._results.state is JobState.CANCELLED:
+            raise JobCancelled(f"{self.name} was cancelled after {self._results.settled} items")
+
+    # --- the job --------------------------------------------------------------------------------
+    @property
+    def state(self) -> str:
+        """`running`, `done`, `failed` or `cancelled`."""
+        results = self._results
+        if results.state is JobState.DONE and results.error is not None:
+            return str(JobState.FAILED)
+        return str(results.state)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the job has ended; False if `timeout` seconds were too short.
+
+        Results are kept in memory meanwhile. Raises what ended a failed job.
+        """
+        self._results.want_all()
+        if not self._results.wait(timeout):
+            return False
+        if self._results.error is not None:
+            raise self._results.error
+        return True
+
+    def join(self) -> None:
+        """Wait until the job has ended, whatever came of it."""
+        self._results.wait(None)
+
+    def run_ahead(self) -> None:
+        """Read on though nobody takes results yet; they are kept in memory."""
+        self._results.want_all()
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call back on the loop's thread once the job has ended."""
+        self._source.when_ended(callback)
+
+    def in_order_until(self, until_s: float | None) -> Iterator[T]:
+        """Results in order; TimeoutError past that moment (monotonic), and then the job ends."""
+        try:
+            while True:
+                left = None if until_s is None else max(0, until_s - time.monotonic())
+                part = self._results.take(self._next, left)
+                if part is None:
+                    self._raise_end()
+                    return
+                self._next = part.stop
+                if part.failure is not None:
+                    raise to_exception(part.failure)
+                values, error = self._values(part)
+                yield from values
+                if error is not None:
+                    raise error
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Stop the job: within a second none of its code runs any more. Results that were
+        committed can still be taken."""
+        self._feeder.stop()
+        self._runtime.tell(CancelJob(self.id))
+
+    def progress(self) -> Progress:
+        """How far the job is."""
+        results = self._results
+        now = results.ended_s or time.monotonic()
+        rate = results.rate_per_s()
+        left = None if self._total is None else self._total - results.settled
+        home_job = self._runtime.home.jobs.get(self.id)
+        return Progress(
+            done=results.done,
+            failed=results.failed,
+            running=0 if home_job is None else home_job.leased,
+            total=self._total,
+            rate_per_s=rate,
+            eta_s=left / rate if left is not None and rate > 0 else None,
+            elapsed_s=now - results.started_s,
+            state=self.state,
+        )
+
+    def explain(self) -> str:
+        """What the job waits for, in words and with numbers."""
+        if self._results.state.ended:
+            return f"{self.name} is {self.state}."
+        lines = self._runtime.ask(
+            lambda: explain(self._runtime.home, self.id, self._runtime.loop.now_ns())
+        )
+        if self._feeder.waits:
+            lines.append(
+                f"No further inputs are read: results of {self._results.settled} items "
+                f"({format_bytes(self._results.held_bytes)} held) wait to be taken."
+            )
+        return "\n".join(lines)
+
+
+class _Broken:
+    """Stands for a value that cannot be unpickled."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Runs:
+    """Folds neighbours as they come: an associative function needs no more order than that."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        self._function = function
+        self._runs: dict[int, tuple[int, Any]] = {}  # start: (stop, value)
+        self._starts: dict[int, int] = {}  # stop: start
+
+    def add(self, start: int, stop: int, value: Any) -> None:
+        if start in self._starts:
+            left = self._starts.pop(start)
+            _, before = self._runs.pop(left)
+            start, value = left, self._fold(before, value)
+        if stop in self._runs:
+            right, after = self._runs.pop(stop)
+            del self._starts[right]
+            stop, value = right, self._fold(value, after)
+        self._runs[start] = (stop, value)
+        self._starts[stop] = start
+
+    def _fold(self, left: Any, right: Any) -> Any:
+        if left is _NOTHING or right is _NOTHING:
+            return right if left is _NOTHING else left
+        return self._function(left, right)
+
+    def total(self) -> Any:
+        value = _NOTHING
+        for start in sorted(self._runs):
+            value = self._fold(value, self._runs[start][1])
+        return value

@@ -1,0 +1,176 @@
+"""A map's items: blocks of inputs on one side, results on the other.
+
+A `MapSource` stands between the runtime (which speaks of ranges) and the client (which has values).
+Blocks are kept until their last item is settled, because a lease may be granted again.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hanse.client.future import Future
+from hanse.client.results import Part, Results
+from hanse.core.events import Grow, Seal
+from hanse.core.messages import Grant
+from hanse.engines.port import Block, Program, Work
+from hanse.errors import PickleError
+from hanse.ids import JobId
+from hanse.model.failure import Cause, Failure
+from hanse.model.job import JobState
+from hanse.payloads.exceptions import to_exception
+from hanse.payloads.payload import Payload, dump_batch, dump_one, join
+from hanse.payloads.references import collecting
+from hanse.runtime.runtime import Runtime, argument_failure
+
+
+@dataclass(slots=True)
+class _Block:
+    block: Block
+    open: int  # items that are not settled
+    futures: Mapping[int, Sequence[Future[Any]]] = field(default_factory=dict)
+
+
+class MapSource:
+    """The runtime's view of one map (see `runtime.source.Source`)."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        job: JobId,
+        program: Program,
+        results: Results,
+        needs: Sequence[Future[Any]],
+        raising: bool,
+    ) -> None:
+        self._runtime = runtime
+        self._job = job
+        self._program = program
+        self._results = results
+        self._raising = raising
+        self._needs = tuple(needs)  # futures that the function itself holds
+        self._size = 0  # items that were handed over so far; the feeder's
+        self._starts: list[int] = []
+        self._blocks: dict[int, _Block] = {}
+        self._broken: dict[int, Failure] = {}  # items whose arguments cannot travel
+        self._on_end: list[Callable[[], None]] = []
+        self._over = False
+        self._lock = threading.Lock()
+
+    def fold(self, fold: Payload, key: int) -> None:
+        """From the next lease on, results are folded where they are."""
+        self._program = replace(self._program, key=key, fold=fold)
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        def add() -> None:
+            if self._over:
+                callback()
+            else:
+                self._on_end.append(callback)
+
+        self._runtime.loop.post(add)
+
+    # --- for the feeder -------------------------------------------------------------------------
+    def feed(self, values: Sequence[Any]) -> int:
+        """Add a block of inputs; returns its size in bytes."""
+        start = self._size
+        try:
+            with collecting() as found:
+                payload = dump_batch(values)
+        except PickleError:
+            found = [None]
+        if found or self._needs:
+            return self._feed_each(values)
+        self._add(start, payload, Grow(self._job, start + len(values)))
+        return payload.nbytes
+
+    def _feed_each(self, values: Iterable[Any]) -> int:
+        """A block with futures in it, or with values that cannot travel: item by item."""
+        start, payloads, waits, futures, broken = self._size, [], {}, {}, []
+        for item, value in enumerate(values, start):
+            with collecting() as found:
+                try:
+                    payloads.append(dump_one(value))
+                except PickleError as error:
+                    self._broken[item] = argument_failure(self._program.name, item, error)
+                    broken.append(item)
+                    payloads.append(dump_one(None))
+            found.extend(self._needs)
+            if found:
+                futures[item] = tuple(found)
+                waits[item] = [future.reference for future in found if not future.arrived]
+        payload = join(payloads)
+        self._add(start, payload, Grow(self._job, start + len(payloads), waits, broken), futures)
+        return payload.nbytes
+
+    def _add(
+        self,
+        start: int,
+        payload: Payload,
+        event: Grow,
+        futures: Mapping[int, Sequence[Future[Any]]] | None = None,
+    ) -> None:
+        block = _Block(Block(start, payload), payload.count, futures or {})
+        with self._lock:
+            insort(self._starts, start)
+            self._blocks[start] = block
+        self._size = event.size
+        self._runtime.tell(event)
+
+    def seal(self) -> None:
+        self._runtime.tell(Seal(self._job))
+
+    # --- for the runtime ------------------------------------------------------------------------
+    def work(self, grant: Grant) -> Work:
+        blocks = self._within(grant.start, grant.stop)
+        values = {
+            future.reference: future.payload()
+            for block in blocks
+            for item, futures in block.futures.items()
+            if grant.start <= item < grant.stop
+            for future in futures
+        }
+        return Work(
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
+            blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,
+        )  # fmt: skip
+
+    def _within(self, start: int, stop: int) -> list[_Block]:
+        with self._lock:
+            first = bisect_right(self._starts, start) - 1
+            last = bisect_left(self._starts, stop)
+            return [self._blocks[at] for at in self._starts[first:last]]
+
+    def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        self._settled(start, stop)
+        self._results.add(Part(start, stop, payload, first, None))
+
+    def failed(self, start: int, stop: int, failure: Failure) -> None:
+        failure = self._broken.pop(start, failure)
+        if failure.cause is Cause.ARGUMENT and self._raising:
+            self._results.fail_input(to_exception(failure))
+        elif self._raising:
+            self._results.error = to_exception(failure)
+        self._settled(start, stop)
+        self._results.add(Part(start, stop, None, None, failure))
+
+    def _settled(self, start: int, stop: int) -> None:
+        for block in self._within(start, stop):
+            low, high = block.block.start, block.block.start + block.block.payload.count
+            block.open -= min(stop, high) - max(start, low)
+            if block.open == 0:
+                with self._lock:
+                    del self._starts[bisect_left(self._starts, low)]
+                    del self._blocks[low]
+
+    def ended(self, state: JobState, error: BaseException | None) -> None:
+        with self._lock:
+            self._starts.clear()
+            self._blocks.clear()
+        self._results.end(state, error)
+        self._over = True
+        for callback in self._on_end:
+            callback()

@@ -1,0 +1,157 @@
+"""Results on their way from the loop's thread to whoever consumes them.
+
+Parts (ranges of items with one payload, or one failure) come in any order and leave in order, in
+order of arrival, or folded. What waits here is counted, so that the feeder knows when to stop
+reading inputs ahead: memory stays bounded however long the job is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hanse.model.failure import Failure
+from hanse.model.job import JobState
+from hanse.payloads.payload import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The outcome of the items `start` to `stop`.
+
+    Exactly one of `payload` and `failure` is set. `first` is the number of the first result in the
+    payload; None says that the payload holds one value, the fold of all the items.
+    """
+
+    start: int
+    stop: int
+    payload: Payload | None
+    first: int | None
+    failure: Failure | None
+
+    @property
+    def nbytes(self) -> int:
+        if self.payload is None:
+            return 0
+        if self.first is None:
+            return self.payload.nbytes
+        return self.payload.nbytes * (self.stop - self.start) // max(1, self.payload.count)
+
+
+class Results:
+    """One job's outcomes. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)  # consumers wait here
+        self.room = threading.Condition(self._lock)  # the feeder waits here
+        self._parts: dict[int, Part] = {}  # by first item, in order of arrival
+        self._rates: list[tuple[float, int]] = []  # (when, settled) of the last seconds
+        self.state = JobState.RUNNING
+        self.error: BaseException | None = None  # what consumers get after the last good result
+        self.done = 0
+        self.failed = 0
+        self.handed = 0  # items that consumers have taken
+        self.held_bytes = 0  # of results that wait here
+        self.seen_bytes = 0  # of all results
+        self.keep_all = False  # nobody consumes yet, but all results are wanted
+        self.started_s = time.monotonic()
+        self.ended_s: float | None = None
+
+    # --- from the loop --------------------------------------------------------------------------
+    def add(self, part: Part) -> None:
+        with self._lock:
+            if part.failure is None:
+                self.done += part.stop - part.start
+            else:
+                self.failed += part.stop - part.start
+            self._parts[part.start] = part
+            self.held_bytes += part.nbytes
+            self.seen_bytes += part.nbytes
+            self._measure()
+            self._arrived.notify_all()
+            self.room.notify_all()
+
+    def end(self, state: JobState, error: BaseException | None) -> None:
+        with self._lock:
+            self.state = state
+            if self.error is None:
+                self.error = error
+            self.ended_s = time.monotonic()
+            self._arrived.notify_all()
+            self.room.notify_all()
+
+    def fail_input(self, error: BaseException) -> None:
+        """The inputs broke off: what came before is still good."""
+        with self._lock:
+            self.error = error
+
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if not self._rates or now - self._rates[-1][0] > 0.1:
+            self._rates.append((now, self.done + self.failed))
+            if len(self._rates) > 50:
+                del self._rates[0]
+
+    # --- for consumers --------------------------------------------------------------------------
+    @property
+    def settled(self) -> int:
+        return self.done + self.failed
+
+    def want_all(self) -> None:
+        """Results are wanted though nobody takes them yet: read on without waiting for that."""
+        with self._lock:
+            self.keep_all = True
+            self.room.notify_all()
+
+    def take(self, start: int | None, timeout_s: float | None = None) -> Part | None:
+        """Wait for the part that begins with item `start`, or for any part; None at the end.
+
+        Raises TimeoutError if nothing comes in time.
+        """
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._lock:
+            while True:
+                first = start if start is not None else next(iter(self._parts), None)
+                part = self._parts.pop(first, None) if first is not None else None
+                if part is not None:
+                    self.held_bytes -= part.nbytes
+                    self.handed += part.stop - part.start
+                    self.room.notify_all()
+                    return part
+                if self.state.ended:
+                    return None
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError
+                self._arrived.wait(left)
+
+    def drain(self) -> Iterator[Part]:
+        """Take what is there, in order of the items, without waiting."""
+        with self._lock:
+            parts = sorted(self._parts.values(), key=lambda part: part.start)
+            self._parts.clear()
+            self.held_bytes = 0
+            self.handed += sum(part.stop - part.start for part in parts)
+            self.room.notify_all()
+        return iter(parts)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until the job has ended; False if it did not in time."""
+        with self._lock:
+            return self._arrived.wait_for(lambda: self.state.ended, timeout_s)
+
+    def rate_per_s(self) -> float:
+        """Items that ended per second, lately."""
+        with self._lock:
+            if not self._rates:
+                return 0.0
+            now = self.ended_s or time.monotonic()
+            elapsed = now - self.started_s
+            recent = [r for r in self._rates if now - r[0] <= 5]
+            if elapsed <= 5 or not recent:
+                return self.settled / elapsed if elapsed > 0 else 0.0
+            since, before = recent[0]
+            return (self.settled - before) / max(now - since, 1e-9)

@@ -1,0 +1,97 @@
+"""`@hanse.task`: a function that knows how it wants to be run."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from hanse.client.future import Future
+from hanse.client.job import Job
+from hanse.client.options import Options
+from hanse.model.resources import Resources
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """A function with options. Called, it is the function; `map` and `submit` run it on the
+    ambient client (the innermost open one, or one that is made for the program)."""
+
+    def __init__(self, function: Callable[P, R], options: Options) -> None:
+        self.__wrapped__ = function
+        self.options = options
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.__wrapped__(*args, **kwargs)
+
+    def map(self, *iterables: Iterable[Any], **options: Any) -> Job[R]:
+        """`Client.map` of this function, on the ambient client."""
+        from hanse.client.client import ambient
+
+        return ambient().map(self, *iterables, **options)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """`Client.submit` of this function, on the ambient client."""
+        from hanse.client.client import ambient
+
+        return ambient().submit(self, *args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """As a method it is bound like a function."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        """By name where a worker can import it, else by value."""
+        found: Any = sys.modules.get(self.__module__)
+        for part in self.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is self and self.__module__ != "__main__":
+            return self.__qualname__
+        return Task, (self.__wrapped__, self.options)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.__module__}.{self.__qualname__}>"
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *, cpus: float = 1, gpus: float = 0, memory: int | str = 0,
+    custom: dict[str, float] | None = None, retries: int = 0, timeout: float | None = None,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...  # fmt: skip
+def task(
+    function: Callable[..., Any] | None = None, /, *, cpus: float = 1, gpus: float = 0,
+    memory: int | str = 0, custom: dict[str, float] | None = None, retries: int = 0,
+    timeout: float | None = None,
+) -> Any:  # fmt: skip
+    """Say how a function wants to be run. A plain function works too.
+
+    Args:
+        cpus: cores that one call needs, in thousandths at the finest.
+        gpus: devices that one call needs.
+        memory: bytes, or text such as `"1GiB"`, that one call needs, and is held to.
+        custom: other resources that one call needs, by name.
+        retries: further attempts of a call that raised, timed out or passed its memory limit.
+        timeout: seconds that one attempt may take.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+    needs = Resources(cpus=cpus, gpus=gpus, memory=memory, custom=custom or {})
+    options = Options(needs, retries, timeout)
+    if function is not None:
+        return Task(function, options)
+    return lambda wrapped: Task(wrapped, options)
+
+
+def unwrap(function: Any) -> tuple[Any, Options]:
+    """The function to send, and its options. What travels by value needs no wrapper there."""
+    if not isinstance(function, Task):
+        return function, Options()
+    by_name = function.__reduce__() == function.__qualname__
+    return (function if by_name else function.__wrapped__), function.options

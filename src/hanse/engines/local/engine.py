@@ -1,0 +1,244 @@
+"""The local engine: works on worker processes of this machine.
+
+Everything here runs on the loop's thread. The engine finds or makes a worker for each work, passes
+on what workers report, and goes on with a work whose worker died: the item that was running is
+reported as failed, all others still run.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from hanse import limits
+from hanse.engines.local import crashes, reports
+from hanse.engines.local.execution import Execution
+from hanse.engines.local.output import Forward, Output
+from hanse.engines.local.pool import Pool
+from hanse.engines.local.process import Process
+from hanse.engines.local.processes import children
+from hanse.engines.local.spawning import check_depth
+from hanse.engines.local.watching import Watching
+from hanse.engines.port import Cut, End, Ended, Event, Loop, Work
+from hanse.errors import EngineError
+from hanse.ids import LeaseId
+
+_TRIES = 3  # workers that may fail in a row before a work is lost
+
+
+class LocalEngine:
+    """Runs works in processes of this machine. See `hanse.engines.port.Engine`.
+
+    Args:
+        loop: where callbacks run; every method is called on its thread.
+        emit: gets the events.
+        prestart: workers to have ready before the first work.
+        forward: gets (stream, text) of what workers print; by default it is printed here.
+        max_idle: idle workers that are kept; by default one per CPU.
+    """
+
+    def __init__(self, loop: Loop, emit: Callable[[Event], None], *, prestart: int = 0,
+                 forward: Forward | None = None, max_idle: int | None = None) -> None:
+        check_depth()
+        self._loop = loop
+        self._emit = emit
+        self._max_idle = max(prestart, os.cpu_count() or 1) if max_idle is None else max_idle
+        self._runs = 0
+        self._closed = False
+        self._executions: dict[LeaseId, Execution] = {}
+        self._idle: list[Process] = []
+        self._pool = Pool(loop, Output(forward), self._on_frames, self._on_dead)
+        self._watching = Watching(loop, self._pool.board)
+        _engines.add(self)
+        self._pool.prepare()
+        for _ in range(prestart):
+            self._idle.append(self._pool.spawn())
+
+    # --- the port ---------------------------------------------------------------------------------
+    def start(self, work: Work) -> None:
+        """Run a work on a free worker, or on a new one."""
+        execution = self._executions[work.lease] = Execution(work)
+        self._launch(execution)
+
+    def cut(self, lease: LeaseId, stop: int) -> None:
+        """End a lease early; the answer is `Cut`."""
+        execution = self._executions.get(lease)
+        if execution is None:
+            return  # it has ended, which was the answer
+        if execution.process is None or stop >= execution.until:
+            execution.stop = min(execution.stop, max(stop, execution.position))
+            self._emit(Cut(lease, execution.stop))
+            return
+        execution.cuts.append(stop)
+        execution.process.cut(execution.run, stop)
+
+    def cancel(self, lease: LeaseId) -> None:
+        """Stop a lease's code; the answer is `Ended`."""
+        execution = self._executions.get(lease)
+        if execution is None or execution.cancelled:
+            return
+        execution.cancelled = True
+        process = execution.process
+        if process is None:
+            self._end(execution, End.CANCELLED)
+            return
+        process.cut(execution.run, 0)
+        run = execution.run
+
+        def kill() -> None:
+            if process.execution is execution and execution.run == run:
+                process.kill()
+
+        self._loop.call_at(self._loop.now_ns() + limits.CANCEL_GRACE_NS, kill)
+
+    def begun(self, lease: LeaseId) -> int:
+        """The lowest item that may still be running or not begun."""
+        execution = self._executions[lease]
+        if execution.process is None:
+            return execution.position
+        run, index, count, _ = self._pool.board.read(execution.process.slot)
+        if run != execution.run or not count:
+            return execution.position
+        return max(execution.position, index)
+
+    def close(self) -> None:
+        """End all workers; what they have printed is forwarded."""
+        if self._closed:
+            return
+        self._closed = True
+        for execution in self._executions.values():
+            execution.quiet()
+        self._executions.clear()
+        self._pool.close([process for process in self._idle if process.proved])
+        self._idle.clear()
+
+    def pids(self) -> list[int]:
+        """The workers' process ids that are known, the nursery's last."""
+        return self._pool.pids()
+
+    # --- works to workers -------------------------------------------------------------------------
+    def _launch(self, execution: Execution) -> None:
+        execution.advance()
+        if execution.cancelled:
+            self._end(execution, End.CANCELLED)
+        elif execution.position >= execution.stop:
+            self._end(execution, End.DONE)
+        elif execution.starts_failed >= _TRIES:
+            self._end(execution, End.LOST, f"{_TRIES} workers in a row ended before they "
+                                           f"finished an item; the last: {self._pool.last_words}")
+        else:
+            try:
+                process = self._idle.pop() if self._idle else self._pool.spawn()
+            except (EngineError, OSError) as error:
+                self._end(execution, End.LOST, str(error))
+            else:
+                self._assign(execution, process)
+
+    def _assign(self, execution: Execution, process: Process) -> None:
+        self._runs += 1
+        work = execution.work
+        execution.run, execution.process, process.execution = self._runs, process, execution
+        execution.begin, execution.until = execution.position, execution.stop
+        if most := work.program.max_items_per_worker:
+            left = most - process.items.get(work.program.key, 0)
+            execution.until = min(execution.stop, execution.position + max(1, left))
+        process.send_work(execution.run, work, execution.position, execution.until,
+                          frozenset(execution.omit), execution.careful_until)
+        self._watching.begin(execution)
+
+    def _end(self, execution: Execution, end: End, because: str = "") -> None:
+        if self._executions.pop(execution.lease, None) is None:
+            return
+        execution.quiet()
+        if not execution.cancelled:
+            for _ in execution.cuts:
+                self._emit(Cut(execution.lease, execution.stop))
+        self._emit(Ended(execution.lease, end, because))
+
+    # --- what workers report ----------------------------------------------------------------------
+    def _on_frames(self, process: Process, run: int, events: list[Any], fds: list[int]) -> None:
+        execution = process.execution
+        if execution is None or execution.run != run or self._closed:
+            for fd in fds:
+                os.close(fd)
+            return
+        for event in events:
+            if event[0] == "e":
+                self._run_ended(execution, process, event[1])
+            elif event[0] == "c":
+                self._cut_done(execution, event[1])
+            else:
+                for said in reports.events(execution, process, event, fds):
+                    self._emit(said)
+
+    def _cut_done(self, execution: Execution, stop: int) -> None:
+        if stop < execution.until:
+            execution.stop = stop
+        if execution.cuts and not execution.cancelled:
+            execution.cuts.pop()
+            self._emit(Cut(execution.lease, execution.stop))
+
+    def _run_ended(self, execution: Execution, process: Process, stop: int) -> None:
+        execution.quiet()
+        execution.process = process.execution = None
+        process.proved = True
+        self._release(execution, process)
+        self._launch(execution)
+
+    def _release(self, execution: Execution, process: Process) -> None:
+        """Keep the worker for the next work, unless it has to go."""
+        program = execution.work.program
+        if most := program.max_items_per_worker:
+            done = process.items.get(program.key, 0) + execution.position - execution.begin
+            process.items[program.key] = done
+            if done >= most:
+                process.leave()
+                return
+        if execution.cancelled and process.pid and children(process.pid):
+            process.kill()
+            return
+        self._idle.append(process)
+        if len(self._idle) > self._max_idle:
+            self._idle.pop(0).leave()
+
+    # --- workers that end -------------------------------------------------------------------------
+    def _on_dead(self, process: Process, status: int | None, output: str) -> None:
+        """A worker is gone: with a wait status, or None if the nursery went first."""
+        if process in self._idle:
+            self._idle.remove(process)
+        execution, process.execution = process.execution, None
+        if execution is None or self._closed:
+            return
+        execution.quiet()
+        execution.process = None
+        slot = self._pool.board.read(process.slot)
+        if not execution.cancelled:
+            failed = crashes.blame(execution, process, status, slot, output)
+            if failed is not None:
+                self._emit(failed)
+            self._answer_cuts(execution, failed.item + 1 if failed else execution.position)
+        self._launch(execution)
+
+    def _answer_cuts(self, execution: Execution, begun: int) -> None:
+        for stop in execution.cuts:
+            execution.stop = min(execution.stop, max(stop, begun, execution.position))
+            self._emit(Cut(execution.lease, execution.stop))
+        execution.cuts.clear()
+
+    def _abandon(self) -> None:
+        """This process is a forked child: the workers are not ours."""
+        self._closed = True
+        self._pool.abandon()
+
+
+_engines: weakref.WeakSet[LocalEngine] = weakref.WeakSet()
+
+
+def _in_forked_child() -> None:
+    for engine in list(_engines):
+        engine._abandon()
+
+
+os.register_at_fork(after_in_child=_in_forked_child)

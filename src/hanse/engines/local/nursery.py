@@ -1,0 +1,196 @@
+"""The nursery: a small process that forks workers, buries them, and outlives nobody.
+
+Main has threads, so it must not fork itself. The nursery has one thread and none of the user's
+modules. It adopts what workers leave behind (as a subreaper), and when main is gone, however it
+went, it kills everything and goes too.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import signal
+import sys
+import time
+from select import POLLIN, poll
+
+from hanse.engines.local import worker
+from hanse.engines.local.frames import BORN, DIED, NEWS, UNBORN, Inbox
+from hanse.engines.local.processes import kill_group, orphans
+from hanse.engines.local.slots import Board
+from hanse.payloads.pickling import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_GRACE_S = 0.5  # for workers that were asked to leave
+
+
+class Nursery:
+    def __init__(self, sock: Any, config: dict[str, Any], inbox: Inbox) -> None:
+        self._sock = sock
+        self._config = config
+        self._inbox = inbox
+        self._board = Board(config["board"])
+        self._workers: dict[int, int] = {}  # pid: worker
+        self._leaving: set[int] = set()
+        self._main = config["main"]
+        self._wake, wake = os.pipe()
+        for fd in (self._wake, wake):
+            os.set_blocking(fd, False)
+        self._signals = wake
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        for ignored in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        self._reaper = False
+
+    def serve(self, frames: list[tuple[Any, list[int]]]) -> None:
+        """Fork and bury until main is gone."""
+        watcher = poll()
+        watcher.register(self._sock.fileno(), POLLIN)
+        watcher.register(self._wake, POLLIN)
+        while True:
+            for body, fds in frames:
+                self._command(loads(body), fds)
+            frames = []
+            for fd, _ in watcher.poll(1000):
+                if fd == self._wake:
+                    self._bury()
+                else:
+                    more = self._inbox.read()
+                    if more is None:
+                        return
+                    frames = more
+            if os.getppid() != self._main:  # a forked child of main may hold our socket open
+                return
+
+    def _command(self, command: tuple[Any, ...], fds: list[int]) -> None:
+        if command[0] == "fork":
+            self._fork(command[1], command[2], fds)
+            self._become_reaper()
+        else:
+            self._leaving = set(command[1])
+
+    def _fork(self, number: int, slot: int, fds: list[int]) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._tell(UNBORN, number, error.errno or 0)
+        else:
+            if pid == 0:
+                self._child(slot, fds)
+            self._workers[pid] = number
+            self._tell(BORN, number, pid)
+        for fd in fds:
+            os.close(fd)
+
+    def _child(self, slot: int, fds: list[int]) -> None:
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for changed in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+                signal.signal(changed, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            work, control, out, err = fds
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            for fd in (out, err, self._sock.detach(), self._wake, self._signals):
+                os.close(fd)
+            worker.main(work, control, self._board, slot, self._config)
+        except BaseException:  # noqa: BLE001 - nothing may climb out of a fork
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(1)
+
+    def _become_reaper(self) -> None:
+        """Adopt orphans; after the first fork, because ctypes takes 6 ms to import."""
+        if not self._reaper:
+            self._reaper = True
+            from hanse.engines.local.processes import become_subreaper
+
+            become_subreaper()
+
+    def _tell(self, kind: int, number: int, value: int) -> None:
+        try:
+            self._sock.sendall(NEWS.pack(kind, number, value))
+        except OSError:
+            pass  # main is gone: the next read says so
+
+    def _bury(self) -> None:
+        """Take leave of every child that ended, and kill what it left behind."""
+        try:
+            os.read(self._wake, 4096)
+        except BlockingIOError:
+            pass
+        dead = []
+        while (pid := _ended()) is not None:
+            number = self._workers.get(pid)
+            if number is not None:
+                kill_group(pid)  # before it is reaped, so the number cannot be another's yet
+                del self._workers[pid]
+            status = os.waitpid(pid, 0)[1]
+            if number is not None:
+                dead.append((number, status))
+        self._sweep()
+        for number, status in dead:
+            self._tell(DIED, number, status)
+
+    def _sweep(self) -> bool:
+        """Kill adopted orphans; true if there were any."""
+        found = [pid for pid in orphans() if pid not in self._workers]
+        for pid in found:
+            kill_group(pid)
+        return bool(found)
+
+    def end(self) -> None:
+        """Kill every worker, its group and its orphans."""
+        deadline = time.monotonic() + _GRACE_S
+        while self._leaving & self._workers.keys() and time.monotonic() < deadline:
+            for pid in self._workers.keys() - self._leaving:
+                kill_group(pid)
+            self._bury()
+            time.sleep(0.001)
+        for pid in self._workers:
+            kill_group(pid)
+        deadline = time.monotonic() + 1.5
+        while time.monotonic() < deadline:
+            self._bury()
+            if not self._workers and not self._sweep():
+                return
+            time.sleep(0.001)
+
+
+def _ended() -> int | None:
+    """A child that has ended and is not reaped yet."""
+    try:
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return info.si_pid if info else None
+
+
+def main(fd: int) -> None:
+    """Run a nursery on a socket to main."""
+    sock = _socket.socket(fileno=fd)
+    os.set_inheritable(fd, False)
+    inbox = Inbox(sock)  # type: ignore[arg-type]
+    frames: list[tuple[Any, list[int]]] = []
+    while not frames:
+        more = inbox.read()
+        if more is None:
+            return
+        frames = more
+    body, fds = frames.pop(0)
+    config = loads(body)
+    config["board"] = fds[0]
+    sys.path[:] = config["path"]
+    sys.argv[:] = config["argv"]
+    sys.prefix, sys.exec_prefix = config["prefix"]
+    nursery = Nursery(sock, config, inbox)
+    try:
+        nursery.serve(frames)
+    finally:
+        nursery.end()
+        os._exit(0)

@@ -1,0 +1,192 @@
+"""Main's view of one worker process: its sockets, and what it holds already."""
+
+from __future__ import annotations
+
+import collections
+import socket
+from pickle import dumps
+from typing import TYPE_CHECKING, Any
+
+from hanse.engines.local.frames import CONTROL, Inbox, pieces, rights
+from hanse.engines.local.output import Source
+from hanse.engines.local.processes import kill_group
+from hanse.engines.port import Loop, Program, Work
+from hanse.payloads.files import File
+from hanse.payloads.packing import pack
+from hanse.payloads.payload import Payload
+
+if TYPE_CHECKING:
+    from hanse.engines.local.execution import Execution
+
+_BLOCKS = 4  # decoded blocks that a worker keeps: the pieces of a block that was cut
+_PROGRAMS = 64
+_FUNCTIONS = 1024
+
+
+class _Held:
+    """What a worker holds, by number, the longest unused first. Keeps the payload alive, so that
+    its identity cannot become another's."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._numbers: collections.OrderedDict[Any, tuple[int, Any]] = collections.OrderedDict()
+        self._next = 0
+
+    def number(self, key: Any, value: Any) -> tuple[int, bool]:
+        """The number of a thing in that worker, and whether it is there already."""
+        if key in self._numbers:
+            self._numbers.move_to_end(key)
+            return self._numbers[key][0], True
+        self._next += 1
+        self._numbers[key] = self._next, value
+        return self._next, False
+
+    def drop(self, key: Any) -> None:
+        self._numbers.pop(key, None)
+
+    def surplus(self) -> list[tuple[int, Any]]:
+        """What the worker shall forget after this work."""
+        count = len(self._numbers) - self._most
+        return [self._numbers.popitem(last=False)[1] for _ in range(count)]
+
+
+class Process:
+    def __init__(self, number: int, slot: int, loop: Loop) -> None:
+        self.number = number
+        self.slot = slot
+        self._loop = loop
+        self.pid = 0  # unknown until the nursery tells
+        self.proved = False  # it has ended a run
+        self.leaving = False  # it was asked to go
+        self.dead = False
+        self.doomed = False  # kill it as soon as its pid is known
+        self.killed_for = ""  # "timeout" or "memory"
+        self.execution: Execution | None = None
+        self.items: dict[int, int] = {}  # done per program that limits them
+        self.output = Source()
+        self.sock, self._their_sock = socket.socketpair()
+        self.control, self._their_control = socket.socketpair()
+        self.sock.setblocking(False)
+        self.inbox = Inbox(self.sock)
+        self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
+        self._programs, self._functions, self._blocks = (
+            _Held(_PROGRAMS), _Held(_FUNCTIONS), _Held(_BLOCKS))
+
+    def their_ends(self) -> list[int]:
+        """The descriptors that the worker gets."""
+        return [self._their_sock.fileno(), self._their_control.fileno(), *self.output.writes]
+
+    def given_away(self) -> None:
+        """The nursery has copies of the worker's ends: close ours."""
+        self._their_sock.close()
+        self._their_control.close()
+        import os
+
+        for fd in self.output.writes:
+            os.close(fd)
+        self.output.writes = []
+
+    # --- sending ----------------------------------------------------------------------------------
+    def send_work(self, run: int, work: Work, start: int, stop: int, omit: frozenset[int],
+                  careful_until: int) -> None:
+        """Send what this worker needs to run the items from `start` to `stop`."""
+        files: list[File] = []
+        key = work.program.key
+        program = self._program(work.program, files)
+        functions = {number: pack(payload, files) for number, payload in work.functions.items()
+                     if not self._functions.number(number, number)[1]}
+        blocks = self._some_blocks(work, start, stop, files)
+        values = {at: pack(payload, files) for at, payload in work.values.items()}
+        forget = ([number for number, _ in self._blocks.surplus()],
+                  [value for _, value in self._programs.surplus() if value != key],
+                  [value for _, value in self._functions.surplus()])
+        self._send((run, start, stop, program, functions, blocks, values, dict(work.attempts),
+                    work.skip, omit, careful_until, forget), files)
+
+    def _program(self, program: Program, files: list[File]) -> Any:
+        if self._programs.number(program.key, program.key)[1]:
+            return program.key
+        payloads = [pack(one, files) if one else None
+                    for one in (program.function, program.fold, program.initializer)]
+        careful = program.timeout_ns is not None or program.memory_bytes is not None
+        return (program.key, program.job, program.star, program.each, careful,
+                program.memory_bytes, *payloads)
+
+    def _some_blocks(self, work: Work, start: int, stop: int, files: list[File]) -> list[Any]:
+        """The blocks of the range; None in place of those that the worker holds.
+
+        A block is sent anew when an item runs again (the first attempt may have changed its
+        arguments in place) or refers to results."""
+        blocks = []
+        fresh = bool(work.attempts or work.values)
+        for block in work.blocks:
+            payload: Payload = block.payload
+            if block.start >= stop or block.start + payload.count <= start:
+                continue
+            key = (work.program.key, id(payload))
+            if fresh:
+                self._blocks.drop(key)
+            number, there = self._blocks.number(key, payload)
+            blocks.append((number, block.start, None if there else pack(payload, files)))
+        return blocks
+
+    def _send(self, message: Any, files: list[File]) -> None:
+        for data, fds in pieces(dumps(message, 5), [file.fd for file in files]):
+            self._outgoing.append((memoryview(data), fds, files))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as much as the socket takes, and the rest when it is ready."""
+        waiting = self._outgoing
+        try:
+            while waiting:
+                data, fds, files = waiting[0]
+                sent = self.sock.sendmsg([data], rights(fds)) if fds else self.sock.send(data)
+                if sent == len(data):
+                    waiting.popleft()
+                else:
+                    waiting[0] = data[sent:], [], files
+        except BlockingIOError:
+            self._loop.watch(self.sock.fileno(), self.on_readable, self._on_writable)
+        except OSError:
+            waiting.clear()  # it is dead: the nursery tells
+
+    def on_readable(self) -> None:
+        """Set by the engine."""
+
+    def _on_writable(self) -> None:
+        self._loop.watch(self.sock.fileno(), self.on_readable)
+        self.flush()
+
+    def cut(self, run: int, stop: int) -> None:
+        try:
+            self.control.send(CONTROL.pack(run, stop))
+        except OSError:
+            pass  # dead
+
+    # --- ending -----------------------------------------------------------------------------------
+    def leave(self) -> None:
+        """Let it go when it has nothing to do."""
+        self.leaving = True
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def kill(self) -> None:
+        """Kill it with its group; the nursery kills what left the group."""
+        if self.dead:
+            return
+        self.doomed = True
+        if self.pid:
+            kill_group(self.pid)
+
+    def close(self) -> None:
+        """Close the sockets. The pipes are closed by whoever reads them last."""
+        self.dead = True
+        if self.sock.fileno() >= 0:
+            self._loop.unwatch(self.sock.fileno())
+        for sock in (self.sock, self.control, self._their_sock, self._their_control):
+            sock.close()
+        self.inbox.close()
+        self._outgoing.clear()

@@ -1,0 +1,89 @@
+"""Results of a worker as events for main: segments and failures.
+
+Builtin data goes as one stream, which is fast. Anything else goes value by value, so that one
+result which cannot be read costs only itself.
+"""
+
+from __future__ import annotations
+
+from hanse.payloads.packing import pack
+from hanse.payloads.payload import dump_builtin, dump_each, dump_one, join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from hanse.engines.local.printing import Ring
+    from hanse.engines.local.programs import Loaded
+
+SKIPPED = object()  # in place of a cancelled item's result, where a fold must not see it
+
+
+def fields(error: BaseException, cause: str, output: str) -> dict[str, Any]:
+    """A failure as plain values; main adds the rest."""
+    from hanse.payloads.exceptions import fields_of
+
+    return {"cause": cause, "output": output, **fields_of(error)}
+
+
+def encode(program: Loaded, start: int, part: list[Any], busy: int, events: list[Any],
+           files: list[Any], ring: Ring) -> None:
+    """Add the events for results of the items from `start` on."""
+    if program.fold is not None:
+        _encode_folded(program.fold, start, part, busy, events, files, ring)
+        return
+    payload = None if program.each else dump_builtin(part)
+    if payload is None:
+        program.each = True
+        try:
+            payload = dump_each(part)
+        except Exception:  # noqa: BLE001 - one of them cannot travel; find out which
+            _encode_one_by_one(start, part, busy, events, files)
+            return
+    events.append(("s", start, start + len(part), pack(payload, files), busy))
+
+
+def _encode_one_by_one(start: int, part: list[Any], busy: int, events: list[Any],
+                       files: list[Any]) -> None:
+    """Segments around the results that cannot be pickled."""
+    good: list[Any] = []
+    for at, value in enumerate(part, start):
+        try:
+            good.append(dump_one(value))
+        except Exception as error:  # noqa: BLE001 - its own failure
+            if good:
+                events.append(("s", at - len(good), at, pack(join(good), files), busy))
+                good, busy = [], 0
+            events.append(("f", at, fields(error.__cause__ or error, "result", ""), 0))
+    if good:
+        end = start + len(part)
+        events.append(("s", end - len(good), end, pack(join(good), files), busy))
+
+
+def _encode_folded(fold: Any, start: int, part: list[Any], busy: int, events: list[Any],
+                   files: list[Any], ring: Ring) -> None:
+    """One value per segment; an item whose result cannot be folded fails."""
+    total, first = SKIPPED, start
+    for at, value in enumerate(part, start):
+        if value is SKIPPED:
+            continue
+        try:
+            total = value if total is SKIPPED else fold(total, value)
+        except BaseException as error:  # noqa: BLE001 - user code
+            _add_folded(total, first, at, busy, events, files)
+            events.append(("f", at, fields(error, "raised", ring.of(at)), 0))
+            total, first, busy = SKIPPED, at + 1, 0
+    _add_folded(total, first, start + len(part), busy, events, files)
+
+
+def _add_folded(total: Any, first: int, end: int, busy: int, events: list[Any],
+                files: list[Any]) -> None:
+    if first == end:
+        return
+    try:
+        payload = dump_each([]) if total is SKIPPED else dump_one(total)
+    except Exception as error:  # noqa: BLE001 - the folded value cannot travel
+        some = fields(error.__cause__ or error, "result", "")
+        events.append(("F", first, end, some))
+        return
+    events.append(("s", first, end, pack(payload, files), busy))

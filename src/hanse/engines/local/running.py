@@ -1,0 +1,245 @@
+"""Running items in a worker, as fast as a plain `map` where they are short.
+
+Items run in chunks. A chunk is a list that is being iterated; cutting it short (`del chunk[k:]`)
+ends the iteration early, so no item pays for a check. The results' length tells which item runs:
+CPython keeps a list's length exact even inside `extend`. So `self.base + len(self.out)` is always
+the item that runs or comes next, for crash reports, cuts and `current_item()` alike.
+
+Two threads meet here under `lock`: the main thread runs items, the control thread cuts chunks and
+streams results while one long item runs.
+"""
+
+from __future__ import annotations
+
+import _thread
+import time
+from bisect import bisect_left
+from itertools import starmap
+from sys import getsizeof
+
+from hanse.engines.local import results, slots
+from hanse.engines.local.current import Item
+from hanse.engines.local.programs import Broken
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from hanse.engines.local.printing import Ring
+    from hanse.engines.local.programs import Loaded
+
+MICRO_BATCH_NS = 2_000_000  # limits.MICRO_BATCH_NS
+FLUSH_NS = 50_000_000  # limits.FLUSH_NS
+FLUSH_BYTES = 4 << 20  # limits.FLUSH_BYTES
+_FAST_NS = 20_000  # shorter items run in micro-batches
+_MOST = 16_384  # items in one chunk
+_EVENTS = 256  # failures that wait for one frame
+_now = time.monotonic_ns
+
+
+class Runner:
+    """Runs one work at a time."""
+
+    def __init__(self, memory: Any, slot: int, send: Callable[[Any, list[Any]], None]) -> None:
+        self._memory = memory
+        self._at = slot * slots.SLOT_BYTES
+        self._send = send
+        self.ring: Ring
+        self.lock = _thread.allocate_lock()
+        self.run = 0
+        self.base = self.stop = self.sent = 0
+        self.out: list[Any] = []
+        self.chunk: list[Any] = []
+        self.chunk_base = 0
+        self.in_item = False
+        self.mark = 0  # when results were last sent
+        self._bytes = 0  # estimate of what waits
+        self._events: list[Any] = []
+        self._files: list[Any] = []
+        self._pending: dict[int, int] = {}  # cuts of runs that have not begun
+
+    # --- what the control thread calls ------------------------------------------------------------
+    def cut(self, run: int, stop: int) -> None:
+        """End the run at `stop`, or after the item that runs now."""
+        with self.lock:
+            if run != self.run:
+                if run > self.run:
+                    self._pending[run] = stop
+                return
+            self._cut(stop)
+
+    def _cut(self, stop: int) -> None:
+        keep = max(stop - self.chunk_base, 0)
+        del self.chunk[keep:]  # from here on no item past `stop` begins
+        first = self.base + len(self.out) + self.in_item
+        self.stop = min(self.stop, max(stop, first))
+        self._events.append(("c", self.stop))
+        self._deliver(self.run)
+
+    def stream(self) -> None:
+        """Send what is done although the item that runs now may take long."""
+        with self.lock:
+            if not self.run or _now() - self.mark < FLUSH_NS or self.program.fold:
+                return
+            done = len(self.out)
+            if done > self.sent or self._events:
+                part = self.out[self.sent : done]
+                self._encode(self.base + self.sent, part)
+                self.sent = done
+                self._deliver(self.run)
+
+    # --- what the main thread calls ---------------------------------------------------------------
+    def begin(self, run: int, start: int, stop: int, program: Loaded, attempts: dict[int, int],
+              careful_until: int) -> None:
+        with self.lock:
+            self.base, self.sent, self.out, self.chunk = start, 0, [], []
+            self.chunk_base = start
+            self.program, self.attempts, self.careful_until = program, attempts, careful_until
+            self.mark, self._bytes = _now(), 0
+            self.stop, self.run = stop, run
+            slots.pack_into(self._memory, self._at, run, start, 0, self.mark)
+            asked = self._pending.pop(run, None)
+            self._pending.clear()
+            if asked is not None:
+                self._cut(asked)
+
+    def fail_all(self, cause: str, error: BaseException) -> None:
+        """Every item fails for one reason."""
+        fields = results.fields(error, cause, "")
+        with self.lock:
+            if self.base < self.stop:
+                self._events.append(("F", self.base, self.stop, fields))
+                self.base = self.stop
+
+    def block(self, start: int, values: Sequence[Any], skip: frozenset[int],
+              omit: frozenset[int]) -> None:
+        """Run the items of one block that the run covers."""
+        end = start + len(values)
+        special = sorted(index for index in skip | omit if start <= index < end)
+        if type(values) is list:
+            special += [start + at for at, value in enumerate(values) if type(value) is Broken]
+            special.sort()
+        while (at := self._next()) < min(self.stop, end):
+            ahead = special[bisect_left(special, at)] if special and special[-1] >= at else end
+            if ahead == at:
+                self._special(at, values[at - start], skip, omit)
+                continue
+            self._run(at, values, start, min(ahead, end))
+
+    def _next(self) -> int:
+        return self.base + len(self.out)
+
+    def _special(self, at: int, value: Any, skip: frozenset[int], omit: frozenset[int]) -> None:
+        if at in omit:  # its failure is known already
+            self.flush()
+            with self.lock:
+                self.base = at + 1
+        elif at in skip:
+            self.out.append(results.SKIPPED if self.program.fold else None)
+        else:
+            self._failed(at, value.error, "argument")
+
+    def _run(self, at: int, values: Sequence[Any], start: int, end: int) -> None:
+        """Run one chunk from `at` on."""
+        program = self.program
+        micro = program.fast and not program.careful and at >= self.careful_until
+        with self.lock:
+            last = min(end, self.stop, at + program.chunk)
+            if last <= at:
+                return
+            chunk = list(values[at - start : last - start])
+            self.chunk, self.chunk_base, self.in_item = chunk, at, True
+        length, begun, before = len(chunk), _now(), len(self.out)
+        out = self.out
+        try:
+            if micro:
+                slots.pack_into(self._memory, self._at, self.run, at, length, begun)
+                run = starmap if program.star else map
+                out.extend(run(program.function, chunk))
+            else:
+                self._one_by_one(at, chunk, out)
+        except BaseException as error:  # noqa: BLE001 - every exception of an item is its failure
+            self.in_item = False
+            self._failed(self._next(), error, "raised")
+        else:
+            self.in_item = False
+            if micro and len(out) - before < len(chunk):  # `map` takes it for its own end
+                self._failed(self._next(), StopIteration("raised by the function"), "raised")
+        self._learn(_now() - begun, max(1, self._next() - at), micro, length)
+
+    def _one_by_one(self, at: int, chunk: list[Any], out: list[Any]) -> None:
+        memory, place, run = self._memory, self._at, self.run
+        pack, append, function = slots.pack_into, out.append, self.program.function
+        star, flush_at = self.program.star, self.mark + FLUSH_NS
+        for value in chunk:
+            now = _now()
+            pack(memory, place, run, at, 1, now)
+            result = function(*value) if star else function(value)
+            self._bytes += getsizeof(result, 64)
+            append(result)
+            at += 1
+            if now > flush_at or self._bytes > FLUSH_BYTES:
+                break
+
+    def _learn(self, spent: int, done: int, micro: bool, length: int) -> None:
+        """Choose the next chunk's size by the time per item, and flush when it is time."""
+        program = self.program
+        each = spent // done + 1
+        program.fast = each < _FAST_NS
+        aim = MICRO_BATCH_NS if program.fast else FLUSH_NS
+        program.chunk = max(1, min(aim // each, 8 * length, _MOST))
+        if micro and self.out:
+            self._bytes += getsizeof(self.out[-1], 64) * done
+        if self.out and (_now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES):
+            self.flush()
+
+    def _failed(self, at: int, error: BaseException, cause: str) -> None:
+        if cause == "raised" and isinstance(error, MemoryError) and self.program.memory_bytes:
+            cause = "memory"
+        fields = results.fields(error, cause, self.ring.of(at))
+        with self.lock:
+            self._close_segment()
+            self._events.append(("f", at, fields, 0))
+            self.base = at + 1
+            if len(self._events) >= _EVENTS or _now() - self.mark >= FLUSH_NS:
+                self._deliver(self.run)
+
+    # --- results ----------------------------------------------------------------------------------
+    def flush(self, end: bool = False) -> None:
+        """Send all results; with `end` the run is over."""
+        with self.lock:
+            run = self.run
+            self._close_segment()
+            if end:
+                self._events.append(("e", self.stop))
+                self.run = 0
+                slots.pack_into(self._memory, self._at, 0, 0, 0, 0)
+            if self._events:
+                self._deliver(run)
+
+    def _close_segment(self) -> None:
+        part = self.out[self.sent :] if self.sent else self.out
+        self._encode(self.base + self.sent, part)
+        self.base += len(self.out)
+        self.out, self.sent, self._bytes = [], 0, 0
+        self.chunk = []
+
+    def _encode(self, start: int, part: list[Any]) -> None:
+        if part:
+            busy = _now() - self.mark
+            results.encode(self.program, start, part, busy, self._events, self._files, self.ring)
+
+    def _deliver(self, run: int) -> None:
+        events, files = self._events, self._files
+        self._events, self._files, self.mark = [], [], _now()
+        self._send((run, events), files)
+
+    # --- who runs ---------------------------------------------------------------------------------
+    def running(self) -> int:
+        """The index of the item that runs, or -1."""
+        return self.base + len(self.out) if self.in_item else -1
+
+    def current(self) -> Item | None:
+        at = self.running()
+        return Item(self.program.job, at, self.attempts.get(at, 1)) if at >= 0 else None

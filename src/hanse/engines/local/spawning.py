@@ -1,0 +1,123 @@
+"""Main's end of the nursery: starts it, asks it for workers, hears who was born and who died."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pickle import dumps
+from typing import Any
+
+from hanse import limits
+from hanse.engines.local.frames import NEWS, pieces, rights
+from hanse.engines.local.processes import kill_group
+from hanse.errors import EngineError
+
+_BOOT = ("import sys; sys.path.append(sys.argv[2]); "
+         "from hanse.engines.local.nursery import main; main(int(sys.argv[1]))")
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def depth() -> int:
+    """How many levels of workers this process is below the user's own."""
+    try:
+        return int(os.environ.get("HANSE_DEPTH", "0"))
+    except ValueError:
+        return 0
+
+
+def check_depth() -> None:
+    if depth() >= limits.NESTING:
+        raise EngineError(
+            f"tasks that start workers of their own are nested {depth()} levels deep, and "
+            f"{limits.NESTING} is the limit: give the inner work to the outer client instead")
+
+
+def _environment() -> dict[str, str]:
+    """One thread per worker for numeric libraries, unless the user chose otherwise."""
+    return ({name: "1" for name in _ONE_THREAD} | dict(os.environ)
+            | {"HANSE_CPUS": "1", "HANSE_DEPTH": str(depth() + 1)})
+
+
+def _interpreter() -> list[str]:
+    """The same Python with the same flags, without `site`, which costs 20 ms."""
+    if not sys.executable:
+        raise EngineError("sys.executable is empty, so no worker processes can be started")
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
+    return [sys.executable, *flags, "-S", "-P", "-c", _BOOT]
+
+
+class Spawner:
+    """One nursery process. `news` reports what happened to its workers."""
+
+    def __init__(self, board: int) -> None:
+        self.sock, theirs = socket.socketpair()
+        try:
+            self.process = subprocess.Popen(
+                [*_interpreter(), str(theirs.fileno()), _HOME], pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=_environment(),
+                start_new_session=True)
+        except OSError as error:
+            self.sock.close()
+            raise EngineError(f"worker processes cannot be started: {error}") from error
+        finally:
+            theirs.close()
+        self._rest = b""
+        config = {"path": sys.path, "argv": sys.argv, "prefix": (sys.prefix, sys.exec_prefix),
+                  "main": os.getpid()}
+        self._send(config, [board])
+
+    def fork(self, number: int, slot: int, fds: list[int]) -> None:
+        """Ask for a worker; `news` will tell. Raises OSError if the nursery is gone."""
+        self._send(("fork", number, slot), fds)
+
+    def _send(self, command: Any, fds: list[int]) -> None:
+        for data, some in pieces(dumps(command), fds):
+            sent = self.sock.sendmsg([data], rights(some))
+            if sent < len(data):
+                self.sock.sendall(data[sent:])
+
+    def news(self) -> Iterator[tuple[int, int, int]]:
+        """Kind, worker and value of each report that is there. Raises EOFError once it is dead."""
+        data = b""
+        try:
+            data = self.sock.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        if not data:
+            raise EOFError
+        data = self._rest + data
+        whole = len(data) - len(data) % NEWS.size
+        self._rest = data[whole:]
+        yield from NEWS.iter_unpack(data[:whole])
+
+    def end(self, leaving: list[int], meanwhile: Callable[[], None], timeout_s: float) -> None:
+        """End it with all its workers; those in `leaving` may go by themselves."""
+        try:
+            self._send(("end", leaving), [])
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it is dead already
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            meanwhile()
+        self.bury()
+
+    def bury(self) -> None:
+        """Kill it if it lives, reap it, close our end."""
+        if self.process.poll() is None:
+            kill_group(self.process.pid)
+            self.process.wait()
+        self.sock.close()
+
+    def abandon(self) -> None:
+        """Forget it in a forked child of main: it is not ours."""
+        self.sock.close()
+        self.process.returncode = 0  # not our child: nobody waits for it here

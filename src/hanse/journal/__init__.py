@@ -1,0 +1,1 @@
+"""Facts, recorded before anything is done about them."""

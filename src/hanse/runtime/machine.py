@@ -1,0 +1,74 @@
+"""What this machine offers: the cores and the memory that this process may really use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from hanse.errors import UsageError
+from hanse.model.resources import Amount, Resources
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cpus() -> float:
+    """Cores: HANSE_CPUS if it is set, else what affinity and a cgroup's quota leave."""
+    told = os.environ.get("HANSE_CPUS")
+    if told:
+        try:
+            cpus = float(told)
+        except ValueError:
+            cpus = 0.0
+        if cpus <= 0:
+            raise UsageError(f"HANSE_CPUS={told!r} is not a number of cores")
+        return cpus
+    if sys.platform == "linux":
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, int(min(cpus, quota))) if quota else cpus
+
+
+def _cgroup_quota() -> float | None:
+    for quota_file, period_file in (
+        ("cpu.max", None),
+        ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            words = (_CGROUP / quota_file).read_text().split()
+            if period_file is not None:
+                words += (_CGROUP / period_file).read_text().split()
+            quota, period = words
+            if quota not in ("max", "-1"):
+                return int(quota) / int(period)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def usable_memory() -> int:
+    """Bytes of memory, within a cgroup's limit."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, int((_CGROUP / name).read_text()))
+        except (OSError, ValueError):
+            continue
+    return total
+
+
+def capacity(offered: Resources | None = None) -> Amount:
+    """What is offered to jobs: as told, or all cores and all memory."""
+    if offered is None:
+        return Resources(cpus=usable_cpus(), memory=usable_memory()).amount()
+    amount = offered.amount()
+    if not amount.memory_bytes:
+        amount = Amount(
+            cpus_milli=amount.cpus_milli,
+            gpus_milli=amount.gpus_milli,
+            memory_bytes=usable_memory(),
+            custom_milli=amount.custom_milli,
+        )
+    return amount

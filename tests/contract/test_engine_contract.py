@@ -1,0 +1,494 @@
+"""What every engine must keep. Functions are defined inside tests, so they travel by value."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from builders import Bench, eventually, program
+
+from hanse.engines.port import Cut, End, Segment
+from hanse.errors import OutOfMemory, TaskError, WorkerDied
+from hanse.model.failure import Cause
+from hanse.payloads.exceptions import to_exception
+from hanse.payloads.payload import dump_each, dump_one, join, load_one
+
+
+def touch(path: Path) -> None:
+    Path(path).touch()
+
+
+# --- results --------------------------------------------------------------------------------------
+def test_results_of_a_range_come_once_and_in_order(bench: Bench) -> None:
+    running = bench.run(lambda x: x * x, range(10_000))
+    assert running.end().end is End.DONE
+    assert running.reported() == list(range(10_000))
+    assert running.results() == {x: x * x for x in range(10_000)}
+
+
+def test_a_work_may_start_anywhere_in_its_job_and_in_its_blocks(bench: Bench) -> None:
+    from hanse.engines.port import Block, Work
+    from hanse.ids import LeaseId
+    from hanse.payloads.payload import dump_batch
+
+    blocks = [Block(100, dump_batch(range(100, 200))), Block(200, dump_batch(range(200, 300)))]
+    work = Work(LeaseId(999_999), 150, 250, program(lambda x: -x), blocks)
+    bench.call(lambda: bench.engine.start(work))
+    bench.wait(lambda: bench.events and getattr(bench.events[-1], "end", None))
+    values = [load_one(s.payload, i - s.start) for s in bench.events if isinstance(s, Segment)
+              for i in range(s.start, s.stop)]
+    assert values == [-x for x in range(150, 250)]
+
+
+def test_results_stream_before_the_end(bench: Bench, tmp_path: Path) -> None:
+    def wait_at_five(x: int) -> int:
+        import time
+        while x == 5 and not (tmp_path / "go").exists():
+            time.sleep(0.005)
+        return x
+
+    running = bench.start(program(wait_at_five), range(8))
+    bench.wait(lambda: running.of(Segment) and running.of(Segment)[-1].stop == 5)
+    assert bench.call(lambda: bench.engine.begun(running.work.lease)) == 5
+    touch(tmp_path / "go")
+    running.end()
+    assert running.reported() == list(range(8))
+
+
+def test_starred_items_are_spread_into_arguments(bench: Bench) -> None:
+    running = bench.run(operator.add, [(x, 1) for x in range(500)], star=True)
+    assert running.results() == {x: x + 1 for x in range(500)}
+
+
+def test_calls_name_their_functions_and_refer_to_results(bench: Bench) -> None:
+    class Later:
+        def __reduce__(self) -> Any:
+            from hanse.payloads.references import resolve
+            return resolve, ("j-other", 7)
+
+    calls = [(1, (1, 2), {}), (2, ([3, 1],), {"reverse": True}), (1, (Later(), 1), {})]
+    from hanse.engines.port import Block
+
+    running = bench.run(None, calls, blocks=[Block(0, join([dump_one(call) for call in calls]))],
+                        functions={1: dump_one(operator.add), 2: dump_one(sorted)},
+                        values={("j-other", 7): dump_one(41)})
+    assert running.results() == {0: 3, 1: [3, 1], 2: 42}
+
+
+def test_a_fold_reports_one_value_per_segment(bench: Bench) -> None:
+    running = bench.run(lambda x: x, range(1000), fold=operator.add)
+    assert sum(load_one(segment.payload) for segment in running.of(Segment)) == sum(range(1000))
+    assert running.reported() == list(range(1000))
+
+
+def test_cancelled_items_are_skipped(bench: Bench) -> None:
+    running = bench.run(lambda x: x, range(6), skip=frozenset({0, 3, 5}))
+    assert running.results() == {0: None, 1: 1, 2: 2, 3: None, 4: 4, 5: None}
+
+
+def test_current_item_is_exact_in_short_items_too(bench: Bench) -> None:
+    def who(x: int) -> Any:
+        from hanse.engines.local.current import current_item
+        item = current_item()
+        return item.index, item.key, item.attempt
+
+    running = bench.run(who, range(5000), attempts={7: 3})
+    assert running.results() == {x: (x, f"j-000000000001/{x}", 3 if x == 7 else 1)
+                                 for x in range(5000)}
+
+
+def test_a_warm_worker_is_used_again(bench: Bench) -> None:
+    pids = {bench.run(lambda x: __import__("os").getpid(), [1]).results()[0] for _ in range(5)}
+    assert len(pids) == 1
+
+
+# --- items that raise -----------------------------------------------------------------------------
+def test_an_item_that_raises_costs_only_itself(bench: Bench) -> None:
+    def invert(x: int) -> float:
+        print("inverting", x)
+        return 1 / x
+
+    running = bench.run(invert, [2, 0, 4])
+    assert running.results() == {0: 0.5, 2: 0.25}
+    failure = running.failure()
+    assert (failure.cause, failure.item, failure.type) == (Cause.RAISED, 1, "ZeroDivisionError")
+    assert failure.output == "inverting 0\n"
+    assert "return 1 / x" in failure.traceback
+    assert "running.py" not in failure.traceback
+    error = to_exception(failure)
+    assert isinstance(error, ZeroDivisionError)
+    assert isinstance(error.__cause__, TaskError)
+
+
+def test_the_failing_item_of_a_micro_batch_is_known(bench: Bench) -> None:
+    def odd(x: int) -> int:
+        if x % 1000 == 999:
+            raise ValueError(x)
+        return x
+
+    running = bench.run(odd, range(5000))
+    assert {item: failure.message for item, failure in running.failures().items()} == {
+        x: str(x) for x in range(999, 5000, 1000)}
+    assert running.reported() == list(range(5000))
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration(1)])
+def test_an_exception_of_any_kind_is_a_failure_of_its_item(
+        bench: Bench, error: BaseException) -> None:
+    def strange(x: int) -> int:
+        if x == 300:
+            raise error
+        return x
+
+    running = bench.run(strange, range(500))
+    assert running.failure().type == type(error).__name__
+    assert len(running.results()) == 499
+
+
+def test_an_exception_that_cannot_be_rebuilt_becomes_a_task_error(bench: Bench) -> None:
+    class Picky(Exception):
+        def __init__(self, one: int, two: int) -> None:
+            super().__init__(f"{one} and {two}")
+
+    def fail(x: int) -> None:
+        raise Picky(1, 2)
+
+    error = to_exception(bench.run(fail, [1]).failure())
+    assert type(error) is TaskError
+    assert "1 and 2" in str(error)
+
+
+def test_an_exception_of_a_class_by_value_comes_back_as_that_class(bench: Bench) -> None:
+    class Mine(Exception):
+        pass
+
+    def fail(x: int) -> None:
+        raise Mine("so")
+
+    import cloudpickle
+
+    assert cloudpickle
+    assert type(to_exception(bench.run(fail, [1]).failure())).__name__ == "Mine"
+
+
+# --- workers that die -----------------------------------------------------------------------------
+def crash_by_signal(x: int) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+DEATHS = {
+    "segfault": (lambda: __import__("ctypes").string_at(0), "SIGSEGV", None),
+    "exit": (lambda: os._exit(7), None, 7),
+    "kill": (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL", None),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_an_item_that_kills_its_worker_costs_only_itself(bench: Bench, death: str) -> None:
+    die, name, code = DEATHS[death]
+
+    def deadly(x: int) -> int:
+        import time
+        if x == 5:
+            print("about to die")
+            die()
+        time.sleep(0.0001)
+        return x
+
+    running = bench.run(deadly, range(10))
+    failure = running.failure()
+    assert (failure.cause, failure.item) == (Cause.DIED, 5)
+    assert (failure.signal, failure.exit_code) == (name, code)
+    assert "about to die" in failure.output
+    assert sorted(running.results()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert isinstance(to_exception(failure), WorkerDied)
+
+
+def test_the_deadly_item_of_a_micro_batch_is_found(bench: Bench) -> None:
+    def deadly(x: int) -> int:
+        if x == 3333:
+            import os
+            os._exit(1)
+        return x
+
+    running = bench.run(deadly, range(5000))
+    assert list(running.failures()) == [3333]
+    assert sorted(running.reported()) == list(range(5000))
+
+
+def test_a_worker_killed_from_outside_fails_the_item_that_ran(
+        bench: Bench, tmp_path: Path) -> None:
+    def run(x: int) -> int:
+        import os
+        import time
+        time.sleep(0.001)  # long enough to run by itself
+        if x == 2 and not (tmp_path / "pid").exists():
+            (tmp_path / "new").write_text(str(os.getpid()))
+            (tmp_path / "new").rename(tmp_path / "pid")
+            time.sleep(60)
+        return x
+
+    running = bench.start(program(run), range(4))
+    eventually((tmp_path / "pid").exists)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    running.end()
+    assert running.failure().item == 2
+    assert running.failure().signal == "SIGKILL"
+    assert sorted(running.results()) == [0, 1, 3]
+
+
+def test_a_worker_killed_while_idle_is_not_missed(bench: Bench) -> None:
+    pid = bench.run(lambda x: __import__("os").getpid(), [1]).results()[0]
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(3):
+        assert bench.run(lambda x: x, range(3)).results() == {0: 0, 1: 1, 2: 2}
+
+
+def test_a_function_that_kills_while_it_is_loaded_loses_the_work(bench: Bench) -> None:
+    class Deadly:
+        def __reduce__(self) -> Any:
+            return os._exit, (9,)
+
+    running = bench.run(Deadly(), range(3))
+    assert running.end().end is End.LOST
+    assert "exit code 9" in running.end().because
+
+
+# --- limits ---------------------------------------------------------------------------------------
+def test_an_item_past_its_timeout_is_killed_and_the_rest_runs(bench: Bench) -> None:
+    def slow(x: int) -> int:
+        import time
+        if x == 1:
+            print("sleeping")
+            time.sleep(60)
+        return x
+
+    begun = time.monotonic()
+    running = bench.run(slow, range(4), timeout_ns=200_000_000)
+    assert time.monotonic() - begun < 5
+    failure = running.failure()
+    assert (failure.cause, failure.item, failure.limit) == (Cause.TIMEOUT, 1, "200 ms")
+    assert "sleeping" in failure.output
+    assert sorted(running.results()) == [0, 2, 3]
+
+
+@pytest.mark.parametrize("sudden", [True, False])
+def test_an_item_past_its_memory_is_ended_and_the_rest_runs(bench: Bench, sudden: bool) -> None:
+    def grow(x: int) -> int:
+        import time
+        if x == 1 and sudden:
+            return len(bytearray(1 << 30))
+        if x == 1:
+            import mmap
+            kept = mmap.mmap(-1, 1 << 28)  # shared: RLIMIT_DATA does not count it
+            for at in range(0, 1 << 28, 4096):
+                kept[at] = 1
+            time.sleep(60)
+        return x
+
+    running = bench.run(grow, range(3), memory_bytes=100 << 20)
+    failure = running.failure()
+    assert (failure.cause, failure.item, failure.limit) == (Cause.MEMORY, 1, "100 MiB")
+    assert isinstance(to_exception(failure), OutOfMemory)
+    assert sorted(running.results()) == [0, 2]
+
+
+# --- cut and cancel -------------------------------------------------------------------------------
+def test_a_cut_is_answered_and_nothing_past_it_begins(bench: Bench, tmp_path: Path) -> None:
+    def step(x: int) -> int:
+        import time
+        (tmp_path / str(x)).touch()
+        while x == 2 and not (tmp_path / "go").exists():
+            time.sleep(0.005)
+        return x
+
+    running = bench.start(program(step), range(50))
+    eventually((tmp_path / "2").exists)
+    assert running.cut(1) == 3, "the running item cannot be given away"
+    touch(tmp_path / "go")
+    assert running.end().end is End.DONE
+    assert running.reported() == [0, 1, 2]
+    assert not (tmp_path / "3").exists()
+
+
+def test_a_cut_of_short_items_agrees_with_what_ran(bench: Bench) -> None:
+    running = bench.start(program(lambda x: x), range(3_000_000))
+    stop = running.cut(1000)
+    running.end()
+    assert running.reported() == list(range(stop))
+    assert stop < 3_000_000
+
+
+def test_a_cut_past_the_stop_changes_nothing(bench: Bench) -> None:
+    running = bench.start(program(lambda x: x), range(1000))
+    bench.call(lambda: bench.engine.cut(running.work.lease, 5000))
+    running.end()
+    assert running.reported() == list(range(1000))
+    assert all(cut.stop == 1000 for cut in running.of(Cut))
+
+
+def test_cancel_stops_the_code_and_its_descendants_within_a_second(
+        bench: Bench, tmp_path: Path) -> None:
+    def spawn(x: int) -> None:
+        import subprocess
+        import sys
+        import time
+        script = ("import os, subprocess, sys, time; "
+                  "p = subprocess.Popen(['sleep', '600'], start_new_session=True); "
+                  f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}'); "
+                  f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pids')!r}); "
+                  "time.sleep(600)")
+        subprocess.Popen([sys.executable, "-S", "-c", script])
+        time.sleep(600)
+
+    running = bench.start(program(spawn), range(3))
+    eventually((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    begun = time.monotonic()
+    assert running.cancel().end is End.CANCELLED
+    eventually(lambda: not any(map(alive, pids)))
+    assert time.monotonic() - begun < 1
+    assert not running.failures()
+
+
+def test_a_cancelled_short_work_keeps_its_worker(bench: Bench) -> None:
+    pid = bench.run(lambda x: __import__("os").getpid(), [1]).results()[0]
+    running = bench.start(program(lambda x: __import__("time").sleep(0.002)), range(10_000))
+    assert running.cancel().end is End.CANCELLED
+    assert bench.run(lambda x: __import__("os").getpid(), [1]).results()[0] == pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+# --- what cannot travel ---------------------------------------------------------------------------
+def test_a_function_that_cannot_be_loaded_there_fails_its_items_with_the_reason(
+        bench: Bench) -> None:
+    class Gone:
+        def __reduce__(self) -> Any:
+            return __import__, ("no_such_module",)
+
+    failures = bench.run(Gone(), range(3)).failures()
+    assert [failure.cause for failure in failures.values()] == [Cause.ARGUMENT] * 3
+    assert "no_such_module" in failures[0].message
+
+
+def test_an_argument_that_cannot_be_read_there_costs_only_its_item(bench: Bench) -> None:
+    class Gone:
+        def __reduce__(self) -> Any:
+            return __import__, ("no_such_module",)
+
+    from hanse.engines.port import Block
+
+    values = [1, Gone(), 3]
+    running = bench.run(lambda x: x, values, blocks=[Block(0, dump_each(values))])
+    assert running.failure().cause is Cause.ARGUMENT
+    assert running.results() == {0: 1, 2: 3}
+
+
+def test_a_result_that_cannot_travel_costs_only_itself(bench: Bench) -> None:
+    running = bench.run(lambda x: (y for y in ()) if x == 1 else x, range(3))
+    assert running.failure().cause is Cause.RESULT
+    assert "generator" in running.failure().message
+    assert running.results() == {0: 0, 2: 2}
+
+
+def test_a_result_that_cannot_be_read_here_costs_only_itself(bench: Bench) -> None:
+    def result(x: int) -> Any:
+        class Gone:
+            def __reduce__(self) -> Any:
+                return __import__, ("no_such_module",)
+        return Gone() if x == 1 else x
+
+    (segment,) = bench.run(result, range(3)).of(Segment)
+    assert (load_one(segment.payload, 0), load_one(segment.payload, 2)) == (0, 2)
+    with pytest.raises(ModuleNotFoundError):
+        load_one(segment.payload, 1)
+
+
+# --- large data -----------------------------------------------------------------------------------
+def test_large_arrays_and_bytes_travel_writable_and_leave_nothing(bench: Bench) -> None:
+    import numpy as np
+
+    def change(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return value[::-1]
+        value += 1
+        return value
+
+    before = set(os.listdir("/dev/shm"))
+    array, text = np.arange(1_000_000.0), bytes(range(256)) * 4096
+    results = bench.run(change, [array, text]).results()
+    assert array[0] == 0, "what a worker writes stays private"
+    assert np.array_equal(results[0], array + 1)
+    results[0][0] = 5
+    assert results[1] == text[::-1]
+    assert set(os.listdir("/dev/shm")) == before
+
+
+def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
+    import numpy as np
+
+    class Later:
+        def __reduce__(self) -> Any:
+            from hanse.payloads.references import resolve
+            return resolve, ("j-other", 0)
+
+    (segment,) = bench.run(lambda x: __import__("numpy").ones(100_000), [1]).of(Segment)
+    running = bench.run(None, [(1, (Later(),), {})], functions={1: dump_one(np.sum)},
+                        values={("j-other", 0): segment.payload})
+    assert running.results() == {0: 100_000}
+
+
+# --- output, initializers, recycling --------------------------------------------------------------
+def test_an_initializer_runs_once_per_worker(bench: Bench) -> None:
+    def begin(value: int) -> None:
+        import sys
+        sys.begun = getattr(sys, "begun", 0) + value  # type: ignore[attr-defined]
+
+    one = program(lambda x: __import__("sys").begun, initializer=(begin, (5,)))
+    for _ in range(3):
+        running = bench.start(one, range(3))
+        running.end()
+        assert running.results() == {0: 5, 1: 5, 2: 5}
+
+
+def test_a_failing_initializer_fails_every_item(bench: Bench) -> None:
+    failures = bench.run(lambda x: x, range(3), initializer=(operator.truediv, (1, 0))).failures()
+    assert [failure.cause for failure in failures.values()] == [Cause.INITIALIZER] * 3
+
+
+def test_a_worker_is_replaced_after_its_number_of_items(bench: Bench) -> None:
+    running = bench.run(lambda x: __import__("os").getpid(), range(7), max_items_per_worker=3)
+    pids = list(running.results().values())
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]
+
+
+def test_many_works_run_at_once(bench: Bench, tmp_path: Path) -> None:
+    def meet(x: int) -> int:
+        import time
+        (tmp_path / str(x)).touch()
+        while len(list(tmp_path.iterdir())) < 3:
+            time.sleep(0.002)
+        return x
+
+    runnings = [bench.start(program(meet), [x], start=x) for x in range(3)]
+    assert [running.end().end for running in runnings] == [End.DONE] * 3
+
+
+def test_no_thread_is_left_after_close(factory: Any) -> None:
+    made = Bench(factory)
+    made.run(print, range(3))
+    made.close()
+    assert threading.enumerate() == [threading.main_thread()]

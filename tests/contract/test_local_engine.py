@@ -1,0 +1,216 @@
+"""What only the local engine promises: processes, output, and that nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from builders import Bench, eventually, program
+
+from hanse.engines.port import End
+from hanse.errors import EngineError
+from hanse.model.failure import Cause
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def fds() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_close_leaves_no_process_and_no_descriptor(local_bench: Callable[..., Bench]) -> None:
+    before = len(fds())
+    made = local_bench(prestart=2)
+    made.run(print, range(3))
+    made.start(program(lambda x: __import__("time").sleep(600)), range(3))
+    pids = eventually(lambda: len(made.engine.pids()) == 3 and made.engine.pids())  # type: ignore[attr-defined]
+    made.close()
+    assert not any(map(alive, pids))
+    assert len(fds()) <= before
+    made.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_output_is_forwarded_whole_by_the_time_of_close(
+        local_bench: Callable[..., Bench]) -> None:
+    said: list[tuple[str, str]] = []
+    made = local_bench(forward=lambda stream, text: said.append((stream, text)))
+
+    def talk(x: int) -> None:
+        import sys
+        print("out", x)
+        print("err", x, file=sys.stderr)
+        os.write(1, b"raw\n")
+
+    made.run(talk, range(100))
+    made.close()
+    made.close = lambda: None  # type: ignore[method-assign]
+    out = "".join(text for stream, text in said if stream == "stdout")
+    err = "".join(text for stream, text in said if stream == "stderr")
+    assert out == "".join(f"out {x}\nraw\n" for x in range(100))
+    assert err == "".join(f"err {x}\n" for x in range(100))
+
+
+def test_an_item_that_prints_200_mb_costs_no_memory(local_bench: Callable[..., Bench]) -> None:
+    size = [0]
+
+    def count(_stream: str, text: str) -> None:
+        size[0] += len(text)
+
+    def shout(x: int) -> int:
+        import resource
+        import sys
+        for _ in range(200):
+            sys.stdout.write("x" * 999_999 + "\n")
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    made = local_bench(forward=count)
+    before = psutil.Process().memory_info().rss
+    peak_kib = made.run(shout, [1]).results()[0]
+    made.close()
+    made.close = lambda: None  # type: ignore[method-assign]
+    assert size[0] == 200_000_000
+    assert peak_kib < 100_000
+    assert psutil.Process().memory_info().rss - before < 50_000_000
+
+
+def test_when_the_nursery_is_killed_the_works_go_on(
+        local_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    made = local_bench()
+
+    def wait(x: int) -> int:
+        import time
+        (tmp_path / str(x)).touch()
+        while x == 3 and not (tmp_path / "go").exists():
+            time.sleep(0.005)
+        return x
+
+    running = made.start(program(wait), range(6))
+    eventually((tmp_path / "3").exists)
+    *workers, nursery = made.engine.pids()  # type: ignore[attr-defined]
+    os.kill(nursery, signal.SIGKILL)
+    eventually(lambda: not any(map(alive, workers)))
+    (tmp_path / "go").touch()
+    assert running.end().end is End.DONE
+    assert not running.failures()
+    assert running.reported() == list(range(6))
+
+
+def test_when_main_is_killed_no_process_is_left(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import os, subprocess, sys, threading
+        sys.path.insert(0, sys.argv[2])
+        from builders import Bench, program
+        from hanse.engines.local.engine import LocalEngine
+
+        def work(x):
+            import os, subprocess, sys, time
+            child = subprocess.Popen(["sleep", "600"])
+            far = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            path = sys.argv[1] + "/" + str(x)
+            with open(path + ".new", "w") as file:
+                file.write(f"{os.getpid()} {os.getppid()} {child.pid} {far.pid}")
+            os.rename(path + ".new", path)
+            time.sleep(600)
+
+        made = Bench(lambda loop, emit: LocalEngine(loop, emit))
+        for x in range(2):
+            made.start(program(work), [x], start=x)
+        threading.Event().wait()
+    """)
+    home = str(Path(__file__).parent)
+    main = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), home])
+    try:
+        for x in range(2):
+            eventually((tmp_path / str(x)).exists)
+        pids = [int(pid) for x in range(2) for pid in (tmp_path / str(x)).read_text().split()]
+        assert len(set(pids)) == 7
+        assert all(map(alive, pids))
+    finally:
+        main.kill()
+        main.wait()
+    eventually(lambda: not any(map(alive, pids)))
+
+
+def test_a_forked_child_of_main_keeps_nothing_alive(local_bench: Callable[..., Bench]) -> None:
+    made = local_bench()
+    made.run(abs, [1])
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    try:
+        pids = made.engine.pids()  # type: ignore[attr-defined]
+        made.close()
+        made.close = lambda: None  # type: ignore[method-assign]
+        eventually(lambda: not any(map(alive, pids)))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_nesting_has_a_limit(local_bench: Callable[..., Bench],
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANSE_DEPTH", "4")
+    with pytest.raises(EngineError, match="nested 4 levels deep"):
+        from hanse.engines.local.engine import LocalEngine
+        LocalEngine(None, print)  # type: ignore[arg-type]
+
+
+def test_workers_know_that_they_have_one_cpu(local_bench: Callable[..., Bench]) -> None:
+    names = ["OMP_NUM_THREADS", "HANSE_CPUS", "HANSE_DEPTH"]
+    running = local_bench().run(lambda name: __import__("os").environ[name], names)
+    assert list(running.results().values()) == ["1", "1", "1"]
+
+
+def test_a_killed_engine_that_cannot_start_workers_says_so(
+        local_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = local_bench()
+    made.run(abs, [1])
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    os.kill(made.engine.pids()[-1], signal.SIGKILL)  # type: ignore[attr-defined]
+    eventually(lambda: not made.engine.pids())  # type: ignore[attr-defined]
+    ended = made.run(abs, [1]).end()
+    assert ended.end is End.LOST
+    assert "cannot be started" in ended.because
+
+
+def test_many_large_values_hold_few_descriptors(local_bench: Callable[..., Bench]) -> None:
+    def make(x: int) -> Any:
+        import numpy as np
+        return np.full(40_000, x, dtype="i8")
+
+    running = local_bench().run(make, range(600))
+    results = running.results()
+    assert all(results[x][0] == x for x in range(600))
+    assert len(fds()) < 600
+
+
+def test_an_item_that_closes_its_sockets_costs_only_itself(
+        local_bench: Callable[..., Bench]) -> None:
+    def rude(x: int) -> int:
+        import os
+        if x == 1:
+            os.closerange(3, 256)
+            import time
+            time.sleep(60)
+        return x
+
+    begun = time.monotonic()
+    running = local_bench().run(rude, range(3))
+    assert time.monotonic() - begun < 5
+    assert running.failure().cause is Cause.DIED
+    assert sorted(running.results()) == [0, 2]

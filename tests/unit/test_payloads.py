@@ -1,0 +1,222 @@
+"""Payloads: whatever goes in comes out, and what cannot travel is named."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hanse.errors import (
+    DependencyFailed,
+    InitializerFailed,
+    ItemTimeout,
+    OutOfMemory,
+    PickleError,
+    ResultError,
+    TaskError,
+    WorkerDied,
+)
+from hanse.model.failure import Cause, Failure
+from hanse.payloads import files
+from hanse.payloads.exceptions import failure_of, to_exception
+from hanse.payloads.functions import name_of
+from hanse.payloads.packing import pack, unpack
+from hanse.payloads.payload import (
+    OUT_OF_BAND_BYTES,
+    Payload,
+    dump_batch,
+    dump_builtin,
+    dump_each,
+    dump_one,
+    first_unpicklable,
+    item,
+    join,
+    load,
+    load_one,
+)
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+data = st.recursive(scalars | st.binary(), lambda inner: st.lists(inner, max_size=4)
+                    | st.tuples(inner, inner) | st.dictionaries(st.text(), inner, max_size=4),
+                    max_leaves=10)
+
+
+def crossed(payload: Payload) -> Payload:
+    """The payload as another process gets it."""
+    sent: list[Any] = []
+    packed = pack(payload, sent)
+    return unpack(packed, [os.dup(file.fd) for file in sent])
+
+
+def same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and repr(one) == repr(other)
+
+
+@given(st.lists(data))
+def test_a_batch_comes_back_as_it_was(values: list[Any]) -> None:
+    payload = crossed(dump_batch(values))
+    assert payload.count == len(values)
+    assert same(list(load(payload)), values)
+
+
+@given(st.lists(data))
+def test_values_by_themselves_come_back_and_can_be_taken_apart(values: list[Any]) -> None:
+    payload = crossed(dump_each(values))
+    assert same(load(payload), values)
+    for index, value in enumerate(values):
+        assert same(load_one(payload, index), value)
+        assert same(load_one(item(payload, index)), value)
+
+
+@given(st.lists(data))
+def test_joined_payloads_hold_the_values_of_all(values: list[Any]) -> None:
+    joined = join([dump_one(value) for value in values] + [dump_each(values)])
+    assert same(load(joined), values + values)
+
+
+@given(st.lists(st.integers(-2**70, 2**70) | st.booleans(), min_size=60, max_size=200))
+def test_builtin_results_keep_their_types(values: list[Any]) -> None:
+    payload = dump_builtin(values)
+    assert payload is not None
+    assert same(load(payload), values)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([10, OUT_OF_BAND_BYTES, OUT_OF_BAND_BYTES + 1]), max_size=4))
+def test_large_buffers_travel_beside_the_stream(sizes: list[int]) -> None:
+    values = [np.arange(size, dtype="u1") for size in sizes]
+    payload = crossed(join([dump_one(value) for value in values]))
+    assert len(payload.data) < OUT_OF_BAND_BYTES
+    for got, value in zip(load(payload), values, strict=True):
+        assert np.array_equal(got, value)
+        got[:] = 1
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray])
+def test_large_bytes_leave_the_stream_at_the_top_and_in_arguments(make: Any) -> None:
+    value = make(OUT_OF_BAND_BYTES)
+    for payload in (dump_one(value), dump_batch([value]), dump_one((1, (value,), {}))):
+        assert len(payload.data) < 1000
+        assert payload.nbytes >= OUT_OF_BAND_BYTES
+    assert load_one(dump_one((1, (value,), {}))) == (1, (value,), {})
+
+
+def test_a_range_stays_a_range() -> None:
+    payload = dump_batch(range(10**9))
+    assert payload.nbytes < 100
+    assert load(payload) == range(10**9)
+
+
+def test_what_is_read_can_be_written_without_changing_the_payload() -> None:
+    payload = dump_one(np.zeros(OUT_OF_BAND_BYTES))
+    load_one(payload)[:] = 1
+    assert load_one(payload)[0] == 0
+
+
+def test_too_many_mapped_files_are_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAPPED_FILES", 0)
+    payload = crossed(dump_one(np.ones(OUT_OF_BAND_BYTES)))
+    value = load_one(payload)
+    value[0] = 2
+    assert load_one(crossed(payload))[0] == 1
+
+
+def test_descriptors_are_given_back() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        load_one(crossed(dump_one(np.ones(OUT_OF_BAND_BYTES))))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_lambdas_closures_and_local_classes_travel_by_value() -> None:
+    class Local:
+        def twice(self, x: int) -> int:
+            return 2 * x
+
+    assert load_one(dump_one(lambda x: x + 1))(1) == 2
+    assert load_one(dump_one(Local().twice))(4) == 8
+    assert load_one(dump_one(functools.partial(operator.add, 1)))(2) == 3
+
+
+def test_results_that_are_not_builtin_data_are_told_apart() -> None:
+    assert dump_builtin([1, "a", (b"x", {None: {2.5}})]) is not None
+    assert dump_builtin([1, np.float64(1)]) is None
+    assert dump_builtin([len]) is None
+
+
+def test_what_cannot_travel_is_named_with_the_reason() -> None:
+    with pytest.raises(PickleError, match=r"generator.*cannot pickle 'generator'"):
+        dump_one(x for x in ())
+    with pytest.raises(PickleError):
+        dump_batch([1, (x for x in ())])
+    found = first_unpicklable([1, (x for x in ()), 2])
+    assert found is not None
+    assert found[0] == 1
+    assert first_unpicklable([1, 2]) is None
+
+
+# --- exceptions -----------------------------------------------------------------------------------
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001 - it is what the test is about
+        return caught
+
+
+def test_an_exception_comes_back_with_the_story_as_its_cause() -> None:
+    error = raised(ValueError("bad", 3))
+    back = to_exception(failure_of(error, function="f", item=7, host="h", pid=1))
+    assert isinstance(back, ValueError)
+    assert back.args == ("bad", 3)
+    assert isinstance(back.__cause__, TaskError)
+    assert "f, item 7, attempt 1, on h (pid 1)" in back.__notes__[0]
+    assert "raise error" in back.__cause__.failure.traceback
+
+
+class Odd(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(one)
+
+
+def test_an_exception_that_cannot_be_rebuilt_is_told_as_a_task_error() -> None:
+    failure = failure_of(raised(Odd(1, 2)), function="f", item=0)
+    assert failure.exception is None
+    assert type(to_exception(failure)) is TaskError
+
+
+def test_an_exception_that_cannot_say_what_it_is_still_gets_a_failure() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert "cannot be made" in failure_of(raised(Mute())).message
+
+
+@pytest.mark.parametrize(("cause", "kind"), [
+    (Cause.DIED, WorkerDied), (Cause.MEMORY, OutOfMemory), (Cause.TIMEOUT, ItemTimeout),
+    (Cause.INITIALIZER, InitializerFailed), (Cause.RESULT, ResultError),
+    (Cause.DEPENDENCY, DependencyFailed), (Cause.ARGUMENT, TaskError)])
+def test_each_cause_has_its_error(cause: Cause, kind: type[TaskError]) -> None:
+    error = to_exception(Failure(cause=cause, function="f", item=0))
+    assert type(error) is kind
+    assert isinstance(error.__cause__, PickleError) == (cause is Cause.ARGUMENT)
+
+
+# --- names ----------------------------------------------------------------------------------------
+def test_callables_have_names_that_people_recognise() -> None:
+    class Thing:
+        def method(self) -> None: ...
+        def __call__(self) -> None: ...
+
+    assert name_of(os.path.join) == "posixpath.join"
+    assert name_of(len) == "len"
+    assert name_of(functools.partial(operator.add, 1)) == "partial(_operator.add)"
+    assert name_of(lambda: 0).startswith("<lambda> at test_payloads.py:")
+    assert name_of(Thing().method).endswith("Thing.method")
+    assert name_of(Thing()).endswith("Thing()")
