@@ -8,7 +8,7 @@ here: I/O, clocks, payloads, and the question where a lease goes or how long it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hanse import limits
@@ -18,6 +18,7 @@ from hanse.core.events import (
     CancelJob,
     Decision,
     Event,
+    Fact,
     Forget,
     Grow,
     Hear,
@@ -31,6 +32,7 @@ from hanse.core.events import (
     Submit,
     Tick,
 )
+from hanse.core.facts import apply
 from hanse.core.granting import Granting
 from hanse.core.job import ItemRef, Job, Lease
 from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
@@ -57,6 +59,22 @@ class Home(Granting):
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs."""
         return min((lease.expires_ns for lease in self.leases.values()), default=None)
+
+    @classmethod
+    def recover(cls, facts: Iterable[Fact], first_lease: int) -> Home:
+        """A home that knows what these facts say, in the order in which they were recorded.
+
+        Leases are no facts: the agents that still run some show them in their reports, and they
+        are taken back. `first_lease` must be above every number that an earlier run has granted.
+        """
+        home = cls(first_lease)
+        for fact in facts:
+            apply(home.jobs, fact)
+        for job in home.jobs.values():
+            for start, stop in [(0, job.size)] if job.state.ended else job.failed:
+                job.released(start, stop)  # whoever waited for these has failed with them
+            home._note_ready(job)
+        return home
 
     # --- clients --------------------------------------------------------------------------------
     def _submit(self, event: Submit, now_ns: int) -> None:
