@@ -1,13 +1,23 @@
-"""How many examples the properties try: few and always the same here, many with
-`pytest --hypothesis-profile=long`."""
+"""How many examples the properties try: few and always the same ones here, many with
+`pytest tests/unit --hypothesis-profile=long`."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # builders that several test files share
 
 quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile(
-    "unit", max_examples=60, deadline=None, derandomize=True, suppress_health_check=quiet
+    "unit",
+    max_examples=60,
+    stateful_step_count=50,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=quiet,
 )
 settings.register_profile(
     "long",

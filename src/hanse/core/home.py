@@ -98,7 +98,7 @@ class Home(Granting):
         for item, needed in sorted(event.waits.items()):
             for ref in sorted(set(needed)):
                 other = self.jobs.get(ref[0])
-                if other is None or ref[1] in other.failed or other.state.ended:
+                if other is None or other.lost(ref[1]):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)

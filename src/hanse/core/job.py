@@ -163,6 +163,10 @@ class Job:
     def done(self) -> int:
         return len(self.settled) - len(self.failed)
 
+    def lost(self, item: int) -> bool:
+        """The item has no result, and never will have."""
+        return item in self.failed or (self.state.ended and item not in self.settled)
+
     def attempt_of(self, item: int) -> int:
         """Which attempt of the item comes next, from 1."""
         return 1 + self.attempts.get(item, 0) + self.crashes.get(item, 0)
