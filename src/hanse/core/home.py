@@ -42,6 +42,8 @@ from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 
+Lost = tuple[Job, int, int]  # items of a job that will have no result
+
 _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 
 
@@ -128,7 +130,7 @@ class Home(Granting):
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
         for start, stop in free:
             self._decide(ItemsFailed(job.id, start, stop, Cause.CANCELLED))
-            self._release_failed(job, start, stop)
+        self._release_failed([(job, start, stop) for start, stop in free])
         self._settled(job)
 
     def _forget(self, event: Forget, now_ns: int) -> None:
@@ -297,15 +299,15 @@ class Home(Granting):
         needed: ItemRef | None = None,
     ) -> None:
         """The item failed for good, and with it what needs its result."""
-        if item in job.settled:
+        if job.state.ended or item in job.settled:
             return
         self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
-        self._release_failed(job, item, item + 1)
+        self._release_failed([(job, item, item + 1)])
         if job.spec.fail_fast and cause is not Cause.CANCELLED:
             self._end(job, JobState.FAILED)
 
-    def _release_failed(self, job: Job, start: int, stop: int) -> None:
-        queue = [(job, start, stop)]
+    def _release_failed(self, queue: list[Lost]) -> None:
+        """What waits for these items fails, and what waits for that, to the end of the chain."""
         while queue:
             source, low, high = queue.pop()
             for needed, waiting in source.released(low, high):
@@ -320,7 +322,7 @@ class Home(Granting):
                     )
                     queue.append((other, item, item + 1))
                     if other.spec.fail_fast:
-                        self._end(other, JobState.FAILED)
+                        queue += self._stop(other, JobState.FAILED)
                     else:
                         self._settled(other)
 
@@ -331,15 +333,16 @@ class Home(Granting):
             self._end(job, JobState.DONE)
 
     def _end(self, job: Job, state: JobState) -> None:
-        if job.state.ended:
-            return
+        if not job.state.ended:
+            self._release_failed(self._stop(job, state))
+
+    def _stop(self, job: Job, state: JobState) -> list[Lost]:
+        """End the job by itself; what it leaves without a result is returned."""
         self._decide(JobEnded(job.id, state))
         self._note_ready(job)
-        for lease in list(job.leases.values()):
+        for lease in job.leases.values():
             self._cancel(lease)
-        rest = job.settled.gaps(0, job.size)
-        for start, stop in rest:
-            self._release_failed(job, start, stop)
+        return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
 
     def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
         job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
