@@ -150,6 +150,8 @@ class Home(Granting):
         if report.incarnation < site.incarnation:
             return
         if report.incarnation > site.incarnation:
+            for lease in list(site.leases.values()):
+                self._close(lease)  # it died with the process that ran it
             site.restarted(report.incarnation)
         if report.seq <= site.report_seq:
             return
