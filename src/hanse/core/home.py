@@ -157,6 +157,7 @@ class Home(Granting):
             return
         site.report_seq = report.seq
         site.orders_seen = report.orders_seen
+        site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = now_ns
         self._take_notes(site, report, now_ns)
         self._follow_running(site, report, now_ns)
