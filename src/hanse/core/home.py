@@ -186,19 +186,24 @@ class Home(Granting):
         for start, stop in parts:
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
-            self._end_rivals(job, note)
+            self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
 
-    def _end_rivals(self, job: Job, note: SegmentNote) -> None:
-        """Leases whose items all came from somewhere else have nothing left to run."""
+    def _end_rivals(self, job: Job, start: int, stop: int, by: LeaseId | None) -> None:
+        """These items are settled now, by one lease: see to the others that hold some of them.
+
+        One that has no open item left is cancelled. One that its site may not have seen is taken
+        back: its grant would be repeated, and with it the items that are settled.
+        """
         for lease in list(job.leases.values()):
-            if (
-                lease.id != note.lease
-                and lease.start < note.stop
-                and note.start < lease.stop
-                and job.settled.covers(lease.begun, lease.stop)
-            ):
+            if lease.start >= stop or start >= lease.stop:
+                continue
+            if lease.id == by and stop >= lease.stop:
+                continue  # it ends by itself
+            if not job.open_under(lease):
                 self._cancel(lease)
+            elif lease.granted_seq > self.sites[lease.site].orders_seen:
+                self._close(lease)
 
     def _item_failed(self, site: Site, note: FailureNote) -> None:
         job = self._running(note.job)
@@ -305,6 +310,7 @@ class Home(Granting):
         if job.state.ended or item in job.settled:
             return
         self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
+        self._end_rivals(job, item, item + 1, lease)
         self._release_failed([(job, item, item + 1)])
         if job.spec.fail_fast and cause is not Cause.CANCELLED:
             self._end(job, JobState.FAILED)

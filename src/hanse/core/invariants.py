@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hanse.core.job import ItemRef, Job, Lease
-from hanse.model.ranges import Range, RangeSet
+from hanse.model.ranges import RangeSet
 
 if TYPE_CHECKING:
     from hanse.core.home import Home
@@ -72,7 +72,7 @@ def _check_partition(job: Job) -> None:
     assert not job.complete, f"{job.id} is complete and still running"
     held, first = RangeSet(), RangeSet()
     for lease in job.leases.values():
-        for start, stop in open_items(job, lease):
+        for start, stop in job.open_under(lease):
             if lease.backup_of is None:
                 twice = first.within(start, stop)
                 assert not twice, f"{job.id}: {twice} under two leases, one of them {lease.id}"
@@ -85,14 +85,6 @@ def _check_partition(job: Job) -> None:
         assert item not in job.ready and item not in held, f"{job.id}: {item} waits, and not"
     known = len(job.settled) + len(job.ready) + len(job.waiting) + len(held)
     assert known == job.size, f"{job.id}: {job.size} items, {known} accounted for"
-
-
-def open_items(job: Job, lease: Lease) -> list[Range]:
-    """What the lease holds and nobody has settled: late segments and backups settle the others."""
-    items = RangeSet(job.settled.gaps(lease.start, lease.stop))
-    for item in lease.given_back:
-        items.remove(item, item + 1)
-    return list(items)
 
 
 def _awaited(home: Home) -> Counter[ItemRef]:

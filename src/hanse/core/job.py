@@ -190,6 +190,16 @@ class Job:
                 parts.add(item, item + 1)
         return list(parts)
 
+    def open_under(self, lease: Lease) -> list[Range]:
+        """What the lease holds and nobody has settled."""
+        parts = self.settled.gaps(lease.start, lease.stop)
+        if not lease.given_back:
+            return parts
+        items = RangeSet(parts)
+        for item in lease.given_back:
+            items.remove(item, item + 1)
+        return list(items)
+
     def held(self, item: int) -> bool:
         return any(lease.holds(item) for lease in self.leases.values())
 
