@@ -83,7 +83,6 @@ class Home(Granting):
         assert event.job not in self.jobs
         self._decide(JobSubmitted(event.job, event.spec, now_ns))
         job = self.jobs[event.job]
-        job.vtime = min((j.vtime for j in self._runnable.values()), default=0)
         if event.size:
             self._decide(JobGrown(job.id, event.size, {}))
         if event.sealed:
