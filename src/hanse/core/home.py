@@ -41,6 +41,7 @@ from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
+from hanse.model.resources import Amount
 
 Lost = tuple[Job, int, int]  # items of a job that will have no result
 
@@ -295,6 +296,9 @@ class Home(Granting):
         for lease in list(self.leases.values()):
             if lease.expires_ns <= now_ns:
                 self._close(lease)
+        for site in self.sites.values():
+            if site.silent(now_ns):
+                site.capacity = site.free = Amount()  # it counts for nothing until it speaks
 
     # --- ends -----------------------------------------------------------------------------------
     def _fail(
