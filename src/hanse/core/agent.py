@@ -65,7 +65,7 @@ class Agent:
         self.capacity = capacity
         self._free = capacity
         self._held: dict[LeaseId, _Held] = {}
-        self._ended: dict[LeaseId, None] = {}  # ended here, which the home may not know yet
+        self._last_lease = 0  # the highest ever granted: orders repeat, so all below are known
         self._notes: list[Note] = []
         self._first_note = 1  # number of the first note that is kept
         self._seq = 0
@@ -81,16 +81,14 @@ class Agent:
         self._orders_seen = orders.seq
         acknowledged = orders.notes_seen - self._first_note + 1
         if acknowledged > 0:
-            for note in self._notes[:acknowledged]:
-                if type(note) is EndNote:
-                    del self._ended[note.lease]
             del self._notes[:acknowledged]
             self._first_note += acknowledged
         commands: list[Command] = [
             self._start(grant, now_ns)
             for grant in orders.grants
-            if grant.lease not in self._held and grant.lease not in self._ended
+            if grant.lease > self._last_lease
         ]
+        self._last_lease = max([self._last_lease, *(grant.lease for grant in orders.grants)])
         for cut in orders.cuts:
             held = self._held.get(cut.lease)
             if held is not None and cut.stop < held.cut_to:
@@ -128,7 +126,6 @@ class Agent:
 
     def ended(self, lease: LeaseId, now_ns: int, lost: str = "") -> None:
         held = self._held.pop(lease)
-        self._ended[lease] = None
         self._free = self._free.plus(held.grant.needs)
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
 
