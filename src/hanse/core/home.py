@@ -41,6 +41,7 @@ from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
+from hanse.model.ranges import Range
 from hanse.model.resources import Amount
 
 Lost = tuple[Job, int, int]  # items of a job that will have no result
@@ -269,19 +270,16 @@ class Home(Granting):
     def _adopt(self, site: Site, running: Running, now_ns: int) -> Lease | None:
         """Take back a lease that expired here, or that an earlier run of this home granted."""
         job = self._running(running.job)
-        if (
-            job is None
-            or running.lease in self.leases
-            or running.stop > job.size
-            or not running.start <= running.begun < running.stop
-            or not job.ready.covers(running.begun, running.stop)
-        ):
+        span = None if job is None else _adoptable(job, running)
+        if job is None or span is None or running.lease in self.leases:
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
-        job.ready.remove(running.begun, running.stop)
-        lease = Lease(running.lease, job.id, site.id, (running.begun, running.stop), now_ns)
+        job.ready.remove(*span)
+        lease = Lease(running.lease, job.id, site.id, span, now_ns)
+        lease.begun = running.begun
         lease.granted_seq = site.orders_seen
         self._hold(job, site, lease)
+        self._note_ready(job)
         return lease
 
     def _take_free(self, site: Site, report: Report) -> None:
@@ -359,6 +357,20 @@ class Home(Granting):
     def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
         job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
         job.seen += items
+
+
+def _adoptable(job: Job, running: Running) -> Range | None:
+    """The part of the lease that may be taken back: none of its open items is anywhere else.
+
+    What it has finished and not reported yet is taken back too, if it can be.
+    """
+    if not 0 <= running.start <= running.begun <= running.stop <= job.size:
+        return None
+    for start in (running.start, running.begun):
+        rest = job.settled.gaps(start, running.stop)
+        if (rest or start == running.stop) and all(job.ready.covers(a, b) for a, b in rest):
+            return start, running.stop
+    return None
 
 
 _HANDLERS: Mapping[type, Callable[[Home, Any, int], None]] = {
