@@ -18,6 +18,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     suppress_health_check=quiet,
+    report_multiple_bugs=False,
 )
 settings.register_profile(
     "long",
@@ -26,5 +27,6 @@ settings.register_profile(
     deadline=None,
     print_blob=True,
     suppress_health_check=quiet,
+    report_multiple_bugs=False,
 )
 settings.load_profile("unit")
