@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 
 
 class Bench:
-    """An engine under test. Events are kept per lease; waiting is for conditions, never for time."""
+    """An engine under test. Events are kept; waits are for conditions, never for time."""
 
     def __init__(self, factory: Factory) -> None:
         self.errors: list[BaseException] = []
@@ -71,17 +71,27 @@ class Bench:
             assert self._changed.wait_for(condition, PATIENCE_S), f"only {self.events}"
             return condition()
 
-    def start(self, program: Program, inputs: Sequence[Any], /, start: int = 0,
-              **more: Any) -> Running:
-        work = Work(LeaseId(next(_numbers)), start, start + len(inputs), program,
-                    more.pop("blocks", None) or [Block(start, dump_batch(inputs))], **more)
+    def start(
+        self, program: Program, inputs: Sequence[Any], /, start: int = 0, **more: Any
+    ) -> Running:
+        work = Work(
+            LeaseId(next(_numbers)),
+            start,
+            start + len(inputs),
+            program,
+            more.pop("blocks", None) or [Block(start, dump_batch(inputs))],
+            **more,
+        )
         self.call(lambda: self.engine.start(work))
         return Running(self, work)
 
     def run(self, function: Any, inputs: Sequence[Any], /, **more: Any) -> Running:
         """Start a work and wait for its end."""
-        work = {name: more.pop(name) for name in ("attempts", "skip", "functions", "values",
-                                                  "blocks") if name in more}
+        work = {
+            name: more.pop(name)
+            for name in ("attempts", "skip", "functions", "values", "blocks")
+            if name in more
+        }
         running = self.start(program(function, **more), inputs, **work)
         running.end()
         return running
@@ -101,15 +111,21 @@ class Running:
         self.work = work
 
     def of(self, kind: type) -> list[Any]:
-        return [event for event in list(self.bench.events)
-                if isinstance(event, kind) and event.lease == self.work.lease]
+        return [
+            event
+            for event in list(self.bench.events)
+            if isinstance(event, kind) and event.lease == self.work.lease
+        ]
 
     def end(self) -> Ended:
         return self.bench.wait(lambda: self.of(Ended))[0]
 
     def results(self) -> dict[int, Any]:
-        return {item: value for segment in self.of(Segment)
-                for item, value in enumerate(load(segment.payload), segment.start)}
+        return {
+            item: value
+            for segment in self.of(Segment)
+            for item, value in enumerate(load(segment.payload), segment.start)
+        }
 
     def failures(self) -> dict[int, Failure]:
         return {event.item: event.failure for event in self.of(ItemFailed)}
@@ -130,8 +146,9 @@ class Running:
         """Every item that was reported, in the order of the reports."""
         items: list[int] = []
         for event in self.of((Segment, ItemFailed)):  # type: ignore[arg-type]
-            items.extend(range(event.start, event.stop) if isinstance(event, Segment)
-                         else [event.item])
+            items.extend(
+                range(event.start, event.stop) if isinstance(event, Segment) else [event.item]
+            )
         return items
 
 

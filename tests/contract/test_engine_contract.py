@@ -42,14 +42,19 @@ def test_a_work_may_start_anywhere_in_its_job_and_in_its_blocks(bench: Bench) ->
     work = Work(LeaseId(999_999), 150, 250, program(lambda x: -x), blocks)
     bench.call(lambda: bench.engine.start(work))
     bench.wait(lambda: bench.events and getattr(bench.events[-1], "end", None))
-    values = [load_one(s.payload, i - s.start) for s in bench.events if isinstance(s, Segment)
-              for i in range(s.start, s.stop)]
+    values = [
+        load_one(s.payload, i - s.start)
+        for s in bench.events
+        if isinstance(s, Segment)
+        for i in range(s.start, s.stop)
+    ]
     assert values == [-x for x in range(150, 250)]
 
 
 def test_results_stream_before_the_end(bench: Bench, tmp_path: Path) -> None:
     def wait_at_five(x: int) -> int:
         import time
+
         while x == 5 and not (tmp_path / "go").exists():
             time.sleep(0.005)
         return x
@@ -71,14 +76,19 @@ def test_calls_name_their_functions_and_refer_to_results(bench: Bench) -> None:
     class Later:
         def __reduce__(self) -> Any:
             from hanse.payloads.references import resolve
+
             return resolve, ("j-other", 7)
 
     calls = [(1, (1, 2), {}), (2, ([3, 1],), {"reverse": True}), (1, (Later(), 1), {})]
     from hanse.engines.port import Block
 
-    running = bench.run(None, calls, blocks=[Block(0, join([dump_one(call) for call in calls]))],
-                        functions={1: dump_one(operator.add), 2: dump_one(sorted)},
-                        values={("j-other", 7): dump_one(41)})
+    running = bench.run(
+        None,
+        calls,
+        blocks=[Block(0, join([dump_one(call) for call in calls]))],
+        functions={1: dump_one(operator.add), 2: dump_one(sorted)},
+        values={("j-other", 7): dump_one(41)},
+    )
     assert running.results() == {0: 3, 1: [3, 1], 2: 42}
 
 
@@ -96,12 +106,14 @@ def test_cancelled_items_are_skipped(bench: Bench) -> None:
 def test_current_item_is_exact_in_short_items_too(bench: Bench) -> None:
     def who(x: int) -> Any:
         from hanse.engines.local.current import current_item
+
         item = current_item()
         return item.index, item.key, item.attempt
 
     running = bench.run(who, range(5000), attempts={7: 3})
-    assert running.results() == {x: (x, f"j-000000000001/{x}", 3 if x == 7 else 1)
-                                 for x in range(5000)}
+    assert running.results() == {
+        x: (x, f"j-000000000001/{x}", 3 if x == 7 else 1) for x in range(5000)
+    }
 
 
 def test_a_warm_worker_is_used_again(bench: Bench) -> None:
@@ -135,13 +147,15 @@ def test_the_failing_item_of_a_micro_batch_is_known(bench: Bench) -> None:
 
     running = bench.run(odd, range(5000))
     assert {item: failure.message for item, failure in running.failures().items()} == {
-        x: str(x) for x in range(999, 5000, 1000)}
+        x: str(x) for x in range(999, 5000, 1000)
+    }
     assert running.reported() == list(range(5000))
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration(1)])
 def test_an_exception_of_any_kind_is_a_failure_of_its_item(
-        bench: Bench, error: BaseException) -> None:
+    bench: Bench, error: BaseException
+) -> None:
     def strange(x: int) -> int:
         if x == 300:
             raise error
@@ -196,6 +210,7 @@ def test_an_item_that_kills_its_worker_costs_only_itself(bench: Bench, death: st
 
     def deadly(x: int) -> int:
         import time
+
         if x == 5:
             print("about to die")
             die()
@@ -215,6 +230,7 @@ def test_the_deadly_item_of_a_micro_batch_is_found(bench: Bench) -> None:
     def deadly(x: int) -> int:
         if x == 3333:
             import os
+
             os._exit(1)
         return x
 
@@ -223,11 +239,11 @@ def test_the_deadly_item_of_a_micro_batch_is_found(bench: Bench) -> None:
     assert sorted(running.reported()) == list(range(5000))
 
 
-def test_a_worker_killed_from_outside_fails_the_item_that_ran(
-        bench: Bench, tmp_path: Path) -> None:
+def test_a_worker_killed_from_outside_fails_the_item_that_ran(bench: Bench, tmp_path: Path) -> None:
     def run(x: int) -> int:
         import os
         import time
+
         time.sleep(0.001)  # long enough to run by itself
         if x == 2 and not (tmp_path / "pid").exists():
             (tmp_path / "new").write_text(str(os.getpid()))
@@ -265,6 +281,7 @@ def test_a_function_that_kills_while_it_is_loaded_loses_the_work(bench: Bench) -
 def test_an_item_past_its_timeout_is_killed_and_the_rest_runs(bench: Bench) -> None:
     def slow(x: int) -> int:
         import time
+
         if x == 1:
             print("sleeping")
             time.sleep(60)
@@ -283,10 +300,12 @@ def test_an_item_past_its_timeout_is_killed_and_the_rest_runs(bench: Bench) -> N
 def test_an_item_past_its_memory_is_ended_and_the_rest_runs(bench: Bench, sudden: bool) -> None:
     def grow(x: int) -> int:
         import time
+
         if x == 1 and sudden:
             return len(bytearray(1 << 30))
         if x == 1:
             import mmap
+
             kept = mmap.mmap(-1, 1 << 28)  # shared: RLIMIT_DATA does not count it
             for at in range(0, 1 << 28, 4096):
                 kept[at] = 1
@@ -304,6 +323,7 @@ def test_an_item_past_its_memory_is_ended_and_the_rest_runs(bench: Bench, sudden
 def test_a_cut_is_answered_and_nothing_past_it_begins(bench: Bench, tmp_path: Path) -> None:
     def step(x: int) -> int:
         import time
+
         (tmp_path / str(x)).touch()
         while x == 2 and not (tmp_path / "go").exists():
             time.sleep(0.005)
@@ -326,6 +346,24 @@ def test_a_cut_of_short_items_agrees_with_what_ran(bench: Bench) -> None:
     assert stop < 3_000_000
 
 
+def test_a_cut_and_the_stream_reach_into_a_batch_of_items_that_turn_long(bench: Bench) -> None:
+    def turn(x: int) -> int:
+        import time
+
+        if x > 20_000:
+            time.sleep(0.01)
+        return x
+
+    running = bench.start(program(turn), range(40_000))
+    bench.wait(lambda: running.of(Segment) and running.of(Segment)[-1].stop > 20_003)
+    begun = bench.call(lambda: bench.engine.begun(running.work.lease))
+    assert begun > 20_000
+    stop = running.cut(0)
+    assert begun < stop < 20_500
+    running.end()
+    assert running.reported() == list(range(stop))
+
+
 def test_a_cut_past_the_stop_changes_nothing(bench: Bench) -> None:
     running = bench.start(program(lambda x: x), range(1000))
     bench.call(lambda: bench.engine.cut(running.work.lease, 5000))
@@ -335,16 +373,20 @@ def test_a_cut_past_the_stop_changes_nothing(bench: Bench) -> None:
 
 
 def test_cancel_stops_the_code_and_its_descendants_within_a_second(
-        bench: Bench, tmp_path: Path) -> None:
+    bench: Bench, tmp_path: Path
+) -> None:
     def spawn(x: int) -> None:
         import subprocess
         import sys
         import time
-        script = ("import os, subprocess, sys, time; "
-                  "p = subprocess.Popen(['sleep', '600'], start_new_session=True); "
-                  f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}'); "
-                  f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pids')!r}); "
-                  "time.sleep(600)")
+
+        script = (
+            "import os, subprocess, sys, time; "
+            "p = subprocess.Popen(['sleep', '600'], start_new_session=True); "
+            f"open({str(tmp_path / 'new')!r}, 'w').write(f'{{os.getpid()}} {{p.pid}}'); "
+            f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'pids')!r}); "
+            "time.sleep(600)"
+        )
         subprocess.Popen([sys.executable, "-S", "-c", script])
         time.sleep(600)
 
@@ -374,7 +416,8 @@ def alive(pid: int) -> bool:
 
 # --- what cannot travel ---------------------------------------------------------------------------
 def test_a_function_that_cannot_be_loaded_there_fails_its_items_with_the_reason(
-        bench: Bench) -> None:
+    bench: Bench,
+) -> None:
     class Gone:
         def __reduce__(self) -> Any:
             return __import__, ("no_such_module",)
@@ -409,6 +452,7 @@ def test_a_result_that_cannot_be_read_here_costs_only_itself(bench: Bench) -> No
         class Gone:
             def __reduce__(self) -> Any:
                 return __import__, ("no_such_module",)
+
         return Gone() if x == 1 else x
 
     (segment,) = bench.run(result, range(3)).of(Segment)
@@ -443,11 +487,16 @@ def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
     class Later:
         def __reduce__(self) -> Any:
             from hanse.payloads.references import resolve
+
             return resolve, ("j-other", 0)
 
     (segment,) = bench.run(lambda x: __import__("numpy").ones(100_000), [1]).of(Segment)
-    running = bench.run(None, [(1, (Later(),), {})], functions={1: dump_one(np.sum)},
-                        values={("j-other", 0): segment.payload})
+    running = bench.run(
+        None,
+        [(1, (Later(),), {})],
+        functions={1: dump_one(np.sum)},
+        values={("j-other", 0): segment.payload},
+    )
     assert running.results() == {0: 100_000}
 
 
@@ -455,6 +504,7 @@ def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
 def test_an_initializer_runs_once_per_worker(bench: Bench) -> None:
     def begin(value: int) -> None:
         import sys
+
         sys.begun = getattr(sys, "begun", 0) + value  # type: ignore[attr-defined]
 
     one = program(lambda x: __import__("sys").begun, initializer=(begin, (5,)))
@@ -478,6 +528,7 @@ def test_a_worker_is_replaced_after_its_number_of_items(bench: Bench) -> None:
 def test_many_works_run_at_once(bench: Bench, tmp_path: Path) -> None:
     def meet(x: int) -> int:
         import time
+
         (tmp_path / str(x)).touch()
         while len(list(tmp_path.iterdir())) < 3:
             time.sleep(0.002)

@@ -44,13 +44,13 @@ def test_close_leaves_no_process_and_no_descriptor(local_bench: Callable[..., Be
     made.close = lambda: None  # type: ignore[method-assign]
 
 
-def test_output_is_forwarded_whole_by_the_time_of_close(
-        local_bench: Callable[..., Bench]) -> None:
+def test_output_is_forwarded_whole_by_the_time_of_close(local_bench: Callable[..., Bench]) -> None:
     said: list[tuple[str, str]] = []
     made = local_bench(forward=lambda stream, text: said.append((stream, text)))
 
     def talk(x: int) -> None:
         import sys
+
         print("out", x)
         print("err", x, file=sys.stderr)
         os.write(1, b"raw\n")
@@ -73,6 +73,7 @@ def test_an_item_that_prints_200_mb_costs_no_memory(local_bench: Callable[..., B
     def shout(x: int) -> int:
         import resource
         import sys
+
         for _ in range(200):
             sys.stdout.write("x" * 999_999 + "\n")
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -88,11 +89,13 @@ def test_an_item_that_prints_200_mb_costs_no_memory(local_bench: Callable[..., B
 
 
 def test_when_the_nursery_is_killed_the_works_go_on(
-        local_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    local_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
     made = local_bench()
 
     def wait(x: int) -> int:
         import time
+
         (tmp_path / str(x)).touch()
         while x == 3 and not (tmp_path / "go").exists():
             time.sleep(0.005)
@@ -162,11 +165,13 @@ def test_a_forked_child_of_main_keeps_nothing_alive(local_bench: Callable[..., B
         os.waitpid(child, 0)
 
 
-def test_nesting_has_a_limit(local_bench: Callable[..., Bench],
-                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nesting_has_a_limit(
+    local_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HANSE_DEPTH", "4")
+    from hanse.engines.local.engine import LocalEngine
+
     with pytest.raises(EngineError, match="nested 4 levels deep"):
-        from hanse.engines.local.engine import LocalEngine
         LocalEngine(None, print)  # type: ignore[arg-type]
 
 
@@ -177,7 +182,8 @@ def test_workers_know_that_they_have_one_cpu(local_bench: Callable[..., Bench]) 
 
 
 def test_a_killed_engine_that_cannot_start_workers_says_so(
-        local_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    local_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = local_bench()
     made.run(abs, [1])
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
@@ -191,6 +197,7 @@ def test_a_killed_engine_that_cannot_start_workers_says_so(
 def test_many_large_values_hold_few_descriptors(local_bench: Callable[..., Bench]) -> None:
     def make(x: int) -> Any:
         import numpy as np
+
         return np.full(40_000, x, dtype="i8")
 
     running = local_bench().run(make, range(600))
@@ -200,12 +207,15 @@ def test_many_large_values_hold_few_descriptors(local_bench: Callable[..., Bench
 
 
 def test_an_item_that_closes_its_sockets_costs_only_itself(
-        local_bench: Callable[..., Bench]) -> None:
+    local_bench: Callable[..., Bench],
+) -> None:
     def rude(x: int) -> int:
         import os
+
         if x == 1:
             os.closerange(3, 256)
             import time
+
             time.sleep(60)
         return x
 
@@ -214,3 +224,51 @@ def test_an_item_that_closes_its_sockets_costs_only_itself(
     assert time.monotonic() - begun < 5
     assert running.failure().cause is Cause.DIED
     assert sorted(running.results()) == [0, 2]
+
+
+def test_a_task_may_use_an_engine_of_its_own_and_takes_it_along_when_it_dies(
+    local_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    home = str(Path(__file__).parent)
+
+    def outer(x: int) -> int:
+        import os
+        import sys
+        import time
+
+        sys.path.insert(0, home)
+        from builders import Bench, program
+
+        from hanse.engines.local.engine import LocalEngine
+
+        made = Bench(LocalEngine)
+        total = sum(made.run(abs, range(10)).results().values())
+        made.start(program(time.sleep), [600])
+        (tmp_path / "new").write_text(" ".join(map(str, [os.getpid(), *made.engine.pids()])))
+        (tmp_path / "new").rename(tmp_path / "pids")
+        assert total == 45
+        time.sleep(600)
+        return total
+
+    running = local_bench().start(program(outer), [1])
+    eventually((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) >= 3
+    assert all(map(alive, pids))
+    os.kill(pids[0], signal.SIGKILL)
+    running.end()
+    assert running.failure().signal == "SIGKILL"
+    eventually(lambda: not any(map(alive, pids)))
+
+
+def test_programs_that_a_task_starts_inherit_no_descriptor(
+    local_bench: Callable[..., Bench],
+) -> None:
+    def look(x: int) -> list[str]:
+        import subprocess
+
+        return subprocess.run(
+            ["ls", "/proc/self/fd"], close_fds=False, check=True, capture_output=True, text=True
+        ).stdout.split()
+
+    assert local_bench().run(look, [1]).results()[0] == ["0", "1", "2", "3"]

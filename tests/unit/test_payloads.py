@@ -28,7 +28,6 @@ from hanse.payloads.exceptions import failure_of, to_exception
 from hanse.payloads.functions import name_of
 from hanse.payloads.packing import pack, unpack
 from hanse.payloads.payload import (
-    OUT_OF_BAND_BYTES,
     Payload,
     dump_batch,
     dump_builtin,
@@ -40,11 +39,18 @@ from hanse.payloads.payload import (
     load,
     load_one,
 )
+from hanse.payloads.pickling import OUT_OF_BAND_BYTES
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
-data = st.recursive(scalars | st.binary(), lambda inner: st.lists(inner, max_size=4)
-                    | st.tuples(inner, inner) | st.dictionaries(st.text(), inner, max_size=4),
-                    max_leaves=10)
+data = st.recursive(
+    scalars | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=10,
+)
 
 
 def crossed(payload: Payload) -> Payload:
@@ -80,7 +86,7 @@ def test_joined_payloads_hold_the_values_of_all(values: list[Any]) -> None:
     assert same(load(joined), values + values)
 
 
-@given(st.lists(st.integers(-2**70, 2**70) | st.booleans(), min_size=60, max_size=200))
+@given(st.lists(st.integers(-(2**70), 2**70) | st.booleans(), min_size=60, max_size=200))
 def test_builtin_results_keep_their_types(values: list[Any]) -> None:
     payload = dump_builtin(values)
     assert payload is not None
@@ -198,10 +204,18 @@ def test_an_exception_that_cannot_say_what_it_is_still_gets_a_failure() -> None:
     assert "cannot be made" in failure_of(raised(Mute())).message
 
 
-@pytest.mark.parametrize(("cause", "kind"), [
-    (Cause.DIED, WorkerDied), (Cause.MEMORY, OutOfMemory), (Cause.TIMEOUT, ItemTimeout),
-    (Cause.INITIALIZER, InitializerFailed), (Cause.RESULT, ResultError),
-    (Cause.DEPENDENCY, DependencyFailed), (Cause.ARGUMENT, TaskError)])
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (Cause.DIED, WorkerDied),
+        (Cause.MEMORY, OutOfMemory),
+        (Cause.TIMEOUT, ItemTimeout),
+        (Cause.INITIALIZER, InitializerFailed),
+        (Cause.RESULT, ResultError),
+        (Cause.DEPENDENCY, DependencyFailed),
+        (Cause.ARGUMENT, TaskError),
+    ],
+)
 def test_each_cause_has_its_error(cause: Cause, kind: type[TaskError]) -> None:
     error = to_exception(Failure(cause=cause, function="f", item=0))
     assert type(error) is kind

@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 from typing import Any
 
-from hanse.client.functions import ByValue
+import msgspec
+
+from hanse.client.functions import ByValue, for_call
 from hanse.client.future import Future
 from hanse.core.events import CancelItems, Grow, Seal
 from hanse.core.messages import Grant
@@ -23,17 +25,19 @@ from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.payloads.exceptions import to_exception
+from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, item, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
 
 class _Call:
-    __slots__ = ("function", "future", "needs", "payload", "started")
+    __slots__ = ("by_value", "function", "future", "needs", "payload", "started")
 
-    def __init__(self, future: Future[Any], function: ByValue | None) -> None:
+    def __init__(self, future: Future[Any], function: Any) -> None:
         self.future = future
         self.function = function
+        self.by_value: ByValue | None = None
         self.payload: Payload | None = None  # None: its arguments cannot travel
         self.needs: Sequence[Future[Any]] = ()
         self.started = False
@@ -59,8 +63,11 @@ class CallSource:
 
     # --- for any thread -------------------------------------------------------------------------
     def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        """Add a call. Arguments are pickled here and now, so later changes do not matter."""
-        by_value = function if type(function) is ByValue else None
+        """Add a call. Arguments are pickled here and now, so later changes do not matter.
+
+        Raises PickleError if the function cannot travel, RuntimeError after `seal`.
+        """
+        by_value = for_call(function)
         target = by_value.key if by_value is not None else function
         error: Exception | None = None
         payload = None
@@ -74,12 +81,12 @@ class CallSource:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             index = next(self._count)
             future: Future[Any] = Future((self.job, index), self._cancel)
-            call = _Call(future, by_value)
-            call.payload = payload
+            call = _Call(future, function)
+            call.payload, call.by_value = payload, by_value
             if found or (by_value is not None and by_value.needs):
                 call.needs = (*found, *(by_value.needs if by_value is not None else ()))
             if error is not None:
-                self._failures[index] = argument_failure(self.program.name, index, error)
+                self._failures[index] = argument_failure(name_of(function), index, error)
             self._unsent.append((index, call))
             if self._flushing:
                 return future
@@ -148,8 +155,8 @@ class CallSource:
                 payloads.append(_NOTHING)
                 continue
             payloads.append(call.payload)
-            if call.function is not None:
-                functions[call.function.key] = call.function.payload
+            if call.by_value is not None:
+                functions[call.by_value.key] = call.by_value.payload
             for future in call.needs:
                 values[future.reference] = future.payload()
         return Work(
@@ -171,12 +178,16 @@ class CallSource:
             call = self._calls.pop(index, None)
             if call is None:
                 continue
-            known = self._failures.pop(index, failure)
+            known = self._failures.pop(index, None) or msgspec.structs.replace(
+                failure, function=name_of(call.function), item=index
+            )
             if known.cause is Cause.CANCELLED:
                 if call.future.cancel() or call.future.cancelled():
                     call.future.set_running_or_notify_cancel()
                 continue
             error = to_exception(known)
+            if known.cause is Cause.DEPENDENCY:
+                error.__cause__ = _failed_need(call)
             if known.cause is Cause.INITIALIZER:
                 self.broken = error
             _set(call.future, None, error)
@@ -196,6 +207,14 @@ class CallSource:
 _NOTHING = dump_one(None)
 
 
+def _failed_need(call: _Call) -> BaseException | None:
+    """Why the first of the call's arguments that failed did so."""
+    for future in call.needs:
+        if future.done() and not future.arrived:
+            return JobCancelled("cancelled") if future.cancelled() else future.exception()
+    return None
+
+
 def _begin(call: _Call) -> bool:
     """Mark the call's future as running; False if it was cancelled."""
     if not call.started:
@@ -212,8 +231,3 @@ def _set(future: Future[Any], payload: Payload | None, error: BaseException | No
             future.set_result(payload)
     except InvalidStateError:
         pass  # cancelled a moment ago
-
-
-def values_of(futures: Sequence[Future[Any]]) -> Mapping[tuple[str, int], Payload]:
-    """The results that these futures stand for, as they travel."""
-    return {future.reference: future.payload() for future in futures}

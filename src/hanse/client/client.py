@@ -11,12 +11,12 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
 from hanse.client.calls import CallSource
-from hanse.client.functions import dump_function, for_call, program_keys
+from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import Feeder, Reader, snapshot
 from hanse.client.job import Job
@@ -32,6 +32,7 @@ from hanse.model.job import JobSpec
 from hanse.model.resources import Resources
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one
+from hanse.payloads.references import PUT
 from hanse.runtime.machine import capacity
 from hanse.runtime.runtime import Runtime
 
@@ -81,13 +82,13 @@ class Client:
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
         max_items_per_worker: int | None = None,
     ) -> None:  # fmt: skip
-        self._pid = os.getpid()
+        self._forked = False
         self._initializer: Payload | None = None
         if initializer is not None:
             self._initializer = dump_function_with_args(*initializer)
         self._max_items = max_items_per_worker
         self._capacity = capacity(resources)
-        self._runtime = Runtime(self._capacity, lambda loop, emit: LocalEngine(loop, emit))
+        self._runtime = Runtime(self._capacity, LocalEngine)
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -111,13 +112,13 @@ class Client:
 
     def close(self) -> None:
         """Cancel what still runs and end the workers; nothing of them is left."""
-        if not self._closed and self._pid == os.getpid():
+        if not self._closed:
             self._closed = True
             self._runtime.close()
 
     @property
     def closed(self) -> bool:
-        return self._closed or self._pid != os.getpid()
+        return self._closed
 
     # --- running things -------------------------------------------------------------------------
     def map(
@@ -143,16 +144,20 @@ class Client:
         if not iterables:
             raise UsageError("map needs at least one iterable of inputs")
         iterable, total = snapshot(iterables)
-        return self._map(function, iterable, total, len(iterables) > 1, name,
-                         (resources, retries, timeout), check_on_error(on_error), ordered)  # fmt: skip
+        given = {"resources": resources, "retries": retries, "timeout": timeout}
+        return self._map(
+            function, iterable, total, star=len(iterables) > 1, name=name, given=given,
+            raising=check_on_error(on_error), ordered=ordered,
+        )  # fmt: skip
 
     def _map(
-        self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, star: bool,
-        name: str | None, given: tuple[Any, ...], raising: bool, ordered: bool,
+        self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
+        star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
+        raising: bool = True, ordered: bool = True,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
-        options = options.but(resources=given[0], retries=given[1], timeout=given[2])
+        options = options.but(**(given or {}))
         payload, needs = dump_function(target)
         id = job_id(os.urandom(6))
         program = self._program(id, name_of(target), options, payload, star=star)
@@ -178,7 +183,7 @@ class Client:
             PickleError: the function cannot be sent to a worker.
         """
         target, options = unwrap(function)
-        return self._calls_for(options).submit(for_call(target), args, kwargs)
+        return self._calls_for(options).submit(target, args, kwargs)
 
     def put(self, value: R) -> Future[R]:
         """Send a large value once, and use it as an argument of many calls.
@@ -186,7 +191,7 @@ class Client:
         Returns a future that is done. Raises PickleError.
         """
         self._check()
-        future: Future[R] = Future((JobId("put"), next(program_keys)), lambda index: None)
+        future: Future[R] = Future((JobId(PUT), next(program_keys)), lambda index: None)
         payload = dump_one(value)
         future.set_running_or_notify_cancel()
         future.arrived = True
@@ -211,7 +216,7 @@ class Client:
 
     # --- inside ---------------------------------------------------------------------------------
     def _check(self) -> None:
-        if self._pid != os.getpid():
+        if self._forked:
             raise ClientClosed("this client belongs to the process that this one was forked from: "
                                "open a new one here with hanse.connect()")  # fmt: skip
         if self._closed:
@@ -265,6 +270,15 @@ def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...])
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A forked child has the objects but neither the threads nor the right to the workers."""
+    for client in _clients:
+        client._closed = client._forked = True
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @atexit.register

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from hanse.client.calls import CallSource
 from hanse.client.client import Client
-from hanse.client.functions import for_call
 from hanse.client.future import Future
 from hanse.client.job import Job
 from hanse.client.options import Options
@@ -84,7 +83,7 @@ class Executor(concurrent.futures.Executor):
         calls = self._calls_for(options)
         if calls.broken is not None:
             raise calls.broken
-        return calls.submit(for_call(target), args, kwargs)
+        return calls.submit(target, args, kwargs)
 
     def _calls_for(self, options: Options) -> CallSource:
         with self._lock:
@@ -119,8 +118,7 @@ class Executor(concurrent.futures.Executor):
             if self._shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             total = len(rows) if buffersize is None else None
-            job: Job[R] = self._client._map(fn, rows, total, star, None, (None, None, None),
-                                            False, True)  # fmt: skip
+            job: Job[R] = self._client._map(fn, rows, total, star=star, raising=False)
             self._jobs.add(job)
         if buffersize is None:
             job.run_ahead()

@@ -58,10 +58,10 @@ def dump_function(function: Any) -> tuple[Payload, Sequence[Future[Any]]]:
     return payload, found
 
 
-def for_call(function: Any) -> Any:
-    """What a call's stream carries for its function: the function itself, or a `ByValue`."""
+def for_call(function: Any) -> ByValue | None:
+    """How a call's function travels: by value, or None if its name is enough."""
     if importable(function):
-        return function
+        return None
     if type(function) is not FunctionType:
         if not callable(function):
             raise TypeError(f"submit needs a function, not {type(function).__name__}")

@@ -54,15 +54,24 @@ class Reader:
         else:
             self._iterator = iter(iterable)
         self._at = 0
+        self._error: BaseException | None = None
 
     def read(self, most: int) -> Sequence[Any]:
         """The next values, at most so many; an empty sequence at the end."""
         if self._sequence is not None:
-            values = self._sequence[self._at : self._at + most]
-            self._at += len(values)
-            return values
+            start, self._at = self._at, min(self._at + most, len(self._sequence))
+            return self._sequence[start : self._at]
         assert self._iterator is not None
-        return list(itertools.islice(self._iterator, most))
+        if self._error is not None:
+            raise self._error
+        values: list[Any] = []
+        try:
+            values.extend(itertools.islice(self._iterator, most))
+        except BaseException as error:
+            if not values:
+                raise
+            self._error = error  # what came before it counts
+        return values
 
 
 class Feeder:

@@ -161,8 +161,8 @@ class Job(Generic[T]):
         count = 1 if part.first is None else part.stop - part.start
         try:
             whole = load(part.payload)
-        except Exception:  # noqa: BLE001 - whatever the user's classes raise; find which value it was
-            whole = load_each(part.payload, lambda error: _Broken(error))
+        except Exception:  # noqa: BLE001 - raised by the user's classes; find which value
+            whole = load_each(part.payload, _Broken)
         values = whole if count == len(whole) else whole[first : first + count]
         return self._sound(part, list(values) if not isinstance(values, list) else values)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hanse.client.future import Future
@@ -22,7 +22,7 @@ from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.payloads.exceptions import to_exception
-from hanse.payloads.payload import Payload, dump_batch, dump_one, join
+from hanse.payloads.payload import Payload, dump_batch, dump_builtin, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
@@ -31,7 +31,7 @@ from hanse.runtime.runtime import Runtime, argument_failure
 class _Block:
     block: Block
     open: int  # items that are not settled
-    futures: Mapping[int, Sequence[Future[Any]]] = field(default_factory=dict)
+    futures: Sequence[Future[Any]]  # that its one item refers to
 
 
 class MapSource:
@@ -51,6 +51,7 @@ class MapSource:
         self._program = program
         self._results = results
         self._raising = raising
+        self._each = False  # inputs are pickled one by one, so that a bad one costs only itself
         self._needs = tuple(needs)  # futures that the function itself holds
         self._size = 0  # items that were handed over so far; the feeder's
         self._starts: list[int] = []
@@ -76,47 +77,56 @@ class MapSource:
     # --- for the feeder -------------------------------------------------------------------------
     def feed(self, values: Sequence[Any]) -> int:
         """Add a block of inputs; returns its size in bytes."""
-        start = self._size
-        try:
-            with collecting() as found:
-                payload = dump_batch(values)
-        except PickleError:
-            found = [None]
-        if found or self._needs:
+        if self._each:
             return self._feed_each(values)
-        self._add(start, payload, Grow(self._job, start + len(values)))
+        with collecting() as found:
+            payload = dump_batch(values) if isinstance(values, range) else dump_builtin(values)
+        if payload is None or found or self._needs:
+            self._each = True
+            return self._feed_each(values)
+        self._keep(self._size, [payload])
+        self._add(Grow(self._job, self._size + len(values)))
         return payload.nbytes
 
     def _feed_each(self, values: Iterable[Any]) -> int:
-        """A block with futures in it, or with values that cannot travel: item by item."""
-        start, payloads, waits, futures, broken = self._size, [], {}, {}, []
-        for item, value in enumerate(values, start):
+        """Inputs one by one: one that cannot travel, or be read there, costs only itself. One with
+        futures is a block of its own, because a block is read whole."""
+        waits: dict[int, list[tuple[JobId, int]]] = {}
+        broken: list[int] = []
+        plain: list[Payload] = []
+        item, nbytes = self._size, 0
+        for item, value in enumerate(values, item):
             with collecting() as found:
                 try:
-                    payloads.append(dump_one(value))
+                    payload = dump_one(value)
                 except PickleError as error:
                     self._broken[item] = argument_failure(self._program.name, item, error)
                     broken.append(item)
-                    payloads.append(dump_one(None))
-            found.extend(self._needs)
+                    payload = dump_one(None)
+            nbytes += payload.nbytes
+            needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
+            if needs:
+                waits[item] = needs
             if found:
-                futures[item] = tuple(found)
-                waits[item] = [future.reference for future in found if not future.arrived]
-        payload = join(payloads)
-        self._add(start, payload, Grow(self._job, start + len(payloads), waits, broken), futures)
-        return payload.nbytes
+                self._keep(item - len(plain), plain)
+                self._keep(item, [payload], found)
+                plain = []
+            else:
+                plain.append(payload)
+        self._keep(item + 1 - len(plain), plain)
+        self._add(Grow(self._job, item + 1, waits, broken))
+        return nbytes
 
-    def _add(
-        self,
-        start: int,
-        payload: Payload,
-        event: Grow,
-        futures: Mapping[int, Sequence[Future[Any]]] | None = None,
+    def _keep(
+        self, start: int, payloads: Sequence[Payload], futures: Sequence[Future[Any]] = ()
     ) -> None:
-        block = _Block(Block(start, payload), payload.count, futures or {})
-        with self._lock:
-            insort(self._starts, start)
-            self._blocks[start] = block
+        if payloads:
+            payload = payloads[0] if len(payloads) == 1 else join(payloads)
+            with self._lock:
+                insort(self._starts, start)
+                self._blocks[start] = _Block(Block(start, payload), payload.count, futures)
+
+    def _add(self, event: Grow) -> None:
         self._size = event.size
         self._runtime.tell(event)
 
@@ -126,13 +136,8 @@ class MapSource:
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
         blocks = self._within(grant.start, grant.stop)
-        values = {
-            future.reference: future.payload()
-            for block in blocks
-            for item, futures in block.futures.items()
-            if grant.start <= item < grant.stop
-            for future in futures
-        }
+        futures = [*self._needs, *(future for block in blocks for future in block.futures)]
+        values: dict[tuple[str, int], Payload] = {f.reference: f.payload() for f in futures}
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
             blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from hanse.errors import UsageError
@@ -21,7 +22,7 @@ class Options:
         timeout: seconds that one attempt of an item may take.
     """
 
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     retries: int = 0
     timeout: float | None = None
 
@@ -39,9 +40,10 @@ class Options:
         """The same with those replaced that are not None."""
         return replace(self, **{k: v for k, v in given.items() if v is not None})
 
-    @property
+    @cached_property
     def key(self) -> tuple[Any, ...]:
-        return (self.resources.amount().__repr__(), self.retries, self.timeout)
+        """Equal for equal options; hashable."""
+        return (repr(self.resources.amount()), self.retries, self.timeout)
 
     @property
     def timeout_ns(self) -> int | None:
@@ -53,3 +55,7 @@ def check_on_error(on_error: str) -> bool:
     if on_error not in ("raise", "collect"):
         raise UsageError(f"on_error must be 'raise' or 'collect', not {on_error!r}")
     return on_error == "raise"
+
+
+PLAIN = Options()
+"""The options of a plain function."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from hanse.client.future import Future
 from hanse.client.job import Job
-from hanse.client.options import Options
+from hanse.client.options import PLAIN, Options
 from hanse.model.resources import Resources
 
 P = ParamSpec("P")
@@ -22,8 +22,11 @@ class Task(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], options: Options) -> None:
         self.__wrapped__ = function
+        self.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
         self.options = options
         functools.update_wrapper(self, function)
+
+    __qualname__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.__wrapped__(*args, **kwargs)
@@ -38,11 +41,12 @@ class Task(Generic[P, R]):
         """`Client.submit` of this function, on the ambient client."""
         from hanse.client.client import ambient
 
-        return ambient().submit(self, *args, **kwargs)
+        function = cast("Callable[..., R]", self)
+        return ambient().submit(function, *args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """As a method it is bound like a function."""
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.__wrapped__, instance)
 
     def __reduce__(self) -> Any:
         """By name where a worker can import it, else by value."""
@@ -92,6 +96,6 @@ def task(
 def unwrap(function: Any) -> tuple[Any, Options]:
     """The function to send, and its options. What travels by value needs no wrapper there."""
     if not isinstance(function, Task):
-        return function, Options()
+        return function, PLAIN
     by_name = function.__reduce__() == function.__qualname__
     return (function if by_name else function.__wrapped__), function.options

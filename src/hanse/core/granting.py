@@ -173,8 +173,11 @@ class Granting:
             job.room_from = late.id
 
     def _look_at_tails(self, now_ns: int) -> None:
+        several = len(self.sites) > 1
         for job in self.jobs.values():
-            if job.state.ended or job.ready or not job.leases:
+            if job.state.ended or job.ready:
+                continue
+            if not (job.leased if several else job.leased > len(job.leases)):
                 continue
             idle = {
                 s.id: s.free.times(job.spec.needs)

@@ -54,7 +54,8 @@ class Home(Granting):
 
     def handle(self, event: Event, now_ns: int) -> Decision:
         """Take one event at one moment; say what to record, tell and send."""
-        assert not self._facts and not self._dirty
+        assert not self._facts
+        assert not self._dirty
         _HANDLERS[type(event)](self, event, now_ns)
         self._serve(now_ns)
         facts, self._facts = self._facts, []
@@ -95,7 +96,8 @@ class Home(Granting):
         job = self._running(event.job)
         if job is None:
             return
-        assert not job.sealed and event.size >= job.size
+        assert not job.sealed
+        assert event.size >= job.size
         waits: dict[int, list[ItemRef]] = {}
         failed: list[tuple[int, ItemRef]] = []
         for item, needed in sorted(event.waits.items()):

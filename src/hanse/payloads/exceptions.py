@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from hanse.payloads.pickling import by_value, loads
+from hanse.payloads.pickling import by_value, dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,11 +118,9 @@ def _without_ours(trace: TracebackType | None) -> TracebackType | None:
 
 def _pickled(exc: BaseException) -> bytes | None:
     """The exception's bytes, if it comes back from them as what it was."""
-    from _pickle import dumps
-
-    for dump in (lambda value: dumps(value, 5), lambda value: by_value(value)[0]):
+    for dump in (_plain, by_value):
         try:
-            data: bytes = dump(exc)
+            data = dump(exc)[0]
             if len(data) > _EXCEPTION_BYTES:
                 return None
             back = loads(data)
@@ -131,6 +129,10 @@ def _pickled(exc: BaseException) -> bytes | None:
         if type(back) is type(exc) and _message(back) == _message(exc):
             return data
     return None
+
+
+def _plain(exc: BaseException) -> tuple[bytes, None]:
+    return dumps(exc, 5), None
 
 
 def _bounded(text: str) -> str:

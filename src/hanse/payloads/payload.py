@@ -13,7 +13,14 @@ from __future__ import annotations
 import io
 
 from hanse.payloads.files import File
-from hanse.payloads.pickling import OUT_OF_BAND_BYTES, PROTOCOL, Watcher, loads, stream_of, wrapped
+from hanse.payloads.pickling import (
+    PROTOCOL,
+    Watcher,
+    loads,
+    may_hold_large,
+    stream_of,
+    wrapped,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +156,7 @@ def first_unpicklable(values: Sequence[Any]) -> tuple[int, BaseException] | None
     return None
 
 
-def dump_builtin(values: list[Any]) -> Payload | None:
+def dump_builtin(values: Sequence[Any]) -> Payload | None:
     """All values as one stream if they hold builtin data only, which can be read anywhere."""
     stream = io.BytesIO()
     watcher = Watcher(stream, PROTOCOL)
@@ -158,14 +165,9 @@ def dump_builtin(values: list[Any]) -> Payload | None:
     except Exception:  # noqa: BLE001 - dumping each by itself finds the culprit and its words
         return None
     data = stream.getvalue()
-    if watcher.foreign or (_may_hold_large(values, data) and any(map(_holds_large, values))):
+    if watcher.foreign or (may_hold_large(data, values) and any(map(_holds_large, values))):
         return None
     return Payload(len(values), data)
-
-
-def _may_hold_large(values: list[Any], data: bytes) -> bool:
-    """Whether it is worth a look at every value; among many small ones it is not."""
-    return len(data) >= OUT_OF_BAND_BYTES and len(data) >= 4096 * len(values)
 
 
 def _holds_large(value: Any) -> bool:

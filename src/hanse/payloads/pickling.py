@@ -8,7 +8,7 @@ stream. Workers import this before anything of the user, so it imports nothing h
 from __future__ import annotations
 
 from _pickle import PickleBuffer, Pickler
-from _pickle import dumps as _dumps
+from _pickle import dumps as dumps
 from _pickle import loads as loads
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OUT_OF_BAND_BYTES = 256 * 1024  # limits.OUT_OF_BAND_BYTES; a worker does not load that module
 PROTOCOL = 5
+_SMALL = 1024  # where values are this small on average, large ones among them stay in the stream
 
 
 class _Large:
@@ -33,6 +34,13 @@ class _Large:
 
 def _is_large(value: Any) -> bool:
     return type(value) in (bytes, bytearray) and len(value) >= OUT_OF_BAND_BYTES
+
+
+def may_hold_large(data: bytes, value: Any) -> bool:
+    """Is it worth looking for large bytes? Looking costs more than pickling many small values."""
+    if len(data) < OUT_OF_BAND_BYTES:
+        return False
+    return type(value) is not list or len(value) * _SMALL < len(data)
 
 
 def wrapped(value: Any) -> Any:
@@ -74,9 +82,9 @@ def stream_of(value: Any) -> tuple[bytes, list[Any]]:
     """Pickle a value, whichever way works: its stream and its large buffers."""
     collector = _Collector()
     try:
-        data = _dumps(value, PROTOCOL, buffer_callback=collector)
+        data = dumps(value, PROTOCOL, buffer_callback=collector)
         if b"__main__" not in data:
-            if len(data) < OUT_OF_BAND_BYTES:
+            if not may_hold_large(data, value):
                 return data, collector.buffers
             return _relieved(value, data, collector.buffers)
     except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; cloudpickle may do better
@@ -90,7 +98,7 @@ def _relieved(value: Any, data: bytes, buffers: list[Any]) -> tuple[bytes, list[
     if lighter is value:
         return data, buffers
     collector = _Collector()
-    return _dumps(lighter, PROTOCOL, buffer_callback=collector), collector.buffers
+    return dumps(lighter, PROTOCOL, buffer_callback=collector), collector.buffers
 
 
 def by_value(value: Any) -> tuple[bytes, list[Any]]:
@@ -101,7 +109,7 @@ def by_value(value: Any) -> tuple[bytes, list[Any]]:
     return cloudpickle.dumps(value, PROTOCOL, buffer_callback=collector), collector.buffers
 
 
-class Watcher(Pickler):  # type: ignore[misc]
+class Watcher(Pickler):
     """A pickler that notes whether it met anything but builtin data."""
 
     foreign = False

@@ -13,18 +13,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PUT = "put"
+"""In place of a job's id: a value that was put, not computed."""
+
 _here = threading.local()
 
 
-@contextmanager
-def collecting() -> Iterator[list[Any]]:
+class collecting:  # noqa: N801 - used like a function; a class costs a quarter of a generator
     """Note every future that this thread pickles from here on, in order and with repeats."""
-    outer = getattr(_here, "found", None)
-    _here.found = found = []
-    try:
-        yield found
-    finally:
-        _here.found = outer
+
+    __slots__ = ("_outer",)
+
+    def __enter__(self) -> list[Any]:
+        self._outer = getattr(_here, "found", None)
+        found: list[Any] = []
+        _here.found = found
+        return found
+
+    def __exit__(self, *_exception: object) -> None:
+        _here.found = self._outer
 
 
 def note(future: Any) -> bool:

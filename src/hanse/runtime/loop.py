@@ -7,6 +7,7 @@ budget of an embedded first result. A node runs its HTTP server on asyncio besid
 from __future__ import annotations
 
 import collections
+import contextlib
 import heapq
 import itertools
 import os
@@ -31,7 +32,7 @@ class Timer:
 
 
 class Loop:
-    """Runs callbacks one after the other until `stop`; every method but `post` is for its thread."""
+    """Runs callbacks one by one until `stop`. All methods but `post` are for its own thread."""
 
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
@@ -58,10 +59,9 @@ class Loop:
             self._wake()
 
     def _wake(self) -> None:
-        try:
+        # A full pipe wakes as well; a closed one has nobody to wake.
+        with contextlib.suppress(OSError):
             os.write(self._wake_write, b"\0")
-        except (BlockingIOError, OSError):
-            pass  # a full pipe wakes as well; a closed one has nobody to wake
 
     # --- for the loop's thread ------------------------------------------------------------------
     def call_at(self, when_ns: int, callback: Callback) -> Timer:
@@ -137,8 +137,6 @@ class Loop:
             self._on_error(error)
 
     def _drain(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
-        except BlockingIOError:
-            pass

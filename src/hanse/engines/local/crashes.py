@@ -15,11 +15,12 @@ from hanse.model.failure import Cause, Failure
 Slot = tuple[int, int, int, int]
 
 
-def blame(execution: Execution, process: Process, status: int | None, slot: Slot,
-          output: str) -> ItemFailed | None:
+def blame(
+    execution: Execution, process: Process, status: int | None, slot: Slot, output: str
+) -> ItemFailed | None:
     """The failure of the item that ran when the worker died; None if it is nobody's fault or if
     it is not known yet whose, and then the items in question run again one by one."""
-    run, index, count, begun_ns = slot
+    run, index, count, _ = slot
     if run != execution.run or index < execution.position or not count:
         if not process.proved or not count:
             execution.starts_failed += 1
@@ -36,8 +37,9 @@ def blame(execution: Execution, process: Process, status: int | None, slot: Slot
     return ItemFailed(execution.lease, index, failure, 0)
 
 
-def _failure(execution: Execution, process: Process, status: int | None, index: int,
-             output: str) -> Failure:
+def _failure(
+    execution: Execution, process: Process, status: int | None, index: int, output: str
+) -> Failure:
     program = execution.work.program
     cause, limit, code, name = Cause.DIED, None, None, None
     if process.killed_for == "timeout":
@@ -48,9 +50,18 @@ def _failure(execution: Execution, process: Process, status: int | None, index: 
         name = signal_name(os.WTERMSIG(status))
     elif status is not None:
         code = os.waitstatus_to_exitcode(status)
-    return Failure(cause=cause, function=program.name, item=index,
-                   attempt=execution.work.attempts.get(index, 1), host=HOST, pid=process.pid,
-                   exit_code=code, signal=name, limit=limit, output=output)
+    return Failure(
+        cause=cause,
+        function=program.name,
+        item=index,
+        attempt=execution.work.attempts.get(index, 1),
+        host=HOST,
+        pid=process.pid,
+        exit_code=code,
+        signal=name,
+        limit=limit,
+        output=output,
+    )
 
 
 def signal_name(number: int) -> str:

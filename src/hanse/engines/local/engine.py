@@ -39,8 +39,15 @@ class LocalEngine:
         max_idle: idle workers that are kept; by default one per CPU.
     """
 
-    def __init__(self, loop: Loop, emit: Callable[[Event], None], *, prestart: int = 0,
-                 forward: Forward | None = None, max_idle: int | None = None) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        emit: Callable[[Event], None],
+        *,
+        prestart: int = 0,
+        forward: Forward | None = None,
+        max_idle: int | None = None,
+    ) -> None:
         check_depth()
         self._loop = loop
         self._emit = emit
@@ -121,13 +128,19 @@ class LocalEngine:
     # --- works to workers -------------------------------------------------------------------------
     def _launch(self, execution: Execution) -> None:
         execution.advance()
+        if self._closed:
+            return
         if execution.cancelled:
             self._end(execution, End.CANCELLED)
         elif execution.position >= execution.stop:
             self._end(execution, End.DONE)
         elif execution.starts_failed >= _TRIES:
-            self._end(execution, End.LOST, f"{_TRIES} workers in a row ended before they "
-                                           f"finished an item; the last: {self._pool.last_words}")
+            self._end(
+                execution,
+                End.LOST,
+                f"{_TRIES} workers in a row ended before they "
+                f"finished an item; the last: {self._pool.last_words}",
+            )
         else:
             try:
                 process = self._idle.pop() if self._idle else self._pool.spawn()
@@ -144,8 +157,16 @@ class LocalEngine:
         if most := work.program.max_items_per_worker:
             left = most - process.items.get(work.program.key, 0)
             execution.until = min(execution.stop, execution.position + max(1, left))
-        process.send_work(execution.run, work, execution.position, execution.until,
-                          frozenset(execution.omit), execution.careful_until)
+        process.send_work(
+            execution.run,
+            work,
+            execution.position,
+            execution.until,
+            frozenset(execution.omit),
+            execution.careful_until,
+        )
+        for stop in execution.cuts:  # asked of a worker that ended without an answer
+            process.cut(execution.run, stop)
         self._watching.begin(execution)
 
     def _end(self, execution: Execution, end: End, because: str = "") -> None:

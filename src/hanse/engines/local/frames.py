@@ -10,7 +10,7 @@ from struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from socket import socket
+    from _socket import socket
 
 HEADER = Struct("=QI")  # length of the body, number of descriptors
 CONTROL = Struct("=qq")  # run, stop: what goes over a worker's control socket
@@ -19,6 +19,7 @@ BORN, DIED, UNBORN = 1, 2, 3
 
 _FDS = 250  # the kernel takes at most 253 in one message
 _ROOM = _socket.CMSG_SPACE(_FDS * 4)
+_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)  # programs that a task starts inherit none
 _READ = 64 * 1024
 
 
@@ -64,7 +65,7 @@ class Inbox:
         """Read once: the frames that are complete now, or None at the end of the stream."""
         if self._large is not None:
             return self._read_large(self._large)
-        data, extra, _flags, _from = self._sock.recvmsg(_READ, _ROOM)
+        data, extra, _flags, _from = self._sock.recvmsg(_READ, _ROOM, _CLOEXEC)
         self._keep(extra)
         if not data:
             return None
@@ -93,7 +94,9 @@ class Inbox:
 
     def _read_large(self, large: bytearray) -> list[tuple[bytes | bytearray, list[int]]] | None:
         with memoryview(large) as view:
-            count, extra, _flags, _from = self._sock.recvmsg_into([view[self._filled :]], _ROOM)
+            count, extra, _flags, _from = self._sock.recvmsg_into(
+                [view[self._filled :]], _ROOM, _CLOEXEC
+            )
         self._keep(extra)
         if not count:
             return None

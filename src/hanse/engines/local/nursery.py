@@ -7,9 +7,10 @@ went, it kills everything and goes too.
 
 from __future__ import annotations
 
+# The enums of `signal` take 4 ms to import.
+import _signal as signal  # type: ignore[import-not-found]
 import _socket
 import os
-import signal
 import sys
 import time
 from select import POLLIN, poll
@@ -44,7 +45,7 @@ class Nursery:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for ignored in (signal.SIGINT, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        self._reaper = False
+        self._reaper = self._warm = False
 
     def serve(self, frames: list[tuple[Any, list[int]]]) -> None:
         """Fork and bury until main is gone."""
@@ -55,7 +56,10 @@ class Nursery:
             for body, fds in frames:
                 self._command(loads(body), fds)
             frames = []
-            for fd, _ in watcher.poll(1000):
+            ready = watcher.poll(1000)
+            if not ready:
+                self._warm_up()
+            for fd, _ in ready:
                 if fd == self._wake:
                     self._bury()
                 else:
@@ -111,6 +115,17 @@ class Nursery:
             from hanse.engines.local.processes import become_subreaper
 
             become_subreaper()
+
+    def _warm_up(self) -> None:
+        """Import with idle time what most workers need, so that later ones are born with it."""
+        if self._reaper and not self._warm:
+            self._warm = True
+            try:
+                import traceback  # noqa: F401
+
+                import cloudpickle  # noqa: F401
+            except ImportError:
+                pass  # it may need what `site` adds; the worker tries again with that
 
     def _tell(self, kind: int, number: int, value: int) -> None:
         try:
@@ -175,7 +190,7 @@ def main(fd: int) -> None:
     """Run a nursery on a socket to main."""
     sock = _socket.socket(fileno=fd)
     os.set_inheritable(fd, False)
-    inbox = Inbox(sock)  # type: ignore[arg-type]
+    inbox = Inbox(sock)
     frames: list[tuple[Any, list[int]]] = []
     while not frames:
         more = inbox.read()
@@ -189,6 +204,11 @@ def main(fd: int) -> None:
     sys.argv[:] = config["argv"]
     sys.prefix, sys.exec_prefix = config["prefix"]
     nursery = Nursery(sock, config, inbox)
+    if config["by_value"]:  # workers will need it: import it once for all of them
+        try:
+            import cloudpickle  # noqa: F401
+        except ImportError:
+            pass
     try:
         nursery.serve(frames)
     finally:

@@ -145,7 +145,7 @@ class Output:
             return False
         try:
             self._forward(stream, text)
-        except Exception:  # noqa: BLE001, S110 - a closed stdout must not stop the reading
+        except Exception:  # noqa: BLE001 - a closed stdout must not stop the reading
             pass
         return True
 

@@ -53,7 +53,8 @@ class Pool:
         if self._spawner is None:
             if self._lost_in_a_row >= _SPAWNERS_LOST:
                 raise EngineError(
-                    f"the process that starts workers ended {_SPAWNERS_LOST} times in a row")
+                    f"the process that starts workers ended {_SPAWNERS_LOST} times in a row"
+                )
             self._spawner = Spawner(self._board_fd)
             self._loop.watch(self._spawner.sock.fileno(), self._on_news)
 
@@ -71,8 +72,9 @@ class Pool:
         self._loop.watch(process.sock.fileno(), process.on_readable)
         for fd, _ in process.output.reads:
             self._loop.watch(fd, lambda: self._take_output(process))
-        self._loop.call_at(self._loop.now_ns() + limits.WORKER_START_NS,
-                           lambda: self._must_live(process))
+        self._loop.call_at(
+            self._loop.now_ns() + limits.WORKER_START_NS, lambda: self._must_live(process)
+        )
         return process
 
     def _slot(self) -> int:
@@ -182,7 +184,7 @@ class Pool:
             self._free_slots.append(process.slot)
 
     def _nursery_lost(self) -> None:
-        """The nursery is dead: its workers cannot be trusted to end, so all of them are replaced."""
+        """The nursery is dead: its workers cannot be trusted to end, so all are replaced."""
         spawner, self._spawner = self._spawner, None
         if spawner is None:
             return
@@ -206,8 +208,7 @@ class Pool:
             process.leave()
         if self._spawner is not None:
             self._loop.unwatch(self._spawner.sock.fileno())
-            self._spawner.end([process.pid for process in leaving],
-                              lambda: [process.kill() for process in processes] and None, 2.0)
+            self._spawner.end([process.pid for process in leaving], self._kill_all, 2.0)
         for process in processes:
             process.close()
             for fd, _ in process.output.reads:
@@ -222,6 +223,10 @@ class Pool:
         self._output.stop(2.0)
         self.board.memory.close()
         os.close(self._board_fd)
+
+    def _kill_all(self) -> None:
+        for process in self._processes.values():
+            process.kill()
 
     def abandon(self) -> None:
         """Close our descriptors in a forked child, and touch no process."""

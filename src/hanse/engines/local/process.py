@@ -70,7 +70,10 @@ class Process:
         self.inbox = Inbox(self.sock)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._programs, self._functions, self._blocks = (
-            _Held(_PROGRAMS), _Held(_FUNCTIONS), _Held(_BLOCKS))
+            _Held(_PROGRAMS),
+            _Held(_FUNCTIONS),
+            _Held(_BLOCKS),
+        )
 
     def their_ends(self) -> list[int]:
         """The descriptors that the worker gets."""
@@ -87,30 +90,60 @@ class Process:
         self.output.writes = []
 
     # --- sending ----------------------------------------------------------------------------------
-    def send_work(self, run: int, work: Work, start: int, stop: int, omit: frozenset[int],
-                  careful_until: int) -> None:
+    def send_work(
+        self, run: int, work: Work, start: int, stop: int, omit: frozenset[int], careful_until: int
+    ) -> None:
         """Send what this worker needs to run the items from `start` to `stop`."""
         files: list[File] = []
         key = work.program.key
         program = self._program(work.program, files)
-        functions = {number: pack(payload, files) for number, payload in work.functions.items()
-                     if not self._functions.number(number, number)[1]}
+        functions = {
+            number: pack(payload, files)
+            for number, payload in work.functions.items()
+            if not self._functions.number(number, number)[1]
+        }
         blocks = self._some_blocks(work, start, stop, files)
         values = {at: pack(payload, files) for at, payload in work.values.items()}
-        forget = ([number for number, _ in self._blocks.surplus()],
-                  [value for _, value in self._programs.surplus() if value != key],
-                  [value for _, value in self._functions.surplus()])
-        self._send((run, start, stop, program, functions, blocks, values, dict(work.attempts),
-                    work.skip, omit, careful_until, forget), files)
+        forget = (
+            [number for number, _ in self._blocks.surplus()],
+            [value for _, value in self._programs.surplus() if value != key],
+            [value for _, value in self._functions.surplus()],
+        )
+        self._send(
+            (
+                run,
+                start,
+                stop,
+                program,
+                functions,
+                blocks,
+                values,
+                dict(work.attempts),
+                work.skip,
+                omit,
+                careful_until,
+                forget,
+            ),
+            files,
+        )
 
     def _program(self, program: Program, files: list[File]) -> Any:
         if self._programs.number(program.key, program.key)[1]:
             return program.key
-        payloads = [pack(one, files) if one else None
-                    for one in (program.function, program.fold, program.initializer)]
+        payloads = [
+            pack(one, files) if one else None
+            for one in (program.function, program.fold, program.initializer)
+        ]
         careful = program.timeout_ns is not None or program.memory_bytes is not None
-        return (program.key, program.job, program.star, program.each, careful,
-                program.memory_bytes, *payloads)
+        return (
+            program.key,
+            program.job,
+            program.star,
+            program.each,
+            careful,
+            program.memory_bytes,
+            *payloads,
+        )
 
     def _some_blocks(self, work: Work, start: int, stop: int, files: list[File]) -> list[Any]:
         """The blocks of the range; None in place of those that the worker holds.

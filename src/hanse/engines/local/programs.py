@@ -5,8 +5,6 @@ Only here does a worker unpickle what the user sent.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 from hanse.payloads.packing import unpack
 from hanse.payloads.payload import Payload, load_each, load_one
 
@@ -25,7 +23,7 @@ class Broken:
         self.error = error
 
 
-class LoadFailed(Exception):  # noqa: N818
+class LoadFailed(Exception):
     """The program cannot run here: `cause` is "argument" or "initializer"."""
 
     def __init__(self, cause: str, error: BaseException) -> None:
@@ -37,8 +35,17 @@ class Loaded:
     """A program whose functions are there."""
 
     def __init__(self, packed: tuple[Any, ...], fds: list[int]) -> None:
-        (self.key, self.job, self.star, self.each, self.careful, self.memory_bytes,
-         function, fold, initializer) = packed
+        (
+            self.key,
+            self.job,
+            self.star,
+            self.each,
+            self.careful,
+            self.memory_bytes,
+            function,
+            fold,
+            initializer,
+        ) = packed
         self.has_function = function is not None
         self._payloads = [unpack(one, fds) if one else None for one in (function, fold)]
         self._initializer = unpack(initializer, fds) if initializer else None
@@ -118,8 +125,13 @@ class Store:
         self.programs[program.key] = program
         return program
 
-    def add(self, functions: dict[int, Any], blocks: list[tuple[Any, ...]],
-            values: dict[Any, Any], fds: list[int]) -> None:
+    def add(
+        self,
+        functions: dict[int, Any],
+        blocks: list[tuple[Any, ...]],
+        values: dict[Any, Any],
+        fds: list[int],
+    ) -> None:
         """Keep what came with a work; nothing is unpickled yet."""
         for key, one in functions.items():
             self.functions[key] = unpack(one, fds)
@@ -128,23 +140,47 @@ class Store:
                 self._blocks[number] = unpack(one, fds)
         self._values = {at: unpack(one, fds) for at, one in values.items()}
 
-    def decoded(self, blocks: list[tuple[Any, ...]], calls: bool) -> list[tuple[int, Any]]:
-        """Start and values of each block, in order."""
+    def read(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
+        """Load the program and its inputs: start and values of each block, in order.
+
+        References inside them find the values that came along. Every reference to a result gets a copy of its own, which its item may change; a value that
+        was put is the same for all items of a work."""
+        values, self._values = self._values, {}
+        if not values:
+            return self._read(program, blocks)
+        from hanse.payloads.references import PUT, providing
+
+        shared: dict[int, Any] = {}
+
+        def lookup(job: str, item: int) -> Any:
+            if job != PUT:
+                return load_one(values[job, item])
+            if item not in shared:
+                shared[item] = load_one(values[job, item])
+            return shared[item]
+
+        with providing(lookup):
+            return self._read(program, blocks)
+
+    def _read(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
+        program.prepare()
+        calls = not program.has_function
         some = []
-        with _providing(self._values):
-            for number, start, _ in blocks:
-                block = self._blocks[number]
-                if isinstance(block, Payload):
-                    block = self._blocks[number] = self._decode(block, calls)
-                some.append((start, block))
-        self._values = {}
+        for number, start, _ in blocks:
+            block = self._blocks[number]
+            if isinstance(block, Payload):
+                block = self._blocks[number] = self._decode(block, calls)
+            some.append((start, block))
         return some
 
     def forget(self, blocks: list[int], programs: list[int], functions: list[int]) -> None:
-        for table, keys in ((self._blocks, blocks), (self.programs, programs),
-                            (self.functions, functions)):
+        for table, keys in (
+            (self._blocks, blocks),
+            (self.programs, programs),
+            (self.functions, functions),
+        ):
             for key in keys:
-                table.pop(key, None)  # type: ignore[attr-defined]
+                table.pop(key, None)
 
     def _decode(self, payload: Any, calls: bool) -> Sequence[Any]:
         try:
@@ -167,12 +203,3 @@ class Store:
         except BaseException as error:  # noqa: BLE001 - reported as the item's failure
             return Broken(error)
         return function, args, kwargs
-
-
-def _providing(values: dict[Any, Any]) -> Any:
-    """Let references inside arguments find the results that came along."""
-    if not values:
-        return nullcontext()
-    from hanse.payloads.references import providing
-
-    return providing(lambda job, item: load_one(values[job, item]))

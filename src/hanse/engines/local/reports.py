@@ -15,14 +15,16 @@ from hanse.payloads.packing import unpack
 HOST = os.uname().nodename
 
 
-def events(execution: Execution, process: Process, event: tuple[Any, ...],
-           fds: list[int]) -> Iterator[Segment | ItemFailed]:
+def events(
+    execution: Execution, process: Process, event: tuple[Any, ...], fds: list[int]
+) -> Iterator[Segment | ItemFailed]:
     """The port's events for one of a worker's."""
     if event[0] == "s":
         _, start, stop, packed, busy_ns = event
         payload = unpack(packed, fds)
         execution.reported(stop)
-        yield Segment(execution.lease, start, stop, payload, busy_ns)
+        folded = execution.work.program.fold is not None
+        yield Segment(execution.lease, start, stop, payload, busy_ns, folded)
     elif event[0] == "f":
         _, item, fields, busy_ns = event
         execution.reported(item + 1)
@@ -44,7 +46,16 @@ def failure(execution: Execution, process: Process, item: int, fields: dict[str,
     cause = Cause(fields["cause"])
     limit = size(work.program.memory_bytes or 0) if cause is Cause.MEMORY else None
     return Failure(
-        cause=cause, function=work.program.name, item=item, attempt=work.attempts.get(item, 1),
-        host=HOST, pid=process.pid, type=fields["type"], message=fields["message"],
-        traceback=fields["traceback"], limit=limit, output=fields["output"],
-        exception=fields["exception"])
+        cause=cause,
+        function=work.program.name,
+        item=item,
+        attempt=work.attempts.get(item, 1),
+        host=HOST,
+        pid=process.pid,
+        type=fields["type"],
+        message=fields["message"],
+        traceback=fields["traceback"],
+        limit=limit,
+        output=fields["output"],
+        exception=fields["exception"],
+    )

@@ -26,12 +26,16 @@ def fields(error: BaseException, cause: str, output: str) -> dict[str, Any]:
     return {"cause": cause, "output": output, **fields_of(error)}
 
 
-def encode(program: Loaded, start: int, part: list[Any], busy: int, events: list[Any],
-           files: list[Any], ring: Ring) -> None:
+def encode(
+    program: Loaded,
+    start: int,
+    part: list[Any],
+    busy: int,
+    events: list[Any],
+    files: list[Any],
+    ring: Ring,
+) -> None:
     """Add the events for results of the items from `start` on."""
-    if program.fold is not None:
-        _encode_folded(program.fold, start, part, busy, events, files, ring)
-        return
     payload = None if program.each else dump_builtin(part)
     if payload is None:
         program.each = True
@@ -43,8 +47,9 @@ def encode(program: Loaded, start: int, part: list[Any], busy: int, events: list
     events.append(("s", start, start + len(part), pack(payload, files), busy))
 
 
-def _encode_one_by_one(start: int, part: list[Any], busy: int, events: list[Any],
-                       files: list[Any]) -> None:
+def _encode_one_by_one(
+    start: int, part: list[Any], busy: int, events: list[Any], files: list[Any]
+) -> None:
     """Segments around the results that cannot be pickled."""
     good: list[Any] = []
     for at, value in enumerate(part, start):
@@ -60,30 +65,49 @@ def _encode_one_by_one(start: int, part: list[Any], busy: int, events: list[Any]
         events.append(("s", end - len(good), end, pack(join(good), files), busy))
 
 
-def _encode_folded(fold: Any, start: int, part: list[Any], busy: int, events: list[Any],
-                   files: list[Any], ring: Ring) -> None:
-    """One value per segment; an item whose result cannot be folded fails."""
-    total, first = SKIPPED, start
-    for at, value in enumerate(part, start):
-        if value is SKIPPED:
-            continue
+class Folding:
+    """The fold of a run's results, kept here until its run ends or an item fails.
+
+    Folded values can be large (a table of all words), so they travel once per run, not with every
+    look at the clock."""
+
+    def __init__(self, fold: Any, start: int, ring: Ring) -> None:
+        self._fold = fold
+        self._ring = ring
+        self._total = SKIPPED
+        self._start = self._stop = start
+        self._busy = 0
+
+    def add(
+        self, start: int, part: list[Any], busy: int, events: list[Any], files: list[Any]
+    ) -> None:
+        """Fold in the results of the items from `start` on; one that cannot be folded fails."""
+        if start != self._stop:
+            self.close(events, files)
+            self._start = self._stop = start
+        self._busy += busy
+        for at, value in enumerate(part, start):
+            if value is not SKIPPED:
+                try:
+                    self._total = (
+                        value if self._total is SKIPPED else self._fold(self._total, value)
+                    )
+                except BaseException as error:  # noqa: BLE001 - user code
+                    self.close(events, files)
+                    events.append(("f", at, fields(error, "raised", self._ring.of(at)), 0))
+                    self._start = at + 1
+            self._stop = at + 1
+
+    def close(self, events: list[Any], files: list[Any]) -> None:
+        """Add the event for what was folded so far, and begin anew."""
+        start, stop, total, busy = self._start, self._stop, self._total, self._busy
+        self._start, self._total, self._busy = stop, SKIPPED, 0
+        if start == stop:
+            return
         try:
-            total = value if total is SKIPPED else fold(total, value)
-        except BaseException as error:  # noqa: BLE001 - user code
-            _add_folded(total, first, at, busy, events, files)
-            events.append(("f", at, fields(error, "raised", ring.of(at)), 0))
-            total, first, busy = SKIPPED, at + 1, 0
-    _add_folded(total, first, start + len(part), busy, events, files)
-
-
-def _add_folded(total: Any, first: int, end: int, busy: int, events: list[Any],
-                files: list[Any]) -> None:
-    if first == end:
-        return
-    try:
-        payload = dump_each([]) if total is SKIPPED else dump_one(total)
-    except Exception as error:  # noqa: BLE001 - the folded value cannot travel
-        some = fields(error.__cause__ or error, "result", "")
-        events.append(("F", first, end, some))
-        return
-    events.append(("s", first, end, pack(payload, files), busy))
+            payload = dump_each([]) if total is SKIPPED else dump_one(total)
+        except Exception as error:  # noqa: BLE001 - the folded value cannot travel
+            some = fields(error.__cause__ or error, "result", "")
+            events.append(("F", start, stop, some))
+            return
+        events.append(("s", start, stop, pack(payload, files), busy))

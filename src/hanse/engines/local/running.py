@@ -57,6 +57,7 @@ class Runner:
         self._bytes = 0  # estimate of what waits
         self._events: list[Any] = []
         self._files: list[Any] = []
+        self._folding: results.Folding | None = None
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
 
     # --- what the control thread calls ------------------------------------------------------------
@@ -90,13 +91,21 @@ class Runner:
                 self._deliver(self.run)
 
     # --- what the main thread calls ---------------------------------------------------------------
-    def begin(self, run: int, start: int, stop: int, program: Loaded, attempts: dict[int, int],
-              careful_until: int) -> None:
+    def begin(
+        self,
+        run: int,
+        start: int,
+        stop: int,
+        program: Loaded,
+        attempts: dict[int, int],
+        careful_until: int,
+    ) -> None:
         with self.lock:
             self.base, self.sent, self.out, self.chunk = start, 0, [], []
             self.chunk_base = start
             self.program, self.attempts, self.careful_until = program, attempts, careful_until
             self.mark, self._bytes = _now(), 0
+            self._folding = None
             self.stop, self.run = stop, run
             slots.pack_into(self._memory, self._at, run, start, 0, self.mark)
             asked = self._pending.pop(run, None)
@@ -112,8 +121,9 @@ class Runner:
                 self._events.append(("F", self.base, self.stop, fields))
                 self.base = self.stop
 
-    def block(self, start: int, values: Sequence[Any], skip: frozenset[int],
-              omit: frozenset[int]) -> None:
+    def block(
+        self, start: int, values: Sequence[Any], skip: frozenset[int], omit: frozenset[int]
+    ) -> None:
         """Run the items of one block that the run covers."""
         end = start + len(values)
         special = sorted(index for index in skip | omit if start <= index < end)
@@ -192,7 +202,7 @@ class Runner:
         if micro and self.out:
             self._bytes += getsizeof(self.out[-1], 64) * done
         if self.out and (_now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES):
-            self.flush()
+            self._spill()
 
     def _failed(self, at: int, error: BaseException, cause: str) -> None:
         if cause == "raised" and isinstance(error, MemoryError) and self.program.memory_bytes:
@@ -206,6 +216,17 @@ class Runner:
                 self._deliver(self.run)
 
     # --- results ----------------------------------------------------------------------------------
+    def _spill(self) -> None:
+        """Enough has gathered: send it, or fold it here."""
+        if self.program.fold is None:
+            self.flush()
+            return
+        with self.lock:
+            self._take_out()
+            self.mark = _now()
+            if self._events:
+                self._deliver(self.run)
+
     def flush(self, end: bool = False) -> None:
         """Send all results; with `end` the run is over."""
         with self.lock:
@@ -219,6 +240,11 @@ class Runner:
                 self._deliver(run)
 
     def _close_segment(self) -> None:
+        self._take_out()
+        if self._folding is not None:
+            self._folding.close(self._events, self._files)
+
+    def _take_out(self) -> None:
         part = self.out[self.sent :] if self.sent else self.out
         self._encode(self.base + self.sent, part)
         self.base += len(self.out)
@@ -226,8 +252,14 @@ class Runner:
         self.chunk = []
 
     def _encode(self, start: int, part: list[Any]) -> None:
-        if part:
-            busy = _now() - self.mark
+        if not part:
+            return
+        busy = _now() - self.mark
+        if self.program.fold is not None:
+            if self._folding is None:
+                self._folding = results.Folding(self.program.fold, start, self.ring)
+            self._folding.add(start, part, busy, self._events, self._files)
+        else:
             results.encode(self.program, start, part, busy, self._events, self._files, self.ring)
 
     def _deliver(self, run: int) -> None:

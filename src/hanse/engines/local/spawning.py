@@ -15,10 +15,13 @@ from hanse.engines.local.frames import NEWS, pieces, rights
 from hanse.engines.local.processes import kill_group
 from hanse.errors import EngineError
 
-_BOOT = ("import sys; sys.path.append(sys.argv[2]); "
-         "from hanse.engines.local.nursery import main; main(int(sys.argv[1]))")
-_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__)))))
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[2]); "
+    "from hanse.engines.local.nursery import main; main(int(sys.argv[1]))"
+)
+_HOME = os.path.dirname(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -34,13 +37,17 @@ def check_depth() -> None:
     if depth() >= limits.NESTING:
         raise EngineError(
             f"tasks that start workers of their own are nested {depth()} levels deep, and "
-            f"{limits.NESTING} is the limit: give the inner work to the outer client instead")
+            f"{limits.NESTING} is the limit: give the inner work to the outer client instead"
+        )
 
 
 def _environment() -> dict[str, str]:
     """One thread per worker for numeric libraries, unless the user chose otherwise."""
-    return ({name: "1" for name in _ONE_THREAD} | dict(os.environ)
-            | {"HANSE_CPUS": "1", "HANSE_DEPTH": str(depth() + 1)})
+    return (
+        dict.fromkeys(_ONE_THREAD, "1")
+        | dict(os.environ)
+        | {"HANSE_CPUS": "1", "HANSE_DEPTH": str(depth() + 1)}
+    )
 
 
 def _interpreter() -> list[str]:
@@ -58,17 +65,26 @@ class Spawner:
         self.sock, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
-                [*_interpreter(), str(theirs.fileno()), _HOME], pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=_environment(),
-                start_new_session=True)
+                [*_interpreter(), str(theirs.fileno()), _HOME],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+            )
         except OSError as error:
             self.sock.close()
             raise EngineError(f"worker processes cannot be started: {error}") from error
         finally:
             theirs.close()
         self._rest = b""
-        config = {"path": sys.path, "argv": sys.argv, "prefix": (sys.prefix, sys.exec_prefix),
-                  "main": os.getpid()}
+        config = {
+            "path": sys.path,
+            "argv": sys.argv,
+            "prefix": (sys.prefix, sys.exec_prefix),
+            "main": os.getpid(),
+            "by_value": "cloudpickle" in sys.modules,
+        }
         self._send(config, [board])
 
     def fork(self, number: int, slot: int, fds: list[int]) -> None:

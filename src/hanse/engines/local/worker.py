@@ -59,8 +59,20 @@ class Worker:
                 self._work(loads(body), fds)
 
     def _work(self, message: tuple[Any, ...], fds: list[int]) -> None:
-        (run, start, stop, packed, functions, blocks, values, attempts, skip, omit, careful_until,
-         forget) = message
+        (
+            run,
+            start,
+            stop,
+            packed,
+            functions,
+            blocks,
+            values,
+            attempts,
+            skip,
+            omit,
+            careful_until,
+            forget,
+        ) = message
         runner, store = self._runner, self._store
         program = store.program(packed, fds)
         runner.begin(run, start, stop, program, attempts, careful_until)
@@ -69,8 +81,7 @@ class Worker:
             os.write(self._wake_write, b"\0")
         try:
             store.add(functions, blocks, values, fds)
-            program.prepare()
-            decoded = store.decoded(blocks, calls=not program.has_function)
+            decoded = store.read(program, blocks)
             if program.memory_bytes or self._limited:
                 self._limit(program.memory_bytes)
             for at, some in decoded:

@@ -1,0 +1,51 @@
+"""Real clients, real worker processes, real scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from system.real import Script
+
+import hanse
+
+
+@pytest.fixture
+def client() -> Iterator[hanse.Client]:
+    with hanse.connect(resources=hanse.Resources(cpus=2)) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """No test leaves a process or a shared memory file behind."""
+    before = shared_memory()
+    yield
+    _gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
+    assert not alive
+    assert shared_memory() <= before
+
+
+def shared_memory() -> set[str]:
+    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Run a program's text as a script of its own, as a user would."""
+
+    def run(text: str, *args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "script.py"
+        path.write_text(textwrap.dedent(text))
+        return subprocess.run(
+            [sys.executable, "-W", "error", str(path), *args],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run
