@@ -46,7 +46,7 @@ Command = StartLease | CutLease | CancelLease
 class _Held:
     """A lease that the engine runs."""
 
-    __slots__ = ("busy_ns", "cut_to", "grant", "started_ns", "stop")
+    __slots__ = ("busy_ns", "cancelled", "cut_to", "grant", "started_ns", "stop")
 
     def __init__(self, grant: Grant, now_ns: int) -> None:
         self.grant = grant
@@ -54,6 +54,7 @@ class _Held:
         self.cut_to = grant.stop
         self.started_ns = now_ns
         self.busy_ns = 0
+        self.cancelled = False
 
 
 class Agent:
@@ -94,7 +95,11 @@ class Agent:
             if held is not None and cut.stop < held.cut_to:
                 held.cut_to = cut.stop
                 commands.append(CutLease(cut.lease, cut.stop))
-        commands += [CancelLease(lease) for lease in orders.cancels if lease in self._held]
+        for lease in orders.cancels:
+            held = self._held.get(lease)
+            if held is not None and not held.cancelled:
+                held.cancelled = True
+                commands.append(CancelLease(lease))
         self._due_ns = now_ns + orders.report_after_ns
         return commands
 

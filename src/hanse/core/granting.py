@@ -67,6 +67,10 @@ class Granting:
         job = self.jobs[lease.job]
         del job.leases[lease.id]
         job.leased -= lease.stop - lease.begun
+        if job.backups:
+            for other in job.leases.values():
+                if other.backup_of == lease.id:
+                    other.backup_of = None  # it is the item's only lease now
         if not job.state.ended:
             self._return(job, lease.start, lease.stop)
         else:
