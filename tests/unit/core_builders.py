@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
 from hanse.core.events import (
@@ -52,6 +54,7 @@ class Town:
     def __init__(self) -> None:
         self.home = Home()
         self.now_ns = 0
+        self.item_ns = 1000  # what an item takes on every engine
         self.facts: list[Fact] = []
         self.orders: dict[SiteId, list[Orders]] = {}
 
@@ -87,6 +90,7 @@ class Town:
         """The job's time per item is known well: a lease may now hold all of a small job."""
         self.home.jobs[job].rates[SiteId("taught")] = rate(mean_ns)
         self.home.jobs[job].seen = 10**9
+        self.item_ns = mean_ns
 
     def known(self, name: str, size: int, mean_ns: int = 1000, **spec: object) -> JobId:
         """A sealed job whose time per item is known before anyone asks for work."""
@@ -105,9 +109,10 @@ class Town:
         self.now_ns += int(seconds * limits.SECOND)
         return self.tell(Tick())
 
-    def recover(self) -> None:
+    def recover(self, facts: Iterable[Fact] | None = None) -> None:
         """The home dies, and another starts from the facts."""
-        self.home = Home.recover(self.facts, first_lease=self.home._next_lease + 1000)
+        facts = self.facts if facts is None else facts
+        self.home = Home.recover(facts, first_lease=self.home._next_lease + 1000)
         check(self.home)
 
     def job(self, job: JobId) -> Job:
@@ -185,17 +190,18 @@ class Place:
     ) -> None:
         """A segment; the lease has begun what follows it."""
         lease = self.lease if lease is None else lease
-        self.agent.segment(lease, start, stop, (stop - start) * 1000, folded)
+        self.agent.segment(lease, start, stop, (stop - start) * self.town.item_ns, folded)
         self.begun[lease] = max(self.begun[lease], stop)
 
     def fails(self, item: int, cause: Cause = Cause.RAISED, lease: LeaseId | None = None) -> None:
         lease = self.lease if lease is None else lease
-        self.agent.item_failed(lease, item, cause, 1000)
+        self.agent.item_failed(lease, item, cause, self.town.item_ns)
         self.begun[lease] = max(self.begun[lease], item + 1)
 
     def cut(self, stop: int) -> None:
-        """The engine answers a cut."""
+        """The engine answers a cut: the lease ends there."""
         self.agent.cut(self.lease, stop)
+        self.grants[self.lease] = msgspec.structs.replace(self.grants[self.lease], stop=stop)
 
     def end(self, lease: LeaseId | None = None, lost: str = "") -> None:
         lease = self.lease if lease is None else lease
