@@ -23,7 +23,7 @@ from hanse.core.invariants import check
 from hanse.core.messages import Grant
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
-from hanse.model.ranges import Range
+from hanse.model.ranges import RangeSet
 from hanse.model.resources import Amount
 from hanse.wire import codec
 
@@ -85,15 +85,15 @@ class Site:
             self.agent.item_failed(lease, run.next, cause, 1000)
             run.next += 1
 
-    def flush(self, lease: LeaseId, most: int, folded: bool) -> None:
+    def flush(self, lease: LeaseId, most: int, item_ns: int, folded: bool = False) -> None:
         """Report up to `most` finished items in a row; a folded value covers all of them."""
         run = self.running[lease]
         if run.spans:
             span = run.spans[0]
             start, stop = span[0], min(span[0] + most, span[1])
-            self.agent.segment(lease, start, stop, (stop - start) * limits.MS, folded)
+            self.agent.segment(lease, start, stop, (stop - start) * item_ns, folded)
             span[0] = stop
-            if start == span[1] or stop == span[1]:
+            if stop == span[1]:
                 run.spans.pop(0)
 
     def show_begun(self, lease: LeaseId) -> None:
@@ -125,21 +125,21 @@ class Ledger:
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
-        self.settled: set[tuple[JobId, int]] = set()
+        self.settled: dict[JobId, RangeSet] = {}
         self.ended: set[JobId] = set()
-        self.folds: set[tuple[JobId, int, int, LeaseId]] = set()  # folded segments of all time
 
     def record(self, facts: list[Fact]) -> None:
         facts = _facts.decode(msgspec.msgpack.encode(facts))
         for fact in facts:
             if isinstance(fact, SegmentCommitted | ItemsFailed):
                 assert fact.job not in self.ended, f"after the end: {fact}"
-                for item in range(fact.start, fact.stop):
-                    assert (fact.job, item) not in self.settled, f"settled twice: {fact}"
-                    self.settled.add((fact.job, item))
+                settled = self.settled.setdefault(fact.job, RangeSet())
+                assert not settled.within(fact.start, fact.stop), f"settled twice: {fact}"
+                settled.add(fact.start, fact.stop)
             elif isinstance(fact, AttemptFailed):
                 assert fact.job not in self.ended, f"after the end: {fact}"
-                assert (fact.job, fact.item) not in self.settled, f"retry of the settled: {fact}"
+                settled = self.settled.get(fact.job, RangeSet())
+                assert fact.item not in settled, f"retry of the settled: {fact}"
             elif isinstance(fact, JobEnded):
                 assert fact.job not in self.ended, f"ended twice: {fact}"
                 self.ended.add(fact.job)
@@ -148,8 +148,8 @@ class Ledger:
     def check_grant(self, grant: Grant) -> None:
         assert grant.start < grant.stop, grant
         assert grant.job not in self.ended, f"granted after the end: {grant}"
-        for item in range(grant.start, grant.stop):
-            assert (grant.job, item) not in self.settled, f"item {item} is settled: {grant}"
+        settled = self.settled.get(grant.job, RangeSet())
+        assert not settled.within(grant.start, grant.stop), f"granted, and settled: {grant}"
 
 
 class Federation:
@@ -182,8 +182,7 @@ class Federation:
         for job in self.home.jobs.values():
             assert job.vtime >= self.vtimes.get(job.id, 0), f"{job.id}: time ran backwards"
             self.vtimes[job.id] = job.vtime
-            known = {i for a, b in job.settled for i in range(a, b)}
-            assert known == {i for j, i in self.ledger.settled if j == job.id}
+            assert job.settled == self.ledger.settled.get(job.id, RangeSet())
 
     def report(self, site: SiteId) -> None:
         self.bag.append((site, "report", self.sites[site].report(self.now_ns)))
@@ -194,6 +193,15 @@ class Federation:
             self.tell(Hear(codec.decode_report(data)))
         else:
             self.sites[site].follow(data, self.now_ns)
+
+    def talk(self, site: SiteId) -> None:
+        """A report and what it brings about at this site, with nothing in between."""
+        before = len(self.bag)
+        self.report(site)
+        self.deliver(self.bag.pop())
+        for message in [m for m in self.bag[before:] if m[0] == site]:
+            self.bag.remove(message)
+            self.deliver(message)
 
     def restart_home(self) -> None:
         """The home dies with all it knew but the facts; its orders may still be on their way."""
@@ -213,12 +221,12 @@ class Federation:
             self.tell(Tick())
             for site in self.sites.values():
                 for lease in list(site.running):
-                    self._work_off(site, lease)
+                    self.work_off(site, lease)
                 self.report(site.id)
         waiting = {j.id: (j.settled, j.ready, j.waiting) for j in self.home.jobs.values()}
         raise AssertionError(f"jobs do not end: {waiting}")
 
-    def _work_off(self, site: Site, lease: LeaseId) -> None:
+    def work_off(self, site: Site, lease: LeaseId) -> None:
         site.answer(lease, self.now_ns)
         if lease not in site.running:
             return
@@ -226,9 +234,5 @@ class Federation:
         while run.next < run.stop:
             site.run_item(lease)
         while run.spans:
-            site.flush(lease, 1 << 30, False)
+            site.flush(lease, 1 << 30, limits.MS)
         site.end_if_done(lease, self.now_ns)
-
-
-def spans(ranges: list[Range]) -> set[int]:
-    return {i for a, b in ranges for i in range(a, b)}

@@ -8,17 +8,19 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from core_builders import rate
 from federation import Federation, Site
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Forget, Grow, Seal, Submit, Tick
 from hanse.core.job import Job
-from hanse.ids import JobId, LeaseId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
 T = TypeVar("T")
 pick = st.integers(0, 1 << 10)  # taken modulo how many there are to pick from
+times = st.sampled_from([1000, limits.MS, 40 * limits.MS, limits.SECOND])  # of an item
 causes = st.sampled_from([*Cause] + [Cause.RAISED, Cause.DIED] * 4)
 
 
@@ -36,15 +38,23 @@ class AnyFederation(RuleBasedStateMachine):
 
     # --- clients --------------------------------------------------------------------------------
     @rule(
-        size=st.integers(0, 30),
+        size=st.one_of(st.integers(0, 30), st.integers(100, 400)),
         sealed=st.booleans(),
         fail_fast=st.booleans(),
         retries=st.integers(0, 2),
         weight=st.integers(1, 3),
-        known=st.booleans(),
+        total=st.booleans(),
+        learnt_ns=st.one_of(st.none(), times),
     )
     def submit(
-        self, size: int, sealed: bool, fail_fast: bool, retries: int, weight: int, known: bool
+        self,
+        size: int,
+        sealed: bool,
+        fail_fast: bool,
+        retries: int,
+        weight: int,
+        total: bool,
+        learnt_ns: int | None,
     ) -> None:
         self.jobs += 1
         id = JobId(f"j{self.jobs}")
@@ -53,10 +63,15 @@ class AnyFederation(RuleBasedStateMachine):
             fail_fast=fail_fast,
             retries=retries,
             weight=weight,
-            total=size if known else None,
+            total=size if total else None,
             needs=Amount(cpus_milli=500 if self.jobs % 3 == 0 else 1000),
         )
-        self.world.tell(Submit(id, spec, size, sealed))
+        self.world.tell(Submit(id, spec, size, False))
+        if learnt_ns:  # by sites that have left: long leases from the first
+            self.world.home.jobs[id].rates[SiteId("left")] = rate(learnt_ns)
+            self.world.home.jobs[id].seen = 1 << 20
+        if sealed:
+            self.world.tell(Seal(id))
 
     @precondition(lambda self: self.open_jobs())
     @rule(
@@ -125,11 +140,7 @@ class AnyFederation(RuleBasedStateMachine):
     @rule(which=pick)
     def a_site_talks(self, which: int) -> None:
         """A report and its answer, with nothing in between."""
-        self.world.report(chosen(list(self.world.sites), which))
-        before = len(self.world.bag) - 1
-        self.world.deliver(self.world.bag.pop())
-        while len(self.world.bag) > before:
-            self.world.deliver(self.world.bag.pop(before))
+        self.world.talk(chosen(list(self.world.sites), which))
 
     # --- time and deaths ------------------------------------------------------------------------
     @rule(ns=st.sampled_from([1, limits.MS, 50 * limits.MS, limits.SECOND, 7 * limits.SECOND]))
@@ -137,25 +148,30 @@ class AnyFederation(RuleBasedStateMachine):
         self.world.now_ns += ns
         self.world.tell(Tick())
 
-    @rule()
-    def leases_expire(self) -> None:
+    @rule(likely=st.integers(0, 2))
+    def leases_expire(self, likely: int) -> None:
+        if likely:
+            return
         due = self.world.home.next_expiry_ns()
         if due is not None:
             self.world.now_ns = max(self.world.now_ns, due)
-        self.world.tell(Tick())
+            self.world.tell(Tick())
 
-    @rule(which=pick)
-    def an_agent_restarts(self, which: int) -> None:
+    @rule(which=pick, likely=st.integers(0, 2))
+    def an_agent_restarts(self, which: int, likely: int) -> None:
+        if likely:
+            return
         site = chosen(list(self.world.sites.values()), which)
         self.world.sites[site.id] = site.restarted()
 
-    @rule()
-    def the_home_restarts(self) -> None:
-        self.world.restart_home()
+    @rule(likely=st.integers(0, 2))
+    def the_home_restarts(self, likely: int) -> None:
+        if not likely:
+            self.world.restart_home()
 
     # --- engines --------------------------------------------------------------------------------
     @precondition(lambda self: self.leases())
-    @rule(which=pick, items=st.integers(1, 8), begun=st.booleans())
+    @rule(which=pick, items=st.sampled_from([1, 2, 5, 100]), begun=st.booleans())
     def items_run(self, which: int, items: int, begun: bool) -> None:
         site, lease = chosen(self.leases(), which)
         for _ in range(items):
@@ -170,10 +186,10 @@ class AnyFederation(RuleBasedStateMachine):
         site.fail_item(lease, cause)
 
     @precondition(lambda self: self.leases())
-    @rule(which=pick, most=st.integers(1, 20), folded=st.booleans())
-    def results_are_flushed(self, which: int, most: int, folded: bool) -> None:
+    @rule(which=pick, most=st.sampled_from([1, 3, 20, 1000]), item_ns=times, folded=st.booleans())
+    def results_are_flushed(self, which: int, most: int, item_ns: int, folded: bool) -> None:
         site, lease = chosen(self.leases(), which)
-        site.flush(lease, most, folded)
+        site.flush(lease, most, item_ns, folded)
 
     @precondition(lambda self: self.leases())
     @rule(which=pick)
@@ -183,15 +199,28 @@ class AnyFederation(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases())
     @rule(which=pick)
-    def an_engine_follows(self, which: int) -> None:
-        site, lease = chosen(self.leases(), which)
-        site.answer(lease, self.world.now_ns)
+    def engines_follow(self, which: int) -> None:
+        """What a site was asked for is done, and the home may hear of it at once."""
+        site, _ = chosen(self.leases(), which)
+        self.world.talk(site.id)
+        for lease in list(site.running):
+            site.answer(lease, self.world.now_ns)
+        if which % 2:
+            self.world.talk(site.id)
 
     @precondition(lambda self: self.leases())
     @rule(which=pick)
     def an_engine_loses_a_lease(self, which: int) -> None:
         site, lease = chosen(self.leases(), which)
         site.end(lease, self.world.now_ns, lost="the disk is full")
+
+    @rule(which=pick)
+    def a_site_works(self, which: int) -> None:
+        """Everything that it holds runs to its end."""
+        site = chosen(list(self.world.sites.values()), which)
+        for lease in list(site.running):
+            self.world.work_off(site, lease)
+        self.world.talk(site.id)
 
     # --- the end --------------------------------------------------------------------------------
     def teardown(self) -> None:
