@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from hanse.client.calls import CallSource
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import Feeder, Reader, snapshot
-from hanse.client.job import Job
+from hanse.client.job import Job, progress, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
 from hanse.client.results import Results
@@ -169,6 +170,10 @@ class Client:
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           total=total, raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
+        if watching():
+            from hanse.client.watcher import watch
+
+            watch(id, spec.name, partial(progress, self._runtime, id, results, total))
         self._runtime.submit(id, spec, source)
         feeder.start(at_once=total is not None)
         return job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -26,6 +27,11 @@ from hanse.runtime.runtime import Runtime
 
 T = TypeVar("T")
 _NOTHING: Any = object()
+
+
+def watching() -> bool:
+    """Whether the user wants to see the progress of all jobs (`hanse run` does)."""
+    return os.environ.get("HANSE_PROGRESS") == "1"
 
 
 class Job(Generic[T]):
@@ -178,6 +184,10 @@ class Job(Generic[T]):
         return values, None
 
     def _raise_end(self) -> None:
+        if watching():
+            from hanse.client.watcher import settle
+
+            settle()
         if self._results.error is not None:
             raise self._results.error
         if self._results.state is JobState.CANCELLED:
@@ -187,10 +197,7 @@ class Job(Generic[T]):
     @property
     def state(self) -> str:
         """`running`, `done`, `failed` or `cancelled`."""
-        results = self._results
-        if results.state is JobState.DONE and results.error is not None:
-            return str(JobState.FAILED)
-        return str(results.state)
+        return self._results.outcome
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job has ended; False if `timeout` seconds were too short.
@@ -243,21 +250,7 @@ class Job(Generic[T]):
 
     def progress(self) -> Progress:
         """How far the job is."""
-        results = self._results
-        now = results.ended_s or time.monotonic()
-        rate = results.rate_per_s()
-        left = None if self._total is None else self._total - results.settled
-        home_job = self._runtime.home.jobs.get(self.id)
-        return Progress(
-            done=results.done,
-            failed=results.failed,
-            running=0 if home_job is None else home_job.leased,
-            total=self._total,
-            rate_per_s=rate,
-            eta_s=left / rate if left is not None and rate > 0 else None,
-            elapsed_s=now - results.started_s,
-            state=self.state,
-        )
+        return progress(self._runtime, self.id, self._results, self._total)
 
     def explain(self) -> str:
         """What the job waits for, in words and with numbers."""
@@ -272,6 +265,24 @@ class Job(Generic[T]):
                 f"({format_bytes(self._results.held_bytes)} held) wait to be taken."
             )
         return "\n".join(lines)
+
+
+def progress(runtime: Runtime, id: JobId, results: Results, total: int | None) -> Progress:
+    """How far a job is, for whoever must not hold the job itself."""
+    now = results.ended_s or time.monotonic()
+    rate = results.rate_per_s()
+    left = None if total is None else total - results.settled
+    job = runtime.home.jobs.get(id)
+    return Progress(
+        done=results.done,
+        failed=results.failed,
+        running=0 if job is None else job.leased,
+        total=total,
+        rate_per_s=rate,
+        eta_s=left / rate if left is not None and rate > 0 else None,
+        elapsed_s=now - results.started_s,
+        state=results.outcome,
+    )
 
 
 class _Broken:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """The outcome of the items `start` to `stop`.
 
     Exactly one of `payload` and `failure` is set. `first` is the number of the first result in the
@@ -94,6 +94,13 @@ class Results:
             self._rates.append((now, self.done + self.failed))
             if len(self._rates) > 50:
                 del self._rates[0]
+
+    @property
+    def outcome(self) -> str:
+        """The job's state; one whose inputs broke off has failed even if all items went well."""
+        if self.state is JobState.DONE and self.error is not None:
+            return str(JobState.FAILED)
+        return str(self.state)
 
     # --- for consumers --------------------------------------------------------------------------
     @property

@@ -46,7 +46,9 @@ class Task(Generic[P, R]):
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """As a method it is bound like a function."""
-        return self if instance is None else functools.partial(self.__wrapped__, instance)
+        return (
+            self if instance is None else cast("Any", functools.partial)(self.__wrapped__, instance)
+        )
 
     def __reduce__(self) -> Any:
         """By name where a worker can import it, else by value."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -119,8 +118,7 @@ def _show(name: str, amount: int) -> str:
 ONE_CPU = Amount(cpus_milli=1000)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """What one item needs while it runs, or what a machine offers.
 
     Args:
@@ -136,7 +134,7 @@ class Resources:
     cpus: float = 1
     gpus: float = 0
     memory: int | str = 0
-    custom: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = {}
 
     def __post_init__(self) -> None:
         self.amount()

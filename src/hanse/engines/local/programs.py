@@ -143,8 +143,9 @@ class Store:
     def read(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
         """Load the program and its inputs: start and values of each block, in order.
 
-        References inside them find the values that came along. Every reference to a result gets a copy of its own, which its item may change; a value that
-        was put is the same for all items of a work."""
+        References inside them find the values that came along. Every reference to a result gets a
+        copy of its own, which its item may change; a value that was put is the same for all items
+        of a work."""
         values, self._values = self._values, {}
         if not values:
             return self._read(program, blocks)

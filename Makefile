@@ -1,0 +1,67 @@
+# Everything happens in a virtual environment here; nothing outside this folder changes.
+#   make demo   install, then count the words of this Python's own files with a picture of progress
+#   make test   install the test tools too, then run everything
+#   make unit   the tests of single parts: seconds
+#   make lint   what CI asks of the text itself
+# Another Python: make PYTHON=/path/to/python3.12
+
+# The first Python on the path that is new enough; else python3, and the check below says what to do.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c "$(NEW_ENOUGH)" 2>/dev/null && echo "$$p" && break; done),python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test unit lint clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(BIN)/hanse run examples/wordcount.py
+
+test: $(VENV)/test-tools
+	$(BIN)/python -m pytest
+
+unit: $(VENV)/test-tools
+	$(BIN)/python -m pytest -q tests/unit
+
+lint: $(VENV)/lint-tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamp files: a second call does nothing unless pyproject.toml changed. The install is editable, so
+# a changed source needs no new one.
+$(VENV)/made:
+	@"$(PYTHON)" -c "$(NEW_ENOUGH)" || { \
+		echo "Hanse needs Python 3.11 or later, and $(PYTHON) is not that:" >&2; \
+		"$(PYTHON)" --version >&2; \
+		echo "Install a newer one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)" >&2; \
+		exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/made pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+# pip reads dependency groups since 25.1.
+$(VENV)/pip: $(VENV)/made
+	$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/test-tools: $(VENV)/installed $(VENV)/pip pyproject.toml
+	$(PIP) install --group test
+	@touch $@
+
+# mypy reads the types of what the examples and tests import, so those come first.
+$(VENV)/lint-tools: $(VENV)/test-tools pyproject.toml
+	$(PIP) install --group lint
+	@touch $@
