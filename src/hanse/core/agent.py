@@ -85,9 +85,7 @@ class Agent:
             del self._notes[:acknowledged]
             self._first_note += acknowledged
         commands: list[Command] = [
-            self._start(grant, now_ns)
-            for grant in orders.grants
-            if grant.lease > self._last_lease
+            self._start(grant, now_ns) for grant in orders.grants if grant.lease > self._last_lease
         ]
         self._last_lease = max([self._last_lease, *(grant.lease for grant in orders.grants)])
         for cut in orders.cuts:

@@ -8,6 +8,7 @@ beside the fields that it is about, in `job.py`; here it is enforced.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hanse.core.job import ItemRef, Job, Lease
@@ -32,7 +33,8 @@ def check(home: Home) -> None:
         _check_lease(home, lease)
     runnable = [id for id, job in home.jobs.items() if job.ready and not job.state.ended]
     assert sorted(home._runnable) == sorted(runnable), "runnable: the jobs with ready items"
-    assert not home._facts and not home._dirty and not home._strays, "all was said"
+    unsaid = home._facts or home._dirty or home._strays
+    assert not unsaid, f"decided, and not said: {unsaid}"
 
 
 def _check_indexes(home: Home) -> None:
@@ -52,7 +54,7 @@ def _check_job(job: Job) -> None:
         items: RangeSet = getattr(job, name)
         spans = list(items)
         assert all(a < b for a, b in spans), f"{job.id}: an empty range in {name}"
-        assert all(b < c for (_, b), (c, _) in zip(spans, spans[1:], strict=False)), name
+        assert all(b < c for (_, b), (c, _) in pairwise(spans)), name
         assert sum(b - a for a, b in spans) == len(items), f"{job.id}: {name} counts wrong"
         assert not spans or (spans[0][0] >= 0 and spans[-1][1] <= job.size), f"{job.id}: {name}"
     assert all(job.settled.covers(a, b) for a, b in job.failed), f"{job.id}: failed, not settled"
@@ -82,7 +84,8 @@ def _check_partition(job: Job) -> None:
         both = [span for a, b in job.ready for span in items.within(a, b)]
         assert not both, f"{job.id}: {both} ready and {name}"
     for item in job.waiting:
-        assert item not in job.ready and item not in held, f"{job.id}: {item} waits, and not"
+        assert item not in job.ready, f"{job.id}: {item} waits and is ready"
+        assert item not in held, f"{job.id}: {item} waits and is held"
     known = len(job.settled) + len(job.ready) + len(job.waiting) + len(held)
     assert known == job.size, f"{job.id}: {job.size} items, {known} accounted for"
 
@@ -102,7 +105,8 @@ def _check_waiting(job: Job, awaited: Counter[ItemRef]) -> None:
 
 
 def _check_ended(job: Job) -> None:
-    assert not job.ready and not job.waiting and not job.dependents, f"{job.id} ended, not over"
+    left = job.ready or job.waiting or job.dependents
+    assert not left, f"{job.id} has ended, and still has {left}"
     assert all(lease.cancelled for lease in job.leases.values()), f"{job.id}: ended, still runs"
     assert not (job.forgotten and not job.leases), f"{job.id} should be forgotten"
 

@@ -39,8 +39,10 @@ def parse_bytes(size: int | str) -> int:
     if found is None or found[2].upper() not in _UNITS:
         raise UsageError(f"{size!r} is not a size: write bytes, or text such as '512MiB' or '2GB'")
     unit = _UNITS[found[2].upper()]
-    whole, _, part = found[1].partition(".")
-    return int(whole) * unit + int(part or 0) * unit // 10 ** len(part)
+    digits: str = found[1]
+    whole, _, part = digits.partition(".")
+    parts: int = 10 ** len(part)
+    return int(whole) * unit + int(part or 0) * unit // parts
 
 
 def format_bytes(size: int) -> str:

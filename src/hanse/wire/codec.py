@@ -17,7 +17,7 @@ _encoder = msgspec.msgpack.Encoder()
 _reports = msgspec.msgpack.Decoder(Report)
 _orders = msgspec.msgpack.Decoder(Orders)
 
-# Beside its own error, msgspec lets through those of text that is no UTF-8 and of nesting without end.
+# msgspec lets the errors of text that is no UTF-8 and of nesting without end through as they are.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
