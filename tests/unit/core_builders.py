@@ -54,6 +54,7 @@ class Town:
     def __init__(self) -> None:
         self.home = Home()
         self.now_ns = 0
+        self.checked = True  # False where a test has thousands of leases
         self.item_ns = 1000  # what an item takes on every engine
         self.facts: list[Fact] = []
         self.orders: dict[SiteId, list[Orders]] = {}
@@ -61,7 +62,8 @@ class Town:
     def tell(self, event: Event) -> Decision:
         """One event, checked: the invariants hold, and no item is granted that is committed."""
         decision = self.home.handle(event, self.now_ns)
-        check(self.home)
+        if self.checked:
+            check(self.home)
         self.facts += decision.facts
         for orders in decision.sends:
             for grant in orders.grants:

@@ -162,6 +162,7 @@ class Federation:
         self.bag: list[tuple[SiteId, str, bytes]] = []
         self.ledger = Ledger()
         self.vtimes: dict[JobId, int] = {}
+        self.said: list[str] = []  # every decision, as text
 
     def add_site(self, cpus: int) -> None:
         site = Site(f"s{len(self.sites)}", Amount(cpus_milli=1000 * cpus))
@@ -170,6 +171,7 @@ class Federation:
     def tell(self, event: Event) -> None:
         """One event: facts are recorded, orders go into the bag, everything is checked."""
         decision = self.home.handle(event, self.now_ns)
+        self.said.append(repr(decision))
         self.ledger.record(decision.facts)
         for orders in decision.sends:
             for grant in orders.grants:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from core_builders import cpus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import cpus
 from hanse.core.job import Job
 from hanse.core.place.choose import choose, refusal
 from hanse.ids import JobId
@@ -19,9 +19,9 @@ def job(name: str, vtime: int = 0, needs: float = 1, ready: int = 1) -> Job:
     return made
 
 
-some = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from([0.5, 1, 2, 4])), max_size=6
-).map(lambda js: [job(f"j{n}", vtime, needs) for n, (vtime, needs) in enumerate(js)])
+some = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.5, 1, 2, 4])), max_size=6).map(
+    lambda js: [job(f"j{n}", vtime, needs) for n, (vtime, needs) in enumerate(js)]
+)
 
 
 @given(some, st.sampled_from([0, 0.5, 1, 2, 8]))

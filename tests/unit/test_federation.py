@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from core_builders import rate
+from federation import Federation, Site
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from core_builders import rate
-from federation import Federation, Site
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Forget, Grow, Seal, Submit, Tick
 from hanse.core.job import Job

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from core_builders import Town, cpus
+
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Forget, Grow, JobEnded, Seal, Submit
 from hanse.core.why import explain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core_builders import Place, Town, cpus
+
 from hanse import limits
 from hanse.ids import JobId
 from hanse.model.failure import Cause

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from core_builders import rate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import rate
 from hanse import limits
 from hanse.core.place.length import FIRST_PROBE, GROWTH, lease_length
 from hanse.core.place.rate import HALF_LIFE_NS, Rate

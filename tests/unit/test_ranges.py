@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +46,7 @@ def assert_same(found: RangeSet, model: set[int]) -> None:
     assert bool(found) == bool(model)
     assert found.ranges() == len(ranges)
     assert all(a < b for a, b in ranges)
-    assert all(b < c for (_, b), (c, _) in zip(ranges, ranges[1:], strict=False)), "adjacent"
+    assert all(b < c for (_, b), (c, _) in pairwise(ranges)), "adjacent"
 
 
 @given(steps)

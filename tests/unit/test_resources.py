@@ -39,7 +39,7 @@ def test_times_is_how_often_it_fits(have: Amount, need: Amount) -> None:
 def test_what_lacks_something_does_not_fit_and_says_what(have: Amount, need: Amount) -> None:
     assert (have.lacks(need) == []) == have.fits(need)
     for reason in have.lacks(need):
-        assert "needs" in reason and "has" in reason
+        assert ": needs " in reason
 
 
 @given(amounts)
@@ -72,7 +72,9 @@ def test_sizes_are_read_as_people_write_them(text: int | str, size: int) -> None
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MiB", "-1", "1 QB", "1e3", "1.GB", "9" * 99, -5, True, None, 1.5])
+@pytest.mark.parametrize(
+    "text", ["", "MiB", "-1", "1 QB", "1e3", "1.GB", "9" * 99, -5, True, None, 1.5]
+)
 def test_what_is_no_size_is_a_usage_error(text: object) -> None:
     with pytest.raises(UsageError):
         parse_bytes(text)  # type: ignore[arg-type]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from core_builders import rate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import rate
 from hanse import limits
 from hanse.core.job import Job, Lease
 from hanse.core.place.rate import Rate
@@ -41,7 +41,9 @@ def job(*leases: Lease, size: int = 1000) -> Job:
 def test_a_cut_is_behind_what_has_begun_and_before_the_end(
     where: list[tuple[int, int, int]], mean_ns: int, helper_ns: int, idle: int, now_ns: int
 ) -> None:
-    leases = [lease(n, 100 * n + a, 100 * n + a + b, 100 * n + c) for n, (a, b, c) in enumerate(where)]
+    leases = [
+        lease(n, 100 * n + a, 100 * n + a + b, 100 * n + c) for n, (a, b, c) in enumerate(where)
+    ]
     found = best_cut(leases, {HERE: rate(mean_ns)}, idle, rate(helper_ns), now_ns)
     if found is not None:
         late, stop = found

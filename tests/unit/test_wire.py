@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,9 +52,7 @@ orders = st.builds(
     numbers,
     numbers,
     st.lists(
-        st.builds(
-            Grant, leases, jobs, numbers, numbers, amounts, st.dictionaries(numbers, numbers)
-        )
+        st.builds(Grant, leases, jobs, numbers, numbers, amounts, st.dictionaries(numbers, numbers))
     ),
     st.lists(st.builds(CutOrder, leases, numbers)),
     st.lists(leases),
@@ -74,12 +74,8 @@ def test_orders_arrive_as_they_were_sent(sent: Orders) -> None:
 def refused(data: bytes) -> None:
     """Whatever it is, the one answer to bytes that make no sense."""
     for decode in (decode_report, decode_orders):
-        try:
+        with contextlib.suppress(BadMessage):  # by chance it may make sense
             decode(data)
-        except BadMessage as error:
-            assert str(error)
-        else:
-            return  # by chance it made sense
 
 
 @given(st.binary(max_size=200))
