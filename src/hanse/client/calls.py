@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import InvalidStateError
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 
 from hanse.client.functions import ByValue, for_call
 from hanse.client.future import Future
-from hanse.core.events import CancelItems, Grow, Seal
+from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import JobCancelled
@@ -50,7 +50,7 @@ class CallSource:
         self._runtime = runtime
         self.job = job
         self.program = program
-        self.broken: BaseException | None = None  # the initializer failed: no call can run
+        self._aborted: BaseException | None = None  # what the calls that run are told at the end
         self._calls: dict[int, _Call] = {}
         self._unsent: deque[tuple[int, _Call]] = deque()
         self._failures: dict[int, Failure] = {}
@@ -59,7 +59,6 @@ class CallSource:
         self._flushing = False
         self._sealed = False
         self._over = threading.Event()
-        self._on_end: Callable[[], None] | None = None
 
     # --- for any thread -------------------------------------------------------------------------
     def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -94,6 +93,13 @@ class CallSource:
         self._runtime.loop.post(self._flush)
         return future
 
+    def refused(self, error: Exception) -> Future[Any]:
+        """The future of a call whose function cannot be sent: it is done, and failed."""
+        future: Future[Any] = Future((self.job, -1), self._cancel)
+        future.set_running_or_notify_cancel()
+        future.set_exception(error)
+        return future
+
     def _cancel(self, index: int) -> None:
         self._runtime.tell(CancelItems(self.job, index, index + 1))
 
@@ -113,14 +119,14 @@ class CallSource:
         for call in calls:
             call.future.cancel()
 
+    def abort(self, error: BaseException) -> None:
+        """Stop what runs: its futures get the error, all others are cancelled."""
+        self._aborted = error
+        self._runtime.tell(CancelJob(self.job))
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the calls are done, after `seal`."""
         return self._over.wait(timeout_s)
-
-    def when_over(self, callback: Callable[[], None]) -> None:
-        self._on_end = callback
-        if self._over.is_set():
-            callback()
 
     # --- for the runtime ------------------------------------------------------------------------
     def _flush(self) -> None:
@@ -188,8 +194,6 @@ class CallSource:
             error = to_exception(known)
             if known.cause is Cause.DEPENDENCY:
                 error.__cause__ = _failed_need(call)
-            if known.cause is Cause.INITIALIZER:
-                self.broken = error
             _set(call.future, None, error)
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
@@ -198,10 +202,9 @@ class CallSource:
             if error is None and call.future.cancel():
                 call.future.set_running_or_notify_cancel()
             else:
-                _set(call.future, None, error or JobCancelled("the client was closed"))
+                told = error or self._aborted or JobCancelled("the client was closed")
+                _set(call.future, None, told)
         self._over.set()
-        if self._on_end is not None:
-            self._on_end()
 
 
 _NOTHING = dump_one(None)
