@@ -46,6 +46,7 @@ class Loop:
         self._selector.register(self._wake_read, selectors.EVENT_READ, (self._drain, None))
         self._sleeping = False
         self._stopped = False
+        self._changed = False  # what is watched, within this step
         self._thread: threading.Thread | None = None
 
     now_ns = staticmethod(time.monotonic_ns)
@@ -76,6 +77,7 @@ class Loop:
             selectors.EVENT_WRITE if on_writable else 0
         )
         data = (on_readable, on_writable)
+        self._changed = True
         if fd in self._selector.get_map():
             self._selector.modify(fd, mask, data)
         else:
@@ -83,6 +85,7 @@ class Loop:
 
     def unwatch(self, fd: int) -> None:
         if fd in self._selector.get_map():
+            self._changed = True
             self._selector.unregister(fd)
 
     def stop(self) -> None:
@@ -101,11 +104,13 @@ class Loop:
             os.close(wake)
 
     def _step(self) -> None:
-        for _key, mask in self._ready():
-            on_readable, on_writable = _key.data
-            if mask & selectors.EVENT_READ and on_readable:
+        ready = self._ready()
+        self._changed = False
+        for key, mask in ready:
+            on_readable, on_writable = key.data
+            if mask & selectors.EVENT_READ and on_readable and self._still(key):
                 self._call(on_readable)
-            if mask & selectors.EVENT_WRITE and on_writable:
+            if mask & selectors.EVENT_WRITE and on_writable and self._still(key):
                 self._call(on_writable)
         for _ in range(len(self._posted)):
             self._call(self._posted.popleft())
@@ -114,6 +119,11 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             if timer.callback is not None:
                 self._call(timer.callback)
+
+    def _still(self, key: selectors.SelectorKey) -> bool:
+        """Whether the descriptor is watched as it was when it became ready: a callback of the same
+        step may have closed it, and its number may be another's by now."""
+        return not self._changed or self._selector.get_map().get(key.fd) is key
 
     def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
         self._sleeping = True
