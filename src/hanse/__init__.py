@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hanse.client.task import Task, task
     from hanse.engines.local.current import Item, current_item
     from hanse.errors import (
+        ArgumentError,
         ClientClosed,
         DependencyFailed,
         EngineError,
@@ -58,20 +59,20 @@ _HOMES = {
     "hanse.model.progress": ("Progress",),
     "hanse.model.resources": ("Resources",),
     "hanse.errors": (
-        "ClientClosed", "DependencyFailed", "EngineError", "HanseError", "InitializerFailed",
-        "InputError", "InternalError", "ItemTimeout", "JobCancelled", "JobFailed", "OutOfMemory",
-        "PickleError", "ResultError", "ResultsConsumed", "TaskError", "UsageError", "WorkerDied",
-        "WorldError",
+        "ArgumentError", "ClientClosed", "DependencyFailed", "EngineError", "HanseError",
+        "InitializerFailed", "InputError", "InternalError", "ItemTimeout", "JobCancelled",
+        "JobFailed", "OutOfMemory", "PickleError", "ResultError", "ResultsConsumed", "TaskError",
+        "UsageError", "WorkerDied", "WorldError",
     ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Client", "ClientClosed", "DependencyFailed", "EngineError", "Executor", "Failure", "Future",
-    "HanseError", "InitializerFailed", "InputError", "InternalError", "Item", "ItemTimeout", "Job",
-    "JobCancelled", "JobFailed", "OutOfMemory", "PickleError", "Progress", "Resources",
-    "ResultError", "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied", "WorldError",
-    "__version__", "connect", "current_item", "task",
+    "ArgumentError", "Client", "ClientClosed", "DependencyFailed", "EngineError", "Executor",
+    "Failure", "Future", "HanseError", "InitializerFailed", "InputError", "InternalError", "Item",
+    "ItemTimeout", "Job", "JobCancelled", "JobFailed", "OutOfMemory", "PickleError", "Progress",
+    "Resources", "ResultError", "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied",
+    "WorldError", "__version__", "connect", "current_item", "task",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
     HanseError
     ├── UsageError             your mistake: the call itself was wrong
     │   ├── ClientClosed           the client was closed, or belongs to the process we forked from
-    │   ├── PickleError            a function or argument cannot travel to another process
+    │   ├── PickleError            a function cannot travel to another process (also pickle's)
     │   └── ResultsConsumed        results were handed out before and are not kept
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
@@ -15,7 +15,8 @@
     │   ├── OutOfMemory            it passed its memory= limit (also a MemoryError)
     │   ├── ItemTimeout            it ran longer than timeout= (also a TimeoutError)
     │   ├── InitializerFailed      the executor's initializer raised (also a BrokenExecutor)
-    │   ├── ResultError            its result cannot travel back
+    │   ├── ArgumentError          its arguments cannot travel there (also a PicklingError)
+    │   ├── ResultError            its result cannot travel back (also a PicklingError)
     │   └── DependencyFailed       an item whose result it needs failed
     └── InternalError          our bug: please report it
 
@@ -26,6 +27,7 @@ whole story as its `__cause__`. Each class has a stable `code`, the same in API,
 from __future__ import annotations
 
 from concurrent.futures import BrokenExecutor, CancelledError
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class ClientClosed(UsageError, RuntimeError):
     code = "client-closed"
 
 
-class PickleError(UsageError):
+class PickleError(UsageError, PicklingError):
     """A function or argument cannot be sent to another process."""
 
     code = "pickle"
@@ -134,7 +136,13 @@ class InitializerFailed(TaskError, BrokenExecutor):
     code = "initializer-failed"
 
 
-class ResultError(TaskError):
+class ArgumentError(TaskError, PicklingError):
+    """The item's arguments cannot be pickled here, or cannot be unpickled there."""
+
+    code = "argument"
+
+
+class ResultError(TaskError, PicklingError):
     """The item's result cannot be pickled there, or cannot be unpickled here."""
 
     code = "result"

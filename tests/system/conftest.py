@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from system.pools import STANDARD, Make
 from system.real import Script, until
 
 import hanse
@@ -20,6 +22,24 @@ import hanse
 def client() -> Iterator[hanse.Client]:
     with hanse.connect(resources=hanse.Resources(cpus=2)) as opened:
         yield opened
+
+
+@pytest.fixture(params=["standard", "hanse"])
+def make(request) -> Make:
+    return STANDARD if request.param == "standard" else hanse.Executor
+
+
+@pytest.fixture(params=["standard", "hanse", "client"])
+def pool(request) -> Iterator[concurrent.futures.Executor]:
+    if request.param == "client":
+        with (
+            hanse.connect(resources=hanse.Resources(cpus=2)) as client,
+            client.executor() as executor,
+        ):
+            yield executor
+        return
+    with (STANDARD if request.param == "standard" else hanse.Executor)(2) as executor:
+        yield executor
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from hanse.client.functions import ByValue, for_call
 from hanse.client.future import Future
-from hanse.core.events import CancelItems, Grow, Seal
+from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import JobCancelled
@@ -50,7 +50,7 @@ class CallSource:
         self._runtime = runtime
         self.job = job
         self.program = program
-        self.broken: BaseException | None = None  # the initializer failed: no call can run
+        self._aborted: BaseException | None = None  # what the calls that run are told at the end
         self._calls: dict[int, _Call] = {}
         self._unsent: deque[tuple[int, _Call]] = deque()
         self._failures: dict[int, Failure] = {}
@@ -93,6 +93,13 @@ class CallSource:
         self._runtime.loop.post(self._flush)
         return future
 
+    def refused(self, error: Exception) -> Future[Any]:
+        """The future of a call whose function cannot be sent: it is done, and failed."""
+        future: Future[Any] = Future((self.job, -1), self._cancel)
+        future.set_running_or_notify_cancel()
+        future.set_exception(error)
+        return future
+
     def _cancel(self, index: int) -> None:
         self._runtime.tell(CancelItems(self.job, index, index + 1))
 
@@ -111,6 +118,11 @@ class CallSource:
             calls = [*self._calls.values(), *(call for _, call in self._unsent)]
         for call in calls:
             call.future.cancel()
+
+    def abort(self, error: BaseException) -> None:
+        """Stop what runs: its futures get the error, all others are cancelled."""
+        self._aborted = error
+        self._runtime.tell(CancelJob(self.job))
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the calls are done, after `seal`."""
@@ -182,8 +194,6 @@ class CallSource:
             error = to_exception(known)
             if known.cause is Cause.DEPENDENCY:
                 error.__cause__ = _failed_need(call)
-            if known.cause is Cause.INITIALIZER:
-                self.broken = error
             _set(call.future, None, error)
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
@@ -192,7 +202,8 @@ class CallSource:
             if error is None and call.future.cancel():
                 call.future.set_running_or_notify_cancel()
             else:
-                _set(call.future, None, error or JobCancelled("the client was closed"))
+                told = error or self._aborted or JobCancelled("the client was closed")
+                _set(call.future, None, told)
         self._over.set()
 
 

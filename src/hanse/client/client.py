@@ -89,12 +89,15 @@ class Client:
             self._initializer = dump_function_with_args(*initializer)
         self._max_items = max_items_per_worker
         self._capacity = capacity(resources)
-        self._runtime = Runtime(self._capacity, LocalEngine)
+        # As many idle workers are kept as may work at once: none is started twice for nothing.
+        workers = max(1, self._capacity.cpus_milli // 1000)
+        self._runtime = Runtime(self._capacity, partial(LocalEngine, max_idle=workers))
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
         _clients.add(self)
+        weakref.finalize(self, _forgotten, self._runtime, self._calls).atexit = False
 
     def __enter__(self) -> Client:
         self._check()
@@ -154,7 +157,7 @@ class Client:
     def _map(
         self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
         star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
-        raising: bool = True, ordered: bool = True,
+        raising: bool = True, ordered: bool = True, ahead: int | None = None,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
@@ -166,7 +169,8 @@ class Client:
         results = Results(total)
         source = MapSource(self._runtime, id, program, results, needs, raising)
         slots = max(1, self._capacity.times(spec.needs))
-        feeder = Feeder(Reader(iterable), results, slots, block=source.feed, seal=source.seal)
+        feeder = Feeder(Reader(iterable), results, slots, block=source.feed, seal=source.seal,
+                        ahead=ahead)  # fmt: skip
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
@@ -272,6 +276,13 @@ def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...])
     if not callable(function):
         raise TypeError("initializer must be a callable")
     return dump_one((function, args))
+
+
+def _forgotten(runtime: Runtime, calls: dict[tuple[Any, ...], CallSource]) -> None:
+    """Nobody holds the client any more: it ends with the jobs that somebody still waits for."""
+    for source in list(calls.values()):
+        source.seal()
+    runtime.retire(lambda: None)
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

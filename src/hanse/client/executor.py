@@ -21,10 +21,106 @@ from hanse.client.future import Future
 from hanse.client.job import Job
 from hanse.client.options import Options
 from hanse.client.task import unwrap
+from hanse.errors import PickleError
+from hanse.model.failure import Cause, Failure
 from hanse.model.resources import Resources
+from hanse.payloads.exceptions import to_exception
 
 R = TypeVar("R")
-_executors: weakref.WeakSet[Executor] = weakref.WeakSet()
+_CLOSED = "cannot schedule new futures after shutdown"
+
+
+class _Pool:
+    """What runs behind an executor, and goes on when its user has let go of that."""
+
+    def __init__(self, client: Client, owns: bool) -> None:
+        self.client = client
+        self._owns = owns
+        self._lock = threading.RLock()  # a garbage collection may shut down while it is held
+        self._calls: dict[tuple[Any, ...], CallSource] = {}
+        self._jobs: set[Job[Any]] = set()
+        self._shut = False
+        for pool in [pool for pool in _pools if pool.over]:
+            _pools.discard(pool)
+        _pools.add(self)
+
+    @property
+    def over(self) -> bool:
+        """Whether all calls are done and no more can come."""
+        return self._shut and not self._jobs and all(c.wait(0) for c in self._calls.values())
+
+    def check(self) -> None:
+        """Raise if no more calls can come."""
+        if (failure := self.client._runtime.initializer_failure) is not None:
+            raise to_exception(failure)
+        if self._shut:
+            raise RuntimeError(_CLOSED)
+
+    def calls_for(self, options: Options) -> CallSource:
+        with self._lock:
+            self.check()
+            calls = self._calls.get(options.key)
+            if calls is None:
+                calls = self._calls[options.key] = self.client._new_calls(options)
+            return calls
+
+    def map(self, fn: Callable[..., R], rows: Any, star: bool, ahead: int | None) -> Job[R]:
+        with self._lock:
+            self.check()
+            total = len(rows) if ahead is None else None
+            job: Job[R] = self.client._map(
+                fn, rows, total, star=star, raising=False, ahead=ahead
+            )  # fmt: skip
+            if ahead is None:
+                job.run_ahead()
+            self._jobs.add(job)
+        job.when_ended(lambda: self._jobs.discard(job))
+        return job
+
+    def shut(self) -> tuple[list[CallSource], list[Job[Any]]]:
+        """Take no more calls; returns what still runs."""
+        with self._lock:
+            first, self._shut = not self._shut, True
+            calls, jobs = list(self._calls.values()), list(self._jobs)
+        for source in calls:
+            source.seal()
+        for job in jobs:
+            if job.lazy:
+                job.read_no_more(RuntimeError(_CLOSED))
+        if first and self._owns:
+            self.client._runtime.retire(lambda: _pools.discard(self))
+        return calls, jobs
+
+    def cancel(self) -> None:
+        """Cancel what no worker was given."""
+        calls, jobs = self.shut()
+        for source in calls:
+            source.cancel_pending()
+        for job in jobs:
+            job.withdraw()
+
+    def kill(self) -> None:
+        """End all that runs, now."""
+        failure = Failure(cause=Cause.DIED, function="the call", item=0, signal="SIGKILL")
+        calls, jobs = self.shut()
+        for source in calls:
+            source.abort(to_exception(failure))
+        for job in jobs:
+            job.cancel()
+
+    def join(self) -> None:
+        """Wait for the calls, after `shut`, and close what is ours."""
+        calls, jobs = self.shut()
+        for source in calls:
+            source.wait()
+        for job in jobs:
+            job.join()
+        if self._owns:
+            self.client.close()
+        _pools.discard(self)
+
+
+_pools: set[_Pool] = set()  # held until their calls are done, for the interpreter's exit
 
 
 class Executor(concurrent.futures.Executor):
@@ -69,30 +165,18 @@ class Executor(concurrent.futures.Executor):
         return self
 
     def _setup(self, client: Client, owns: bool) -> None:
-        self._client = client
-        self._owns = owns
-        self._lock = threading.Lock()
-        self._calls: dict[tuple[Any, ...], CallSource] = {}
-        self._jobs: set[Job[Any]] = set()
-        self._shut = False
-        _executors.add(self)
+        self._pool = _Pool(client, owns)
+        # An executor that nobody holds any more ends when its calls have.
+        weakref.finalize(self, self._pool.shut).atexit = False
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """Call `fn(*args, **kwargs)` in a worker. See `concurrent.futures.Executor.submit`."""
         target, options = unwrap(fn)
-        calls = self._calls_for(options)
-        if calls.broken is not None:
-            raise calls.broken
-        return calls.submit(target, args, kwargs)
-
-    def _calls_for(self, options: Options) -> CallSource:
-        with self._lock:
-            if self._shut:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            calls = self._calls.get(options.key)
-            if calls is None:
-                calls = self._calls[options.key] = self._client._new_calls(options)
-            return calls
+        calls = self._pool.calls_for(options)
+        try:
+            return calls.submit(target, args, kwargs)
+        except (PickleError, TypeError) as error:  # the function cannot be sent
+            return calls.refused(error)
 
     def map(
         self, fn: Callable[..., R], *iterables: Iterable[Any], timeout: float | None = None,
@@ -101,59 +185,57 @@ class Executor(concurrent.futures.Executor):
         """Results of `fn` for each item, in order. See `concurrent.futures.Executor.map`.
 
         The iterables are taken whole at the call, unless `buffersize` is given: then they are read
-        as results are taken.
+        as results are taken, so many items ahead.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
         if buffersize is not None and buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         until = None if timeout is None else time.monotonic() + timeout
-        rows: Any = zip(*iterables, strict=False)
         star = len(iterables) != 1
-        if buffersize is None:
-            rows = tuple(rows) if star else tuple(row[0] for row in rows)
-        elif not star:
-            rows = iter(iterables[0])
-        with self._lock:
-            if self._shut:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            total = len(rows) if buffersize is None else None
-            job: Job[R] = self._client._map(fn, rows, total, star=star, raising=False)
-            self._jobs.add(job)
-        if buffersize is None:
-            job.run_ahead()
-        job.when_ended(lambda: self._jobs.discard(job))
+        rows: Any = zip(*iterables, strict=False) if star else iter(iterables[0])
+        self._pool.check()
+        try:
+            job = self._pool.map(
+                fn, tuple(rows) if buffersize is None else rows, star, buffersize
+            )  # fmt: skip
+        except (PickleError, TypeError) as error:  # the function cannot be sent
+            return _raising(error)
         return job.in_order_until(until)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; see `concurrent.futures.Executor.shutdown`."""
-        with self._lock:
-            first, self._shut = not self._shut, True
-            calls, jobs = list(self._calls.values()), list(self._jobs)
+        self._pool.shut()
         if cancel_futures:
-            for source in calls:
-                source.cancel_pending()
-            for job in jobs:
-                job.cancel()
-        for source in calls:
-            source.seal()
+            self._pool.cancel()
         if wait:
-            self._join(calls, jobs)
-        elif first and self._owns:
-            # A thread that the interpreter's exit waits for, like the process pool's own.
-            threading.Thread(target=self._join, args=(calls, jobs), name="hanse-shutdown").start()
+            self._pool.join()
 
-    def _join(self, calls: list[CallSource], jobs: list[Job[Any]]) -> None:
-        for source in calls:
-            source.wait()
-        for job in jobs:
-            job.join()
-        if self._owns:
-            self._client.close()
+    def kill_workers(self) -> None:
+        """End all that runs, now, and shut down; see
+        `concurrent.futures.ProcessPoolExecutor.kill_workers`.
+
+        Calls that run fail with `WorkerDied`, others are cancelled. A client whose executor this
+        is goes on with its other work.
+        """
+        self._pool.kill()
+
+    terminate_workers = kill_workers
 
 
-@atexit.register
+def _raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
+
+
 def _join_all() -> None:
     """Calls that were submitted run before the interpreter ends, as with the process pool."""
-    for executor in list(_executors):
-        executor.shutdown(wait=True)
+    for pool in list(_pools):
+        pool.shut()
+    for pool in list(_pools):
+        pool.join()
+
+
+atexit.register(_join_all)

@@ -86,15 +86,18 @@ class Feeder:
         *,
         block: Callable[[Sequence[Any]], int],
         seal: Callable[[], None],
+        ahead: int | None = None,
     ) -> None:
         self._reader = reader
         self._results = results
         self._slots = slots
         self._block = block  # returns the bytes that it takes
         self._seal = seal
+        self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
         self._stopped = False
+        self.finished = False  # all inputs were handed over
         self._size = 1
         self.waits = False  # for results to be taken
 
@@ -120,6 +123,7 @@ class Feeder:
         try:
             values = self._reader.read(min(most, self._block_items()))
             if not values:
+                self.finished = True
                 self._seal()
                 return False
             self._fed_bytes += self._block(values)
@@ -149,6 +153,9 @@ class Feeder:
         return min(most, max(16 * self._slots, 8 * self._size))
 
     def _window(self) -> int:
+        return self._room() if self._ahead is None else min(self._room(), self._ahead)
+
+    def _room(self) -> int:
         """How many items may be between the reader and the consumer."""
         results = self._results
         if not results.settled:

@@ -18,6 +18,7 @@ from hanse.core.events import CancelJob
 from hanse.core.why import explain
 from hanse.errors import JobCancelled, ResultsConsumed, UsageError
 from hanse.ids import JobId
+from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.model.progress import Progress
 from hanse.model.resources import format_bytes
@@ -58,6 +59,7 @@ class Job(Generic[T]):
         self._raising = raising
         self._ordered = ordered
         self._mode = ""  # how results are handed out: set by the first who asks
+        self._withdrawn: BaseException | None = None  # why further inputs are not read
         self._next = 0  # the first item that was not handed out, in order
         self._rest: Iterator[T] | None = None  # what is left of the part that is handed out
 
@@ -66,7 +68,7 @@ class Job(Generic[T]):
 
     def __del__(self) -> None:
         try:
-            if not self._results.state.ended:
+            if not self._results.state.ended and self._withdrawn is None:
                 self.cancel()
         except AttributeError:
             pass  # it never came to be
@@ -192,6 +194,11 @@ class Job(Generic[T]):
         if self._results.state is JobState.CANCELLED:
             raise JobCancelled(f"{self.name} was cancelled after {self._results.settled} items")
 
+    @property
+    def lazy(self) -> bool:
+        """Whether inputs are read as results are taken."""
+        return not self._results.keep_all
+
     # --- the job --------------------------------------------------------------------------------
     @property
     def state(self) -> str:
@@ -223,23 +230,41 @@ class Job(Generic[T]):
         self._source.when_ended(callback)
 
     def in_order_until(self, until_s: float | None) -> Iterator[T]:
-        """Results in order; TimeoutError past that moment (monotonic), and then the job ends."""
+        """Results in order; TimeoutError past that moment (monotonic).
+
+        However the iterator ends, what no worker was given by then is cancelled."""
         try:
             while True:
                 left = None if until_s is None else max(0, until_s - time.monotonic())
-                part = self._results.take(self._next, left)
+                part = self._results.take(self._next, left, handing=False)
                 if part is None:
+                    if self._withdrawn is not None and not self._feeder.finished:
+                        raise self._withdrawn
                     self._raise_end()
                     return
                 self._next = part.stop
                 if part.failure is not None:
-                    raise to_exception(part.failure)
+                    raise _failed(part.failure)
                 values, error = self._values(part)
-                yield from values
+                for value in values:
+                    self._results.hand(1)
+                    yield value
                 if error is not None:
                     raise error
         finally:
-            self.cancel()
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """Cancel the items that no worker was given; those that run go on to their end."""
+        self.read_no_more(JobCancelled(f"{self.name} was cancelled"))
+        self._source.cancel_ready()
+
+    def read_no_more(self, because: BaseException) -> None:
+        """End with the inputs that were read so far; who iterates gets the error after them."""
+        if not self._results.state.ended:
+            self._withdrawn = self._withdrawn or because
+            self._feeder.stop()
+            self._source.close()
 
     def cancel(self) -> None:
         """Stop the job: within a second none of its code runs any more. Results that were
@@ -282,6 +307,12 @@ def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:
         elapsed_s=now - results.started_s,
         state=results.outcome,
     )
+
+
+def _failed(failure: Failure) -> BaseException:
+    if failure.cause is Cause.CANCELLED:
+        return JobCancelled(f"item {failure.item} of {failure.function} was cancelled")
+    return to_exception(failure)
 
 
 class _Broken:

@@ -15,7 +15,7 @@ import msgspec
 
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
-from hanse.core.events import Grow, Seal
+from hanse.core.events import CancelItems, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import PickleError
@@ -59,6 +59,9 @@ class MapSource:
         self._broken: dict[int, Failure] = {}  # items whose arguments cannot travel
         self._on_end: list[Callable[[], None]] = []
         self._over = False
+        self._closed = False
+        self._withdrawn = False  # what is granted from now on shall not run
+        self._skipped: list[tuple[int, int]] = []  # granted when it was withdrawn already
         self._lock = threading.Lock()
 
     def fold(self, fold: Payload, key: int) -> None:
@@ -131,21 +134,40 @@ class MapSource:
 
     def _add(self, event: Grow) -> None:
         self._size = event.size
-        self._runtime.tell(event)
+        with self._lock:
+            if not self._closed:
+                self._runtime.tell(event)
 
     def seal(self) -> None:
         """There are no further inputs."""
         self._results.total = self._size
         self._runtime.tell(Seal(self._job))
 
+    def close(self) -> None:
+        """Nothing more comes, whatever the feeder still reads."""
+        with self._lock:
+            self._closed = True  # a job that is sealed must not grow
+        self.seal()
+
+    def cancel_ready(self) -> None:
+        """Cancel what has not begun; what runs goes on."""
+        self._withdrawn = True
+        self._runtime.tell(CancelItems(self._job, 0, self._size))
+        self._runtime.cut_leases(self._job)
+
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
+        skip: frozenset[int] = frozenset()
+        if self._withdrawn:
+            self._skipped.append((grant.start, grant.stop))
+            skip = frozenset(range(grant.start, grant.stop))
         blocks = self._within(grant.start, grant.stop)
         futures = [*self._needs, *(future for block in blocks for future in block.futures)]
         values: dict[tuple[str, int], Payload] = {f.reference: f.payload() for f in futures}
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
             blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,
+            skip=skip,
         )  # fmt: skip
 
     def _within(self, start: int, stop: int) -> list[_Block]:
@@ -156,6 +178,10 @@ class MapSource:
 
     def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         self._settled(start, stop)
+        if any(low <= start < high for low, high in self._skipped):
+            failure = Failure(cause=Cause.CANCELLED, function=self._program.name, item=start)
+            self._results.add(Part(start, stop, None, None, failure))
+            return
         self._results.add(Part(start, stop, payload, first, None))
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:

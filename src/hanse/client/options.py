@@ -39,7 +39,11 @@ class Options(msgspec.Struct, frozen=True, dict=True):
     def but(self, **given: Any) -> Options:
         """The same with those replaced that are not None."""
         # A new one, because only that is checked by every version of msgspec.
-        now = {"resources": self.resources, "retries": self.retries, "timeout": self.timeout}
+        now: dict[str, Any] = {
+            "resources": self.resources,
+            "retries": self.retries,
+            "timeout": self.timeout,
+        }
         return Options(**now | {k: v for k, v in given.items() if v is not None})
 
     @cached_property

@@ -113,9 +113,12 @@ class Results:
             self.keep_all = True
             self.room.notify_all()
 
-    def take(self, start: int | None, timeout_s: float | None = None) -> Part | None:
+    def take(
+        self, start: int | None, timeout_s: float | None = None, *, handing: bool = True
+    ) -> Part | None:
         """Wait for the part that begins with item `start`, or for any part; None at the end.
 
+        With `handing=False` the caller tells by `hand` how far its consumer is.
         Raises TimeoutError if nothing comes in time.
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
@@ -125,8 +128,9 @@ class Results:
                 part = self._parts.pop(first, None) if first is not None else None
                 if part is not None:
                     self.held_bytes -= part.nbytes
-                    self.handed += part.stop - part.start
-                    self.room.notify_all()
+                    if handing:
+                        self.handed += part.stop - part.start
+                        self.room.notify_all()
                     return part
                 if self.state.ended:
                     return None
@@ -134,6 +138,12 @@ class Results:
                 if left is not None and left <= 0:
                     raise TimeoutError
                 self._arrived.wait(left)
+
+    def hand(self, count: int) -> None:
+        """So many items of the parts that were taken reached the consumer."""
+        with self._lock:
+            self.handed += count
+            self.room.notify_all()
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the job has ended; False if it did not in time."""

@@ -7,6 +7,7 @@ raised; otherwise the caller gets the `TaskError` that tells the story.
 from __future__ import annotations
 
 import os
+import sys
 
 from hanse.payloads.pickling import by_value, dumps, loads
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from hanse.errors import TaskError
     from hanse.model.failure import Cause, Failure
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -57,10 +59,11 @@ def to_exception(failure: Failure) -> BaseException:
         Cause.MEMORY: errors.OutOfMemory,
         Cause.TIMEOUT: errors.ItemTimeout,
         Cause.INITIALIZER: errors.InitializerFailed,
+        Cause.ARGUMENT: errors.ArgumentError,
         Cause.RESULT: errors.ResultError,
         Cause.DEPENDENCY: errors.DependencyFailed,
     }
-    story = classes.get(failure.cause, errors.TaskError)(failure)
+    story = _as_broken_pool(classes.get(failure.cause, errors.TaskError)(failure))
     if failure.cause is Cause.ARGUMENT:
         story.__cause__ = errors.PickleError(f"{failure.type}: {failure.message}")
         return story
@@ -73,6 +76,22 @@ def to_exception(failure: Failure) -> BaseException:
     original.__cause__ = story
     original.add_note(failure.headline())
     return original
+
+
+def _as_broken_pool(story: TaskError) -> TaskError:
+    """Caught by `except BrokenProcessPool` too, in programs that know this name.
+
+    A base class would do, at the price of importing multiprocessing into every program; whoever
+    can write the name has imported it already."""
+    from concurrent.futures import BrokenExecutor
+
+    module = sys.modules.get("concurrent.futures.process")
+    if module is not None and isinstance(story, BrokenExecutor):
+        cls = type(story)
+        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__,
+                 "__reduce__": lambda self: (cls, (self.failure,))}  # fmt: skip
+        story.__class__ = type(cls.__name__, (cls, module.BrokenProcessPool), names)
+    return story
 
 
 def _rebuilt(data: bytes | None) -> BaseException | None:

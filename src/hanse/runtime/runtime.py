@@ -63,6 +63,9 @@ class Runtime:
         self._report_timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
+        self._retired: Callable[[], None] | None = None  # set: close when no job is left
+        self._closed = False
+        self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self._fail)
         self._engine = engine(self.loop, self._engine_says)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
@@ -109,6 +112,25 @@ class Runtime:
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout_s)
 
+    def cut_leases(self, job: JobId) -> None:
+        """Let every lease of the job that runs now end after the item that it is at."""
+
+        def cut() -> None:
+            known = self.home.jobs.get(job)
+            for lease in list(known.leases.values()) if known is not None else ():
+                self._engine.cut(lease.id, lease.start)
+
+        self.loop.post(cut)
+
+    def retire(self, then: Callable[[], None]) -> None:
+        """Close as soon as no job is left, and then call back on the loop's thread."""
+
+        def begin() -> None:
+            self._retired = then
+            self._close_if_retired()
+
+        self.loop.post(begin)
+
     # --- the core -------------------------------------------------------------------------------
     def _handle(self, event: Event) -> None:
         if self._broken is not None:
@@ -132,7 +154,10 @@ class Runtime:
             case ItemsFailed(job, start, stop):
                 source = self._sources.get(job)
                 if source is not None:
-                    source.failed(start, stop, self._failure(fact))
+                    failure = self._failure(fact)
+                    if failure.cause is Cause.INITIALIZER:
+                        self.initializer_failure = failure
+                    source.failed(start, stop, failure)
             case JobEnded(job, state):
                 source = self._sources.pop(job, None)
                 if source is not None:
@@ -141,6 +166,7 @@ class Runtime:
                 self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
+                self.loop.post(self._close_if_retired)
 
     def _commit(self, job: JobId, start: int, stop: int, lease: LeaseId) -> None:
         source = self._sources.get(job)
@@ -246,7 +272,15 @@ class Runtime:
         self._sources.clear()
         self._engine.close()
 
+    def _close_if_retired(self) -> None:
+        if self._retired is not None and not self._sources and not self._closed:
+            self._close()
+            self._retired()
+
     def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         if self._broken is None:
             for job in list(self._sources):
                 self._handle(CancelJob(job))

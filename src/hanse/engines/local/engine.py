@@ -155,7 +155,7 @@ class LocalEngine:
         execution.run, execution.process, process.execution = self._runs, process, execution
         execution.begin, execution.until = execution.position, execution.stop
         if most := work.program.max_items_per_worker:
-            left = most - process.items.get(work.program.key, 0)
+            left = most - process.items
             execution.until = min(execution.stop, execution.position + max(1, left))
         process.send_work(
             execution.run,
@@ -212,9 +212,8 @@ class LocalEngine:
         """Keep the worker for the next work, unless it has to go."""
         program = execution.work.program
         if most := program.max_items_per_worker:
-            done = process.items.get(program.key, 0) + execution.position - execution.begin
-            process.items[program.key] = done
-            if done >= most:
+            process.items += execution.position - execution.begin
+            if process.items >= most:
                 process.leave()
                 return
         if execution.cancelled and process.pid and children(process.pid):

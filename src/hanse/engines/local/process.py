@@ -62,13 +62,14 @@ class Process:
         self.doomed = False  # kill it as soon as its pid is known
         self.killed_for = ""  # "timeout" or "memory"
         self.execution: Execution | None = None
-        self.items: dict[int, int] = {}  # done per program that limits them
+        self.items = 0  # done of programs that limit them
         self.output = Source()
         self.sock, self._their_sock = socket.socketpair()
         self.control, self._their_control = socket.socketpair()
         self.sock.setblocking(False)
         self.inbox = Inbox(self.sock)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
+        self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
         self._programs, self._functions, self._blocks = (
             _Held(_PROGRAMS),
             _Held(_FUNCTIONS),
@@ -130,10 +131,8 @@ class Process:
     def _program(self, program: Program, files: list[File]) -> Any:
         if self._programs.number(program.key, program.key)[1]:
             return program.key
-        payloads = [
-            pack(one, files) if one else None
-            for one in (program.function, program.fold, program.initializer)
-        ]
+        initializer = self._initializer(program.initializer, files)
+        payloads = [pack(one, files) if one else None for one in (program.function, program.fold)]
         careful = program.timeout_ns is not None or program.memory_bytes is not None
         return (
             program.key,
@@ -143,7 +142,19 @@ class Process:
             careful,
             program.memory_bytes,
             *payloads,
+            initializer,
         )
+
+    def _initializer(self, payload: Payload | None, files: list[File]) -> Any:
+        """Its number in that worker and, the first time, itself: programs share one."""
+        if payload is None:
+            return None
+        known = self._initializers.get(id(payload))
+        if known is not None:
+            return known[0], None
+        number = len(self._initializers)
+        self._initializers[id(payload)] = number, payload
+        return number, pack(payload, files)
 
     def _some_blocks(self, work: Work, start: int, stop: int, files: list[File]) -> list[Any]:
         """The blocks of the range; None in place of those that the worker holds.

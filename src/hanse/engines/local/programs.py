@@ -31,10 +31,32 @@ class LoadFailed(Exception):
         self.error = error
 
 
+class Initializer:
+    """A function that is called once in this worker, whichever of its programs comes first."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload: Payload | None = payload
+        self._failed: LoadFailed | None = None
+
+    def call(self) -> None:
+        """Raises LoadFailed every time if the one call did."""
+        payload, self._payload = self._payload, None
+        if payload is not None:
+            try:
+                function, args = load_function(payload)
+                function(*args)
+            except BaseException as error:  # noqa: BLE001 - whatever it raises, no item can run
+                self._failed = LoadFailed("initializer", error)
+        if self._failed is not None:
+            raise self._failed
+
+
 class Loaded:
     """A program whose functions are there."""
 
-    def __init__(self, packed: tuple[Any, ...], fds: list[int]) -> None:
+    def __init__(
+        self, packed: tuple[Any, ...], fds: list[int], initializer: Initializer | None
+    ) -> None:
         (
             self.key,
             self.job,
@@ -44,11 +66,11 @@ class Loaded:
             self.memory_bytes,
             function,
             fold,
-            initializer,
+            _initializer,
         ) = packed
         self.has_function = function is not None
         self._payloads = [unpack(one, fds) if one else None for one in (function, fold)]
-        self._initializer = unpack(initializer, fds) if initializer else None
+        self._initializer = initializer
         self.function: Any = None
         self.fold: Any = None
         self.chunk = 1  # items of the next chunk
@@ -57,13 +79,14 @@ class Loaded:
         self._ready = False
 
     def prepare(self) -> None:
-        """Load the functions and call the initializer, once. Raises LoadFailed every time."""
+        """Call the initializer and load the functions, once. Raises LoadFailed every time."""
         if self._failed:
             raise self._failed
         if self._ready:
             return
         try:
-            self._initialize()
+            if self._initializer is not None:
+                self._initializer.call()
             loaded = [load_function(one) if one else None for one in self._payloads]
         except LoadFailed as failed:
             self._failed = failed
@@ -76,15 +99,6 @@ class Loaded:
             self.function = _call
         self._payloads = []
         self._ready = True
-
-    def _initialize(self) -> None:
-        if self._initializer is None:
-            return
-        function, args = load_function(self._initializer)
-        try:
-            function(*args)
-        except BaseException as error:
-            raise LoadFailed("initializer", error) from error
 
 
 def _call(call: tuple[Any, tuple[Any, ...], dict[str, Any]]) -> Any:
@@ -116,14 +130,23 @@ class Store:
         self.programs: dict[int, Loaded] = {}
         self.functions: dict[int, Any] = {}
         self._blocks: dict[int, Any] = {}
+        self._initializers: dict[int, Initializer] = {}
         self._values: dict[Any, Any] = {}
 
     def program(self, packed: Any, fds: list[int]) -> Loaded:
         if isinstance(packed, int):
             return self.programs[packed]
-        program = Loaded(packed, fds)
+        program = Loaded(packed, fds, self._initializer(packed[-1], fds))
         self.programs[program.key] = program
         return program
+
+    def _initializer(self, numbered: Any, fds: list[int]) -> Initializer | None:
+        if numbered is None:
+            return None
+        number, packed = numbered
+        if packed:
+            self._initializers[number] = Initializer(unpack(packed, fds))
+        return self._initializers[number]
 
     def add(
         self,
