@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import pytest
 from core_builders import rate
 from federation import Federation, Site
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from replay import story
 
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Forget, Grow, Seal, Submit, Tick
@@ -241,3 +243,10 @@ def chosen(some: list[T], which: int) -> T:
 
 
 TestAnyFederation = AnyFederation.TestCase
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_seeded_story_of_work_and_faults_ends_well(seed: int) -> None:
+    """Far more work under way than hypothesis finds by itself."""
+    world = story(seed)
+    assert all(job.state.ended for job in world.home.jobs.values())
