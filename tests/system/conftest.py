@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from system.real import Script
+from system.real import Script, until
 
 import hanse
 
@@ -29,7 +29,7 @@ def nothing_is_left() -> Iterator[None]:
     yield
     _gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
     assert not alive
-    assert shared_memory() <= before
+    until(lambda: shared_memory() <= before)  # others on this machine have some for a moment
 
 
 def shared_memory() -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import InvalidStateError
 from typing import Any
 
@@ -59,7 +59,6 @@ class CallSource:
         self._flushing = False
         self._sealed = False
         self._over = threading.Event()
-        self._on_end: Callable[[], None] | None = None
 
     # --- for any thread -------------------------------------------------------------------------
     def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -116,11 +115,6 @@ class CallSource:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the calls are done, after `seal`."""
         return self._over.wait(timeout_s)
-
-    def when_over(self, callback: Callable[[], None]) -> None:
-        self._on_end = callback
-        if self._over.is_set():
-            callback()
 
     # --- for the runtime ------------------------------------------------------------------------
     def _flush(self) -> None:
@@ -200,8 +194,6 @@ class CallSource:
             else:
                 _set(call.future, None, error or JobCancelled("the client was closed"))
         self._over.set()
-        if self._on_end is not None:
-            self._on_end()
 
 
 _NOTHING = dump_one(None)

@@ -80,7 +80,9 @@ class MapSource:
         if self._each:
             return self._feed_each(values)
         with collecting() as found:
-            payload = dump_batch(values) if isinstance(values, range) else dump_builtin(values)
+            payload = (
+                dump_batch(values) if isinstance(values, range) else dump_builtin(list(values))
+            )
         if payload is None or found or self._needs:
             self._each = True
             return self._feed_each(values)
@@ -132,6 +134,8 @@ class MapSource:
         self._runtime.tell(event)
 
     def seal(self) -> None:
+        """There are no further inputs."""
+        self._results.total = self._size
         self._runtime.tell(Seal(self._job))
 
     # --- for the runtime ------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import msgspec
 
@@ -43,7 +42,8 @@ class Part(msgspec.Struct, frozen=True):
 class Results:
     """One job's outcomes. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total  # items in all, once that is known
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)  # consumers wait here
         self.room = threading.Condition(self._lock)  # the feeder waits here
@@ -134,16 +134,6 @@ class Results:
                 if left is not None and left <= 0:
                     raise TimeoutError
                 self._arrived.wait(left)
-
-    def drain(self) -> Iterator[Part]:
-        """Take what is there, in order of the items, without waiting."""
-        with self._lock:
-            parts = sorted(self._parts.values(), key=lambda part: part.start)
-            self._parts.clear()
-            self.held_bytes = 0
-            self.handed += sum(part.stop - part.start for part in parts)
-            self.room.notify_all()
-        return iter(parts)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the job has ended; False if it did not in time."""
