@@ -51,9 +51,13 @@ class Site:
         self.capacity = capacity
         self.agent = Agent(self.id, incarnation, capacity)
         self.running: dict[LeaseId, Running] = {}
+        self.folds: list[tuple[LeaseId, int, int]] = []  # folded segments that it has reported
+        self.failures: list[tuple[JobId, int]] = []  # attempts that failed here
 
     def restarted(self) -> Site:
-        return Site(self.id, self.capacity, self.agent.incarnation + 1)
+        site = Site(self.id, self.capacity, self.agent.incarnation + 1)
+        site.folds, site.failures = self.folds, self.failures
+        return site
 
     def follow(self, data: bytes, now_ns: int) -> None:
         for command in self.agent.follow(codec.decode_orders(data), now_ns):
@@ -83,6 +87,7 @@ class Site:
         run = self.running[lease]
         if run.next < run.stop:
             self.agent.item_failed(lease, run.next, cause, 1000)
+            self.failures.append((run.grant.job, run.next))
             run.next += 1
 
     def flush(self, lease: LeaseId, most: int, item_ns: int, folded: bool = False) -> None:
@@ -92,6 +97,8 @@ class Site:
             span = run.spans[0]
             start, stop = span[0], min(span[0] + most, span[1])
             self.agent.segment(lease, start, stop, (stop - start) * item_ns, folded)
+            if folded:
+                self.folds.append((lease, start, stop))
             span[0] = stop
             if stop == span[1]:
                 run.spans.pop(0)
@@ -162,6 +169,7 @@ class Federation:
         self.bag: list[tuple[SiteId, str, bytes]] = []
         self.ledger = Ledger()
         self.vtimes: dict[JobId, int] = {}
+        self.restarts = 0  # of the home
         self.said: list[str] = []  # every decision, as text
 
     def add_site(self, cpus: int) -> None:
@@ -173,11 +181,26 @@ class Federation:
         decision = self.home.handle(event, self.now_ns)
         self.said.append(repr(decision))
         self.ledger.record(decision.facts)
+        for fact in decision.facts:
+            self.check_fact(fact)
         for orders in decision.sends:
             for grant in orders.grants:
                 self.ledger.check_grant(grant)
             self.bag.append((orders.site, "orders", codec.encode(orders)))
         self.check()
+
+    def check_fact(self, fact: Fact) -> None:
+        """A folded value counts as it is; a failure counts once."""
+        if isinstance(fact, SegmentCommitted):
+            for site in self.sites.values():
+                for lease, start, stop in site.folds:
+                    if lease == fact.lease and start < fact.stop and fact.start < stop:
+                        assert (fact.start, fact.stop) == (start, stop), f"a part: {fact}"
+        elif isinstance(fact, AttemptFailed) and not self.restarts:
+            item = (fact.job, fact.item)
+            happened = sum(site.failures.count(item) for site in self.sites.values())
+            counted = self.home.jobs[fact.job].attempt_of(fact.item) - 1
+            assert counted <= happened, f"counted twice: {fact}"
 
     def check(self) -> None:
         check(self.home)
@@ -210,6 +233,7 @@ class Federation:
         first = (self.home._next_lease // 10_000 + 1) * 10_000
         self.home = Home.recover(self.ledger.facts, first)
         self.vtimes.clear()
+        self.restarts += 1
         self.check()
 
     def settle_down(self, rounds: int) -> None:

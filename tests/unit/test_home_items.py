@@ -103,7 +103,7 @@ def test_a_job_that_collects_goes_on_to_its_last_item() -> None:
 
 def test_a_late_failure_ends_the_lease_that_runs_the_item_again() -> None:
     town = Town()
-    town.known("a", 1, fail_fast=False)
+    job = town.submit("a", 1, sealed=False, fail_fast=False)
     slow = town.place("slow")
     town.wait(31)
     quick = town.place("quick")
@@ -111,6 +111,7 @@ def test_a_late_failure_ends_the_lease_that_runs_the_item_again() -> None:
     slow.talk()
     quick.talk()
     assert quick.cancels == [quick.lease]
+    assert town.state(job) is JobState.RUNNING
 
 
 # --- dependencies -------------------------------------------------------------------------------
