@@ -63,7 +63,7 @@ def to_exception(failure: Failure) -> BaseException:
         Cause.RESULT: errors.ResultError,
         Cause.DEPENDENCY: errors.DependencyFailed,
     }
-    story = _as_broken_pool(classes.get(failure.cause, errors.TaskError)(failure))
+    story = _known_as_broken_pool(classes.get(failure.cause, errors.TaskError))(failure)
     if failure.cause is Cause.ARGUMENT:
         story.__cause__ = errors.PickleError(f"{failure.type}: {failure.message}")
         return story
@@ -78,20 +78,25 @@ def to_exception(failure: Failure) -> BaseException:
     return original
 
 
-def _as_broken_pool(story: TaskError) -> TaskError:
-    """Caught by `except BrokenProcessPool` too, in programs that know this name.
+def _known_as_broken_pool(cls: type[TaskError]) -> type[TaskError]:
+    """The class, caught by `except BrokenProcessPool` too in programs that know this name.
 
     A base class would do, at the price of importing multiprocessing into every program; whoever
     can write the name has imported it already."""
-    from concurrent.futures import BrokenExecutor
-
     module = sys.modules.get("concurrent.futures.process")
-    if module is not None and isinstance(story, BrokenExecutor):
-        cls = type(story)
-        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__,
-                 "__reduce__": lambda self: (cls, (self.failure,))}  # fmt: skip
-        story.__class__ = type(cls.__name__, (cls, module.BrokenProcessPool), names)
-    return story
+    if module is None or not issubclass(cls, module.BrokenExecutor):
+        return cls
+    if cls not in _broken_pools:
+        names = {
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+            "__reduce__": lambda self: (cls, (self.failure,)),
+        }
+        _broken_pools[cls] = type(cls.__name__, (cls, module.BrokenProcessPool), names)
+    return _broken_pools[cls]
+
+
+_broken_pools: dict[type[TaskError], type[TaskError]] = {}
 
 
 def _rebuilt(data: bytes | None) -> BaseException | None:

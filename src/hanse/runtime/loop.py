@@ -109,11 +109,19 @@ class Loop:
             os.close(wake)
 
     def _step(self) -> None:
-        for key, mask in self._ready():
-            # An earlier callback of this turn may have ended the watch, and closed the descriptor.
-            if mask & selectors.EVENT_READ and (callback := self._readers.get(key.fd)):
-                self._call(callback)
-            if mask & selectors.EVENT_WRITE and (callback := self._writers.get(key.fd)):
+        ready = [
+            (key.fd, table, table.get(key.fd))
+            for key, mask in self._ready()
+            for bit, table in (
+                (selectors.EVENT_READ, self._readers),
+                (selectors.EVENT_WRITE, self._writers),
+            )
+            if mask & bit
+        ]
+        for fd, table, callback in ready:
+            # An earlier callback of this step may have closed the descriptor, and its number may
+            # be another's by now.
+            if callback is not None and table.get(fd) is callback:
                 self._call(callback)
         for _ in range(len(self._posted)):
             self._call(self._posted.popleft())
