@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.errors import (
+    ArgumentError,
     DependencyFailed,
     InitializerFailed,
     ItemTimeout,
@@ -213,7 +214,7 @@ def test_an_exception_that_cannot_say_what_it_is_still_gets_a_failure() -> None:
         (Cause.INITIALIZER, InitializerFailed),
         (Cause.RESULT, ResultError),
         (Cause.DEPENDENCY, DependencyFailed),
-        (Cause.ARGUMENT, TaskError),
+        (Cause.ARGUMENT, ArgumentError),
     ],
 )
 def test_each_cause_has_its_error(cause: Cause, kind: type[TaskError]) -> None:
