@@ -243,6 +243,10 @@ EXITS = {
     "with a map nobody reads": """
         results = pool.map(say, ["one"], [0.3])
     """,
+    "with a call that prints late": """
+        pool.submit(say, "one", 0.1)
+        pool.submit(print_late, "printed")
+    """,
     "with the pool forgotten": """
         pool.submit(say, "one", 0.3)
         del pool
@@ -265,8 +269,9 @@ EXITS = {
     """,
     "from a thread that goes on": """
         import threading
+        future = pool.submit(say, "one", 0.3)
         def work():
-            print("result", pool.submit(say, "one", 0.3).exception())
+            print("result", future.exception())
         threading.Thread(target=work).start()
     """,
     "having done nothing": "",
@@ -276,6 +281,9 @@ PROLOGUE = """
         def say(text, seconds):
             time.sleep(seconds)
             os.write(3, (text + chr(10)).encode())
+        def print_late(text):
+            time.sleep(0.4)
+            print(text)
         def make(**options):
             if sys.argv[1] == "hanse":
                 return hanse.Executor(2, **options)
