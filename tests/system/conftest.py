@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from system.pools import STANDARD, Make
-from system.real import Script
+from system.real import Script, until
 
 import hanse
 
@@ -49,7 +49,7 @@ def nothing_is_left() -> Iterator[None]:
     yield
     _gone, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)
     assert not alive
-    assert shared_memory() <= before
+    until(lambda: shared_memory() <= before)  # others on this machine have some for a moment
 
 
 def shared_memory() -> set[str]:

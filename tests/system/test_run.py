@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -214,13 +215,17 @@ def on_terminal(args: list[str], cwd: Path, interrupt_on: bytes = b"") -> tuple[
         assert ran.stdin
         assert ran.stdout
         seen = b""
+        # When the terminal's holder dies, its terminal hangs up on the program.
+        deadline = threading.Timer(30, ran.kill)
+        deadline.start()
         while chunk := os.read(ran.stdout.fileno(), 65536):
             seen += chunk
             if interrupt_on and interrupt_on in seen:
                 ran.stdin.write(b"\x03")
                 ran.stdin.flush()
                 interrupt_on = b""
-        return seen.decode(), ran.wait(60)
+        deadline.cancel()
+        return seen.decode(), ran.wait(30)
 
 
 def test_a_terminal_sees_a_live_bar_and_the_programs_prints_above_it(tmp_path: Path) -> None:

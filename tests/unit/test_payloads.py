@@ -34,7 +34,6 @@ from hanse.payloads.payload import (
     dump_builtin,
     dump_each,
     dump_one,
-    first_unpicklable,
     item,
     join,
     load,
@@ -162,10 +161,6 @@ def test_what_cannot_travel_is_named_with_the_reason() -> None:
         dump_one(x for x in ())
     with pytest.raises(PickleError):
         dump_batch([1, (x for x in ())])
-    found = first_unpicklable([1, (x for x in ()), 2])
-    assert found is not None
-    assert found[0] == 1
-    assert first_unpicklable([1, 2]) is None
 
 
 # --- exceptions -----------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ BROKEN_PIPE: Final = 128 + 13  # and of one whose reader went away, as in `| hea
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(script: str, args: tuple[str, ...], module: bool, progress: bool) -> None:
-    """Run a Python program, on this machine or on $HANSE_URL.
+    """Run a Python program.
 
     Works as `python SCRIPT [ARGS]...` does, and shows how far the program's jobs are.
     """

@@ -166,18 +166,18 @@ class Client:
         id = job_id(os.urandom(6))
         program = self._program(id, name_of(target), options, payload, star=star)
         spec = self._spec(name or program.name, options, raising, total)
-        results = Results()
+        results = Results(total)
         source = MapSource(self._runtime, id, program, results, needs, raising)
         slots = max(1, self._capacity.times(spec.needs))
         feeder = Feeder(Reader(iterable), results, slots, block=source.feed, seal=source.seal,
                         ahead=ahead)  # fmt: skip
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
-                          total=total, raising=raising, ordered=ordered)  # fmt: skip
+                          raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
         if watching():
             from hanse.client.watcher import watch
 
-            watch(id, spec.name, partial(progress, self._runtime, id, results, total))
+            watch(id, spec.name, partial(progress, self._runtime, id, results))
         self._runtime.submit(id, spec, source)
         feeder.start(at_once=total is not None)
         return job

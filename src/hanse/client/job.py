@@ -48,7 +48,7 @@ class Job(Generic[T]):
 
     def __init__(
         self, runtime: Runtime, id: JobId, name: str, source: MapSource, results: Results,
-        feeder: Feeder, *, total: int | None, raising: bool, ordered: bool,
+        feeder: Feeder, *, raising: bool, ordered: bool,
     ) -> None:  # fmt: skip
         self._runtime = runtime
         self.id = id
@@ -56,7 +56,6 @@ class Job(Generic[T]):
         self._source = source
         self._results = results
         self._feeder = feeder
-        self._total = total
         self._raising = raising
         self._ordered = ordered
         self._mode = ""  # how results are handed out: set by the first who asks
@@ -275,7 +274,7 @@ class Job(Generic[T]):
 
     def progress(self) -> Progress:
         """How far the job is."""
-        return progress(self._runtime, self.id, self._results, self._total)
+        return progress(self._runtime, self.id, self._results)
 
     def explain(self) -> str:
         """What the job waits for, in words and with numbers."""
@@ -292,17 +291,17 @@ class Job(Generic[T]):
         return "\n".join(lines)
 
 
-def progress(runtime: Runtime, id: JobId, results: Results, total: int | None) -> Progress:
+def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:
     """How far a job is, for whoever must not hold the job itself."""
     now = results.ended_s or time.monotonic()
     rate = results.rate_per_s()
-    left = None if total is None else total - results.settled
+    left = None if results.total is None else results.total - results.settled
     job = runtime.home.jobs.get(id)
     return Progress(
         done=results.done,
         failed=results.failed,
         running=0 if job is None else job.leased,
-        total=total,
+        total=results.total,
         rate_per_s=rate,
         eta_s=left / rate if left is not None and rate > 0 else None,
         elapsed_s=now - results.started_s,

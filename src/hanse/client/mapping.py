@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import msgspec
 
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
@@ -27,8 +28,7 @@ from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(msgspec.Struct):
     block: Block
     open: int  # items that are not settled
     futures: Sequence[Future[Any]]  # that its one item refers to
@@ -66,7 +66,7 @@ class MapSource:
 
     def fold(self, fold: Payload, key: int) -> None:
         """From the next lease on, results are folded where they are."""
-        self._program = replace(self._program, key=key, fold=fold)
+        self._program = msgspec.structs.replace(self._program, key=key, fold=fold)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         def add() -> None:
@@ -83,7 +83,9 @@ class MapSource:
         if self._each:
             return self._feed_each(values)
         with collecting() as found:
-            payload = dump_batch(values) if isinstance(values, range) else dump_builtin(values)
+            payload = (
+                dump_batch(values) if isinstance(values, range) else dump_builtin(list(values))
+            )
         if payload is None or found or self._needs:
             self._each = True
             return self._feed_each(values)
@@ -91,13 +93,13 @@ class MapSource:
         self._add(Grow(self._job, self._size + len(values)))
         return payload.nbytes
 
-    def _feed_each(self, values: Iterable[Any]) -> int:
+    def _feed_each(self, values: Sequence[Any]) -> int:
         """Inputs one by one: one that cannot travel, or be read there, costs only itself. One with
         futures is a block of its own, because a block is read whole."""
         waits: dict[int, list[tuple[JobId, int]]] = {}
         broken: list[int] = []
         plain: list[Payload] = []
-        item, nbytes = self._size, 0
+        nbytes = 0
         for item, value in enumerate(values, self._size):
             with collecting() as found:
                 try:
@@ -116,8 +118,9 @@ class MapSource:
                 plain = []
             else:
                 plain.append(payload)
-        self._keep(item + 1 - len(plain), plain)
-        self._add(Grow(self._job, item + 1, waits, broken))
+        size = self._size + len(values)
+        self._keep(size - len(plain), plain)
+        self._add(Grow(self._job, size, waits, broken))
         return nbytes
 
     def _keep(
@@ -136,6 +139,8 @@ class MapSource:
                 self._runtime.tell(event)
 
     def seal(self) -> None:
+        """There are no further inputs."""
+        self._results.total = self._size
         self._runtime.tell(Seal(self._job))
 
     def close(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
+
+import msgspec
 
 from hanse.errors import UsageError
 from hanse.model.resources import Resources
@@ -12,8 +13,7 @@ from hanse.model.resources import Resources
 OnError = Literal["raise", "collect"]
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, dict=True):
     """How items run.
 
     Attributes:
@@ -22,7 +22,7 @@ class Options:
         timeout: seconds that one attempt of an item may take.
     """
 
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = msgspec.field(default_factory=Resources)
     retries: int = 0
     timeout: float | None = None
 
@@ -38,7 +38,13 @@ class Options:
 
     def but(self, **given: Any) -> Options:
         """The same with those replaced that are not None."""
-        return replace(self, **{k: v for k, v in given.items() if v is not None})
+        # A new one, because only that is checked by every version of msgspec.
+        now: dict[str, Any] = {
+            "resources": self.resources,
+            "retries": self.retries,
+            "timeout": self.timeout,
+        }
+        return Options(**now | {k: v for k, v in given.items() if v is not None})
 
     @cached_property
     def key(self) -> tuple[Any, ...]:

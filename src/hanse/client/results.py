@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """The outcome of the items `start` to `stop`.
 
     Exactly one of `payload` and `failure` is set. `first` is the number of the first result in the
@@ -43,7 +42,8 @@ class Part:
 class Results:
     """One job's outcomes. Every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total  # items in all, once that is known
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)  # consumers wait here
         self.room = threading.Condition(self._lock)  # the feeder waits here
@@ -144,16 +144,6 @@ class Results:
         with self._lock:
             self.handed += count
             self.room.notify_all()
-
-    def drain(self) -> Iterator[Part]:
-        """Take what is there, in order of the items, without waiting."""
-        with self._lock:
-            parts = sorted(self._parts.values(), key=lambda part: part.start)
-            self._parts.clear()
-            self.held_bytes = 0
-            self.handed += sum(part.stop - part.start for part in parts)
-            self.room.notify_all()
-        return iter(parts)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until the job has ended; False if it did not in time."""

@@ -46,7 +46,7 @@ Command = StartLease | CutLease | CancelLease
 class _Held:
     """A lease that the engine runs."""
 
-    __slots__ = ("busy_ns", "cut_to", "grant", "started_ns", "stop")
+    __slots__ = ("busy_ns", "cancelled", "cut_to", "grant", "started_ns", "stop")
 
     def __init__(self, grant: Grant, now_ns: int) -> None:
         self.grant = grant
@@ -54,6 +54,7 @@ class _Held:
         self.cut_to = grant.stop
         self.started_ns = now_ns
         self.busy_ns = 0
+        self.cancelled = False
 
 
 class Agent:
@@ -65,7 +66,7 @@ class Agent:
         self.capacity = capacity
         self._free = capacity
         self._held: dict[LeaseId, _Held] = {}
-        self._ended: dict[LeaseId, None] = {}  # ended here, which the home may not know yet
+        self._last_lease = 0  # the highest ever granted: orders repeat, so all below are known
         self._notes: list[Note] = []
         self._first_note = 1  # number of the first note that is kept
         self._seq = 0
@@ -81,22 +82,22 @@ class Agent:
         self._orders_seen = orders.seq
         acknowledged = orders.notes_seen - self._first_note + 1
         if acknowledged > 0:
-            for note in self._notes[:acknowledged]:
-                if type(note) is EndNote:
-                    del self._ended[note.lease]
             del self._notes[:acknowledged]
             self._first_note += acknowledged
         commands: list[Command] = [
-            self._start(grant, now_ns)
-            for grant in orders.grants
-            if grant.lease not in self._held and grant.lease not in self._ended
+            self._start(grant, now_ns) for grant in orders.grants if grant.lease > self._last_lease
         ]
+        self._last_lease = max([self._last_lease, *(grant.lease for grant in orders.grants)])
         for cut in orders.cuts:
             held = self._held.get(cut.lease)
             if held is not None and cut.stop < held.cut_to:
                 held.cut_to = cut.stop
                 commands.append(CutLease(cut.lease, cut.stop))
-        commands += [CancelLease(lease) for lease in orders.cancels if lease in self._held]
+        for lease in orders.cancels:
+            held = self._held.get(lease)
+            if held is not None and not held.cancelled:
+                held.cancelled = True
+                commands.append(CancelLease(lease))
         self._due_ns = now_ns + orders.report_after_ns
         return commands
 
@@ -128,7 +129,6 @@ class Agent:
 
     def ended(self, lease: LeaseId, now_ns: int, lost: str = "") -> None:
         held = self._held.pop(lease)
-        self._ended[lease] = None
         self._free = self._free.plus(held.grant.needs)
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
 

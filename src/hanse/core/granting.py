@@ -34,6 +34,7 @@ class Granting:
         self._runnable: dict[JobId, Job] = {}  # running jobs with ready items
         self._dirty: dict[SiteId, Site] = {}  # sites that need orders after this event
         self._strays: dict[SiteId, dict[LeaseId, None]] = {}  # unknown leases to be cancelled
+        self._vtime = 0  # of the job that was granted a lease last; never goes back
         self._facts: list[Fact] = []
         self._watching = False  # slots idle while leases run: tails are to be looked at often
 
@@ -50,9 +51,7 @@ class Granting:
     def _note_ready(self, job: Job) -> None:
         if job.ready and not job.state.ended:
             if job.id not in self._runnable:
-                # A job that slept saves up no claim on the past.
-                floor = min((j.vtime for j in self._runnable.values()), default=job.vtime)
-                job.vtime = max(job.vtime, floor)
+                job.vtime = max(job.vtime, self._vtime)  # sleep saves up no claim on the past
                 self._runnable[job.id] = job
         else:
             self._runnable.pop(job.id, None)
@@ -68,6 +67,10 @@ class Granting:
         job = self.jobs[lease.job]
         del job.leases[lease.id]
         job.leased -= lease.stop - lease.begun
+        if job.backups:
+            for other in job.leases.values():
+                if other.backup_of == lease.id:
+                    other.backup_of = None  # it is the item's only lease now
         if not job.state.ended:
             self._return(job, lease.start, lease.stop)
         else:
@@ -117,11 +120,12 @@ class Granting:
             job = choose(self._runnable.values(), site.free)
             if job is None:
                 return
-            rate = job.rates.get(site.id, _UNKNOWN)
+            rate = self._rate(job, site)
             slots, power = self._power(job, now_ns)
-            most = lease_length(job.remaining(), slots, power, self._rate(job, site), job.seen)
+            most = lease_length(job.remaining(), slots, power, rate, job.seen)
             lease = self._grant(job, site, job.ready.take(most), now_ns)
             items = lease.stop - lease.start
+            self._vtime = max(self._vtime, job.vtime)
             job.vtime += (
                 int(items * rate.mean_ns) * max(1, job.spec.needs.cpus_milli) // job.spec.weight
             )

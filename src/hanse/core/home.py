@@ -8,7 +8,7 @@ here: I/O, clocks, payloads, and the question where a lease goes or how long it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hanse import limits
@@ -18,6 +18,7 @@ from hanse.core.events import (
     CancelJob,
     Decision,
     Event,
+    Fact,
     Forget,
     Grow,
     Hear,
@@ -31,6 +32,7 @@ from hanse.core.events import (
     Submit,
     Tick,
 )
+from hanse.core.facts import apply
 from hanse.core.granting import Granting
 from hanse.core.job import ItemRef, Job, Lease
 from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
@@ -39,6 +41,10 @@ from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
+from hanse.model.ranges import Range
+from hanse.model.resources import Amount
+
+Lost = tuple[Job, int, int]  # items of a job that will have no result
 
 _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 
@@ -59,12 +65,27 @@ class Home(Granting):
         """When a `Tick` is due, if any lease runs."""
         return min((lease.expires_ns for lease in self.leases.values()), default=None)
 
+    @classmethod
+    def recover(cls, facts: Iterable[Fact], first_lease: int) -> Home:
+        """A home that knows what these facts say, in the order in which they were recorded.
+
+        Leases are no facts: the agents that still run some show them in their reports, and they
+        are taken back. `first_lease` must be above every number that an earlier run has granted.
+        """
+        home = cls(first_lease)
+        for fact in facts:
+            apply(home.jobs, fact)
+        for job in home.jobs.values():
+            for start, stop in [(0, job.size)] if job.state.ended else job.failed:
+                job.released(start, stop)  # whoever waited for these has failed with them
+            home._note_ready(job)
+        return home
+
     # --- clients --------------------------------------------------------------------------------
     def _submit(self, event: Submit, now_ns: int) -> None:
         assert event.job not in self.jobs
         self._decide(JobSubmitted(event.job, event.spec, now_ns))
         job = self.jobs[event.job]
-        job.vtime = min((j.vtime for j in self._runnable.values()), default=0)
         if event.size:
             self._decide(JobGrown(job.id, event.size, {}))
         if event.sealed:
@@ -82,7 +103,7 @@ class Home(Granting):
         for item, needed in sorted(event.waits.items()):
             for ref in sorted(set(needed)):
                 other = self.jobs.get(ref[0])
-                if other is None or ref[1] in other.failed or other.state.ended:
+                if other is None or other.lost(ref[1]):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
@@ -112,7 +133,7 @@ class Home(Granting):
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
         for start, stop in free:
             self._decide(ItemsFailed(job.id, start, stop, Cause.CANCELLED))
-            self._release_failed(job, start, stop)
+        self._release_failed([(job, start, stop) for start, stop in free])
         self._settled(job)
 
     def _forget(self, event: Forget, now_ns: int) -> None:
@@ -132,11 +153,14 @@ class Home(Granting):
         if report.incarnation < site.incarnation:
             return
         if report.incarnation > site.incarnation:
+            for lease in list(site.leases.values()):
+                self._close(lease)  # it died with the process that ran it
             site.restarted(report.incarnation)
         if report.seq <= site.report_seq:
             return
         site.report_seq = report.seq
         site.orders_seen = report.orders_seen
+        site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = now_ns
         self._take_notes(site, report, now_ns)
         self._follow_running(site, report, now_ns)
@@ -165,19 +189,24 @@ class Home(Granting):
         for start, stop in parts:
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
-            self._end_rivals(job, note)
+            self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
 
-    def _end_rivals(self, job: Job, note: SegmentNote) -> None:
-        """Leases whose items all came from somewhere else have nothing left to run."""
+    def _end_rivals(self, job: Job, start: int, stop: int, by: LeaseId | None) -> None:
+        """These items are settled now, by one lease: see to the others that hold some of them.
+
+        One that has no open item left is cancelled. One that its site may not have seen is taken
+        back: its grant would be repeated, and with it the items that are settled.
+        """
         for lease in list(job.leases.values()):
-            if (
-                lease.id != note.lease
-                and lease.start < note.stop
-                and note.start < lease.stop
-                and job.settled.covers(lease.begun, lease.stop)
-            ):
+            if lease.start >= stop or start >= lease.stop:
+                continue
+            if lease.id == by and stop >= lease.stop:
+                continue  # it ends by itself
+            if not job.open_under(lease):
                 self._cancel(lease)
+            elif lease.granted_seq > self.sites[lease.site].orders_seen:
+                self._close(lease)
 
     def _item_failed(self, site: Site, note: FailureNote) -> None:
         job = self._running(note.job)
@@ -243,19 +272,16 @@ class Home(Granting):
     def _adopt(self, site: Site, running: Running, now_ns: int) -> Lease | None:
         """Take back a lease that expired here, or that an earlier run of this home granted."""
         job = self._running(running.job)
-        if (
-            job is None
-            or running.lease in self.leases
-            or running.stop > job.size
-            or not running.start <= running.begun < running.stop
-            or not job.ready.covers(running.begun, running.stop)
-        ):
+        span = None if job is None else _adoptable(job, running)
+        if job is None or span is None or running.lease in self.leases:
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
-        job.ready.remove(running.begun, running.stop)
-        lease = Lease(running.lease, job.id, site.id, (running.begun, running.stop), now_ns)
+        job.ready.remove(*span)
+        lease = Lease(running.lease, job.id, site.id, span, now_ns)
+        lease.begun = running.begun
         lease.granted_seq = site.orders_seen
         self._hold(job, site, lease)
+        self._note_ready(job)
         return lease
 
     def _take_free(self, site: Site, report: Report) -> None:
@@ -270,6 +296,9 @@ class Home(Granting):
         for lease in list(self.leases.values()):
             if lease.expires_ns <= now_ns:
                 self._close(lease)
+        for site in self.sites.values():
+            if site.silent(now_ns):
+                site.capacity = site.free = Amount()  # it counts for nothing until it speaks
 
     # --- ends -----------------------------------------------------------------------------------
     def _fail(
@@ -281,15 +310,16 @@ class Home(Granting):
         needed: ItemRef | None = None,
     ) -> None:
         """The item failed for good, and with it what needs its result."""
-        if item in job.settled:
+        if job.state.ended or item in job.settled:
             return
         self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
-        self._release_failed(job, item, item + 1)
+        self._end_rivals(job, item, item + 1, lease)
+        self._release_failed([(job, item, item + 1)])
         if job.spec.fail_fast and cause is not Cause.CANCELLED:
             self._end(job, JobState.FAILED)
 
-    def _release_failed(self, job: Job, start: int, stop: int) -> None:
-        queue = [(job, start, stop)]
+    def _release_failed(self, queue: list[Lost]) -> None:
+        """What waits for these items fails, and what waits for that, to the end of the chain."""
         while queue:
             source, low, high = queue.pop()
             for needed, waiting in source.released(low, high):
@@ -304,7 +334,7 @@ class Home(Granting):
                     )
                     queue.append((other, item, item + 1))
                     if other.spec.fail_fast:
-                        self._end(other, JobState.FAILED)
+                        queue += self._stop(other, JobState.FAILED)
                     else:
                         self._settled(other)
 
@@ -315,19 +345,34 @@ class Home(Granting):
             self._end(job, JobState.DONE)
 
     def _end(self, job: Job, state: JobState) -> None:
-        if job.state.ended:
-            return
+        if not job.state.ended:
+            self._release_failed(self._stop(job, state))
+
+    def _stop(self, job: Job, state: JobState) -> list[Lost]:
+        """End the job by itself; what it leaves without a result is returned."""
         self._decide(JobEnded(job.id, state))
         self._note_ready(job)
-        for lease in list(job.leases.values()):
+        for lease in job.leases.values():
             self._cancel(lease)
-        rest = job.settled.gaps(0, job.size)
-        for start, stop in rest:
-            self._release_failed(job, start, stop)
+        return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
 
     def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
         job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
         job.seen += items
+
+
+def _adoptable(job: Job, running: Running) -> Range | None:
+    """The part of the lease that may be taken back: none of its open items is anywhere else.
+
+    What it has finished and not reported yet is taken back too, if it can be.
+    """
+    if not 0 <= running.start <= running.begun <= running.stop <= job.size:
+        return None
+    for start in (running.start, running.begun):
+        rest = job.settled.gaps(start, running.stop)
+        if (rest or start == running.stop) and all(job.ready.covers(a, b) for a, b in rest):
+            return start, running.stop
+    return None
 
 
 _HANDLERS: Mapping[type, Callable[[Home, Any, int], None]] = {

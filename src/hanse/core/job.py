@@ -37,19 +37,19 @@ class Lease:
     )
 
     def __init__(self, id: LeaseId, job: JobId, site: SiteId, span: Range, now_ns: int) -> None:
-        self.id = id
+        self.id = id  # in the indexes of the home, of its job and of its site, or in none
         self.job = job
         self.site = site
-        self.start, self.stop = span
-        self.begun = self.start  # all before it are finished
+        self.start, self.stop = span  # 0 <= start <= begun <= stop <= size; stop only shrinks
+        self.begun = self.start  # all before it are finished, if not reported; only grows
         self.begun_ns = now_ns  # when `begun` was first seen
         self.granted_ns = now_ns
-        self.granted_seq = 0  # the orders that first carried it
+        self.granted_seq = 0  # the orders that first carried it; at most the site's orders_seq
         self.expires_ns = 0
-        self.cut_to: int | None = None  # asked for, not confirmed yet
-        self.cancelled = False
-        self.backup_of: LeaseId | None = None
-        self.given_back: dict[int, None] = {}  # failed under it and free for other leases
+        self.cut_to: int | None = None  # asked for, not confirmed yet: start < cut_to < stop
+        self.cancelled = False  # asked for; true of every lease whose job has ended
+        self.backup_of: LeaseId | None = None  # a lease of another site; None once that is over
+        self.given_back: dict[int, None] = {}  # failed under it, so not held by it any more
 
     def holds(self, item: int) -> bool:
         return self.start <= item < self.stop and item not in self.given_back
@@ -61,7 +61,11 @@ class Lease:
 
 
 class Job:
-    """Every item of a running job is in exactly one of: settled, ready, waiting, some lease."""
+    """Every item of a running job is in exactly one of settled, ready, waiting, or held by a lease.
+
+    An item is held once, but for backups. A settled one may still be covered by a lease: late
+    segments and backups settle items that others run. `invariants.check` asserts all of this.
+    """
 
     __slots__ = (
         "attempts",
@@ -95,26 +99,27 @@ class Job:
         self.spec = spec
         self.submitted_ns = now_ns
         self.state = JobState.RUNNING
-        self.size = 0
+        self.size = 0  # only grows; sealed, it stays
         self.sealed = False
-        self.ready = RangeSet()
-        self.settled = RangeSet()  # committed, or failed for good
+        self.ready = RangeSet()  # free to be leased; empty once the job has ended
+        self.settled = RangeSet()  # committed, or failed for good; only grows
         self.failed = RangeSet()  # the settled ones that failed
-        self.waiting: dict[int, int] = {}  # item: how many results it waits for
+        # Sparse: they hold items that are not settled, and no other.
+        self.waiting: dict[int, int] = {}  # item: results it waits for, as many as name it below
         self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
         self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
         self.crashes: dict[int, int] = {}  # item: workers that died on it
 
-        self.leases: dict[LeaseId, Lease] = {}
+        self.leases: dict[LeaseId, Lease] = {}  # those of home.leases that are its own
         self.rates: dict[SiteId, Rate] = {}
         self.seen = 0  # items whose time is known
         self.slots = 0  # leases that all sites together can run, as of power_ns
         self.power = 0.0  # items per ns of all slots together, as of power_ns
         self.power_ns = -1
-        self.vtime = 0  # weighted work granted so far; the job with the least comes first
-        self.leased = 0  # items under leases that are not known to be finished
-        self.backups = 0
-        self.forgotten = False  # nobody will ask about it again
+        self.vtime = 0  # weighted work granted so far; the least comes first; only grows
+        self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
+        self.backups = 0  # ever granted; at most a share of the items
+        self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
 
     # --- what is durable ------------------------------------------------------------------------
@@ -163,6 +168,10 @@ class Job:
     def done(self) -> int:
         return len(self.settled) - len(self.failed)
 
+    def lost(self, item: int) -> bool:
+        """The item has no result, and never will have."""
+        return item in self.failed or (self.state.ended and item not in self.settled)
+
     def attempt_of(self, item: int) -> int:
         """Which attempt of the item comes next, from 1."""
         return 1 + self.attempts.get(item, 0) + self.crashes.get(item, 0)
@@ -185,6 +194,16 @@ class Job:
             if start <= item < stop and item not in self.settled and not self.held(item):
                 parts.add(item, item + 1)
         return list(parts)
+
+    def open_under(self, lease: Lease) -> list[Range]:
+        """What the lease holds and nobody has settled."""
+        parts = self.settled.gaps(lease.start, lease.stop)
+        if not lease.given_back:
+            return parts
+        items = RangeSet(parts)
+        for item in lease.given_back:
+            items.remove(item, item + 1)
+        return list(items)
 
     def held(self, item: int) -> bool:
         return any(lease.holds(item) for lease in self.leases.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hanse import limits
 from hanse.core.job import Lease
 from hanse.ids import LeaseId, SiteId
 from hanse.model.resources import Amount
@@ -34,6 +35,9 @@ class Site:
         self.free = Amount()  # for further grants
         self.leases: dict[LeaseId, Lease] = {}
         self.heard_ns = 0
+
+    def silent(self, now_ns: int) -> bool:
+        return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 
     def restarted(self, incarnation: int) -> None:
         """Another process speaks for the site now; it counts from the start again."""

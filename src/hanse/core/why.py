@@ -27,7 +27,7 @@ def explain(home: Home, job_id: JobId, now_ns: int) -> list[str]:
             f"{seconds:.1f} s at least."
         )
     if job.ready:
-        lines += _refusals(home, job)
+        lines += _refusals(home, job, now_ns)
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
     return lines
@@ -39,12 +39,14 @@ def _size(job: Job) -> str:
     return f"{job.spec.total:,}" if job.spec.total is not None else f"{job.size:,} or more"
 
 
-def _refusals(home: Home, job: Job) -> list[str]:
+def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     if not home.sites:
         return ["No site takes part."]
     lines = []
     for site in home.sites.values():
         reason = refusal(job, site.capacity, site.free)
+        if site.silent(now_ns):
+            reason = f"it has been silent for {(now_ns - site.heard_ns) / 1e9:.0f} s"
         if reason is not None:
             lines.append(f"{site.id} gets no lease of it: {reason}.")
     return lines

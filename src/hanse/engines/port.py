@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Failure
@@ -43,8 +44,7 @@ class Loop(Protocol):
     def unwatch(self, fd: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
+class Program(msgspec.Struct, frozen=True, eq=False):
     """What is called for each item of a job. A worker loads a program once and keeps it warm."""
 
     key: int  # unique in this process
@@ -60,16 +60,14 @@ class Program:
     max_items_per_worker: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Block(msgspec.Struct, frozen=True, eq=False):
     """Inputs of the items `start` to `start + payload.count`."""
 
     start: int
     payload: Payload
 
 
-@dataclass(slots=True, eq=False)
-class Work:
+class Work(msgspec.Struct, eq=False):
     """A lease as an engine gets it. `blocks` are in order and cover `start` to `stop`."""
 
     lease: LeaseId
@@ -77,10 +75,10 @@ class Work:
     stop: int
     program: Program
     blocks: Sequence[Block]
-    attempts: Mapping[int, int] = field(default_factory=dict)  # for items past their first
+    attempts: Mapping[int, int] = {}  # for items past their first
     skip: frozenset[int] = frozenset()  # cancelled items: report None for them
-    functions: Mapping[int, Payload] = field(default_factory=dict)  # that items name by key
-    values: Mapping[tuple[str, int], Payload] = field(default_factory=dict)  # arguments by future
+    functions: Mapping[int, Payload] = {}  # that items name by key
+    values: Mapping[tuple[str, int], Payload] = {}  # arguments by future
 
 
 class End(enum.StrEnum):
@@ -91,8 +89,7 @@ class End(enum.StrEnum):
     LOST = "lost"  # the engine cannot go on with it; what was not reported did not run
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """Results of the items `start` to `stop`. With a fold the payload holds one value for all."""
 
     lease: LeaseId
@@ -103,24 +100,21 @@ class Segment:
     folded: bool = False  # the payload holds one value for all
 
 
-@dataclass(frozen=True, slots=True)
-class ItemFailed:
+class ItemFailed(msgspec.Struct, frozen=True):
     lease: LeaseId
     item: int
     failure: Failure
     busy_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """The lease now ends at `stop`: no item from there on was or will be begun."""
 
     lease: LeaseId
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     lease: LeaseId
     end: End
     because: str = ""

@@ -65,6 +65,8 @@ class RangeSet:
 
     def within(self, start: int, stop: int) -> list[Range]:
         """The parts of `[start, stop)` that are in the set, in order."""
+        if start >= stop:
+            return []
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop)
         return [(max(start, self._starts[i]), min(stop, self._stops[i])) for i in range(low, high)]

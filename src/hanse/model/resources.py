@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -27,7 +26,7 @@ _UNITS = {
     "GIB": 2**30,
     "TIB": 2**40,
 }
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([A-Za-z]*)\s*")
 
 
 def parse_bytes(size: int | str) -> int:
@@ -39,7 +38,11 @@ def parse_bytes(size: int | str) -> int:
     found = _SIZE.fullmatch(size) if isinstance(size, str) else None
     if found is None or found[2].upper() not in _UNITS:
         raise UsageError(f"{size!r} is not a size: write bytes, or text such as '512MiB' or '2GB'")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    unit = _UNITS[found[2].upper()]
+    digits: str = found[1]
+    whole, _, part = digits.partition(".")
+    parts: int = 10 ** len(part)
+    return int(whole) * unit + int(part or 0) * unit // parts
 
 
 def format_bytes(size: int) -> str:
@@ -117,8 +120,7 @@ def _show(name: str, amount: int) -> str:
 ONE_CPU = Amount(cpus_milli=1000)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """What one item needs while it runs, or what a machine offers.
 
     Args:
@@ -134,7 +136,7 @@ class Resources:
     cpus: float = 1
     gpus: float = 0
     memory: int | str = 0
-    custom: Mapping[str, float] = field(default_factory=dict)
+    custom: Mapping[str, float] = {}
 
     def __post_init__(self) -> None:
         self.amount()

@@ -11,13 +11,14 @@ from __future__ import annotations
 import mmap
 import os
 
+from hanse.limits import MAPPED_FILES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from _typeshed import ReadableBuffer
 
-MAPPED_FILES = 256  # limits.MAPPED_FILES; a worker does not load that module
 _ALIGN = 64  # what numpy and vector instructions like
 
 

@@ -146,16 +146,6 @@ def dump_one(value: Any) -> Payload:
     return Payload(1, data, (len(data),), _bulk({0: buffers}) if buffers else None)
 
 
-def first_unpicklable(values: Sequence[Any]) -> tuple[int, BaseException] | None:
-    """The first value that cannot travel and why, once `dump_batch` has failed."""
-    for index, value in enumerate(values):
-        try:
-            dump_one(value)
-        except Exception as error:  # noqa: BLE001 - a PickleError, whose class is costly to import
-            return index, error
-    return None
-
-
 def dump_builtin(values: Sequence[Any]) -> Payload | None:
     """All values as one stream if they hold builtin data only, which can be read anywhere."""
     stream = io.BytesIO()

@@ -11,11 +11,12 @@ from _pickle import PickleBuffer, Pickler
 from _pickle import dumps as dumps
 from _pickle import loads as loads
 
+from hanse.limits import OUT_OF_BAND_BYTES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-OUT_OF_BAND_BYTES = 256 * 1024  # limits.OUT_OF_BAND_BYTES; a worker does not load that module
 PROTOCOL = 5
 _SMALL = 1024  # where values are this small on average, large ones among them stay in the stream
 

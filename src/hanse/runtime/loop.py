@@ -43,10 +43,11 @@ class Loop:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, (self._drain, None))
+        self._readers: dict[int, Callback] = {}
+        self._writers: dict[int, Callback] = {}
+        self.watch(self._wake_read, self._drain)
         self._sleeping = False
         self._stopped = False
-        self._changed = False  # what is watched, within this step
         self._thread: threading.Thread | None = None
 
     now_ns = staticmethod(time.monotonic_ns)
@@ -73,19 +74,23 @@ class Loop:
     def watch(
         self, fd: int, on_readable: Callback | None, on_writable: Callback | None = None
     ) -> None:
-        mask = (selectors.EVENT_READ if on_readable else 0) | (
-            selectors.EVENT_WRITE if on_writable else 0
-        )
-        data = (on_readable, on_writable)
-        self._changed = True
+        mask = 0
+        for bit, callback, table in (
+            (selectors.EVENT_READ, on_readable, self._readers),
+            (selectors.EVENT_WRITE, on_writable, self._writers),
+        ):
+            table.pop(fd, None)
+            if callback is not None:
+                table[fd] = callback
+                mask |= bit
         if fd in self._selector.get_map():
-            self._selector.modify(fd, mask, data)
+            self._selector.modify(fd, mask)
         else:
-            self._selector.register(fd, mask, data)
+            self._selector.register(fd, mask)
 
     def unwatch(self, fd: int) -> None:
-        if fd in self._selector.get_map():
-            self._changed = True
+        if self._readers.pop(fd, None) or self._writers.pop(fd, None):
+            self._writers.pop(fd, None)
             self._selector.unregister(fd)
 
     def stop(self) -> None:
@@ -104,14 +109,12 @@ class Loop:
             os.close(wake)
 
     def _step(self) -> None:
-        ready = self._ready()
-        self._changed = False
-        for key, mask in ready:
-            on_readable, on_writable = key.data
-            if mask & selectors.EVENT_READ and on_readable and self._still(key):
-                self._call(on_readable)
-            if mask & selectors.EVENT_WRITE and on_writable and self._still(key):
-                self._call(on_writable)
+        for key, mask in self._ready():
+            # An earlier callback of this turn may have ended the watch, and closed the descriptor.
+            if mask & selectors.EVENT_READ and (callback := self._readers.get(key.fd)):
+                self._call(callback)
+            if mask & selectors.EVENT_WRITE and (callback := self._writers.get(key.fd)):
+                self._call(callback)
         for _ in range(len(self._posted)):
             self._call(self._posted.popleft())
         now = self.now_ns()
@@ -119,11 +122,6 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             if timer.callback is not None:
                 self._call(timer.callback)
-
-    def _still(self, key: selectors.SelectorKey) -> bool:
-        """Whether the descriptor is watched as it was when it became ready: a callback of the same
-        step may have closed it, and its number may be another's by now."""
-        return not self._changed or self._selector.get_map().get(key.fd) is key
 
     def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
         self._sleeping = True

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from hanse.errors import UsageError
 from hanse.model.resources import Amount, Resources
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = "/sys/fs/cgroup/"
 
 
 def usable_cpus() -> float:
@@ -31,15 +30,20 @@ def usable_cpus() -> float:
     return max(1, int(min(cpus, quota))) if quota else cpus
 
 
+def _read(name: str) -> str:
+    with open(_CGROUP + name) as file:
+        return file.read()
+
+
 def _cgroup_quota() -> float | None:
     for quota_file, period_file in (
         ("cpu.max", None),
         ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"),
     ):
         try:
-            words = (_CGROUP / quota_file).read_text().split()
+            words = _read(quota_file).split()
             if period_file is not None:
-                words += (_CGROUP / period_file).read_text().split()
+                words += _read(period_file).split()
             quota, period = words
             if quota not in ("max", "-1"):
                 return int(quota) / int(period)
@@ -53,7 +57,7 @@ def usable_memory() -> int:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            total = min(total, int((_CGROUP / name).read_text()))
+            total = min(total, int(_read(name)))
         except (OSError, ValueError):
             continue
     return total

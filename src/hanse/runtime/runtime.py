@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from hanse import limits
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.events import (
     CancelJob,
@@ -38,7 +37,7 @@ from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.source import Source
-from hanse.runtime.transport import Loopback
+from hanse.runtime.transport import Loopback, Transport
 
 T = TypeVar("T")
 EngineFactory = Callable[[port.Loop, Callable[[port.Event], None]], port.Engine]
@@ -55,7 +54,7 @@ class Runtime:
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
         self._journal = journal or NoJournal()
-        self._transport = Loopback(self._heard, self._ordered)
+        self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
@@ -131,10 +130,6 @@ class Runtime:
             self._close_if_retired()
 
         self.loop.post(begin)
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive() and self._broken is None
 
     # --- the core -------------------------------------------------------------------------------
     def _handle(self, event: Event) -> None:
@@ -237,8 +232,7 @@ class Runtime:
         if self._report_timer is not None:
             self._report_timer.cancel()
         self._report_timer = self.loop.call_at(self._agent.report_due_ns, self._pump)
-        if self._expiry_timer is None and self.home.leases:
-            due = self.loop.now_ns() + limits.LEASE_TTL_NS
+        if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:
             self._expiry_timer = self.loop.call_at(due, self._expire)
 
     def _expire(self) -> None:

@@ -17,6 +17,9 @@ _encoder = msgspec.msgpack.Encoder()
 _reports = msgspec.msgpack.Decoder(Report)
 _orders = msgspec.msgpack.Decoder(Orders)
 
+# msgspec lets the errors of text that is no UTF-8 and of nesting without end through as they are.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class BadMessage(WorldError):
     """The bytes are no message of a version that is understood here."""
@@ -32,7 +35,7 @@ def decode_report(data: bytes) -> Report:
     _check_version(data)
     try:
         return _reports.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise BadMessage(f"not a report: {error}") from error
 
 
@@ -40,7 +43,7 @@ def decode_orders(data: bytes) -> Orders:
     _check_version(data)
     try:
         return _orders.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise BadMessage(f"not orders: {error}") from error
 
 

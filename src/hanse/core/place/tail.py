@@ -63,7 +63,8 @@ def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: in
             or lease.cancelled
             or lease.backup_of is not None
             or lease.id in backed
-            or lease.begun >= lease.stop
+            or not lease.holds(lease.begun)
+            or lease.begun in job.settled
         ):
             continue
         if late is None or lease.begun_ns < late.begun_ns:

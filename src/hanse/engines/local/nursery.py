@@ -13,7 +13,7 @@ import _socket
 import os
 import sys
 import time
-from select import POLLIN, poll
+from select import POLLIN, poll, select
 
 from hanse.engines.local import worker
 from hanse.engines.local.frames import BORN, DIED, NEWS, UNBORN, Inbox
@@ -116,6 +116,10 @@ class Nursery:
 
             become_subreaper()
 
+    def idle(self) -> bool:
+        """Whether main has nothing to ask for at this moment."""
+        return not select([self._sock], [], [], 0)[0]
+
     def _warm_up(self) -> None:
         """Import with idle time what most workers need, so that later ones are born with it."""
         if self._reaper and not self._warm:
@@ -204,7 +208,9 @@ def main(fd: int) -> None:
     sys.argv[:] = config["argv"]
     sys.prefix, sys.exec_prefix = config["prefix"]
     nursery = Nursery(sock, config, inbox)
-    if config["by_value"]:  # workers will need it: import it once for all of them
+    # Once for all workers: if main has it, functions travel by value; if main does not ask for a
+    # worker yet, it is likely importing it right now.
+    if config["by_value"] or (not frames and nursery.idle()):
         try:
             import cloudpickle  # noqa: F401
         except ImportError:

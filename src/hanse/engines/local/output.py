@@ -15,7 +15,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-from hanse.engines.local.printing import TAIL_BYTES, tail
+from hanse.engines.local.printing import tail
+from hanse.limits import OUTPUT_TAIL_BYTES
 
 Forward = Callable[[str, str], None]
 _READ = 64 * 1024
@@ -57,7 +58,7 @@ class Source:
         data = os.read(fd, _READ)
         text = self._decoders[fd].decode(data, final=not data)
         if text:
-            self._tail = (self._tail + text)[-TAIL_BYTES:]
+            self._tail = (self._tail + text)[-OUTPUT_TAIL_BYTES:]
         return text if data else None
 
     def tail(self) -> str:

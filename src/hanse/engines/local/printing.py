@@ -9,17 +9,16 @@ from __future__ import annotations
 import io
 import sys
 
+from hanse.limits import OUTPUT_TAIL_BYTES, OUTPUT_TAIL_LINES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TAIL_LINES = 20  # limits.OUTPUT_TAIL_LINES
-TAIL_BYTES = 8 * 1024  # limits.OUTPUT_TAIL_BYTES
-
 
 def tail(text: str) -> str:
     """The last lines of a text, within the bounds."""
-    return "".join(text[-TAIL_BYTES:].splitlines(keepends=True)[-TAIL_LINES:])
+    return "".join(text[-OUTPUT_TAIL_BYTES:].splitlines(keepends=True)[-OUTPUT_TAIL_LINES:])
 
 
 class Ring:
@@ -35,10 +34,10 @@ class Ring:
         item = self._current()
         if item != self._item:
             self._item, self._parts, self._size = item, [], 0
-        self._parts.append(text[-TAIL_BYTES:])
+        self._parts.append(text[-OUTPUT_TAIL_BYTES:])
         self._size += len(self._parts[-1])
-        if self._size > 4 * TAIL_BYTES:
-            kept = "".join(self._parts)[-TAIL_BYTES:]
+        if self._size > 4 * OUTPUT_TAIL_BYTES:
+            kept = "".join(self._parts)[-OUTPUT_TAIL_BYTES:]
             self._parts, self._size = [kept], len(kept)
 
     def of(self, item: int) -> str:

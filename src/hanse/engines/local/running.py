@@ -20,6 +20,7 @@ from sys import getsizeof
 from hanse.engines.local import results, slots
 from hanse.engines.local.current import Item
 from hanse.engines.local.programs import Broken
+from hanse.limits import FLUSH_BYTES, FLUSH_NS, MICRO_BATCH_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from hanse.engines.local.printing import Ring
     from hanse.engines.local.programs import Loaded
 
-MICRO_BATCH_NS = 2_000_000  # limits.MICRO_BATCH_NS
-FLUSH_NS = 50_000_000  # limits.FLUSH_NS
-FLUSH_BYTES = 4 << 20  # limits.FLUSH_BYTES
 _FAST_NS = 20_000  # shorter items run in micro-batches
 _MOST = 16_384  # items in one chunk
 _EVENTS = 256  # failures that wait for one frame

@@ -17,7 +17,8 @@ from select import POLLIN, poll
 from hanse.engines.local import current, frames, printing
 from hanse.engines.local.processes import KILL, data_bytes, die_with_parent
 from hanse.engines.local.programs import LoadFailed, Store
-from hanse.engines.local.running import FLUSH_NS, Runner
+from hanse.engines.local.running import Runner
+from hanse.limits import FLUSH_NS
 from hanse.payloads.pickling import loads
 
 TYPE_CHECKING = False

@@ -1,0 +1,122 @@
+"""What must hold of a home after every event, in one function.
+
+Tests call `check` after each step of every scenario. It reads everything and changes nothing, and
+costs what the leases and ranges cost, so it may stay on for jobs of any size. Each rule is written
+beside the fields that it is about, in `job.py`; here it is enforced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from hanse.core.job import ItemRef, Job, Lease
+from hanse.model.ranges import RangeSet
+
+if TYPE_CHECKING:
+    from hanse.core.home import Home
+
+
+def check(home: Home) -> None:
+    """Assert every invariant of the home; the message names the culprit."""
+    _check_indexes(home)
+    awaited = _awaited(home)
+    for job in home.jobs.values():
+        _check_job(job)
+        _check_waiting(job, awaited)
+        if job.state.ended:
+            _check_ended(job)
+        else:
+            _check_partition(job)
+    for lease in home.leases.values():
+        _check_lease(home, lease)
+    runnable = [id for id, job in home.jobs.items() if job.ready and not job.state.ended]
+    assert sorted(home._runnable) == sorted(runnable), "runnable: the jobs with ready items"
+    unsaid = home._facts or home._dirty or home._strays
+    assert not unsaid, f"decided, and not said: {unsaid}"
+
+
+def _check_indexes(home: Home) -> None:
+    """By id, by job and by site, the leases are the same."""
+    for index, name in ((home.jobs, "job"), (home.sites, "site")):
+        leases = {id: lease for owner in index.values() for id, lease in owner.leases.items()}
+        assert leases == home.leases, f"leases by {name} and by id differ"
+        for key, owner in index.items():
+            assert key == owner.id
+            for id, lease in owner.leases.items():
+                assert lease.id == id < home._next_lease, lease.id
+                assert getattr(lease, name) == key, f"lease {id} is filed under {name} {key}"
+
+
+def _check_job(job: Job) -> None:
+    for name in ("settled", "ready", "failed"):
+        items: RangeSet = getattr(job, name)
+        spans = list(items)
+        assert all(a < b for a, b in spans), f"{job.id}: an empty range in {name}"
+        assert all(b < c for (_, b), (c, _) in pairwise(spans)), name
+        assert sum(b - a for a, b in spans) == len(items), f"{job.id}: {name} counts wrong"
+        assert not spans or (spans[0][0] >= 0 and spans[-1][1] <= job.size), f"{job.id}: {name}"
+    assert all(job.settled.covers(a, b) for a, b in job.failed), f"{job.id}: failed, not settled"
+    for name in ("attempts", "crashes", "waiting", "dependents"):
+        sparse: dict[int, object] = getattr(job, name)
+        for item, value in sparse.items():
+            assert 0 <= item < job.size, f"{job.id}: {name} of item {item}, which is not there"
+            assert item not in job.settled, f"{job.id}: {name} of item {item}, which is settled"
+            assert value, f"{job.id}: {name} of item {item} is empty"
+    leased = sum(lease.stop - lease.begun for lease in job.leases.values())
+    assert job.leased == leased, f"{job.id}: leased is {job.leased}, leases hold {leased}"
+    assert job.vtime >= 0
+
+
+def _check_partition(job: Job) -> None:
+    """Every item of a running job is in exactly one of settled, ready, waiting, held."""
+    assert not job.complete, f"{job.id} is complete and still running"
+    held, first = RangeSet(), RangeSet()
+    for lease in job.leases.values():
+        for start, stop in job.open_under(lease):
+            if lease.backup_of is None:
+                twice = first.within(start, stop)
+                assert not twice, f"{job.id}: {twice} under two leases, one of them {lease.id}"
+                first.add(start, stop)
+            held.add(start, stop)
+    for name, items in (("settled", job.settled), ("held", held)):
+        both = [span for a, b in job.ready for span in items.within(a, b)]
+        assert not both, f"{job.id}: {both} ready and {name}"
+    for item in job.waiting:
+        assert item not in job.ready, f"{job.id}: {item} waits and is ready"
+        assert item not in held, f"{job.id}: {item} waits and is held"
+    known = len(job.settled) + len(job.ready) + len(job.waiting) + len(held)
+    assert known == job.size, f"{job.id}: {job.size} items, {known} accounted for"
+
+
+def _awaited(home: Home) -> Counter[ItemRef]:
+    """How many results each item waits for, counted from the side of those results."""
+    return Counter(
+        ref for job in home.jobs.values() for refs in job.dependents.values() for ref in refs
+    )
+
+
+def _check_waiting(job: Job, awaited: Counter[ItemRef]) -> None:
+    """What waits is awaited: an item never waits for a result that nobody will announce."""
+    for item, count in job.waiting.items():
+        there = awaited[job.id, item]
+        assert count == there, f"{job.id}: item {item} waits for {count} results, {there} will come"
+
+
+def _check_ended(job: Job) -> None:
+    left = job.ready or job.waiting or job.dependents
+    assert not left, f"{job.id} has ended, and still has {left}"
+    assert all(lease.cancelled for lease in job.leases.values()), f"{job.id}: ended, still runs"
+    assert not (job.forgotten and not job.leases), f"{job.id} should be forgotten"
+
+
+def _check_lease(home: Home, lease: Lease) -> None:
+    site, job = home.sites[lease.site], home.jobs[lease.job]
+    assert 0 <= lease.start <= lease.begun <= lease.stop <= job.size, f"lease {lease.id}: bounds"
+    assert lease.cut_to is None or lease.start < lease.cut_to < lease.stop, f"lease {lease.id}: cut"
+    assert lease.granted_seq <= site.orders_seq, f"lease {lease.id} is in no orders"
+    original = home.leases.get(lease.backup_of) if lease.backup_of is not None else None
+    if original is not None:
+        assert original.site != lease.site, f"lease {lease.id}: a backup beside its original"
+        assert lease.stop - lease.start <= 1, f"lease {lease.id}: a backup of more than one item"

@@ -1,0 +1,95 @@
+"""What an agent does with orders, whatever their number, age or order."""
+
+from __future__ import annotations
+
+from core_builders import cpus
+
+from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
+from hanse.core.messages import CutOrder, EndNote, Grant, Orders
+from hanse.ids import JobId, LeaseId, SiteId
+
+X, JOB = SiteId("x"), JobId("a")
+
+
+def agent() -> Agent:
+    return Agent(X, 3, cpus(4))
+
+
+def grant(lease: int) -> Grant:
+    return Grant(LeaseId(lease), JOB, 0, 10, cpus(1), {})
+
+
+def orders(seq: int, *grants: int, seen: int = 0, incarnation: int = 3, cut: int = 0) -> Orders:
+    cuts = [CutOrder(LeaseId(1), cut)] if cut else []
+    return Orders(X, incarnation, seq, seen, [grant(g) for g in grants], cuts, [], 100)
+
+
+def free(of: Agent) -> int:
+    return of.report(0, lambda lease: 0).free.cpus_milli
+
+
+def test_a_grant_that_is_repeated_is_started_once() -> None:
+    it = agent()
+    assert it.follow(orders(1, 1), 0) == [StartLease(grant(1))]
+    assert it.follow(orders(2, 1, 2), 0) == [StartLease(grant(2))]
+    assert free(it) == 2000
+
+
+def test_orders_for_another_process_or_from_before_are_not_followed() -> None:
+    it = agent()
+    assert it.follow(orders(5, 1, incarnation=2), 0) == []
+    assert it.follow(orders(5), 0) == []
+    assert it.follow(orders(4, 1), 0) == []
+    assert free(it) == 4000
+
+
+def test_a_lease_whose_end_the_home_knows_is_not_started_by_late_orders_of_a_dead_home() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.ended(LeaseId(1), 7)
+    it.follow(orders(2, seen=1), 0)  # a new home has heard of the end
+    assert it.follow(orders(3, 1), 0) == []  # the old one had not
+    assert free(it) == 4000
+
+
+def test_the_engine_is_asked_once_for_a_cut_or_a_cancel() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    assert it.follow(orders(2, cut=5), 0) == [CutLease(LeaseId(1), 5)]
+    assert it.follow(orders(3, cut=5), 0) == []
+    assert it.follow(orders(4, cut=3), 0) == [CutLease(LeaseId(1), 3)]
+    cancel = Orders(X, 3, 5, 0, [], [], [LeaseId(1)], 100)
+    assert it.follow(cancel, 0) == [CancelLease(LeaseId(1))]
+    assert it.follow(Orders(X, 3, 6, 0, [], [], [LeaseId(1), LeaseId(9)], 100), 0) == []
+
+
+def test_notes_are_kept_until_they_are_acknowledged_and_keep_their_numbers() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.segment(LeaseId(1), 0, 4, 10)
+    it.segment(LeaseId(1), 4, 10, 20)
+    it.ended(LeaseId(1), 50)
+    it.follow(orders(2, seen=2), 0)
+    report = it.report(60, lambda lease: 0)
+    assert report.first_note == 3
+    assert report.notes == [EndNote(LeaseId(1), 50, 30)]
+    it.follow(orders(3, seen=3), 0)
+    assert it.report(70, lambda lease: 0).notes == []
+
+
+def test_a_report_is_due_when_the_home_asked_for_it() -> None:
+    it = agent()
+    assert it.has_news  # the first report says hello
+    it.report(0, lambda lease: 0)
+    it.follow(orders(1), 50)
+    assert not it.has_news
+    assert it.report_due_ns == 150
+
+
+def test_what_has_begun_is_told_within_the_bounds_of_the_lease() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.cut(LeaseId(1), 5)
+    for told, begun in ((-3, 0), (2, 2), (99, 5)):
+        (running,) = it.report(0, lambda lease, told=told: told).running
+        assert (running.begun, running.stop) == (begun, 5)

@@ -1,0 +1,234 @@
+"""What a home promises about items: retries, crashes, failures, dependencies, cancels."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from core_builders import Town, cpus
+
+from hanse import limits
+from hanse.core.events import CancelItems, CancelJob, Forget, Grow, JobEnded, Seal, Submit
+from hanse.core.why import explain
+from hanse.ids import JobId
+from hanse.model.failure import Cause
+from hanse.model.job import JobSpec, JobState
+
+ONCE = [Cause.INITIALIZER, Cause.ARGUMENT, Cause.RESULT]
+
+
+def attempts(town: Town, cause: Cause, **spec: object) -> int:
+    """How often a single item is started that always fails this way."""
+    town.submit("a", 1, **spec)  # type: ignore[arg-type]
+    place = town.place("x")
+    for count in range(1, 100):
+        (grant,) = place.grants.values()
+        assert grant.attempts.get(0, 1) == count
+        place.fails(0, cause)
+        place.end()
+        place.talk()
+        if not place.grants:
+            return count
+    raise AssertionError("it is tried for ever")
+
+
+@pytest.mark.parametrize("cause", [Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY])
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_an_item_is_tried_again_as_often_as_its_job_says(cause: Cause, retries: int) -> None:
+    assert attempts(Town(), cause, retries=retries) == 1 + retries
+
+
+@pytest.mark.parametrize("cause", ONCE)
+def test_what_cannot_get_better_is_not_tried_again(cause: Cause) -> None:
+    assert attempts(Town(), cause, retries=5) == 1
+
+
+@pytest.mark.parametrize("retries", [0, 9])
+def test_crashes_have_a_bound_of_their_own(retries: int) -> None:
+    assert attempts(Town(), Cause.DIED, retries=retries) == limits.MAX_CRASHES
+
+
+def test_a_crash_uses_up_no_retry() -> None:
+    town = Town()
+    job = town.submit("a", 1, retries=1)
+    place = town.place("x")
+    for cause in (Cause.DIED, Cause.RAISED, Cause.DIED):
+        place.fails(0, cause)
+        place.end()
+        place.talk()
+    assert next(iter(place.grants.values())).attempts == {0: 4}
+    place.finish()
+    assert town.state(job) is JobState.DONE
+
+
+def test_a_retry_runs_beside_the_lease_that_it_failed_in() -> None:
+    town = Town()
+    job = town.known("a", 10, retries=1)
+    first = town.place("x")
+    first.fails(3)
+    first.talk()
+    second = town.place("y")
+    assert [(g.start, g.stop) for g in second.grants.values()] == [(3, 4)]
+    second.finish()
+    assert town.committed(job) == [3]
+
+
+def test_the_first_item_that_fails_for_good_ends_a_job_that_fails_fast() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    place, other = town.place("x"), town.place("y")
+    place.fails(0)
+    place.talk()
+    other.talk()
+    assert town.ends(job) == [JobState.FAILED]
+    assert place.cancels == [place.lease]
+    place.done(1, 5)  # on its way when the cancel came: no fact follows the end
+    place.end()
+    place.talk()
+    assert isinstance(town.facts[-1], JobEnded)
+
+
+def test_a_job_that_collects_goes_on_to_its_last_item() -> None:
+    town = Town()
+    job = town.known("a", 10, fail_fast=False)
+    place = town.place("x")
+    place.fails(0)
+    place.done(1, 10)
+    place.end()
+    place.talk()
+    assert town.ends(job) == [JobState.DONE]
+    assert town.failed(job) == [(0, Cause.RAISED)]
+    assert town.job(job).done == 9
+
+
+def test_a_late_failure_ends_the_lease_that_runs_the_item_again() -> None:
+    town = Town()
+    job = town.submit("a", 1, sealed=False, fail_fast=False)
+    slow = town.place("slow")
+    town.wait(31)
+    quick = town.place("quick")
+    slow.fails(0)
+    slow.talk()
+    quick.talk()
+    assert quick.cancels == [quick.lease]
+    assert town.state(job) is JobState.RUNNING
+
+
+# --- dependencies -------------------------------------------------------------------------------
+def test_an_item_waits_until_everything_it_needs_is_committed() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False)
+    town.grow(job, 3, {2: [(job, 0), (job, 1), (job, 0)]})
+    town.teach(job)
+    place = town.place("x")
+    place.done(0, 1)
+    place.talk()
+    assert town.job(job).waiting == {2: 1}
+    place.done(1, 2)
+    place.end()
+    place.talk()
+    assert [(g.start, g.stop) for g in place.grants.values()] == [(2, 3)]
+
+
+def test_items_may_wait_for_items_of_other_jobs() -> None:
+    town = Town()
+    a, b = town.submit("a", 1), town.submit("b", sealed=False)
+    town.grow(b, 1, {0: [(a, 0)]})
+    town.tell(Seal(b))
+    town.place("x").work()
+    assert town.state(b) is JobState.DONE
+
+
+def test_a_result_may_be_used_after_its_job_has_ended() -> None:
+    town = Town()
+    a = town.submit("a", 1)
+    place = town.place("x")
+    place.work()
+    b = town.submit("b", sealed=False)
+    town.grow(b, 1, {0: [(a, 0)]})
+    assert len(town.job(b).ready) + town.job(b).leased == 1
+
+
+def test_a_failure_runs_down_the_whole_graph() -> None:
+    town = Town()
+    a = town.submit("a", 1, fail_fast=False)
+    b = town.submit("b", sealed=False, fail_fast=False)
+    town.grow(b, 3, {0: [(a, 0)], 1: [(b, 0)]})
+    town.tell(Seal(b))
+    place = town.place("x")
+    while not town.failed(b):
+        for lease, grant in list(place.grants.items()):
+            if grant.job == a:
+                place.fails(0, lease=lease)
+                place.end(lease)
+        place.finish()
+    assert town.failed(b) == [(0, Cause.DEPENDENCY), (1, Cause.DEPENDENCY)]
+    place.work()
+    assert town.state(b) is JobState.DONE
+
+
+def test_jobs_that_need_a_cancelled_job_fail_with_it() -> None:
+    town = Town()
+    a = town.submit("a", 1)
+    chain = [a, *(JobId(f"b{n}") for n in range(600))]  # deeper than Python's stack
+    for before, after in itertools.pairwise(chain):
+        town.home.handle(Submit(after, JobSpec(name=after)), 0)
+        town.home.handle(Grow(after, 1, {0: [(before, 0)]}), 0)
+    town.tell(CancelJob(a))
+    assert all(town.state(job) is JobState.FAILED for job in chain[1:])
+
+
+def test_arguments_that_cannot_travel_fail_their_item_alone() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False, fail_fast=False)
+    town.grow(job, 3, {2: [(job, 1)]}, broken=[1])
+    assert town.failed(job) == [(1, Cause.ARGUMENT), (2, Cause.DEPENDENCY)]
+    assert list(town.job(job).ready) == [(0, 1)]
+
+
+# --- cancels ------------------------------------------------------------------------------------
+def test_cancelled_items_fail_once_and_leased_ones_run_on() -> None:
+    town = Town()
+    job = town.submit("a", 3, sealed=False, fail_fast=False)
+    town.grow(job, 5, {4: [(job, 3)]})
+    town.place("x")
+    town.tell(CancelItems(job, 0, 5))
+    assert town.failed(job) == [(i, Cause.CANCELLED) for i in (1, 2, 3, 4)]
+
+
+def test_a_cancelled_job_ends_at_once_and_its_leases_are_cancelled() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    place = town.place("x")
+    town.tell(CancelJob(job))
+    assert town.ends(job) == [JobState.CANCELLED]
+    place.talk()
+    assert place.cancels == [place.lease]
+    place.end()
+    place.talk()
+    assert not town.home.leases
+
+
+def test_a_forgotten_job_is_kept_while_a_site_runs_some_of_it() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    place = town.place("x")
+    town.tell(Forget(job))
+    assert job in town.home.jobs  # it runs
+    town.tell(CancelJob(job))
+    town.tell(Forget(job))
+    assert job in town.home.jobs
+    place.talk()
+    place.end()
+    place.talk()
+    assert job not in town.home.jobs
+
+
+def test_explain_names_the_silent_site_and_what_is_missing() -> None:
+    town = Town()
+    town.place("gone")
+    town.place("small")
+    town.wait(31)
+    job = town.submit("a", 1, needs=cpus(1, licence=1000))
+    lines = "\n".join(explain(town.home, job, town.now_ns))
+    assert "gone gets no lease of it: it has been silent for 31 s" in lines
