@@ -214,7 +214,7 @@ def test_an_exception_that_cannot_say_what_it_is_still_gets_a_failure() -> None:
 )
 def test_each_cause_has_its_error(cause: Cause, kind: type[TaskError]) -> None:
     error = to_exception(Failure(cause=cause, function="f", item=0))
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert isinstance(error.__cause__, PickleError) == (cause is Cause.ARGUMENT)
 
 
