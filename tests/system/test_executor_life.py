@@ -114,7 +114,7 @@ def test_shutdown_can_cancel_a_map_but_ends_what_runs_of_it(make, tmp_path):
         for result in results:
             got.append(result)
     assert got == list(range(len(got)))
-    assert got[:2] == [0, 1]
+    assert got[:1] == [0]  # the next may have waited behind it
 
 
 def test_leaving_the_with_block_waits(make, tmp_path):
