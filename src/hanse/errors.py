@@ -26,8 +26,8 @@ whole story as its `__cause__`. Each class has a stable `code`, the same in API,
 
 from __future__ import annotations
 
+from _pickle import PicklingError  # the class alone, not all of pickle
 from concurrent.futures import BrokenExecutor, CancelledError
-from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:

@@ -57,6 +57,7 @@ def hold(flag: Path, value: object = None) -> object:
 def note_and_hold(notes: Path, flag: Path, value: object) -> object:
     (notes / str(value)).touch()
     hold(flag)
+    time.sleep(0.002)
     (notes / f"{value}.ended").touch()
     return value
 

@@ -270,7 +270,7 @@ def test_map_raises_what_a_call_raised_in_its_place(pool):
 
 
 def test_map_times_out_since_the_call_of_map(pool, tmp_path):
-    results = pool.map(hold, [tmp_path, tmp_path / "flag"], [1, 2], timeout=1)
+    results = pool.map(hold, [tmp_path, tmp_path / "flag"], [1, 2], timeout=0.7)
     assert next(results) == 1
     with pytest.raises(TimeoutError):
         next(results)
@@ -285,7 +285,7 @@ def test_a_map_that_is_given_up_cancels_what_waits_and_ends_what_runs(pool, tmp_
     flag, notes = tmp_path / "flag", tmp_path / "notes"
     notes.mkdir()
     calls = [functools.partial(note, notes, 0), *[
-        functools.partial(note_and_hold, notes, flag, i) for i in range(1, 50)]]  # fmt: skip
+        functools.partial(note_and_hold, notes, flag, i) for i in range(1, 400)]]  # fmt: skip
     if how == "failed":
         calls[0] = functools.partial(fail_beside, notes)
     results = pool.map(operator.call, calls)
@@ -305,5 +305,5 @@ def test_a_map_that_is_given_up_cancels_what_waits_and_ends_what_runs(pool, tmp_
     assert after.result() == "after"
     names = set(os.listdir(notes)) - {"0"}
     begun = {name for name in names if name.isdigit()}
-    assert len(begun) < 12  # those that ran, and the few that the standard pool had queued
+    assert len(begun) < 200  # those that ran, and the few until the news was there
     assert names - begun == {f"{name}.ended" for name in begun}

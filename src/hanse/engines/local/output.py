@@ -71,7 +71,8 @@ class Source:
 
 
 class Output:
-    """The thread, started by the first line that any worker prints."""
+    """The thread. It starts at once: a program that waits for its calls while the interpreter
+    ends could not start it any more when one of them prints."""
 
     def __init__(self, forward: Forward | None) -> None:
         self._forward = forward or forward_here
@@ -80,13 +81,12 @@ class Output:
         self._wake: tuple[int, int] = (-1, -1)
         self._selector: selectors.BaseSelector
         self._stopped = False
+        self._start()
 
     # --- loop's thread ----------------------------------------------------------------------------
     def take(self, source: Source) -> None:
         """Let the thread read these pipes from now on."""
         source.taken = True
-        if self._thread is None:
-            self._start()
         self._command(lambda: self._add(source))
 
     def finish(self, source: Source, done: Callable[[], None]) -> None:
