@@ -22,7 +22,6 @@ from hanse.errors import PickleError
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
-from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import Payload, dump_batch, dump_builtin, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
@@ -59,6 +58,7 @@ class MapSource:
         self._broken: dict[int, Failure] = {}  # items whose arguments cannot travel
         self._on_end: list[Callable[[], None]] = []
         self._over = False
+        self.hungry: Callable[[], None] = lambda: None  # called when items were settled
         self._closed = False
         self._withdrawn = False  # what is granted from now on shall not run
         self._skipped: list[tuple[int, int]] = []  # granted when it was withdrawn already
@@ -112,6 +112,8 @@ class MapSource:
             needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
             if needs:
                 waits[item] = needs
+            for future in found:
+                future.check_owner(self._runtime)
             if found:
                 self._keep(item - len(plain), plain)
                 self._keep(item, [payload], found)
@@ -183,15 +185,15 @@ class MapSource:
             self._results.add(Part(start, stop, None, None, failure))
             return
         self._results.add(Part(start, stop, payload, first, None))
+        self.hungry()
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
         failure = self._broken.pop(start, failure)
-        if failure.cause is Cause.ARGUMENT and self._raising:
-            self._results.fail_input(to_exception(failure))
-        elif self._raising:
-            self._results.error = to_exception(failure)
+        if self._raising:
+            self._results.fail(failure)
         self._settled(start, stop)
         self._results.add(Part(start, stop, None, None, failure))
+        self.hungry()
 
     def _settled(self, start: int, stop: int) -> None:
         for block in self._within(start, stop):

@@ -189,6 +189,7 @@ class Home(Granting):
         for start, stop in parts:
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
+            job.losses = 0
             self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
 
@@ -237,7 +238,13 @@ class Home(Granting):
         rate = self.jobs[lease.job].rates.get(lease.site)
         if rate is not None and not note.lost:
             rate.observe_cost(note.wall_ns - note.busy_ns)
+        job = self.jobs[lease.job]
         self._close(lease)
+        if not note.lost:
+            return
+        job.losses += 1
+        if job.losses >= limits.MAX_LOSSES and not job.state.ended:
+            self._release_failed(self._stop(job, JobState.FAILED, note.lost))
 
     def _follow_running(self, site: Site, report: Report, now_ns: int) -> None:
         shown = set()
@@ -348,9 +355,9 @@ class Home(Granting):
         if not job.state.ended:
             self._release_failed(self._stop(job, state))
 
-    def _stop(self, job: Job, state: JobState) -> list[Lost]:
+    def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
         """End the job by itself; what it leaves without a result is returned."""
-        self._decide(JobEnded(job.id, state))
+        self._decide(JobEnded(job.id, state, because))
         self._note_ready(job)
         for lease in job.leases.values():
             self._cancel(lease)

@@ -77,6 +77,7 @@ class Job:
         "id",
         "leased",
         "leases",
+        "losses",
         "power",
         "power_ns",
         "rates",
@@ -118,6 +119,7 @@ class Job:
         self.power_ns = -1
         self.vtime = 0  # weighted work granted so far; the least comes first; only grows
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
+        self.losses = 0  # leases that sites gave up since the last result
         self.backups = 0  # ever granted; at most a share of the items
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
