@@ -46,7 +46,7 @@ class CancelJob(msgspec.Struct, frozen=True):
 
 
 class CancelItems(msgspec.Struct, frozen=True):
-    """Drop these items if they are not leased yet."""
+    """Drop those of these items that have not begun; leases end in front of them."""
 
     job: JobId
     start: int

@@ -93,6 +93,7 @@ class Job:
         "submitted_ns",
         "vtime",
         "waiting",
+        "withdrawn",
     )
 
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
@@ -104,6 +105,7 @@ class Job:
         self.sealed = False
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
         self.settled = RangeSet()  # committed, or failed for good; only grows
+        self.withdrawn = RangeSet()  # leased ones that are dropped once no lease holds them
         self.failed = RangeSet()  # the settled ones that failed
         # Sparse: they hold items that are not settled, and no other.
         self.waiting: dict[int, int] = {}  # item: results it waits for, as many as name it below
@@ -137,6 +139,7 @@ class Job:
         """These items are decided for good, whatever was known of them."""
         self.settled.add(start, stop)
         self.ready.remove(start, stop)
+        self.withdrawn.remove(start, stop)
         for sparse in (self.attempts, self.crashes, self.waiting):
             if sparse:
                 _drop(sparse, start, stop)
@@ -159,6 +162,7 @@ class Job:
     def end(self, state: JobState) -> None:
         self.state = state
         self.ready = RangeSet()
+        self.withdrawn = RangeSet()
         self.waiting.clear()
 
     # --- questions ------------------------------------------------------------------------------

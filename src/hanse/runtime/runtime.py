@@ -119,16 +119,6 @@ class Runtime:
         if threading.current_thread() is self._thread:
             raise UsageError("a done-callback must not wait: it would hold up what it waits for")
 
-    def cut_leases(self, job: JobId) -> None:
-        """Let every lease of the job that runs now end after the item that it is at."""
-
-        def cut() -> None:
-            known = self.home.jobs.get(job)
-            for lease in list(known.leases.values()) if known is not None else ():
-                self._engine.cut(lease.id, lease.start)
-
-        self.loop.post(cut)
-
     def retire(self, then: Callable[[], None]) -> None:
         """Close as soon as no job is left, and then call back on the loop's thread."""
 
