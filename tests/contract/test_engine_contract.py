@@ -103,6 +103,21 @@ def test_cancelled_items_are_skipped(bench: Bench) -> None:
     assert running.results() == {0: None, 1: 1, 2: 2, 3: None, 4: 4, 5: None}
 
 
+def test_a_cancelled_call_among_others_is_skipped(bench: Bench) -> None:
+    from hanse.engines.port import Block
+
+    calls = [(1, (-1,), {}), None, (1, (-3,), {})]  # its arguments are gone already
+    running = bench.run(
+        None,
+        calls,
+        each=True,
+        blocks=[Block(0, join([dump_one(call) for call in calls]))],
+        functions={1: dump_one(abs)},
+        skip=frozenset({1}),
+    )
+    assert running.results() == {0: 1, 1: None, 2: 3}
+
+
 def test_current_item_is_exact_in_short_items_too(bench: Bench) -> None:
     def who(x: int) -> Any:
         from hanse.engines.local.current import current_item

@@ -214,8 +214,8 @@ class Store:
         return [self._resolved(call) for call in values] if calls else values
 
     def _resolved(self, call: Any) -> Any:
-        """A call with its function in place of the function's key."""
-        if type(call) is Broken:
+        """A call with its function in place of the function's key. A cancelled one is None."""
+        if call is None or type(call) is Broken:
             return call
         key, args, kwargs = call
         if type(key) is not int:
