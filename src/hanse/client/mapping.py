@@ -23,7 +23,8 @@ from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.payloads.exceptions import to_exception
-from hanse.payloads.payload import Payload, dump_batch, dump_builtin, dump_one, join
+from hanse.payloads.flat import dump_flat
+from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
@@ -83,9 +84,7 @@ class MapSource:
         if self._each:
             return self._feed_each(values)
         with collecting() as found:
-            payload = (
-                dump_batch(values) if isinstance(values, range) else dump_builtin(list(values))
-            )
+            payload = dump_flat(values)
         if payload is None or found or self._needs:
             self._each = True
             return self._feed_each(values)

@@ -18,7 +18,7 @@ from hanse.payloads.payload import Payload
 if TYPE_CHECKING:
     from hanse.engines.local.execution import Execution
 
-_BLOCKS = 4  # decoded blocks that a worker keeps: the pieces of a block that was cut
+_BLOCKS = 4  # blocks that a worker keeps: the pieces of a block that was cut
 _PROGRAMS = 64
 _FUNCTIONS = 1024
 
@@ -40,9 +40,6 @@ class _Held:
         self._next += 1
         self._numbers[key] = self._next, value
         return self._next, False
-
-    def drop(self, key: Any) -> None:
-        self._numbers.pop(key, None)
 
     def surplus(self) -> list[tuple[int, Any]]:
         """What the worker shall forget after this work."""
@@ -157,19 +154,13 @@ class Process:
         return number, pack(payload, files)
 
     def _some_blocks(self, work: Work, start: int, stop: int, files: list[File]) -> list[Any]:
-        """The blocks of the range; None in place of those that the worker holds.
-
-        A block is sent anew when an item runs again (the first attempt may have changed its
-        arguments in place) or refers to results."""
+        """The blocks of the range; None in place of those that the worker holds."""
         blocks = []
-        fresh = bool(work.attempts or work.values)
         for block in work.blocks:
             payload: Payload = block.payload
             if block.start >= stop or block.start + payload.count <= start:
                 continue
             key = (work.program.key, id(payload))
-            if fresh:
-                self._blocks.drop(key)
             number, there = self._blocks.number(key, payload)
             blocks.append((number, block.start, None if there else pack(payload, files)))
         return blocks
