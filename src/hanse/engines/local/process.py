@@ -11,6 +11,7 @@ from hanse.engines.local.frames import CONTROL, Inbox, pieces, rights
 from hanse.engines.local.output import Source
 from hanse.engines.local.processes import kill_group
 from hanse.engines.port import Loop, Program, Work
+from hanse.limits import FRAME_BYTES, FRAME_FILES
 from hanse.payloads.files import File
 from hanse.payloads.packing import pack
 from hanse.payloads.payload import Payload
@@ -57,14 +58,15 @@ class Process:
         self.leaving = False  # it was asked to go
         self.dead = False
         self.doomed = False  # kill it as soon as its pid is known
-        self.killed_for = ""  # "timeout" or "memory"
+        self.killed_for = ""  # "timeout", "loading", "memory" or "garbled"
+        self.garbled = ""  # what is wrong with what its socket brought; nothing more is read
         self.execution: Execution | None = None
         self.items = 0  # done of programs that limit them
         self.output = Source()
         self.sock, self._their_sock = socket.socketpair()
         self.control, self._their_control = socket.socketpair()
         self.sock.setblocking(False)
-        self.inbox = Inbox(self.sock)
+        self.inbox = Inbox(self.sock, FRAME_BYTES, FRAME_FILES)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
         self._programs, self._functions, self._blocks = (

@@ -67,6 +67,7 @@ class Runner:
         self._bytes = 0  # estimate of what waits
         self._events: list[Any] = []
         self._files: list[Any] = []
+        self._failed_bytes = 0  # of exceptions that wait
         self._folding: results.Folding | None = None
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
 
@@ -265,7 +266,9 @@ class Runner:
             self._close_segment()
             self._events.append(("f", at, fields, 0))
             self.base = at + 1
-            if len(self._events) >= _EVENTS or _now() - self.mark >= FLUSH_NS:
+            self._failed_bytes += len(fields["exception"] or b"")
+            crowded = len(self._events) >= _EVENTS or self._failed_bytes > FLUSH_BYTES
+            if crowded or _now() - self.mark >= FLUSH_NS:
                 self._deliver(self.run)
 
     # --- results ----------------------------------------------------------------------------------
@@ -331,6 +334,7 @@ class Runner:
     def _deliver(self, run: int) -> None:
         events, files = self._events, self._files
         self._events, self._files, self.mark = [], [], _now()
+        self._failed_bytes = 0
         self._send((run, events), files)
 
     # --- who runs ---------------------------------------------------------------------------------
