@@ -226,6 +226,28 @@ def test_an_item_that_closes_its_sockets_costs_only_itself(
     assert sorted(running.results()) == [0, 2]
 
 
+def test_deaths_are_heard_where_main_blocks_signals(local_bench: Callable[..., Bench]) -> None:
+    def die(x: int) -> Any:
+        import signal
+
+        if x == 1:
+            os._exit(3)
+        return int(signal.getsignal(signal.SIGUSR1)), len(signal.pthread_sigmask(0, ()))
+
+    blocked = {signal.SIGCHLD, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    ignored = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        begun = time.monotonic()
+        running = local_bench().run(die, range(3))
+    finally:
+        signal.signal(signal.SIGUSR1, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert running.failure().exit_code == 3
+    assert running.results() == {0: (0, 0), 2: (0, 0)}
+    assert time.monotonic() - begun < 0.9
+
+
 @pytest.mark.parametrize("kind", ["garbage", "code", "length", "event", "items"])
 def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
     local_bench: Callable[..., Bench], tmp_path: Path, kind: str
