@@ -71,6 +71,11 @@ MAPPED_FILES = 256
 """At most this many mapped files are held open; further buffers are copied into memory instead
 (every mapping holds a descriptor, and 1,024 is a common limit)."""
 
+FRAME_BYTES = 64 * MIB
+FRAME_FILES = 1024
+"""What one message of a worker may hold: some 10 times what it gathers before it sends. More is
+not from the worker but from a task that wrote to its socket, and would only fill memory."""
+
 MEMORY_LOOK_NS = 100 * MS
 """Resident memory of items with a memory= limit is looked at this often."""
 

@@ -226,6 +226,75 @@ def test_an_item_that_closes_its_sockets_costs_only_itself(
     assert sorted(running.results()) == [0, 2]
 
 
+def test_deaths_are_heard_where_main_blocks_signals(local_bench: Callable[..., Bench]) -> None:
+    def die(x: int) -> Any:
+        import signal
+
+        if x == 1:
+            os._exit(3)
+        return int(signal.getsignal(signal.SIGUSR1)), len(signal.pthread_sigmask(0, ()))
+
+    blocked = {signal.SIGCHLD, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    ignored = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        begun = time.monotonic()
+        running = local_bench().run(die, range(3))
+    finally:
+        signal.signal(signal.SIGUSR1, ignored)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert running.failure().exit_code == 3
+    assert running.results() == {0: (0, 0), 2: (0, 0)}
+    assert time.monotonic() - begun < 0.9
+
+
+@pytest.mark.parametrize("kind", ["garbage", "code", "length", "event", "items"])
+def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
+    local_bench: Callable[..., Bench], tmp_path: Path, kind: str
+) -> None:
+    def write(x: int) -> int:
+        import contextlib
+        import pickle
+        import socket
+        import stat
+        import time
+
+        from hanse.engines.local.frames import HEADER, MARK
+
+        class Code:
+            def __reduce__(self) -> Any:
+                return Path.touch, (tmp_path / "ran",)
+
+        def frame(value: Any) -> bytes:
+            body = pickle.dumps(value)
+            return HEADER.pack(MARK, len(body), 0) + body
+
+        data = {
+            "garbage": b"nonsense" * 100,
+            "code": frame(Code()),
+            "length": HEADER.pack(MARK, 1 << 60, 0),
+            "event": frame((1, [("s", "?")])),
+            "items": frame((1, [("s", 0, 1 << 40, (1, b"", None, None), 0)])),
+        }[kind]
+        if x == 1:
+            time.sleep(0.2)  # what came before is streamed by now
+            for fd in range(3, 30):
+                with contextlib.suppress(OSError):
+                    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                        socket.socket(fileno=os.dup(fd)).send(data)
+            time.sleep(60)
+        return x
+
+    begun = time.monotonic()
+    running = local_bench().run(write, range(3))
+    assert time.monotonic() - begun < 5
+    failure = running.failure()
+    assert (failure.item, failure.cause) == (1, Cause.DIED)
+    assert "garbage" in failure.what()
+    assert sorted(running.results()) == [0, 2]
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_task_may_use_an_engine_of_its_own_and_takes_it_along_when_it_dies(
     local_bench: Callable[..., Bench], tmp_path: Path
 ) -> None:

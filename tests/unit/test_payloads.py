@@ -26,12 +26,12 @@ from hanse.errors import (
 from hanse.model.failure import Cause, Failure
 from hanse.payloads import files
 from hanse.payloads.exceptions import failure_of, to_exception
+from hanse.payloads.flat import dump_flat, is_flat_one
 from hanse.payloads.functions import name_of
 from hanse.payloads.packing import pack, unpack
 from hanse.payloads.payload import (
     Payload,
     dump_batch,
-    dump_builtin,
     dump_each,
     dump_one,
     item,
@@ -40,6 +40,7 @@ from hanse.payloads.payload import (
     load_one,
 )
 from hanse.payloads.pickling import OUT_OF_BAND_BYTES
+from hanse.payloads.streams import Encoder, Reader, gathered
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 data = st.recursive(
@@ -86,11 +87,52 @@ def test_joined_payloads_hold_the_values_of_all(values: list[Any]) -> None:
     assert same(load(joined), values + values)
 
 
-@given(st.lists(st.integers(-(2**70), 2**70) | st.booleans(), min_size=60, max_size=200))
-def test_builtin_results_keep_their_types(values: list[Any]) -> None:
-    payload = dump_builtin(values)
+flat = scalars | st.binary() | st.complex_numbers(allow_nan=False)
+
+
+@given(st.lists(flat | st.lists(flat).map(tuple)))
+def test_flat_values_go_as_one_stream_and_keep_their_types(values: list[Any]) -> None:
+    payload = dump_flat(values)
     assert payload is not None
-    assert same(load(payload), values)
+    assert payload.ends is None
+    assert same(list(load(payload)), values)
+
+
+class Number(int):
+    pass
+
+
+@pytest.mark.parametrize(
+    "value", [[], {}, (1, []), ((1,), 2), Number(1), np.float64(1), len, bytes(OUT_OF_BAND_BYTES)]
+)
+def test_what_can_change_or_is_large_is_not_flat(value: Any) -> None:
+    for values in ([1, value], [(2, 3), value], [value]):
+        assert dump_flat(values) is None
+    assert not is_flat_one(value)
+
+
+def test_values_pickled_one_by_one_are_what_they_were_then() -> None:
+    encoder, buffer, array = Encoder(), [0], np.zeros(OUT_OF_BAND_BYTES)
+    encoded = []
+    for number in range(5):
+        buffer[0] = array[0] = number
+        encoded += [encoder.encode(buffer)[0], encoder.encode(array)[0]]
+        if number == 2:
+            encoder.renew()
+    payload = crossed(gathered(encoded))
+    assert payload.bulk is not None
+    assert len(payload.bulk.files) == 2
+    assert [value[0] for value in load(payload)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    read = Reader(payload)
+    read(9)[0] = 7
+    assert read(9)[0] == 4
+
+
+def test_a_file_that_grows_keeps_what_it_holds() -> None:
+    file = files.File.empty()
+    spans = [file.append(data) for data in (b"", b"a", b"bc", b"")]
+    assert bytes(file.view()[spans[1][0] : sum(spans[1])]) == b"a"
+    assert bytes(file.view()[spans[2][0] : sum(spans[2])]) == b"bc"
 
 
 @settings(max_examples=20, deadline=None)
@@ -148,12 +190,6 @@ def test_lambdas_closures_and_local_classes_travel_by_value() -> None:
     assert load_one(dump_one(lambda x: x + 1))(1) == 2
     assert load_one(dump_one(Local().twice))(4) == 8
     assert load_one(dump_one(functools.partial(operator.add, 1)))(2) == 3
-
-
-def test_results_that_are_not_builtin_data_are_told_apart() -> None:
-    assert dump_builtin([1, "a", (b"x", {None: {2.5}})]) is not None
-    assert dump_builtin([1, np.float64(1)]) is None
-    assert dump_builtin([len]) is None
 
 
 def test_what_cannot_travel_is_named_with_the_reason() -> None:

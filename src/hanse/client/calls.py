@@ -165,6 +165,9 @@ class CallSource:
         values: dict[tuple[str, int], Payload] = {}
         for index in range(grant.start, grant.stop):
             call = self._calls.get(index)
+            if call is not None and not all(need.arrived for need in call.needs):
+                self._fail_for_need(index, call)  # cancelled when its lease was out already
+                call = None
             if call is None or call.payload is None or not _begin(call):
                 skip.append(index)
                 payloads.append(_NOTHING)
@@ -179,6 +182,14 @@ class CallSource:
             blocks=[Block(grant.start, join(payloads))], attempts=grant.attempts,
             skip=frozenset(skip), functions=functions, values=values,
         )  # fmt: skip
+
+    def _fail_for_need(self, index: int, call: _Call) -> None:
+        del self._calls[index]
+        failure = Failure(
+            cause=Cause.DEPENDENCY, function=name_of(call.function), item=index,
+            message="an argument of it was cancelled",
+        )  # fmt: skip
+        _set(call, None, Told(failure, call.needs))
 
     def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         assert first is not None

@@ -22,7 +22,8 @@ from hanse.errors import PickleError
 from hanse.ids import JobId
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
-from hanse.payloads.payload import Payload, dump_batch, dump_builtin, dump_one, join
+from hanse.payloads.flat import dump_flat
+from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
@@ -81,9 +82,7 @@ class MapSource:
         if self._each:
             return self._feed_each(values)
         with collecting() as found:
-            payload = (
-                dump_batch(values) if isinstance(values, range) else dump_builtin(list(values))
-            )
+            payload = dump_flat(values)
         if payload is None or found or self._needs:
             self._each = True
             return self._feed_each(values)
@@ -157,7 +156,9 @@ class MapSource:
     def work(self, grant: Grant) -> Work:
         blocks = self._within(grant.start, grant.stop)
         futures = [*self._needs, *(future for block in blocks for future in block.futures)]
-        values: dict[tuple[str, int], Payload] = {f.reference: f.payload() for f in futures}
+        values: dict[tuple[str, int], Payload] = {
+            f.reference: f.payload() for f in futures if f.arrived
+        }
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
             blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 _ALIGN = 64  # what numpy and vector instructions like
 
 
-class _Count:
-    live = 0  # descriptors held by files and by mappings of this process
+# Who holds a descriptor in this process: files and mappings, by id. A set, because adding and
+# discarding are each one step that no other thread can tear, and doing either twice does no harm.
+_live: set[int] = set()
 
 
 class _Mapping(mmap.mmap):
     def __del__(self) -> None:
-        _Count.live -= 1
+        _live.discard(id(self))
 
 
 def make_anonymous() -> int:
@@ -51,32 +52,43 @@ def _write(fd: int, buffer: ReadableBuffer, offset: int) -> None:
 class File:
     """An anonymous file, or its bytes in memory once too many files are open."""
 
-    __slots__ = ("_memory", "fd", "size")
+    __slots__ = ("_end", "_memory", "fd", "size")
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
         self.size = size
+        self._end = 0  # of what was appended
         self._memory: bytes | None = None
-        _Count.live += 1
+        _live.add(id(self))
 
     @classmethod
     def of(cls, buffers: Sequence[ReadableBuffer]) -> tuple[File, list[tuple[int, int]]]:
         """A file with these buffers, and the offset and length of each."""
-        file, spans, offset = cls(make_anonymous(), 0), [], 0
-        for buffer in buffers:
-            length = memoryview(buffer).nbytes
-            _write(file.fd, buffer, offset)
-            spans.append((offset, length))
-            offset += -(-length // _ALIGN) * _ALIGN
-        file.size = max(offset, 1)
-        os.ftruncate(file.fd, file.size)
-        return file, spans
+        file = cls.empty()
+        return file, [file.append(buffer) for buffer in buffers]
+
+    @classmethod
+    def empty(cls) -> File:
+        """A file that grows by `append`; one that stays empty still holds a byte to map."""
+        file = cls(make_anonymous(), 1)
+        os.ftruncate(file.fd, 1)
+        return file
+
+    def append(self, buffer: ReadableBuffer) -> tuple[int, int]:
+        """Copy a buffer to the end; its offset and length."""
+        length = memoryview(buffer).nbytes
+        offset = -(-self._end // _ALIGN) * _ALIGN
+        _write(self.fd, buffer, offset)
+        self._end = offset + length
+        if length:
+            self.size = self._end
+        return offset, length
 
     @classmethod
     def received(cls, fd: int, size: int) -> File:
         """Own a descriptor that came from another process."""
         file = cls(fd, size)
-        if _Count.live > MAPPED_FILES:
+        if len(_live) > MAPPED_FILES:
             file._into_memory()
         return file
 
@@ -92,11 +104,11 @@ class File:
         """The bytes, writable; what is written stays private to this view."""
         if self._memory is not None:
             return memoryview(bytearray(self._memory))
-        if _Count.live >= MAPPED_FILES:
+        if len(_live) >= MAPPED_FILES:
             self._into_memory()
             return self.view()
         mapping = _Mapping(self.fd, self.size, access=mmap.ACCESS_COPY)
-        _Count.live += 1
+        _live.add(id(mapping))
         return memoryview(mapping)
 
     def sendable(self) -> File:
@@ -108,7 +120,7 @@ class File:
     def _close(self) -> None:
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
-            _Count.live -= 1
+            _live.discard(id(self))
             os.close(fd)
 
     def __del__(self) -> None:

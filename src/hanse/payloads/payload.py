@@ -10,17 +10,8 @@ Workers import this module before anything of the user, so it imports nothing he
 
 from __future__ import annotations
 
-import io
-
 from hanse.payloads.files import File
-from hanse.payloads.pickling import (
-    PROTOCOL,
-    Watcher,
-    loads,
-    may_hold_large,
-    stream_of,
-    wrapped,
-)
+from hanse.payloads.pickling import loads, stream_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +107,7 @@ def dump_batch(values: Sequence[Any]) -> Payload:
     try:
         data, buffers = stream_of(values)
     except BaseException as error:
-        raise _refused(error, "these values") from error
+        raise refused(error, "these values") from error
     return Payload(len(values), data, None, _bulk({0: buffers} if buffers else {}))
 
 
@@ -128,7 +119,7 @@ def dump_each(values: Sequence[Any]) -> Payload:
         try:
             data, buffers = stream_of(value)
         except BaseException as error:
-            raise _refused(error, _words(value)) from error
+            raise refused(error, words(value)) from error
         parts.append(data)
         end += len(data)
         ends.append(end)
@@ -142,29 +133,11 @@ def dump_one(value: Any) -> Payload:
     try:
         data, buffers = stream_of(value)
     except BaseException as error:
-        raise _refused(error, _words(value)) from error
+        raise refused(error, words(value)) from error
     return Payload(1, data, (len(data),), _bulk({0: buffers}) if buffers else None)
 
 
-def dump_builtin(values: Sequence[Any]) -> Payload | None:
-    """All values as one stream if they hold builtin data only, which can be read anywhere."""
-    stream = io.BytesIO()
-    watcher = Watcher(stream, PROTOCOL)
-    try:
-        watcher.dump(values)
-    except Exception:  # noqa: BLE001 - dumping each by itself finds the culprit and its words
-        return None
-    data = stream.getvalue()
-    if watcher.foreign or (may_hold_large(data, values) and any(map(_holds_large, values))):
-        return None
-    return Payload(len(values), data)
-
-
-def _holds_large(value: Any) -> bool:
-    return wrapped(value) is not value
-
-
-def _words(value: Any) -> str:
+def words(value: Any) -> str:
     """A few words that tell people which object it was."""
     if callable(value):
         from hanse.payloads.functions import name_of
@@ -178,7 +151,7 @@ def _words(value: Any) -> str:
     return f"{text} ({type(value).__module__}.{type(value).__qualname__})"
 
 
-def _refused(error: BaseException, what: str) -> BaseException:
+def refused(error: BaseException, what: str) -> BaseException:
     """A PickleError in words, or the error itself if it is none of pickling's business."""
     if not isinstance(error, Exception):
         return error

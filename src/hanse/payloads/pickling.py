@@ -7,7 +7,7 @@ stream. Workers import this before anything of the user, so it imports nothing h
 
 from __future__ import annotations
 
-from _pickle import PickleBuffer, Pickler
+from _pickle import PickleBuffer
 from _pickle import dumps as dumps
 from _pickle import loads as loads
 
@@ -108,13 +108,3 @@ def by_value(value: Any) -> tuple[bytes, list[Any]]:
 
     collector = _Collector()
     return cloudpickle.dumps(value, PROTOCOL, buffer_callback=collector), collector.buffers
-
-
-class Watcher(Pickler):
-    """A pickler that notes whether it met anything but builtin data."""
-
-    foreign = False
-
-    def reducer_override(self, _value: Any) -> Any:
-        self.foreign = True
-        return NotImplemented

@@ -46,6 +46,8 @@ def _failure(
         cause, limit = Cause.TIMEOUT, duration(program.timeout_ns or 0)
     elif process.killed_for == "memory":
         cause, limit = Cause.MEMORY, size(program.memory_bytes or 0)
+    elif process.killed_for == "garbled":
+        name = f"SIGKILL, because its socket brought garbage: {process.garbled}"
     elif status is not None and os.WIFSIGNALED(status):
         name = signal_name(os.WTERMSIG(status))
     elif status is not None:

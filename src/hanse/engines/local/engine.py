@@ -182,13 +182,12 @@ class LocalEngine:
     def _on_frames(self, process: Process, run: int, events: list[Any], fds: list[int]) -> None:
         execution = process.execution
         if execution is None or execution.run != run or self._closed:
-            for fd in fds:
-                os.close(fd)
             return
         for event in events:
-            if event[0] == "e":
+            kind = reports.check(execution, event)
+            if kind == "e":
                 self._run_ended(execution, process, event[1])
-            elif event[0] == "c":
+            elif kind == "c":
                 self._cut_done(execution, event[1])
             else:
                 for said in reports.events(execution, process, event, fds):

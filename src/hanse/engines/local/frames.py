@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
-HEADER = Struct("=QI")  # length of the body, number of descriptors
+HEADER = Struct("=IQI")  # mark, length of the body, number of descriptors
+MARK = 0x48414E53  # so that stray bytes are not taken for a length and waited for
 CONTROL = Struct("=qq")  # run, stop: what goes over a worker's control socket
 NEWS = Struct("=qqq")  # kind, worker, pid or wait status: what the nursery tells main
 BORN, DIED, UNBORN = 1, 2, 3
@@ -35,10 +36,10 @@ def pieces(body: bytes, fds: list[int]) -> list[tuple[bytes, list[int]]]:
     """A frame as messages of bytes with descriptors; more than one only for very many of them."""
     some = []
     while len(fds) > _FDS:  # empty frames that only bring descriptors for the real one
-        some.append((HEADER.pack(0, 0), fds[:_FDS]))
+        some.append((HEADER.pack(MARK, 0, 0), fds[:_FDS]))
         fds = fds[_FDS:]
     own = len(some) * _FDS + len(fds)
-    some.append((HEADER.pack(len(body), own) + body, fds))
+    some.append((HEADER.pack(MARK, len(body), own) + body, fds))
     return some
 
 
@@ -53,8 +54,10 @@ def send(sock: socket, body: bytes, fds: list[int]) -> None:
 class Inbox:
     """Puts frames together from what a stream socket yields."""
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: socket, most_bytes: int = 1 << 62, most_fds: int = 1 << 62) -> None:
         self._sock = sock
+        self._most_bytes = most_bytes
+        self._most_fds = most_fds
         self._rest = b""
         self._fds: list[int] = []
         self._large: bytearray | None = None
@@ -62,7 +65,9 @@ class Inbox:
         self._large_fds = 0
 
     def read(self) -> list[tuple[bytes | bytearray, list[int]]] | None:
-        """Read once: the frames that are complete now, or None at the end of the stream."""
+        """Read once: the frames that are complete now, or None at the end of the stream.
+
+        Raises ValueError for what is no frame or a frame past the bounds."""
         if self._large is not None:
             return self._read_large(self._large)
         data, extra, _flags, _from = self._sock.recvmsg(_READ, _ROOM, _CLOEXEC)
@@ -75,7 +80,9 @@ class Inbox:
         frames: list[tuple[bytes | bytearray, list[int]]] = []
         at, size = 0, HEADER.size
         while len(data) - at >= size:
-            length, nfds = HEADER.unpack_from(data, at)
+            mark, length, nfds = HEADER.unpack_from(data, at)
+            if mark != MARK or length > self._most_bytes or nfds > self._most_fds:
+                raise ValueError(f"no frame, or one of {length} bytes and {nfds} files")
             if len(data) - at - size < length:
                 if length > _READ:
                     self._begin_large(data[at + size :], length, nfds)
@@ -109,6 +116,8 @@ class Inbox:
     def _keep(self, extra: list[tuple[int, int, bytes]]) -> None:
         for _level, _kind, packed in extra:
             self._fds.extend(Struct(f"{len(packed) // 4}i").unpack(packed))
+        if len(self._fds) > self._most_fds:
+            raise ValueError(f"{len(self._fds)} files that belong to no frame")
 
     def _take(self, count: int) -> list[int]:
         taken, self._fds = self._fds[:count], self._fds[count:]

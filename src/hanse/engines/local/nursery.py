@@ -41,6 +41,7 @@ class Nursery:
         for fd in (self._wake, wake):
             os.set_blocking(fd, False)
         self._signals = wake
+        _reset_signals()
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for ignored in (signal.SIGINT, signal.SIGHUP):
@@ -59,6 +60,7 @@ class Nursery:
             ready = watcher.poll(1000)
             if not ready:
                 self._warm_up()
+                self._bury()  # whatever became of the signal
             for fd, _ in ready:
                 if fd == self._wake:
                     self._bury()
@@ -179,6 +181,17 @@ class Nursery:
             if not self._workers and not self._sweep():
                 return
             time.sleep(0.001)
+
+
+def _reset_signals() -> None:
+    """Block and ignore nothing that main's thread happened to block or ignore; workers inherit it.
+
+    Python itself ignores two signals, whose errors it raises."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals():
+        if number not in (signal.SIGPIPE, signal.SIGXFSZ):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def _ended() -> int | None:

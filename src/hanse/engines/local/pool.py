@@ -6,11 +6,10 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from pickle import loads
 from typing import Any
 
 from hanse import limits
-from hanse.engines.local import slots
+from hanse.engines.local import plain, slots
 from hanse.engines.local.frames import BORN, DIED
 from hanse.engines.local.output import Output
 from hanse.engines.local.process import Process
@@ -100,14 +99,27 @@ class Pool:
     def _read_once(self, process: Process) -> bool:
         """Handle what is there; false once there will be nothing more."""
         try:
-            frames = process.inbox.read()
+            return self._hear_frames(process)
         except BlockingIOError:
             return True
         except OSError:
             return False
+        except plain.Garbled as error:
+            process.garbled = str(error)[:200]
+            process.killed_for = process.killed_for or "garbled"
+            return False
+
+    def _hear_frames(self, process: Process) -> bool:
+        try:
+            frames = process.inbox.read()
+        except ValueError as error:
+            raise plain.Garbled(str(error)) from error
         for body, fds in frames or ():
-            run, events = loads(body)  # noqa: S301 - plain values from our own worker
-            self._on_frames(process, run, events, fds)
+            try:
+                self._on_frames(process, *plain.read(body), fds)
+            finally:
+                while fds:  # nothing took them
+                    os.close(fds.pop())
         return frames is not None
 
     def _late(self, process: Process) -> None:
@@ -152,7 +164,9 @@ class Pool:
         self._drain(process)
         del self._processes[process.number]
         process.close()
-        if status is not None:
+        if process.garbled:
+            self.last_words = f"killed, as its socket brought garbage: {process.garbled}"
+        elif status is not None:
             self.last_words = _words(status)
         self._ending.add(process)
         output = process.output
@@ -170,11 +184,9 @@ class Pool:
     def _drain(self, process: Process) -> None:
         """All frames that the worker sent before it ended."""
         try:
-            while (frames := process.inbox.read()) is not None:
-                for body, fds in frames:
-                    run, events = loads(body)  # noqa: S301 - plain values from our own worker
-                    self._on_frames(process, run, events, fds)
-        except OSError:
+            while not process.garbled and self._hear_frames(process):
+                pass
+        except (OSError, plain.Garbled):
             pass
 
     def _dead(self, process: Process, status: int | None) -> None:

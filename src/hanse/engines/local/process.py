@@ -11,6 +11,7 @@ from hanse.engines.local.frames import CONTROL, Inbox, pieces, rights
 from hanse.engines.local.output import Source
 from hanse.engines.local.processes import kill_group
 from hanse.engines.port import Loop, Program, Work
+from hanse.limits import FRAME_BYTES, FRAME_FILES
 from hanse.payloads.files import File
 from hanse.payloads.packing import pack
 from hanse.payloads.payload import Payload
@@ -18,7 +19,7 @@ from hanse.payloads.payload import Payload
 if TYPE_CHECKING:
     from hanse.engines.local.execution import Execution
 
-_BLOCKS = 4  # decoded blocks that a worker keeps: the pieces of a block that was cut
+_BLOCKS = 4  # blocks that a worker keeps: the pieces of a block that was cut
 _PROGRAMS = 64
 _FUNCTIONS = 1024
 
@@ -41,9 +42,6 @@ class _Held:
         self._numbers[key] = self._next, value
         return self._next, False
 
-    def drop(self, key: Any) -> None:
-        self._numbers.pop(key, None)
-
     def surplus(self) -> list[tuple[int, Any]]:
         """What the worker shall forget after this work."""
         count = len(self._numbers) - self._most
@@ -60,14 +58,15 @@ class Process:
         self.leaving = False  # it was asked to go
         self.dead = False
         self.doomed = False  # kill it as soon as its pid is known
-        self.killed_for = ""  # "timeout" or "memory"
+        self.killed_for = ""  # "timeout", "loading", "memory" or "garbled"
+        self.garbled = ""  # what is wrong with what its socket brought; nothing more is read
         self.execution: Execution | None = None
         self.items = 0  # done of programs that limit them
         self.output = Source()
         self.sock, self._their_sock = socket.socketpair()
         self.control, self._their_control = socket.socketpair()
         self.sock.setblocking(False)
-        self.inbox = Inbox(self.sock)
+        self.inbox = Inbox(self.sock, FRAME_BYTES, FRAME_FILES)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
         self._programs, self._functions, self._blocks = (
@@ -157,19 +156,13 @@ class Process:
         return number, pack(payload, files)
 
     def _some_blocks(self, work: Work, start: int, stop: int, files: list[File]) -> list[Any]:
-        """The blocks of the range; None in place of those that the worker holds.
-
-        A block is sent anew when an item runs again (the first attempt may have changed its
-        arguments in place) or refers to results."""
+        """The blocks of the range; None in place of those that the worker holds."""
         blocks = []
-        fresh = bool(work.attempts or work.values)
         for block in work.blocks:
             payload: Payload = block.payload
             if block.start >= stop or block.start + payload.count <= start:
                 continue
             key = (work.program.key, id(payload))
-            if fresh:
-                self._blocks.drop(key)
             number, there = self._blocks.number(key, payload)
             blocks.append((number, block.start, None if there else pack(payload, files)))
         return blocks

@@ -6,21 +6,79 @@ Only here does a worker unpickle what the user sent.
 from __future__ import annotations
 
 from hanse.payloads.packing import unpack
-from hanse.payloads.payload import Payload, load_each, load_one
+from hanse.payloads.payload import Payload, load, load_one
+from hanse.payloads.streams import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
 
-class Broken:
-    """In place of an input that cannot be read."""
+class _Nothing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_exception: object) -> None: ...
 
-    __slots__ = ("error",)
+
+_NOTHING = _Nothing()  # contextlib's takes long to import
+
+
+class BrokenInput(Exception):
+    """An input that cannot be read; it costs only its own item."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+class Inputs:
+    """A block of inputs. What is one stream is flat (see `payloads.flat`) and read as a whole;
+    anything else stays encoded until its item runs, so that no other item or attempt has changed
+    it."""
+
+    def __init__(self, payload: Payload) -> None:
+        self.count = payload.count
+        self._payload = payload
+        self._values: Sequence[Any] | None = None
+        self._load: Callable[[Any], Any] | None = None
+        self._resolve: Callable[[Any], Any] | None = None
+        self.read: Callable[[Any], Any] | None = None  # makes an input of what `take` gives
+
+    def open(self, resolve: Callable[[Any], Any] | None) -> None:
+        """Be ready for `take`. With `resolve`, items are calls that it makes whole."""
+        self._resolve = resolve
+        if self._payload.ends is None:
+            self._open_stream()
+        elif self._load is None:
+            self._load = Reader(self._payload)
+        self.read = self._read if self._load or resolve else None
+
+    def _open_stream(self) -> None:
+        if self._values is not None:
+            return
+        try:
+            self._values, self._load = load(self._payload), None
+        except BaseException as error:  # noqa: BLE001 - every item of the block fails with it
+            self._load = _raiser(error)
+
+    def take(self, low: int, high: int) -> list[Any]:
+        """Inputs from `low` to `high`, or what `read` makes them of."""
+        return list(range(low, high) if self._values is None else self._values[low:high])
+
+    def _read(self, value: Any) -> Any:
+        try:
+            if self._load is not None:
+                value = self._load(value)
+            return self._resolve(value) if self._resolve is not None else value
+        except BaseException as error:
+            raise BrokenInput(error) from error
+
+
+def _raiser(error: BaseException) -> Callable[[Any], Any]:
+    def fail(_index: Any) -> Any:
+        raise error
+
+    return fail
 
 
 class LoadFailed(Exception):
@@ -61,13 +119,14 @@ class Loaded:
             self.key,
             self.job,
             self.star,
-            self.each,
+            each,
             self.careful,
             self.memory_bytes,
             function,
             fold,
             _initializer,
         ) = packed
+        self.flat = not each  # all results so far were flat (see `payloads.flat`)
         self.has_function = function is not None
         self._payloads = [unpack(one, fds) if one else None for one in (function, fold)]
         self._initializer = initializer
@@ -129,7 +188,7 @@ class Store:
     def __init__(self) -> None:
         self.programs: dict[int, Loaded] = {}
         self.functions: dict[int, Any] = {}
-        self._blocks: dict[int, Any] = {}
+        self._blocks: dict[int, Inputs] = {}
         self._initializers: dict[int, Initializer] = {}
         self._values: dict[Any, Any] = {}
 
@@ -160,40 +219,38 @@ class Store:
             self.functions[key] = unpack(one, fds)
         for number, _start, one in blocks:
             if one:
-                self._blocks[number] = unpack(one, fds)
+                self._blocks[number] = Inputs(unpack(one, fds))
         self._values = {at: unpack(one, fds) for at, one in values.items()}
 
-    def read(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
-        """Load the program and its inputs: start and values of each block, in order.
+    def providing(self) -> AbstractContextManager[None]:
+        """While a work runs, references in its inputs find the values that came with it.
 
-        References inside them find the values that came along. Every reference to a result gets a
-        copy of its own, which its item may change; a value that was put is the same for all items
-        of a work."""
+        Every reference to a result gets a copy of its own, which its item may change; a value that
+        was put is the same for all items of a work."""
         values, self._values = self._values, {}
         if not values:
-            return self._read(program, blocks)
+            return _NOTHING
         from hanse.payloads.references import PUT, providing
 
         shared: dict[int, Any] = {}
 
-        def lookup(job: str, item: int) -> Any:
+        def find(job: str, item: int) -> Any:
             if job != PUT:
                 return load_one(values[job, item])
             if item not in shared:
                 shared[item] = load_one(values[job, item])
             return shared[item]
 
-        with providing(lookup):
-            return self._read(program, blocks)
+        return providing(find)
 
-    def _read(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Any]]:
+    def inputs(self, program: Loaded, blocks: list[tuple[Any, ...]]) -> list[tuple[int, Inputs]]:
+        """Load the program and open its inputs: start and inputs of each block, in order."""
         program.prepare()
-        calls = not program.has_function
+        resolve = None if program.has_function else self._resolved
         some = []
         for number, start, _ in blocks:
             block = self._blocks[number]
-            if isinstance(block, Payload):
-                block = self._blocks[number] = self._decode(block, calls)
+            block.open(resolve)
             some.append((start, block))
         return some
 
@@ -206,24 +263,12 @@ class Store:
             for key in keys:
                 table.pop(key, None)
 
-    def _decode(self, payload: Any, calls: bool) -> Sequence[Any]:
-        try:
-            values = load_each(payload, Broken)
-        except BaseException as error:  # noqa: BLE001 - every item of the block fails with it
-            return [Broken(error)] * payload.count
-        return [self._resolved(call) for call in values] if calls else values
-
-    def _resolved(self, call: Any) -> Any:
+    def _resolved(self, call: tuple[Any, ...]) -> tuple[Any, ...]:
         """A call with its function in place of the function's key."""
-        if type(call) is Broken:
-            return call
         key, args, kwargs = call
         if type(key) is not int:
             return key, args, kwargs  # the function itself, which travelled by its name
-        try:
-            function = self.functions[key]
-            if isinstance(function, Payload):
-                function = self.functions[key] = load_function(function)
-        except BaseException as error:  # noqa: BLE001 - reported as the item's failure
-            return Broken(error)
+        function = self.functions[key]
+        if isinstance(function, Payload):
+            function = self.functions[key] = load_function(function)
         return function, args, kwargs

@@ -7,12 +7,51 @@ from collections.abc import Iterator
 from typing import Any
 
 from hanse.engines.local.execution import Execution
+from hanse.engines.local.plain import Garbled
 from hanse.engines.local.process import Process
 from hanse.engines.port import ItemFailed, Segment
 from hanse.model.failure import Cause, Failure
 from hanse.payloads.packing import unpack
+from hanse.payloads.payload import Payload
 
 HOST = os.uname().nodename
+
+
+_SHAPES: dict[str, tuple[type, ...]] = {
+    "s": (str, int, int, tuple, int),
+    "f": (str, int, dict, int),
+    "F": (str, int, int, dict),
+    "c": (str, int),
+    "e": (str, int),
+}
+_FIELDS = {"cause", "type", "message", "traceback", "output", "exception"}
+
+
+def check(execution: Execution, event: Any) -> str:
+    """The kind of an event that makes sense here. Raises Garbled for any other: a task may have
+    written it."""
+    shape = _SHAPES.get(event[0]) if type(event) is tuple and event else None
+    if shape is None or tuple(map(type, event)) != shape:
+        raise Garbled("it is no event")
+    kind: str = event[0]
+    if kind in "sF" and not execution.position <= event[1] < event[2] <= execution.until:
+        raise Garbled("it is about items of others")
+    if kind == "f" and not execution.position <= event[1] < execution.until:
+        raise Garbled("it is about an item of others")
+    if kind in "fF" and not (_FIELDS <= event[2 + (kind == "F")].keys()):
+        raise Garbled("it is no failure")
+    return kind
+
+
+def _unpacked(packed: Any, fds: list[int], count: int, folded: bool) -> Payload:
+    try:
+        payload = unpack(packed, fds)
+        count = min(payload.count, 1) if folded else count
+    except Exception as error:
+        raise Garbled("it holds no results") from error
+    if payload.count != count:
+        raise Garbled(f"it holds {payload.count} results for {count} items")
+    return payload
 
 
 def events(
@@ -21,9 +60,9 @@ def events(
     """The port's events for one of a worker's."""
     if event[0] == "s":
         _, start, stop, packed, busy_ns = event
-        payload = unpack(packed, fds)
-        execution.reported(stop)
         folded = execution.work.program.fold is not None
+        payload = _unpacked(packed, fds, stop - start, folded)
+        execution.reported(stop)
         yield Segment(execution.lease, start, stop, payload, busy_ns, folded)
     elif event[0] == "f":
         _, item, fields, busy_ns = event
@@ -43,7 +82,10 @@ def failure(execution: Execution, process: Process, item: int, fields: dict[str,
     from hanse.engines.local.crashes import size
 
     work = execution.work
-    cause = Cause(fields["cause"])
+    try:
+        cause = Cause(fields["cause"])
+    except ValueError as error:
+        raise Garbled("it is a failure without a cause") from error
     limit = size(work.program.memory_bytes or 0) if cause is Cause.MEMORY else None
     return Failure(
         cause=cause,

@@ -5,6 +5,11 @@ ends the iteration early, so no item pays for a check. The results' length tells
 CPython keeps a list's length exact even inside `extend`. So `self.base + len(self.out)` is always
 the item that runs or comes next, for crash reports, cuts and `current_item()` alike.
 
+Results that nothing can change wait here as they are; any other is pickled right after its item
+returned, because later items may change the same object. Which kind they are is known only after
+an item ran: so micro-batches are looked at afterwards, and one that holds other results is dropped
+and its items run again one by one.
+
 Two threads meet here under `lock`: the main thread runs items, the control thread cuts chunks and
 streams results while one long item runs.
 """
@@ -19,16 +24,19 @@ from sys import getsizeof
 
 from hanse.engines.local import results, slots
 from hanse.engines.local.current import Item
-from hanse.engines.local.programs import Broken
+from hanse.engines.local.programs import BrokenInput
 from hanse.limits import FLUSH_BYTES, FLUSH_NS, MICRO_BATCH_NS
+from hanse.payloads.flat import dump_known_flat, is_flat, is_flat_one
+from hanse.payloads.packing import pack
+from hanse.payloads.streams import Encoder, gathered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from hanse.engines.local.printing import Ring
-    from hanse.engines.local.programs import Loaded
+    from hanse.engines.local.programs import Inputs, Loaded
 
 _FAST_NS = 20_000  # shorter items run in micro-batches
 _MOST = 16_384  # items in one chunk
@@ -52,9 +60,14 @@ class Runner:
         self.chunk_base = 0
         self.in_item = False
         self.mark = 0  # when results were last sent
+        self._counted = 0  # until when the time in items is told
+        self._sure = 0  # results before the micro-batch that runs
+        self._ran = 0  # items before this have begun, although they may run again
+        self._encoder = Encoder()
         self._bytes = 0  # estimate of what waits
         self._events: list[Any] = []
         self._files: list[Any] = []
+        self._failed_bytes = 0  # of exceptions that wait
         self._folding: results.Folding | None = None
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
 
@@ -71,7 +84,7 @@ class Runner:
     def _cut(self, stop: int) -> None:
         keep = max(stop - self.chunk_base, 0)
         del self.chunk[keep:]  # from here on no item past `stop` begins
-        first = self.base + len(self.out) + self.in_item
+        first = max(self.base + len(self.out) + self.in_item, self._ran)
         self.stop = min(self.stop, max(stop, first))
         self._events.append(("c", self.stop))
         self._deliver(self.run)
@@ -81,11 +94,12 @@ class Runner:
         with self.lock:
             if not self.run or _now() - self.mark < FLUSH_NS or self.program.fold:
                 return
-            done = len(self.out)
-            if done > self.sent or self._events:
-                part = self.out[self.sent : done]
-                self._encode(self.base + self.sent, part)
-                self.sent = done
+            part = self.out[self.sent :]
+            if self.program.flat and not is_flat(part):  # a micro-batch that will be dropped
+                part = self.out[self.sent : self._sure]
+            self._encode(self.base + self.sent, part)
+            self.sent += len(part)
+            if self._events:
                 self._deliver(self.run)
 
     # --- what the main thread calls ---------------------------------------------------------------
@@ -102,7 +116,8 @@ class Runner:
             self.base, self.sent, self.out, self.chunk = start, 0, [], []
             self.chunk_base = start
             self.program, self.attempts, self.careful_until = program, attempts, careful_until
-            self.mark, self._bytes = _now(), 0
+            self.mark = self._counted = _now()
+            self._bytes, self._ran = 0, start
             self._folding = None
             self.stop, self.run = stop, run
             slots.pack_into(self._memory, self._at, run, start, 0, self.mark)
@@ -119,76 +134,117 @@ class Runner:
                 self._events.append(("F", self.base, self.stop, fields))
                 self.base = self.stop
 
-    def block(
-        self, start: int, values: Sequence[Any], skip: frozenset[int], omit: frozenset[int]
-    ) -> None:
+    def block(self, start: int, inputs: Inputs, skip: frozenset[int], omit: frozenset[int]) -> None:
         """Run the items of one block that the run covers."""
-        end = start + len(values)
+        end = start + inputs.count
         special = sorted(index for index in skip | omit if start <= index < end)
-        if type(values) is list:
-            special += [start + at for at, value in enumerate(values) if type(value) is Broken]
-            special.sort()
         while (at := self._next()) < min(self.stop, end):
             ahead = special[bisect_left(special, at)] if special and special[-1] >= at else end
             if ahead == at:
-                self._special(at, values[at - start], skip, omit)
-                continue
-            self._run(at, values, start, min(ahead, end))
+                self._special(at, omit)
+            else:
+                self._run(at, inputs, start, min(ahead, end))
 
     def _next(self) -> int:
         return self.base + len(self.out)
 
-    def _special(self, at: int, value: Any, skip: frozenset[int], omit: frozenset[int]) -> None:
+    def _special(self, at: int, omit: frozenset[int]) -> None:
         if at in omit:  # its failure is known already
             self.flush()
             with self.lock:
                 self.base = at + 1
-        elif at in skip:
-            self.out.append(results.SKIPPED if self.program.fold else None)
+        elif self.program.fold:  # cancelled
+            self.out.append(results.SKIPPED)
         else:
-            self._failed(at, value.error, "argument")
+            self.out.append(None if self.program.flat else self._encoder.encode(None)[0])
 
-    def _run(self, at: int, values: Sequence[Any], start: int, end: int) -> None:
+    def _run(self, at: int, inputs: Inputs, start: int, end: int) -> None:
         """Run one chunk from `at` on."""
         program = self.program
-        micro = program.fast and not program.careful and at >= self.careful_until
+        micro = program.fast and program.flat and not program.careful and at >= self.careful_until
         with self.lock:
             last = min(end, self.stop, at + program.chunk)
             if last <= at:
                 return
-            chunk = list(values[at - start : last - start])
+            chunk = inputs.take(at - start, last - start)
             self.chunk, self.chunk_base, self.in_item = chunk, at, True
-        length, begun, before = len(chunk), _now(), len(self.out)
-        out = self.out
+        length, begun = len(chunk), _now()
+        failed: tuple[BaseException, str] | None = None
         try:
-            if micro:
-                slots.pack_into(self._memory, self._at, self.run, at, length, begun)
-                run = starmap if program.star else map
-                out.extend(run(program.function, chunk))
-            else:
-                self._one_by_one(at, chunk, out)
+            (self._micro_batch if micro else self._one_by_one)(at, chunk, inputs.read)
+        except BrokenInput as broken:
+            failed = broken.error, "argument"
+        except results.Unsendable as refused:
+            failed = refused.error, "result"
         except BaseException as error:  # noqa: BLE001 - every exception of an item is its failure
-            self.in_item = False
-            self._failed(self._next(), error, "raised")
-        else:
-            self.in_item = False
-            if micro and len(out) - before < len(chunk):  # `map` takes it for its own end
-                self._failed(self._next(), StopIteration("raised by the function"), "raised")
+            failed = error, "raised"
+        self.in_item = False
+        if (not micro or self._all_flat()) and failed is not None:
+            self._failed(self._next(), *failed)
         self._learn(_now() - begun, max(1, self._next() - at), micro, length)
 
-    def _one_by_one(self, at: int, chunk: list[Any], out: list[Any]) -> None:
+    def _micro_batch(self, at: int, chunk: list[Any], read: Callable[[Any], Any] | None) -> None:
+        out, function = self.out, self.program.function
+        before = self._sure = len(out)
+        slots.pack_into(self._memory, self._at, self.run, at, len(chunk), _now())
+        values = chunk if read is None else map(read, chunk)
+        out.extend(starmap(function, values) if self.program.star else map(function, values))
+        if len(out) - before < len(chunk):  # `map` takes it for its own end
+            raise StopIteration("raised by the function")
+
+    def _all_flat(self) -> bool:
+        """Whether all results of the micro-batch may wait. If not, they are dropped: their items
+        run again, one by one, and so do all others from now on."""
+        with self.lock:
+            first = max(self._sure, self.sent)
+            part = self.out[first:] if first else self.out[:]
+            if is_flat(part):
+                return True
+            self._ran = max(self._ran, self.base + len(self.out) + 1)
+            del self.out[first:]
+            self._leave_flat()
+        return False
+
+    def _leave_flat(self) -> None:
+        """From now on each result is pickled by itself; those that wait are one stream."""
+        self._settle()
+        self.program.flat = False
+
+    def _one_by_one(self, at: int, chunk: list[Any], read: Callable[[Any], Any] | None) -> None:
         memory, place, run = self._memory, self._at, self.run
-        pack, append, function = slots.pack_into, out.append, self.program.function
-        star, flush_at = self.program.star, self.mark + FLUSH_NS
+        pack_into, append, function = slots.pack_into, self.out.append, self.program.function
+        star, flush_at, program = self.program.star, self.mark + FLUSH_NS, self.program
         for value in chunk:
             now = _now()
-            pack(memory, place, run, at, 1, now)
+            pack_into(memory, place, run, at, 1, now)
+            if read is not None:
+                value = read(value)
             result = function(*value) if star else function(value)
-            self._bytes += getsizeof(result, 64)
-            append(result)
+            if program.flat and is_flat_one(result):
+                self._bytes += getsizeof(result, 64)
+                append(result)
+            else:
+                self._keep(at, result)
             at += 1
             if now > flush_at or self._bytes > FLUSH_BYTES:
                 break
+
+    def _keep(self, at: int, result: Any) -> None:
+        """Pickle or fold in a result before the next item can change it."""
+        if self.out and (self.program.flat or self.program.fold):
+            with self.lock:
+                self._settle()
+        self.program.flat = False
+        if self.program.fold is not None:
+            self._fold_of(at).take(at, result)
+            self.base = at + 1
+            return
+        try:
+            encoded, size = self._encoder.encode(result)
+        except BaseException as error:
+            raise results.Unsendable(error) from error
+        self.out.append(encoded)
+        self._bytes += size
 
     def _learn(self, spent: int, done: int, micro: bool, length: int) -> None:
         """Choose the next chunk's size by the time per item, and flush when it is time."""
@@ -199,7 +255,7 @@ class Runner:
         program.chunk = max(1, min(aim // each, 8 * length, _MOST))
         if micro and self.out:
             self._bytes += getsizeof(self.out[-1], 64) * done
-        if self.out and (_now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES):
+        if _now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES:
             self._spill()
 
     def _failed(self, at: int, error: BaseException, cause: str) -> None:
@@ -210,7 +266,9 @@ class Runner:
             self._close_segment()
             self._events.append(("f", at, fields, 0))
             self.base = at + 1
-            if len(self._events) >= _EVENTS or _now() - self.mark >= FLUSH_NS:
+            self._failed_bytes += len(fields["exception"] or b"")
+            crowded = len(self._events) >= _EVENTS or self._failed_bytes > FLUSH_BYTES
+            if crowded or _now() - self.mark >= FLUSH_NS:
                 self._deliver(self.run)
 
     # --- results ----------------------------------------------------------------------------------
@@ -220,7 +278,7 @@ class Runner:
             self.flush()
             return
         with self.lock:
-            self._take_out()
+            self._settle()
             self.mark = _now()
             if self._events:
                 self._deliver(self.run)
@@ -238,31 +296,45 @@ class Runner:
                 self._deliver(run)
 
     def _close_segment(self) -> None:
-        self._take_out()
+        self._settle()
+        self.chunk = []
         if self._folding is not None:
+            self._folding.busy += self._spent()
             self._folding.close(self._events, self._files)
 
-    def _take_out(self) -> None:
-        part = self.out[self.sent :] if self.sent else self.out
-        self._encode(self.base + self.sent, part)
+    def _settle(self) -> None:
+        """Make events of the results that wait, or fold them in."""
+        waiting = self.out[self.sent :] if self.sent else self.out
+        self._encode(self.base + self.sent, waiting)
         self.base += len(self.out)
-        self.out, self.sent, self._bytes = [], 0, 0
-        self.chunk = []
+        self.out.clear()
+        self.sent = self._bytes = 0
 
     def _encode(self, start: int, part: list[Any]) -> None:
         if not part:
             return
-        busy = _now() - self.mark
         if self.program.fold is not None:
-            if self._folding is None:
-                self._folding = results.Folding(self.program.fold, start, self.ring)
-            self._folding.add(start, part, busy, self._events, self._files)
-        else:
-            results.encode(self.program, start, part, busy, self._events, self._files, self.ring)
+            self._fold_of(start).add(start, part, self._events, self._files)
+            return
+        payload = dump_known_flat(part) if self.program.flat else gathered(part)
+        self._encoder.renew()
+        stop = start + len(part)
+        self._events.append(("s", start, stop, pack(payload, self._files), self._spent()))
+
+    def _fold_of(self, start: int) -> results.Folding:
+        if self._folding is None:
+            self._folding = results.Folding(self.program.fold, start, self.ring)
+        return self._folding
+
+    def _spent(self) -> int:
+        """The time since it was last asked for."""
+        before, self._counted = self._counted, _now()
+        return self._counted - before
 
     def _deliver(self, run: int) -> None:
         events, files = self._events, self._files
         self._events, self._files, self.mark = [], [], _now()
+        self._failed_bytes = 0
         self._send((run, events), files)
 
     # --- who runs ---------------------------------------------------------------------------------

@@ -82,11 +82,12 @@ class Worker:
             os.write(self._wake_write, b"\0")
         try:
             store.add(functions, blocks, values, fds)
-            decoded = store.read(program, blocks)
-            if program.memory_bytes or self._limited:
-                self._limit(program.memory_bytes)
-            for at, some in decoded:
-                runner.block(at, some, skip, omit)
+            with store.providing():
+                inputs = store.inputs(program, blocks)
+                if program.memory_bytes or self._limited:
+                    self._limit(program.memory_bytes)
+                for at, some in inputs:
+                    runner.block(at, some, skip, omit)
         except LoadFailed as failed:
             runner.fail_all(failed.cause, failed.error)
         runner.flush(end=True)
