@@ -257,6 +257,43 @@ def test_an_exception_of_a_class_by_value_comes_back_as_that_class(bench: Bench)
     assert type(to_exception(bench.run(fail, [1]).failure())).__name__ == "Mine"
 
 
+@pytest.mark.parametrize("fold", [None, operator.add])
+def test_exits_while_an_item_is_reported_cost_only_that_item(bench: Bench, fold: Any) -> None:
+    def leave(*_: Any) -> Any:
+        raise SystemExit(3)
+
+    class Silent(Exception):
+        __str__ = __repr__ = leave
+
+    class Bound:
+        __reduce__ = __repr__ = leave
+
+    def run(x: int) -> Any:
+        if x == 1:
+            raise Silent
+        return Bound() if x == 3 and fold is None else os.getpid()
+
+    running = bench.run(run, range(5), fold=fold)
+    causes = {item: failure.cause for item, failure in running.failures().items()}
+    if fold is None:
+        assert causes == {1: Cause.RAISED, 3: Cause.RESULT}
+        assert len(set(running.results().values())) == 1, "the worker lives on"
+    else:
+        assert causes == {1: Cause.RAISED}
+    assert running.reported() == list(range(5))
+
+
+def test_a_fold_whose_total_exits_when_it_is_pickled_fails_its_items(bench: Bench) -> None:
+    class Bound:
+        def __reduce__(self) -> Any:
+            raise SystemExit(3)
+
+    failures = bench.run(lambda x: x, range(3), fold=lambda one, other: Bound()).failures()
+    assert {item: failure.cause for item, failure in failures.items()} == dict.fromkeys(
+        range(3), Cause.RESULT
+    )
+
+
 # --- workers that die -----------------------------------------------------------------------------
 def crash_by_signal(x: int) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
