@@ -156,7 +156,6 @@ def refused(error: BaseException, what: str) -> BaseException:
     if not isinstance(error, Exception):
         return error
     from hanse.errors import PickleError
-
     from hanse.payloads.exceptions import message_of
 
     why = f"{type(error).__name__}: {message_of(error)}"
