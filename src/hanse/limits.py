@@ -42,6 +42,10 @@ MAX_CRASHES = 3
 """An item whose worker died is tried again until it was there at this many deaths: a killed
 worker costs no item, and a deadly item cannot kill for ever."""
 
+MAX_LOSSES = 5
+"""A job whose leases are given up by their sites so often in a row, with no result in between,
+cannot be run there: it ends and says why."""
+
 # --- engine -------------------------------------------------------------------------------------
 FLUSH_NS = 50 * MS
 """Workers stream what they have at least this often while a lease runs."""

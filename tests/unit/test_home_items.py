@@ -196,6 +196,21 @@ def test_cancelled_items_fail_once_and_leased_ones_run_on() -> None:
     assert town.failed(job) == [(i, Cause.CANCELLED) for i in (1, 2, 3, 4)]
 
 
+def test_cancelled_items_of_a_lease_are_cut_off_and_dropped() -> None:
+    town = Town()
+    job = town.known("a", 8, fail_fast=False)
+    place = town.place("x")
+    (lease,) = town.job(job).leases.values()
+    town.tell(CancelItems(job, 2, 6))
+    assert lease.cut_to == 2
+    place.cut(2)
+    place.talk()
+    place.work()
+    assert town.failed(job) == [(i, Cause.CANCELLED) for i in range(2, 6)]
+    assert town.job(job).done == 4
+    assert town.state(job) is JobState.DONE
+
+
 def test_a_cancelled_job_ends_at_once_and_its_leases_are_cancelled() -> None:
     town = Town()
     job = town.known("a", 10)

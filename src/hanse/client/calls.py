@@ -7,32 +7,33 @@ pickle and one future. Calls with equal options share a job.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import InvalidStateError
 from typing import Any
 
 import msgspec
 
 from hanse.client.functions import ByValue, for_call
-from hanse.client.future import Future
+from hanse.client.future import Future, Told
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
-from hanse.errors import JobCancelled
+from hanse.errors import ClientClosed, JobCancelled
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
-from hanse.payloads.exceptions import to_exception
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, item, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
+_logger = logging.getLogger("hanse")
+
 
 class _Call:
-    __slots__ = ("by_value", "function", "future", "needs", "payload", "started")
+    __slots__ = ("by_value", "function", "future", "gone", "needs", "payload", "started")
 
     def __init__(self, future: Future[Any], function: Any) -> None:
         self.future = future
@@ -40,7 +41,8 @@ class _Call:
         self.by_value: ByValue | None = None
         self.payload: Payload | None = None  # None: its arguments cannot travel
         self.needs: Sequence[Future[Any]] = ()
-        self.started = False
+        self.started = False  # its future is running, or done
+        self.gone = False  # its future was cancelled, and whoever waits has been told
 
 
 class CallSource:
@@ -75,11 +77,13 @@ class CallSource:
                 payload = dump_one((target, args, kwargs))
             except Exception as caught:  # noqa: BLE001 - it becomes the future's exception
                 error = caught
+        for needed in found:
+            needed.check_owner(self._runtime)
         with self._lock:
             if self._sealed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             index = next(self._count)
-            future: Future[Any] = Future((self.job, index), self._cancel)
+            future: Future[Any] = Future((self.job, index), self._cancel, self._runtime)
             call = _Call(future, function)
             call.payload, call.by_value = payload, by_value
             if found or (by_value is not None and by_value.needs):
@@ -95,7 +99,7 @@ class CallSource:
 
     def refused(self, error: Exception) -> Future[Any]:
         """The future of a call whose function cannot be sent: it is done, and failed."""
-        future: Future[Any] = Future((self.job, -1), self._cancel)
+        future: Future[Any] = Future((self.job, -1), self._cancel, self._runtime)
         future.set_running_or_notify_cancel()
         future.set_exception(error)
         return future
@@ -126,6 +130,7 @@ class CallSource:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the calls are done, after `seal`."""
+        self._runtime.check_can_wait()
         return self._over.wait(timeout_s)
 
     # --- for the runtime ------------------------------------------------------------------------
@@ -134,6 +139,10 @@ class CallSource:
         with self._lock:
             self._flushing = False
             count = len(self._unsent)
+        if self._over.is_set():  # the client was closed meanwhile
+            for _ in range(count):
+                _set(self._unsent.popleft()[1], None, ClientClosed("this client was closed"))
+            return
         waits: dict[int, list[tuple[JobId, int]]] = {}
         broken: list[int] = []
         index = -1
@@ -177,7 +186,7 @@ class CallSource:
             call = self._calls.pop(index, None)
             if call is not None:
                 value = payload if payload.count == 1 else item(payload, first + index - start)
-                _set(call.future, value, None)
+                _set(call, value, None)
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
         for index in range(start, stop):
@@ -188,49 +197,48 @@ class CallSource:
                 failure, function=name_of(call.function), item=index
             )
             if known.cause is Cause.CANCELLED:
-                if call.future.cancel() or call.future.cancelled():
-                    call.future.set_running_or_notify_cancel()
+                _cancelled(call)
                 continue
-            error = to_exception(known)
-            if known.cause is Cause.DEPENDENCY:
-                error.__cause__ = _failed_need(call)
-            _set(call.future, None, error)
+            # Told as it came: what the user's classes do when it is read is for who asks.
+            _set(call, None, Told(known, call.needs if known.cause is Cause.DEPENDENCY else ()))
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
         calls, self._calls = self._calls, {}
-        for call in calls.values():
-            if error is None and call.future.cancel():
-                call.future.set_running_or_notify_cancel()
-            else:
-                told = error or self._aborted or JobCancelled("the client was closed")
-                _set(call.future, None, told)
         self._over.set()
+        told = error or self._aborted or JobCancelled("the client was closed")
+        for call in calls.values():
+            if error is not None or not _cancelled(call):
+                _set(call, None, told)
 
 
 _NOTHING = dump_one(None)
 
 
-def _failed_need(call: _Call) -> BaseException | None:
-    """Why the first of the call's arguments that failed did so."""
-    for future in call.needs:
-        if future.done() and not future.arrived:
-            return JobCancelled("cancelled") if future.cancelled() else future.exception()
-    return None
-
-
 def _begin(call: _Call) -> bool:
     """Mark the call's future as running; False if it was cancelled."""
-    if not call.started:
+    if not call.started and not call.gone:
         call.started = call.future.set_running_or_notify_cancel()
+        call.gone = not call.started
     return call.started
 
 
-def _set(future: Future[Any], payload: Payload | None, error: BaseException | None) -> None:
+def _cancelled(call: _Call) -> bool:
+    """Cancel the call's future for good; False if it runs."""
+    if not call.gone and not call.started and call.future.withdraw():
+        call.gone = True
+        call.future.set_running_or_notify_cancel()
+    return call.gone
+
+
+def _set(call: _Call, payload: Payload | None, error: BaseException | None) -> None:
+    if not _begin(call):
+        return
     try:
         if error is not None:
-            future.set_exception(error)
+            call.future.set_exception(error)
         else:
-            future.arrived = True
-            future.set_result(payload)
-    except InvalidStateError:
-        pass  # cancelled a moment ago
+            call.future.arrive(payload)
+    except Exception:
+        _logger.exception("hanse: a future was set from outside: %r", call.future)
+    except BaseException:
+        _logger.exception("hanse: a done-callback left with an exit: %r", call.future)

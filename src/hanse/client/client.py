@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from hanse.client.calls import CallSource
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
-from hanse.client.inputs import Feeder, Reader, snapshot
+from hanse.client.inputs import Feeder, snapshot
 from hanse.client.job import Job, progress, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
@@ -169,7 +169,7 @@ class Client:
         results = Results(total)
         source = MapSource(self._runtime, id, program, results, needs, raising)
         slots = max(1, self._capacity.times(spec.needs))
-        feeder = Feeder(Reader(iterable), results, slots, block=source.feed, seal=source.seal,
+        feeder = Feeder(iterable, results, slots, block=source.feed, seal=source.seal,
                         ahead=ahead)  # fmt: skip
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           raising=raising, ordered=ordered)  # fmt: skip
@@ -179,7 +179,12 @@ class Client:
 
             watch(id, spec.name, partial(progress, self._runtime, id, results))
         self._runtime.submit(id, spec, source)
-        feeder.start(at_once=total is not None)
+        source.hungry = feeder.hungry
+        try:
+            feeder.start(at_once=total is not None)
+        except BaseException:  # Ctrl-C, while the first inputs were pickled
+            job.cancel()
+            raise
         return job
 
     def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
@@ -200,11 +205,12 @@ class Client:
         Returns a future that is done. Raises PickleError.
         """
         self._check()
-        future: Future[R] = Future((JobId(PUT), next(program_keys)), lambda index: None)
+        future: Future[R] = Future(
+            (JobId(PUT), next(program_keys)), lambda index: None, self._runtime
+        )
         payload = dump_one(value)
         future.set_running_or_notify_cancel()
-        future.arrived = True
-        future.set_result(payload)  # type: ignore[arg-type]
+        future.arrive(payload)
         return future
 
     def executor(self) -> Any:
@@ -218,7 +224,7 @@ class Client:
 
         Raises UsageError if there is none.
         """
-        found = [j for j in self._jobs.values() if id_or_name in (j.id, j.name)]
+        found = [j for j in list(self._jobs.values()) if id_or_name in (j.id, j.name)]
         if not found:
             raise UsageError(f"this client has no job {id_or_name!r}")
         return found[-1]
@@ -250,7 +256,11 @@ class Client:
                 + ", ".join(self._capacity.lacks(needs))
             )
         return JobSpec(
-            name=name, needs=needs, retries=options.retries, fail_fast=raising, total=total
+            name=printable(name),
+            needs=needs,
+            retries=options.retries,
+            fail_fast=raising,
+            total=total,
         )
 
     def _calls_for(self, options: Options) -> CallSource:
@@ -265,10 +275,16 @@ class Client:
             return calls
 
     def _new_calls(self, options: Options) -> CallSource:
+        self._check()
         id = job_id(os.urandom(6))
         calls = CallSource(self._runtime, id, self._program(id, "submit", options, None))
         self._runtime.submit(id, self._spec("submit", options, False, None), calls)
         return calls
+
+
+def printable(name: str) -> str:
+    """A job's name as it may be shown anywhere: no control characters, no second line."""
+    return "".join(c if c.isprintable() else "?" for c in name)[:200]
 
 
 def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...]) -> Payload:

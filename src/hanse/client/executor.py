@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
+import os
 import threading
 import time
 import weakref
@@ -55,6 +56,7 @@ class _Pool:
             raise to_exception(failure)
         if self._shut:
             raise RuntimeError(_CLOSED)
+        self.client._check()
 
     def calls_for(self, options: Options) -> CallSource:
         with self._lock:
@@ -90,6 +92,10 @@ class _Pool:
         if first and self._owns:
             self.client._runtime.retire(lambda: _pools.discard(self))
         return calls, jobs
+
+    def seal(self) -> None:
+        """Nobody holds the executor any more."""
+        self.shut()
 
     def cancel(self) -> None:
         """Cancel what no worker was given."""
@@ -167,7 +173,7 @@ class Executor(concurrent.futures.Executor):
     def _setup(self, client: Client, owns: bool) -> None:
         self._pool = _Pool(client, owns)
         # An executor that nobody holds any more ends when its calls have.
-        weakref.finalize(self, self._pool.shut).atexit = False
+        weakref.finalize(self, client._runtime.loop.post, self._pool.seal).atexit = False
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """Call `fn(*args, **kwargs)` in a worker. See `concurrent.futures.Executor.submit`."""
@@ -239,3 +245,4 @@ def _join_all() -> None:
 
 
 atexit.register(_join_all)
+os.register_at_fork(after_in_child=_pools.clear)  # its calls are the parent's

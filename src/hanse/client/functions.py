@@ -2,16 +2,18 @@
 
 What a worker can import travels by its name. Everything else (functions of `__main__`, lambdas,
 closures, bound methods) travels by value. Pickling by value takes some 100 us, so for `submit` the
-pickle is kept with the function and used again until something that the function names has changed.
+pickle is kept with the function, and used again while all that the function rests on is constant
+and the same.
 """
 
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import weakref
 from collections.abc import Sequence
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from hanse.client.future import Future
@@ -33,6 +35,10 @@ class ByValue:
         self.needs = needs  # futures that the function holds
         self.state = state
 
+
+_CONSTANT = frozenset(
+    {int, float, complex, str, bytes, bool, type(None), type(...), CodeType, range}
+)
 
 _pickled: weakref.WeakKeyDictionary[Any, ByValue] = weakref.WeakKeyDictionary()
 
@@ -68,20 +74,55 @@ def for_call(function: Any) -> ByValue | None:
         return ByValue(*dump_function(function), None)  # its object may change at any time
     state = _state(function)
     known = _pickled.get(function)
-    if known is None or known.state != state:
+    if state is None or known is None or not _same(known.state, state):
         known = _pickled[function] = ByValue(*dump_function(function), state)
     return known
 
 
-def _state(function: FunctionType) -> tuple[Any, ...]:
-    """What the function's behaviour rests on, as identities: code, defaults, closure, globals."""
+def _same(old: list[Any] | None, new: list[Any]) -> bool:
+    return old is not None and len(old) == len(new) and all(map(operator.is_, old, new))
+
+
+def _state(function: FunctionType) -> list[Any] | None:
+    """Everything that the function's behaviour rests on, or None if some of it could change
+    unseen: then no pickle of it can be used twice. Objects, not their ids, so that none of them
+    can go and leave its id to another."""
+    state: list[Any] = []
+    seen: set[int] = set()
+    waiting: list[Any] = _parts(function)
+    while waiting:
+        thing = waiting.pop()
+        if thing is function:
+            continue  # its pickle must not keep it alive
+        state.append(thing)
+        if id(thing) in seen or type(thing) in _CONSTANT or isinstance(thing, ModuleType):
+            continue
+        seen.add(id(thing))
+        if type(thing) is tuple:
+            waiting += thing
+        elif type(thing) is FunctionType and not importable(thing):
+            waiting += _parts(thing)
+        elif not importable(thing):
+            return None
+    return state
+
+
+def _parts(function: FunctionType) -> list[Any]:
+    defaults = function.__kwdefaults__ or {}
     names = function.__globals__
-    return (
+    return [
         function.__code__,
-        id(function.__defaults__),
-        tuple([id(_content(cell)) for cell in function.__closure__ or ()]),
-        tuple([id(names.get(name)) for name in function.__code__.co_names]),
-    )
+        function.__defaults__,
+        *defaults.values(),
+        *[_content(cell) for cell in function.__closure__ or ()],
+        *[names[name] for name in sorted(_names(function.__code__)) if name in names],
+    ]
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that the code and the functions inside it use."""
+    inner = [_names(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _content(cell: Any) -> Any:

@@ -7,17 +7,37 @@ that only feed other calls are never decoded here at all.
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar, cast
 
-from hanse.errors import PickleError
+from hanse.errors import JobCancelled, PickleError, UsageError
 from hanse.ids import JobId
+from hanse.model.failure import Failure
 from hanse.payloads import references
+from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import Payload, load_one
 
 T = TypeVar("T")
 
 _UNREAD: Any = object()
+
+
+class Told(Exception):
+    """A failure as it was told, in place of the exception that it will be read into."""
+
+    def __init__(self, failure: Failure, needs: Sequence[Future[Any]] = ()) -> None:
+        self.failure = failure
+        self.needs = needs  # futures among which is the one that failed first
+
+    def read(self) -> BaseException:
+        """The exception that the caller gets."""
+        error = to_exception(self.failure)
+        for need in self.needs:
+            if need.done() and not need.arrived:
+                cancelled = need.cancelled()
+                error.__cause__ = JobCancelled("cancelled") if cancelled else need.exception()
+                break
+        return error
 
 
 class Future(concurrent.futures.Future[T]):
@@ -27,29 +47,35 @@ class Future(concurrent.futures.Future[T]):
     argument, anywhere inside the arguments of another call, it stands for its result.
     """
 
-    def __init__(self, reference: tuple[JobId, int], on_cancel: Callable[[int], None]) -> None:
+    def __init__(
+        self, reference: tuple[JobId, int], on_cancel: Callable[[int], None], owner: object
+    ) -> None:
         super().__init__()
         self.reference = reference
         self.arrived = False  # it has a result, encoded or not
         self._on_cancel = on_cancel
+        self._owner = owner
         self._value: Any = _UNREAD
-        self._unreadable: BaseException | None = None
+        self._error: BaseException | None = None
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the result. Raises what the call raised, CancelledError or TimeoutError."""
-        payload = super().result(timeout)
-        if self._value is _UNREAD:
-            self._read(cast(Payload, payload))
-        if self._unreadable is not None:
-            raise self._unreadable
+        error = self.exception(timeout)
+        if error is not None:
+            raise error
         return cast(T, self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait, and return what the call raised, or None."""
         error = super().exception(timeout)
-        if error is None and self._value is _UNREAD:
-            self._read(cast(Payload, super().result()))
-        return error or self._unreadable
+        if self._value is _UNREAD and self._error is None:
+            if isinstance(error, Told):
+                self._error = error.read()
+            elif error is not None:
+                self._error = error
+            else:
+                self._read(self.payload())
+        return self._error
 
     def _read(self, payload: Payload) -> None:
         try:
@@ -57,11 +83,21 @@ class Future(concurrent.futures.Future[T]):
         except Exception as error:  # noqa: BLE001 - whatever the user's classes raise
             from hanse.client.unreadable import unreadable
 
-            self._value, self._unreadable = None, unreadable(self.reference[1], error)
+            self._error = unreadable(self.reference[1], error)
+
+    def arrive(self, payload: Payload | None) -> None:
+        """The result is there, encoded."""
+        self.set_result(payload)  # type: ignore[arg-type]
+        self.arrived = True
 
     def payload(self) -> Payload:
         """The result as it travels; the future is done and did not fail."""
         return cast(Payload, super().result(0))
+
+    def check_owner(self, owner: object) -> None:
+        """Refuse to be an argument for another client's workers. Raises UsageError."""
+        if self._owner is not owner and self.reference[0] != references.PUT:
+            raise UsageError("this future belongs to another client: ask it for its result() first")
 
     def cancel(self) -> bool:
         """Cancel the call if it has not been handed to a worker yet."""
@@ -70,6 +106,10 @@ class Future(concurrent.futures.Future[T]):
         if cancelled and first:
             self._on_cancel(self.reference[1])
         return cancelled
+
+    def withdraw(self) -> bool:
+        """Cancel, where the home knows of it already."""
+        return super().cancel()
 
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio  # 30 ms that a program without coroutines need not pay

@@ -7,11 +7,11 @@ likes. How far ahead: until so many items or bytes wait between the reader and t
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from hanse import limits
 from hanse.client.results import Results
@@ -44,43 +44,17 @@ def snapshot(iterables: tuple[Iterable[Any], ...]) -> tuple[Iterable[Any], int |
     return only, None
 
 
-class Reader:
-    """Cuts an iterable into blocks of values; a sequence is sliced, so a range stays one."""
-
-    def __init__(self, iterable: Iterable[Any]) -> None:
-        self._sequence: Sequence[Any] | None = None
-        self._iterator: Iterator[Any] | None = None
-        if isinstance(iterable, range | tuple | str | bytes):
-            self._sequence = iterable
-        else:
-            self._iterator = iter(iterable)
-        self._at = 0
-        self._error: BaseException | None = None
-
-    def read(self, most: int) -> Sequence[Any]:
-        """The next values, at most so many; an empty sequence at the end."""
-        if self._sequence is not None:
-            start, self._at = self._at, min(self._at + most, len(self._sequence))
-            return self._sequence[start : self._at]
-        assert self._iterator is not None
-        if self._error is not None:
-            raise self._error
-        values: list[Any] = []
-        try:
-            values.extend(itertools.islice(self._iterator, most))
-        except BaseException as error:
-            if not values:
-                raise
-            self._error = error  # what came before it counts
-        return values
-
-
 class Feeder:
-    """Reads blocks while there is room, and hands each to `block(values, last)`."""
+    """Reads inputs while there is room, and hands them over in blocks.
+
+    A sequence is sliced, so a range stays one. Of an iterator, every input is handed over at once
+    while workers have nothing to do, and in blocks while they are busy: an iterator may wait, for
+    minutes or for the result of an earlier item, and what it gave before must not wait with it.
+    """
 
     def __init__(
         self,
-        reader: Reader,
+        iterable: Iterable[Any],
         results: Results,
         slots: int,
         *,
@@ -88,7 +62,7 @@ class Feeder:
         seal: Callable[[], None],
         ahead: int | None = None,
     ) -> None:
-        self._reader = reader
+        self._iterable = iterable
         self._results = results
         self._slots = slots
         self._block = block  # returns the bytes that it takes
@@ -96,55 +70,121 @@ class Feeder:
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
+        self._size = 1  # of the last block
+        self._pending: deque[Any] = deque()  # read from an iterator, not handed over
+        self._want = 1  # hand over once so many are pending
+        self._handing = threading.Lock()
         self._stopped = False
         self.finished = False  # all inputs were handed over
-        self._size = 1
         self.waits = False  # for results to be taken
 
     def start(self, at_once: bool) -> None:
         """Read a first few items here if they are there already, the rest in a thread."""
-        if at_once and not self._step(self._window()):
+        if not isinstance(self._iterable, range | tuple | str | bytes):
+            run = self._read_iterator
+        elif at_once and not self._read_slice():
             return
-        threading.Thread(target=self._run, name="hanse-feeder", daemon=True).start()
+        else:
+            run = self._read_sequence
+        thread = threading.Thread(
+            target=self._guarded, args=(run,), name="hanse-feeder", daemon=True
+        )
+        thread.start()
 
     def stop(self) -> None:
         with self._results.room:
             self._stopped = True
             self._results.room.notify_all()
 
-    def _run(self) -> None:
-        while self._wait_for_room() and self._step(self._free()):
+    def hungry(self) -> None:
+        """Workers have nothing to do: hand over what was read. Called on the loop's thread."""
+        if self._starving():
+            self._want = 1
+            if self._pending and self._handing.acquire(blocking=False):
+                try:
+                    self._hand_over()
+                except BaseException as error:  # noqa: BLE001 - the inputs' fault, not the loop's
+                    self._break_off(error)
+                finally:
+                    self._handing.release()
+
+    # --- reading --------------------------------------------------------------------------------
+    def _guarded(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever consumes the job
+            with self._handing:
+                self._hand_over()
+            self._break_off(error)
+
+    def _break_off(self, error: BaseException) -> None:
+        broken = InputError(f"the inputs broke off after {self._fed} items: {error!r}")
+        broken.__cause__ = error
+        self._results.fail(broken)
+        self.stop()
+        self._seal()
+
+    def _read_sequence(self) -> None:
+        while self._wait_for_room() and self._read_slice():
             # Let go of the interpreter: the loop's thread has leases to send, and would otherwise
             # wait for a whole switch interval (5 ms) every time it wants to.
             time.sleep(1e-5)
 
-    def _step(self, most: int) -> bool:
-        """Read one block; False after the last."""
-        try:
-            values = self._reader.read(min(most, self._block_items()))
-            if not values:
-                self.finished = True
-                self._seal()
-                return False
-            self._fed_bytes += self._block(values)
-        except BaseException as error:  # noqa: BLE001 - handed to whoever consumes the job
-            broken = InputError(f"the inputs broke off after {self._fed} items: {error!r}")
-            broken.__cause__ = error
-            self._results.fail_input(broken)
-            self._seal()
-            return False
+    def _read_slice(self) -> bool:
+        """Hand over one block of a sequence; False after the last."""
+        sequence = cast("Sequence[Any]", self._iterable)
+        stop = min(self._fed + max(1, min(self._free(), self._block_items())), len(sequence))
+        if stop > self._fed:
+            self._give(sequence[self._fed : stop])
+        if stop < len(sequence):
+            return True
+        self._end()
+        return False
+
+    def _read_iterator(self) -> None:
+        pending = self._pending
+        if not self._wait_for_room():
+            return
+        for value in self._iterable:
+            pending.append(value)
+            if len(pending) >= self._want:
+                with self._handing:
+                    self._hand_over()
+                if not self._wait_for_room():
+                    return
+                self._want = 1 if self._starving() else min(self._free(), self._block_items())
+        with self._handing:
+            self._hand_over()
+        self._end()
+
+    def _hand_over(self) -> None:
+        values = [self._pending.popleft() for _ in range(len(self._pending))]
+        if values:
+            self._give(values)
+
+    def _give(self, values: Sequence[Any]) -> None:
+        self._fed_bytes += self._block(values)
         self._fed += len(values)
         self._size = len(values)
-        return True
 
+    def _end(self) -> None:
+        self.finished = True
+        self._seal()
+
+    # --- how far ahead --------------------------------------------------------------------------
     def _wait_for_room(self) -> bool:
+        if self._free() > 0 and not self._stopped:
+            return not self._results.state.ended
         with self._results.room:
-            self.waits = self._free() <= 0
+            self.waits = True
             self._results.room.wait_for(
                 lambda: self._stopped or self._results.state.ended or self._free() > 0
             )
             self.waits = False
             return not (self._stopped or self._results.state.ended)
+
+    def _starving(self) -> bool:
+        return self._fed - self._results.settled < 2 * self._slots
 
     def _block_items(self) -> int:
         """Grow blocks quickly, up to a bound in items and in bytes."""
@@ -152,18 +192,18 @@ class Feeder:
         most = min(limits.BLOCK_ITEMS, max(1, limits.BLOCK_BYTES // per_item))
         return min(most, max(16 * self._slots, 8 * self._size))
 
-    def _window(self) -> int:
-        return self._room() if self._ahead is None else min(self._room(), self._ahead)
+    def _free(self) -> int:
+        """How many more items may be read now."""
+        results = self._results
+        gone = results.settled if results.keep_all else results.handed
+        window = self._window() if self._ahead is None else min(self._window(), self._ahead)
+        return window - (self._fed - gone)
 
-    def _room(self) -> int:
+    def _window(self) -> int:
         """How many items may be between the reader and the consumer."""
         results = self._results
         if not results.settled:
-            return 16 * self._slots  # little is known of their size yet
+            return 2 * self._slots  # nothing is known of their size yet
         per_item = self._fed_bytes / max(1, self._fed) + results.seen_bytes / results.settled
         most = int(limits.WINDOW_BYTES / max(per_item, 1e-9))
         return max(2 * self._slots, min(most, limits.WINDOW_ITEMS))
-
-    def _free(self) -> int:
-        gone = self._results.settled if self._results.keep_all else self._results.handed
-        return self._window() - (self._fed - gone)

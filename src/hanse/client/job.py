@@ -6,6 +6,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -61,15 +62,17 @@ class Job(Generic[T]):
         self._mode = ""  # how results are handed out: set by the first who asks
         self._withdrawn: BaseException | None = None  # why further inputs are not read
         self._next = 0  # the first item that was not handed out, in order
-        self._rest: Iterator[T] | None = None  # what is left of the part that is handed out
+        self._finished = False  # all of them were handed out
+        self._rest: Iterator[Any] | None = None  # what is left of the part that is handed out
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name} {self.state}: {self._results.settled} items ended>"
 
     def __del__(self) -> None:
+        # The collector may call this anywhere, with any lock held: so it takes none itself.
         try:
             if not self._results.state.ended and self._withdrawn is None:
-                self.cancel()
+                self._runtime.loop.post(partial(_cancel, self._runtime, self.id, self._feeder))
         except AttributeError:
             pass  # it never came to be
 
@@ -86,10 +89,6 @@ class Job(Generic[T]):
             ResultsConsumed: all results were handed out before.
         """
         self._enter("iteration")
-        if self._next and self._rest is None:
-            raise ResultsConsumed(
-                f"the results of {self.name} were handed out; keep them in a list"
-            )
         return chain.from_iterable(self._parts())
 
     def _parts(self) -> Iterator[Iterator[T]]:
@@ -98,9 +97,7 @@ class Job(Generic[T]):
         while True:
             part = self._results.take(self._next if self._ordered else None)
             if part is None:
-                self._rest = None
-                self._next = max(self._next, 1)
-                self._raise_end()
+                self._end_of_results()
                 return
             self._next = part.stop
             values, error = self._values(part)
@@ -110,20 +107,30 @@ class Job(Generic[T]):
                 raise error
 
     def as_completed(self) -> Iterator[tuple[int, T]]:
-        """Pairs of (index of the item, result), in order of completion."""
+        """Pairs of (index of the item, result), in order of completion.
+
+        A loop that was left early goes on where it was when this is called again.
+        """
         self._enter("as_completed")
+        return chain.from_iterable(self._pairs())
+
+    def _pairs(self) -> Iterator[Iterator[tuple[int, T]]]:
+        if self._rest is not None:
+            yield self._rest
         while (part := self._results.take(None)) is not None:
             values, error = self._values(part)
-            yield from enumerate(values, part.start)
+            self._rest = enumerate(values, part.start)
+            yield self._rest
             if error is not None:
                 raise error
-        self._raise_end()
+        self._end_of_results()
 
     def reduce(self, function: Callable[[T, T], T], initial: T = _NOTHING) -> T:
         """Fold all results with an associative function, in order, where they are.
 
         Workers fold what they computed, so only one value per lease travels. The function may
-        change and return its left argument.
+        change and return its left argument. With `on_error="collect"`, items that failed are left
+        out, and so are those whose result could not be folded in.
 
         Raises:
             TypeError: there are no results and no `initial`.
@@ -143,7 +150,7 @@ class Job(Generic[T]):
             if error is not None:
                 raise error
             runs.add(part.start, part.stop, functools.reduce(function, values))
-        self._raise_end()
+        self._end_of_results()
         result = runs.total()
         if initial is not _NOTHING:
             return initial if result is _NOTHING else function(initial, result)
@@ -152,11 +159,19 @@ class Job(Generic[T]):
         return result  # type: ignore[no-any-return]
 
     def _enter(self, mode: str) -> None:
+        if self._finished or (mode == "reduce" and self._mode):
+            raise ResultsConsumed(
+                f"the results of {self.name} were handed out; keep them in a list"
+            )
         if self._mode not in ("", mode):
             raise ResultsConsumed(
                 f"the results of {self.name} are being handed out by {self._mode}, not by {mode}"
             )
         self._mode = mode
+
+    def _end_of_results(self) -> None:
+        self._finished, self._rest = True, None
+        self._raise_end()
 
     def _values(self, part: Part) -> tuple[list[T], BaseException | None]:
         """The part's values, and the error that comes after them."""
@@ -189,8 +204,9 @@ class Job(Generic[T]):
             from hanse.client.watcher import settle
 
             settle()
-        if self._results.error is not None:
-            raise self._results.error
+        error = self._results.read_error()
+        if error is not None:
+            raise error
         if self._results.state is JobState.CANCELLED:
             raise JobCancelled(f"{self.name} was cancelled after {self._results.settled} items")
 
@@ -210,15 +226,18 @@ class Job(Generic[T]):
 
         Results are kept in memory meanwhile. Raises what ended a failed job.
         """
+        self._runtime.check_can_wait()
         self._results.want_all()
         if not self._results.wait(timeout):
             return False
-        if self._results.error is not None:
-            raise self._results.error
+        error = self._results.read_error()
+        if error is not None:
+            raise error
         return True
 
     def join(self) -> None:
         """Wait until the job has ended, whatever came of it."""
+        self._runtime.check_can_wait()
         self._results.wait(None)
 
     def run_ahead(self) -> None:
@@ -269,8 +288,7 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Stop the job: within a second none of its code runs any more. Results that were
         committed can still be taken."""
-        self._feeder.stop()
-        self._runtime.tell(CancelJob(self.id))
+        _cancel(self._runtime, self.id, self._feeder)
 
     def progress(self) -> Progress:
         """How far the job is."""
@@ -283,12 +301,19 @@ class Job(Generic[T]):
         lines = self._runtime.ask(
             lambda: explain(self._runtime.home, self.id, self._runtime.loop.now_ns())
         )
-        if self._feeder.waits:
+        if self._feeder.waits and not self._results.settled:
+            lines.append("Further inputs are read once the first results tell how large they are.")
+        elif self._feeder.waits:
             lines.append(
                 f"No further inputs are read: results of {self._results.settled} items "
                 f"({format_bytes(self._results.held_bytes)} held) wait to be taken."
             )
         return "\n".join(lines)
+
+
+def _cancel(runtime: Runtime, id: JobId, feeder: Feeder) -> None:
+    feeder.stop()
+    runtime.tell(CancelJob(id))
 
 
 def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:

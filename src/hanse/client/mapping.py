@@ -20,9 +20,8 @@ from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import PickleError
 from hanse.ids import JobId
-from hanse.model.failure import Cause, Failure
+from hanse.model.failure import Failure
 from hanse.model.job import JobState
-from hanse.payloads.exceptions import to_exception
 from hanse.payloads.flat import dump_flat
 from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
@@ -60,9 +59,8 @@ class MapSource:
         self._broken: dict[int, Failure] = {}  # items whose arguments cannot travel
         self._on_end: list[Callable[[], None]] = []
         self._over = False
+        self.hungry: Callable[[], None] = lambda: None  # called when items were settled
         self._closed = False
-        self._withdrawn = False  # what is granted from now on shall not run
-        self._skipped: list[tuple[int, int]] = []  # granted when it was withdrawn already
         self._lock = threading.Lock()
 
     def fold(self, fold: Payload, key: int) -> None:
@@ -111,6 +109,8 @@ class MapSource:
             needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
             if needs:
                 waits[item] = needs
+            for future in found:
+                future.check_owner(self._runtime)
             if found:
                 self._keep(item - len(plain), plain)
                 self._keep(item, [payload], found)
@@ -150,23 +150,16 @@ class MapSource:
 
     def cancel_ready(self) -> None:
         """Cancel what has not begun; what runs goes on."""
-        self._withdrawn = True
         self._runtime.tell(CancelItems(self._job, 0, self._size))
-        self._runtime.cut_leases(self._job)
 
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
-        skip: frozenset[int] = frozenset()
-        if self._withdrawn:
-            self._skipped.append((grant.start, grant.stop))
-            skip = frozenset(range(grant.start, grant.stop))
         blocks = self._within(grant.start, grant.stop)
         futures = [*self._needs, *(future for block in blocks for future in block.futures)]
         values: dict[tuple[str, int], Payload] = {f.reference: f.payload() for f in futures}
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
             blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,
-            skip=skip,
         )  # fmt: skip
 
     def _within(self, start: int, stop: int) -> list[_Block]:
@@ -177,20 +170,16 @@ class MapSource:
 
     def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         self._settled(start, stop)
-        if any(low <= start < high for low, high in self._skipped):
-            failure = Failure(cause=Cause.CANCELLED, function=self._program.name, item=start)
-            self._results.add(Part(start, stop, None, None, failure))
-            return
         self._results.add(Part(start, stop, payload, first, None))
+        self.hungry()
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
         failure = self._broken.pop(start, failure)
-        if failure.cause is Cause.ARGUMENT and self._raising:
-            self._results.fail_input(to_exception(failure))
-        elif self._raising:
-            self._results.error = to_exception(failure)
+        if self._raising:
+            self._results.fail(failure)
         self._settled(start, stop)
         self._results.add(Part(start, stop, None, None, failure))
+        self.hungry()
 
     def _settled(self, start: int, stop: int) -> None:
         for block in self._within(start, stop):

@@ -14,6 +14,7 @@ import msgspec
 
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
+from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import Payload
 
 
@@ -32,8 +33,10 @@ class Part(msgspec.Struct, frozen=True):
 
     @property
     def nbytes(self) -> int:
-        if self.payload is None:
-            return 0
+        if self.failure is not None:
+            told = self.failure
+            return 512 + len(told.traceback) + len(told.output) + len(told.exception or b"")
+        assert self.payload is not None
         if self.first is None:
             return self.payload.nbytes
         return self.payload.nbytes * (self.stop - self.start) // max(1, self.payload.count)
@@ -50,7 +53,7 @@ class Results:
         self._parts: dict[int, Part] = {}  # by first item, in order of arrival
         self._rates: list[tuple[float, int]] = []  # (when, settled) of the last seconds
         self.state = JobState.RUNNING
-        self.error: BaseException | None = None  # what consumers get after the last good result
+        self.error: BaseException | Failure | None = None  # what ends it, after what is good
         self.done = 0
         self.failed = 0
         self.handed = 0  # items that consumers have taken
@@ -74,7 +77,7 @@ class Results:
             self._arrived.notify_all()
             self.room.notify_all()
 
-    def end(self, state: JobState, error: BaseException | None) -> None:
+    def end(self, state: JobState, error: BaseException | Failure | None) -> None:
         with self._lock:
             self.state = state
             if self.error is None:
@@ -83,10 +86,17 @@ class Results:
             self._arrived.notify_all()
             self.room.notify_all()
 
-    def fail_input(self, error: BaseException) -> None:
-        """The inputs broke off: what came before is still good."""
+    def fail(self, error: BaseException | Failure) -> None:
+        """The job will end with this: its inputs broke off, or its first item failed."""
         with self._lock:
-            self.error = error
+            if self.error is None:
+                self.error = error
+
+    def read_error(self) -> BaseException | None:
+        """What ended the job, as the exception to raise; read here, where somebody asks."""
+        with self._lock:
+            error = self.error
+        return to_exception(error) if isinstance(error, Failure) else error
 
     def _measure(self) -> None:
         now = time.monotonic()

@@ -46,7 +46,7 @@ class CancelJob(msgspec.Struct, frozen=True):
 
 
 class CancelItems(msgspec.Struct, frozen=True):
-    """Drop these items if they are not leased yet."""
+    """Drop those of these items that have not begun; leases end in front of them."""
 
     job: JobId
     start: int
@@ -120,6 +120,7 @@ class ItemsFailed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
 class JobEnded(msgspec.Struct, frozen=True, tag="ended", array_like=True):
     job: JobId
     state: JobState
+    because: str = ""  # why the sites could not run it, if that ended it
 
 
 class JobForgotten(msgspec.Struct, frozen=True, tag="forgotten", array_like=True):

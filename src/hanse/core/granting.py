@@ -36,6 +36,7 @@ class Granting:
         self._strays: dict[SiteId, dict[LeaseId, None]] = {}  # unknown leases to be cancelled
         self._vtime = 0  # of the job that was granted a lease last; never goes back
         self._facts: list[Fact] = []
+        self._dropped: list[tuple[Job, int, int]] = []  # withdrawn, and not settled yet
         self._watching = False  # slots idle while leases run: tails are to be looked at often
 
     # --- bookkeeping ----------------------------------------------------------------------------
@@ -83,8 +84,14 @@ class Granting:
 
     def _return(self, job: Job, start: int, stop: int) -> None:
         for a, b in job.loose(start, stop):
-            job.ready.add(a, b)
+            self._make_ready(job, a, b)
         self._note_ready(job)
+
+    def _make_ready(self, job: Job, start: int, stop: int) -> None:
+        """No lease holds these items any more."""
+        self._dropped += [(job, a, b) for a, b in job.withdrawn.within(start, stop)]
+        for a, b in job.withdrawn.gaps(start, stop):
+            job.ready.add(a, b)
 
     def _shorten(self, lease: Lease, stop: int) -> None:
         old, lease.stop = lease.stop, max(stop, lease.begun)

@@ -57,6 +57,8 @@ class Home(Granting):
         assert not self._facts
         assert not self._dirty
         _HANDLERS[type(event)](self, event, now_ns)
+        while self._dropped:
+            self._drop()
         self._serve(now_ns)
         facts, self._facts = self._facts, []
         return Decision(facts, self._orders(now_ns))
@@ -131,10 +133,25 @@ class Home(Granting):
             return
         free = job.ready.within(event.start, event.stop)
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
-        for start, stop in free:
+        self._dropped += [(job, start, stop) for start, stop in free]
+        for lease in job.leases.values():
+            first = max(event.start, lease.begun + 1)
+            if first < min(event.stop, lease.stop) and not lease.cancelled:
+                job.withdrawn.add(first, min(event.stop, lease.stop))
+                self._cut(lease, first)
+
+    def _drop(self) -> None:
+        """Nobody wants these items, and no lease holds them."""
+        dropped, self._dropped = self._dropped, []
+        lost: list[Lost] = []
+        for job, start, stop in dropped:
+            if not job.state.ended:
+                lost += [(job, a, b) for a, b in job.settled.gaps(start, stop)]
+        for job, start, stop in lost:
             self._decide(ItemsFailed(job.id, start, stop, Cause.CANCELLED))
-        self._release_failed([(job, start, stop) for start, stop in free])
-        self._settled(job)
+        self._release_failed(list(lost))
+        for job, _, _ in lost:
+            self._settled(job)
 
     def _forget(self, event: Forget, now_ns: int) -> None:
         job = self.jobs.get(event.job)
@@ -189,6 +206,7 @@ class Home(Granting):
         for start, stop in parts:
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
+            job.losses = 0
             self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
 
@@ -227,7 +245,7 @@ class Home(Granting):
         if lease is not None:
             lease.given_back[note.item] = None
         if not job.held(note.item):
-            job.ready.add(note.item, note.item + 1)
+            self._make_ready(job, note.item, note.item + 1)
             self._note_ready(job)
 
     def _lease_ended(self, note: EndNote) -> None:
@@ -237,7 +255,13 @@ class Home(Granting):
         rate = self.jobs[lease.job].rates.get(lease.site)
         if rate is not None and not note.lost:
             rate.observe_cost(note.wall_ns - note.busy_ns)
+        job = self.jobs[lease.job]
         self._close(lease)
+        if not note.lost:
+            return
+        job.losses += 1
+        if job.losses >= limits.MAX_LOSSES and not job.state.ended:
+            self._release_failed(self._stop(job, JobState.FAILED, note.lost))
 
     def _follow_running(self, site: Site, report: Report, now_ns: int) -> None:
         shown = set()
@@ -348,9 +372,9 @@ class Home(Granting):
         if not job.state.ended:
             self._release_failed(self._stop(job, state))
 
-    def _stop(self, job: Job, state: JobState) -> list[Lost]:
+    def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
         """End the job by itself; what it leaves without a result is returned."""
-        self._decide(JobEnded(job.id, state))
+        self._decide(JobEnded(job.id, state, because))
         self._note_ready(job)
         for lease in job.leases.values():
             self._cancel(lease)

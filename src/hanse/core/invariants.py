@@ -58,6 +58,9 @@ def _check_job(job: Job) -> None:
         assert sum(b - a for a, b in spans) == len(items), f"{job.id}: {name} counts wrong"
         assert not spans or (spans[0][0] >= 0 and spans[-1][1] <= job.size), f"{job.id}: {name}"
     assert all(job.settled.covers(a, b) for a, b in job.failed), f"{job.id}: failed, not settled"
+    for start, stop in job.withdrawn:
+        assert not job.ready.within(start, stop)
+        assert not job.settled.within(start, stop)
     for name in ("attempts", "crashes", "waiting", "dependents"):
         sparse: dict[int, object] = getattr(job, name)
         for item, value in sparse.items():

@@ -77,6 +77,7 @@ class Job:
         "id",
         "leased",
         "leases",
+        "losses",
         "power",
         "power_ns",
         "rates",
@@ -92,6 +93,7 @@ class Job:
         "submitted_ns",
         "vtime",
         "waiting",
+        "withdrawn",
     )
 
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
@@ -103,6 +105,7 @@ class Job:
         self.sealed = False
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
         self.settled = RangeSet()  # committed, or failed for good; only grows
+        self.withdrawn = RangeSet()  # leased ones that are dropped once no lease holds them
         self.failed = RangeSet()  # the settled ones that failed
         # Sparse: they hold items that are not settled, and no other.
         self.waiting: dict[int, int] = {}  # item: results it waits for, as many as name it below
@@ -118,6 +121,7 @@ class Job:
         self.power_ns = -1
         self.vtime = 0  # weighted work granted so far; the least comes first; only grows
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
+        self.losses = 0  # leases that sites gave up since the last result
         self.backups = 0  # ever granted; at most a share of the items
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
@@ -135,6 +139,7 @@ class Job:
         """These items are decided for good, whatever was known of them."""
         self.settled.add(start, stop)
         self.ready.remove(start, stop)
+        self.withdrawn.remove(start, stop)
         for sparse in (self.attempts, self.crashes, self.waiting):
             if sparse:
                 _drop(sparse, start, stop)
@@ -157,6 +162,7 @@ class Job:
     def end(self, state: JobState) -> None:
         self.state = state
         self.ready = RangeSet()
+        self.withdrawn = RangeSet()
         self.waiting.clear()
 
     # --- questions ------------------------------------------------------------------------------

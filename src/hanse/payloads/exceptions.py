@@ -83,10 +83,8 @@ def _known_as_broken_pool(cls: type[TaskError]) -> type[TaskError]:
 
     A base class would do, at the price of importing multiprocessing into every program; whoever
     can write the name has imported it already."""
-    from concurrent.futures import BrokenExecutor
-
     module = sys.modules.get("concurrent.futures.process")
-    if module is None or not issubclass(cls, BrokenExecutor):
+    if module is None or not issubclass(cls, module._base.BrokenExecutor):
         return cls
     if cls not in _broken_pools:
         names = {

@@ -48,6 +48,7 @@ class Loop:
         self.watch(self._wake_read, self._drain)
         self._sleeping = False
         self._stopped = False
+        self._finished = False
         self._thread: threading.Thread | None = None
 
     now_ns = staticmethod(time.monotonic_ns)
@@ -56,7 +57,9 @@ class Loop:
     def post(self, callback: Callback) -> None:
         """Run the callback on the loop's thread soon, after those posted before it."""
         self._posted.append(callback)
-        if self._sleeping:
+        if self._finished:  # nobody else will: what is posted sees that the runtime is closed
+            self._run_posted()
+        elif self._sleeping:
             self._sleeping = False
             self._wake()
 
@@ -102,7 +105,11 @@ class Loop:
         try:
             while not self._stopped:
                 self._step()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, who waits must hear of it
+            self._on_error(error)
         finally:
+            self._finished = True
+            self._run_posted()
             self._selector.close()
             os.close(self._wake_read)
             wake, self._wake_write = self._wake_write, -1
@@ -146,10 +153,18 @@ class Loop:
             return None
         return max(0, self._timers[0][0] - self.now_ns()) / 1e9
 
+    def _run_posted(self) -> None:
+        while self._posted:
+            try:
+                callback = self._posted.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            self._call(callback)
+
     def _call(self, callback: Callback) -> None:
         try:
             callback()
-        except Exception as error:  # noqa: BLE001 - one bad callback must not end the others
+        except BaseException as error:  # noqa: BLE001 - one bad callback must not end the others
             self._on_error(error)
 
     def _drain(self) -> None:

@@ -29,7 +29,7 @@ from hanse.core.events import (
 from hanse.core.home import Home
 from hanse.core.messages import Orders, Report
 from hanse.engines import port
-from hanse.errors import InternalError
+from hanse.errors import ClientClosed, EngineError, InternalError, UsageError
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.journal.port import Journal, NoJournal
 from hanse.model.failure import Cause, Failure
@@ -95,6 +95,8 @@ class Runtime:
 
     def ask(self, question: Callable[[], T], timeout_s: float = 10) -> T:
         """Run `question` on the loop's thread, where the home can be looked at, and wait."""
+        if threading.current_thread() is self._thread:
+            return question()
         answer: Future[T] = Future()
 
         def run() -> None:
@@ -112,15 +114,10 @@ class Runtime:
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout_s)
 
-    def cut_leases(self, job: JobId) -> None:
-        """Let every lease of the job that runs now end after the item that it is at."""
-
-        def cut() -> None:
-            known = self.home.jobs.get(job)
-            for lease in list(known.leases.values()) if known is not None else ():
-                self._engine.cut(lease.id, lease.start)
-
-        self.loop.post(cut)
+    def check_can_wait(self) -> None:
+        """Refuse to wait for the loop on the loop's own thread. Raises UsageError."""
+        if threading.current_thread() is self._thread:
+            raise UsageError("a done-callback must not wait: it would hold up what it waits for")
 
     def retire(self, then: Callable[[], None]) -> None:
         """Close as soon as no job is left, and then call back on the loop's thread."""
@@ -133,9 +130,10 @@ class Runtime:
 
     # --- the core -------------------------------------------------------------------------------
     def _handle(self, event: Event) -> None:
-        if self._broken is not None:
+        if self._broken is not None or self._closed:
             if isinstance(event, Submit):
-                self._sources.pop(event.job).ended(JobState.FAILED, self._broken)
+                error = self._broken or ClientClosed("this client was closed")
+                self._sources.pop(event.job).ended(JobState.CANCELLED, error)
             return
         decision = self.home.handle(event, self.loop.now_ns())
         if decision.facts:
@@ -158,10 +156,10 @@ class Runtime:
                     if failure.cause is Cause.INITIALIZER:
                         self.initializer_failure = failure
                     source.failed(start, stop, failure)
-            case JobEnded(job, state):
+            case JobEnded(job, state, because):
                 source = self._sources.pop(job, None)
                 if source is not None:
-                    source.ended(state, None)
+                    source.ended(state, EngineError(because) if because else None)
                 self._names.pop(job, None)
                 self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
                 # Nothing refers to a map's items; jobs of calls end with the client.
@@ -280,12 +278,13 @@ class Runtime:
     def _close(self) -> None:
         if self._closed:
             return
-        self._closed = True
         if self._broken is None:
             for job in list(self._sources):
                 self._handle(CancelJob(job))
+            self._closed = True
             self._engine.close()
             self._journal.close()
+        self._closed = True
         self.loop.stop()
 
 

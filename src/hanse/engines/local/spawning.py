@@ -86,7 +86,10 @@ class Spawner:
             "main": os.getpid(),
             "by_value": "cloudpickle" in sys.modules,
         }
-        self._send(config, [board])
+        try:
+            self._send(config, [board])
+        except OSError:
+            pass  # it has ended already: its end of the socket tells
 
     def fork(self, number: int, slot: int, fds: list[int]) -> None:
         """Ask for a worker; `news` will tell. Raises OSError if the nursery is gone."""
