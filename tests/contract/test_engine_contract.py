@@ -257,6 +257,43 @@ def test_an_exception_of_a_class_by_value_comes_back_as_that_class(bench: Bench)
     assert type(to_exception(bench.run(fail, [1]).failure())).__name__ == "Mine"
 
 
+@pytest.mark.parametrize("fold", [None, operator.add])
+def test_exits_while_an_item_is_reported_cost_only_that_item(bench: Bench, fold: Any) -> None:
+    def leave(*_: Any) -> Any:
+        raise SystemExit(3)
+
+    class Silent(Exception):
+        __str__ = __repr__ = leave
+
+    class Bound:
+        __reduce__ = __repr__ = leave
+
+    def run(x: int) -> Any:
+        if x == 1:
+            raise Silent
+        return Bound() if x == 3 and fold is None else os.getpid()
+
+    running = bench.run(run, range(5), fold=fold)
+    causes = {item: failure.cause for item, failure in running.failures().items()}
+    if fold is None:
+        assert causes == {1: Cause.RAISED, 3: Cause.RESULT}
+        assert len(set(running.results().values())) == 1, "the worker lives on"
+    else:
+        assert causes == {1: Cause.RAISED}
+    assert running.reported() == list(range(5))
+
+
+def test_a_fold_whose_total_exits_when_it_is_pickled_fails_its_items(bench: Bench) -> None:
+    class Bound:
+        def __reduce__(self) -> Any:
+            raise SystemExit(3)
+
+    failures = bench.run(lambda x: x, range(3), fold=lambda one, other: Bound()).failures()
+    assert {item: failure.cause for item, failure in failures.items()} == dict.fromkeys(
+        range(3), Cause.RESULT
+    )
+
+
 # --- workers that die -----------------------------------------------------------------------------
 def crash_by_signal(x: int) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -359,6 +396,40 @@ def test_an_item_past_its_timeout_is_killed_and_the_rest_runs(bench: Bench) -> N
     assert (failure.cause, failure.item, failure.limit) == (Cause.TIMEOUT, 1, "200 ms")
     assert "sleeping" in failure.output
     assert sorted(running.results()) == [0, 2, 3]
+
+
+class Slow:
+    """Takes for ever to read."""
+
+    def __reduce__(self) -> Any:
+        return time.sleep, (600,)
+
+
+@pytest.mark.parametrize("what", ["initializer", "function"])
+def test_a_timeout_bounds_loading_too(bench: Bench, what: str) -> None:
+    begun = time.monotonic()
+    if what == "initializer":
+        more: Any = {"initializer": (time.sleep, (600,))}
+        running = bench.run(abs, range(3), timeout_ns=200_000_000, **more)
+    else:
+        running = bench.run(Slow(), range(3), timeout_ns=200_000_000)
+    assert time.monotonic() - begun < 5
+    assert sorted(running.failures()) == [0, 1, 2]
+    for failure in running.failures().values():
+        assert failure.cause is Cause.TIMEOUT
+        assert "timeout=200 ms (its function, initializer or arguments" in failure.what()
+    assert running.end().end is End.DONE
+
+
+def test_an_argument_that_hangs_while_it_is_read_costs_only_its_item(bench: Bench) -> None:
+    from hanse.engines.port import Block
+
+    values = [1, Slow(), 3]
+    running = bench.run(
+        lambda x: x, values, timeout_ns=200_000_000, blocks=[Block(0, dump_each(values))]
+    )
+    assert (running.failure().item, running.failure().cause) == (1, Cause.TIMEOUT)
+    assert running.results() == {0: 1, 2: 3}
 
 
 @pytest.mark.parametrize("sudden", [True, False])
@@ -567,6 +638,51 @@ def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
         values={("j-other", 0): segment.payload},
     )
     assert running.results() == {0: 100_000}
+
+
+def test_a_value_that_was_put_is_read_once_per_worker(bench: Bench, tmp_path: Path) -> None:
+    from hanse.engines.port import Block
+
+    class Put:
+        def __reduce__(self) -> Any:
+            from hanse.payloads.references import resolve
+
+            return resolve, ("put", 7)
+
+    class Value:
+        def __reduce__(self) -> Any:
+            return read, ()
+
+    def read(path: Path = tmp_path / "reads") -> int:
+        with path.open("a") as file:
+            file.write("x")
+        return 41
+
+    value = dump_one(Value())
+    for _ in range(3):
+        running = bench.run(
+            lambda x: x + 1,
+            range(3),
+            blocks=[Block(0, dump_each([Put()] * 3))],
+            values={("put", 7): value},
+        )
+        assert running.results() == {0: 42, 1: 42, 2: 42}
+    assert (tmp_path / "reads").read_text() == "x"
+    more = {("put", number): dump_one(number) for number in range(100)}
+    for number in (7, 99, 7):
+        running = bench.run(abs, [1], blocks=[Block(0, dump_each([Put()]))], values=more)
+        assert running.results() == {0: 7}, number
+
+
+def test_modules_are_found_in_places_that_were_added_later(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run(abs, [1])
+    (tmp_path / "added_later.py").write_text("def answer(x): return x + 41\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from added_later import answer  # type: ignore[import-not-found]
+
+    assert bench.run(answer, [1]).results() == {0: 42}
 
 
 # --- output, initializers, recycling --------------------------------------------------------------

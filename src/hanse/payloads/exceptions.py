@@ -28,7 +28,7 @@ def fields_of(exc: BaseException) -> dict[str, Any]:
     """Type, message, traceback and pickled exception, as plain values."""
     return {
         "type": _type_name(exc),
-        "message": _bounded(_message(exc)),
+        "message": _bounded(message_of(exc)),
         "traceback": _bounded(_traceback(exc)),
         "exception": _pickled(exc),
     }
@@ -83,10 +83,8 @@ def _known_as_broken_pool(cls: type[TaskError]) -> type[TaskError]:
 
     A base class would do, at the price of importing multiprocessing into every program; whoever
     can write the name has imported it already."""
-    from concurrent.futures import BrokenExecutor
-
     module = sys.modules.get("concurrent.futures.process")
-    if module is None or not issubclass(cls, BrokenExecutor):
+    if module is None or not issubclass(cls, module._base.BrokenExecutor):
         return cls
     if cls not in _broken_pools:
         names = {
@@ -106,7 +104,9 @@ def _rebuilt(data: bytes | None) -> BaseException | None:
         return None
     try:
         original = loads(data)
-    except Exception:  # noqa: BLE001 - a class that this process lacks; the TaskError says it all
+    except KeyboardInterrupt:
+        raise  # from the user's keyboard, more likely than from the exception
+    except BaseException:  # noqa: BLE001 - a class that this process lacks; TaskError says it all
         return None
     return original if isinstance(original, BaseException) else None
 
@@ -118,10 +118,11 @@ def _type_name(exc: BaseException) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _message(exc: BaseException) -> str:
+def message_of(exc: BaseException) -> str:
+    """Its text, whatever its `__str__` does: sys.exit() there must not cost the worker."""
     try:
         return str(exc)
-    except Exception as error:  # noqa: BLE001 - a broken __str__ must not cost the worker
+    except BaseException as error:  # noqa: BLE001
         return f"<its message cannot be made: {type(error).__name__}>"
 
 
@@ -130,8 +131,8 @@ def _traceback(exc: BaseException) -> str:
 
     try:
         return "".join(traceback.format_exception(type(exc), exc, _without_ours(exc.__traceback__)))
-    except Exception:  # noqa: BLE001 - a broken __str__ or source file
-        return f"{_type_name(exc)}: {_message(exc)}\n"
+    except BaseException:  # noqa: BLE001 - a broken __str__ or source file
+        return f"{_type_name(exc)}: {message_of(exc)}\n"
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
@@ -150,9 +151,9 @@ def _pickled(exc: BaseException) -> bytes | None:
             if len(data) > _EXCEPTION_BYTES:
                 return None
             back = loads(data)
-        except Exception:  # noqa: BLE001 - whatever its __reduce__ or __init__ raises
+        except BaseException:  # noqa: BLE001 - whatever its __reduce__ or __init__ raises
             continue
-        if type(back) is type(exc) and _message(back) == _message(exc):
+        if type(back) is type(exc) and message_of(back) == message_of(exc):
             return data
     return None
 

@@ -145,7 +145,7 @@ def words(value: Any) -> str:
         return name_of(value)
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the error
+    except BaseException:  # noqa: BLE001 - a broken __repr__ must not hide the error
         text = "..."
     text = text if len(text) <= 80 else text[:77] + "..."
     return f"{text} ({type(value).__module__}.{type(value).__qualname__})"
@@ -156,8 +156,10 @@ def refused(error: BaseException, what: str) -> BaseException:
     if not isinstance(error, Exception):
         return error
     from hanse.errors import PickleError
+    from hanse.payloads.exceptions import message_of
 
-    return PickleError(f"{what} cannot be sent to another process: {type(error).__name__}: {error}")
+    why = f"{type(error).__name__}: {message_of(error)}"
+    return PickleError(f"{what} cannot be sent to another process: {why}")
 
 
 # --- loading --------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from hanse.engines.local.reports import HOST
 from hanse.engines.port import ItemFailed
 from hanse.model.failure import Cause, Failure
 
+_LOADING = "(its function, initializer or arguments took as long to load)"
+
 Slot = tuple[int, int, int, int]
 
 
@@ -37,6 +39,18 @@ def blame(
     return ItemFailed(execution.lease, index, failure, 0)
 
 
+def never_loaded(execution: Execution, process: Process, output: str) -> list[ItemFailed]:
+    """What is told when the program did not load within the timeout of an item: no item of this
+    work can run, and each would wait as long for the same."""
+    told = []
+    for index in range(execution.position, execution.stop):
+        if index not in execution.omit:
+            failure = _failure(execution, process, None, index, output)
+            told.append(ItemFailed(execution.lease, index, failure, 0))
+    execution.reported(execution.stop)
+    return told
+
+
 def _failure(
     execution: Execution, process: Process, status: int | None, index: int, output: str
 ) -> Failure:
@@ -44,6 +58,8 @@ def _failure(
     cause, limit, code, name = Cause.DIED, None, None, None
     if process.killed_for == "timeout":
         cause, limit = Cause.TIMEOUT, duration(program.timeout_ns or 0)
+    elif process.killed_for == "loading":
+        cause, limit = Cause.TIMEOUT, f"{duration(program.timeout_ns or 0)} {_LOADING}"
     elif process.killed_for == "memory":
         cause, limit = Cause.MEMORY, size(program.memory_bytes or 0)
     elif process.killed_for == "garbled":

@@ -234,11 +234,22 @@ class LocalEngine:
         execution.process = None
         slot = self._pool.board.read(process.slot)
         if not execution.cancelled:
-            failed = crashes.blame(execution, process, status, slot, output)
-            if failed is not None:
-                self._emit(failed)
-            self._answer_cuts(execution, failed.item + 1 if failed else execution.position)
+            if process.killed_for == "loading":
+                self._loading_ended(execution, process, slot, output)
+            else:
+                failed = crashes.blame(execution, process, status, slot, output)
+                if failed is not None:
+                    self._emit(failed)
+                self._answer_cuts(execution, failed.item + 1 if failed else execution.position)
         self._launch(execution)
+
+    def _loading_ended(
+        self, execution: Execution, process: Process, slot: crashes.Slot, output: str
+    ) -> None:
+        self._answer_cuts(execution, execution.position)
+        if slot[0] == execution.run and not slot[2]:  # else it was done just before the kill
+            for told in crashes.never_loaded(execution, process, output):
+                self._emit(told)
 
     def _answer_cuts(self, execution: Execution, begun: int) -> None:
         for stop in execution.cuts:

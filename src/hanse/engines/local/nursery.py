@@ -189,9 +189,9 @@ def _reset_signals() -> None:
     Python itself ignores two signals, whose errors it raises."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals():
-        if number not in (signal.SIGPIPE, signal.SIGXFSZ):
-            if signal.getsignal(number) == signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
+        ours = number in (signal.SIGPIPE, signal.SIGXFSZ)
+        if not ours and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _ended() -> int | None:

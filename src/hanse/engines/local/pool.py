@@ -63,6 +63,7 @@ class Pool:
         assert self._spawner is not None
         self._numbers += 1
         process = Process(self._numbers, self._slot(), self._loop)
+        process.path = self._spawner.path
         self._processes[process.number] = process
         with contextlib.suppress(OSError):  # the nursery is dead: its end of the socket tells
             self._spawner.fork(process.number, process.slot, process.their_ends())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import socket
+import sys
 from pickle import dumps
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ from hanse.limits import FRAME_BYTES, FRAME_FILES
 from hanse.payloads.files import File
 from hanse.payloads.packing import pack
 from hanse.payloads.payload import Payload
+from hanse.payloads.references import PUT
 
 if TYPE_CHECKING:
     from hanse.engines.local.execution import Execution
 
 _BLOCKS = 4  # blocks that a worker keeps: the pieces of a block that was cut
+_PUTS = 16  # values that were put; a job seldom refers to more
+_PUT_BYTES = 256 << 20  # of them; what is larger is sent with every work
 _PROGRAMS = 64
 _FUNCTIONS = 1024
 
@@ -28,24 +32,32 @@ class _Held:
     """What a worker holds, by number, the longest unused first. Keeps the payload alive, so that
     its identity cannot become another's."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_bytes: int = 1 << 62) -> None:
         self._most = most
-        self._numbers: collections.OrderedDict[Any, tuple[int, Any]] = collections.OrderedDict()
-        self._next = 0
+        self._most_bytes = most_bytes
+        self._numbers: collections.OrderedDict[Any, tuple[int, Any, int]] = (
+            collections.OrderedDict()
+        )
+        self._next = self._bytes = 0
 
-    def number(self, key: Any, value: Any) -> tuple[int, bool]:
+    def number(self, key: Any, value: Any, nbytes: int = 0) -> tuple[int, bool]:
         """The number of a thing in that worker, and whether it is there already."""
         if key in self._numbers:
             self._numbers.move_to_end(key)
             return self._numbers[key][0], True
         self._next += 1
-        self._numbers[key] = self._next, value
+        self._bytes += nbytes
+        self._numbers[key] = self._next, value, nbytes
         return self._next, False
 
     def surplus(self) -> list[tuple[int, Any]]:
         """What the worker shall forget after this work."""
-        count = len(self._numbers) - self._most
-        return [self._numbers.popitem(last=False)[1] for _ in range(count)]
+        gone = []
+        while len(self._numbers) > self._most or (self._numbers and self._bytes > self._most_bytes):
+            number, value, nbytes = self._numbers.popitem(last=False)[1]
+            self._bytes -= nbytes
+            gone.append((number, value))
+        return gone
 
 
 class Process:
@@ -69,11 +81,9 @@ class Process:
         self.inbox = Inbox(self.sock, FRAME_BYTES, FRAME_FILES)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
-        self._programs, self._functions, self._blocks = (
-            _Held(_PROGRAMS),
-            _Held(_FUNCTIONS),
-            _Held(_BLOCKS),
-        )
+        self._programs, self._functions = _Held(_PROGRAMS), _Held(_FUNCTIONS)
+        self._blocks, self._puts = _Held(_BLOCKS), _Held(_PUTS, _PUT_BYTES)
+        self.path: list[str] = []  # its sys.path, as far as main knows
 
     def their_ends(self) -> list[int]:
         """The descriptors that the worker gets."""
@@ -103,11 +113,12 @@ class Process:
             if not self._functions.number(number, number)[1]
         }
         blocks = self._some_blocks(work, start, stop, files)
-        values = {at: pack(payload, files) for at, payload in work.values.items()}
+        values = self._values(work, files)
         forget = (
             [number for number, _ in self._blocks.surplus()],
             [value for _, value in self._programs.surplus() if value != key],
             [value for _, value in self._functions.surplus()],
+            [number for number, _ in self._puts.surplus()],
         )
         self._send(
             (
@@ -123,9 +134,30 @@ class Process:
                 omit,
                 careful_until,
                 forget,
+                self._new_path(),
             ),
             files,
         )
+
+    def _new_path(self) -> list[str] | None:
+        """sys.path, if it is not what the worker has: the user may import from new places."""
+        if self.path == sys.path:
+            return None
+        self.path = list(sys.path)
+        return self.path
+
+    def _values(self, work: Work, files: list[File]) -> dict[tuple[str, int], Any]:
+        """Results as they are; of values that were put their number, and None if the worker holds
+        them."""
+        values: dict[tuple[str, int], Any] = {}
+        for at, payload in work.values.items():
+            if at[0] == PUT:
+                key = at, id(payload)
+                number, there = self._puts.number(key, payload, payload.nbytes)
+                values[at] = number, None if there else pack(payload, files)
+            else:
+                values[at] = pack(payload, files)
+        return values
 
     def _program(self, program: Program, files: list[File]) -> Any:
         if self._programs.number(program.key, program.key)[1]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+PUT = "put"  # as in `payloads.references`, which takes long to import
+
+
 class _Nothing:
     def __enter__(self) -> None: ...
     def __exit__(self, *_exception: object) -> None: ...
@@ -191,6 +194,7 @@ class Store:
         self._blocks: dict[int, Inputs] = {}
         self._initializers: dict[int, Initializer] = {}
         self._values: dict[Any, Any] = {}
+        self._puts: dict[int, Any] = {}  # values that were put; read when first asked for
 
     def program(self, packed: Any, fds: list[int]) -> Loaded:
         if isinstance(packed, int):
@@ -220,7 +224,12 @@ class Store:
         for number, _start, one in blocks:
             if one:
                 self._blocks[number] = Inputs(unpack(one, fds))
-        self._values = {at: unpack(one, fds) for at, one in values.items()}
+        for at, one in values.items():
+            if at[0] != PUT:
+                one = unpack(one, fds)
+            elif one[1] is not None:
+                self._puts[one[0]] = unpack(one[1], fds)
+            self._values[at] = one
 
     def providing(self) -> AbstractContextManager[None]:
         """While a work runs, references in its inputs find the values that came with it.
@@ -230,16 +239,16 @@ class Store:
         values, self._values = self._values, {}
         if not values:
             return _NOTHING
-        from hanse.payloads.references import PUT, providing
-
-        shared: dict[int, Any] = {}
+        from hanse.payloads.references import providing
 
         def find(job: str, item: int) -> Any:
+            found = values[job, item]
             if job != PUT:
-                return load_one(values[job, item])
-            if item not in shared:
-                shared[item] = load_one(values[job, item])
-            return shared[item]
+                return load_one(found)
+            value = self._puts[found[0]]
+            if isinstance(value, Payload):
+                value = self._puts[found[0]] = load_one(value)
+            return value
 
         return providing(find)
 
@@ -254,11 +263,14 @@ class Store:
             some.append((start, block))
         return some
 
-    def forget(self, blocks: list[int], programs: list[int], functions: list[int]) -> None:
+    def forget(
+        self, blocks: list[int], programs: list[int], functions: list[int], puts: list[int]
+    ) -> None:
         for table, keys in (
             (self._blocks, blocks),
             (self.programs, programs),
             (self.functions, functions),
+            (self._puts, puts),
         ):
             for key in keys:
                 table.pop(key, None)

@@ -38,7 +38,7 @@ def check(execution: Execution, event: Any) -> str:
         raise Garbled("it is about items of others")
     if kind == "f" and not execution.position <= event[1] < execution.until:
         raise Garbled("it is about an item of others")
-    if kind in "fF" and not (_FIELDS <= event[2 + (kind == "F")].keys()):
+    if kind in "fF" and not (event[2 + (kind == "F")].keys() >= _FIELDS):
         raise Garbled("it is no failure")
     return kind
 

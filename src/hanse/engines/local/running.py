@@ -25,17 +25,15 @@ from sys import getsizeof
 from hanse.engines.local import results, slots
 from hanse.engines.local.current import Item
 from hanse.engines.local.programs import BrokenInput
+from hanse.engines.local.waiting import Waiting
 from hanse.limits import FLUSH_BYTES, FLUSH_NS, MICRO_BATCH_NS
-from hanse.payloads.flat import dump_known_flat, is_flat, is_flat_one
-from hanse.payloads.packing import pack
-from hanse.payloads.streams import Encoder, gathered
+from hanse.payloads.flat import is_flat, is_flat_one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from hanse.engines.local.printing import Ring
     from hanse.engines.local.programs import Inputs, Loaded
 
 _FAST_NS = 20_000  # shorter items run in micro-batches
@@ -44,31 +42,21 @@ _EVENTS = 256  # failures that wait for one frame
 _now = time.monotonic_ns
 
 
-class Runner:
+class Runner(Waiting):
     """Runs one work at a time."""
 
     def __init__(self, memory: Any, slot: int, send: Callable[[Any, list[Any]], None]) -> None:
+        super().__init__(send)
         self._memory = memory
         self._at = slot * slots.SLOT_BYTES
-        self._send = send
-        self.ring: Ring
         self.lock = _thread.allocate_lock()
         self.run = 0
-        self.base = self.stop = self.sent = 0
-        self.out: list[Any] = []
+        self.stop = 0
         self.chunk: list[Any] = []
         self.chunk_base = 0
         self.in_item = False
-        self.mark = 0  # when results were last sent
-        self._counted = 0  # until when the time in items is told
         self._sure = 0  # results before the micro-batch that runs
         self._ran = 0  # items before this have begun, although they may run again
-        self._encoder = Encoder()
-        self._bytes = 0  # estimate of what waits
-        self._events: list[Any] = []
-        self._files: list[Any] = []
-        self._failed_bytes = 0  # of exceptions that wait
-        self._folding: results.Folding | None = None
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
 
     # --- what the control thread calls ------------------------------------------------------------
@@ -288,54 +276,13 @@ class Runner:
         with self.lock:
             run = self.run
             self._close_segment()
+            self.chunk = []
             if end:
                 self._events.append(("e", self.stop))
                 self.run = 0
                 slots.pack_into(self._memory, self._at, 0, 0, 0, 0)
             if self._events:
                 self._deliver(run)
-
-    def _close_segment(self) -> None:
-        self._settle()
-        self.chunk = []
-        if self._folding is not None:
-            self._folding.busy += self._spent()
-            self._folding.close(self._events, self._files)
-
-    def _settle(self) -> None:
-        """Make events of the results that wait, or fold them in."""
-        waiting = self.out[self.sent :] if self.sent else self.out
-        self._encode(self.base + self.sent, waiting)
-        self.base += len(self.out)
-        self.out.clear()
-        self.sent = self._bytes = 0
-
-    def _encode(self, start: int, part: list[Any]) -> None:
-        if not part:
-            return
-        if self.program.fold is not None:
-            self._fold_of(start).add(start, part, self._events, self._files)
-            return
-        payload = dump_known_flat(part) if self.program.flat else gathered(part)
-        self._encoder.renew()
-        stop = start + len(part)
-        self._events.append(("s", start, stop, pack(payload, self._files), self._spent()))
-
-    def _fold_of(self, start: int) -> results.Folding:
-        if self._folding is None:
-            self._folding = results.Folding(self.program.fold, start, self.ring)
-        return self._folding
-
-    def _spent(self) -> int:
-        """The time since it was last asked for."""
-        before, self._counted = self._counted, _now()
-        return self._counted - before
-
-    def _deliver(self, run: int) -> None:
-        events, files = self._events, self._files
-        self._events, self._files, self.mark = [], [], _now()
-        self._failed_bytes = 0
-        self._send((run, events), files)
 
     # --- who runs ---------------------------------------------------------------------------------
     def running(self) -> int:

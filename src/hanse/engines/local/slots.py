@@ -33,7 +33,7 @@ class Board:
         pack_into(self.memory, slot * SLOT_BYTES, 0, 0, 0, 0)
 
     def read(self, slot: int) -> tuple[int, int, int, int]:
-        """Run, first item, number of items (0 while loading), and when they began.
+        """Run, first item, number of items (0 while the program loads), and when that began.
 
         Read until two looks agree: the worker may be writing."""
         before = None

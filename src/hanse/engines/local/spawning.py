@@ -78,8 +78,9 @@ class Spawner:
         finally:
             theirs.close()
         self._rest = b""
+        self.path = list(sys.path)
         config = {
-            "path": sys.path,
+            "path": self.path,
             "argv": sys.argv,
             "prefix": (sys.prefix, sys.exec_prefix),
             "main": os.getpid(),

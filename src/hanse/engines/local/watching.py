@@ -47,11 +47,11 @@ class Watching:
         assert execution.process is not None
         now = self._loop.now_ns()
         run, _, count, begun = self._board.read(execution.process.slot)
-        if run != execution.run or not count:
+        if run != execution.run:
             return now + min(max(timeout // 4, 5 * limits.MS), limits.SECOND)
         if now < begun + timeout:
             return begun + timeout
-        execution.process.killed_for = "timeout"
+        execution.process.killed_for = "timeout" if count else "loading"
         execution.process.kill()
         return None
 

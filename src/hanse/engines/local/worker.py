@@ -32,7 +32,10 @@ _SLACK = 32 << 20  # thread stacks and the like, beside the memory= of an item
 
 
 class Worker:
-    def __init__(self, work: int, control: int, board: Board, slot: int) -> None:
+    def __init__(
+        self, work: int, control: int, board: Board, slot: int, config: dict[str, Any]
+    ) -> None:
+        self._path: list[str] = config["path"]  # main's sys.path, as it was last told
         self._sock: Any = _socket.socket(fileno=work)
         self._control: Any = _socket.socket(fileno=control)
         self._inbox = frames.Inbox(self._sock)
@@ -73,8 +76,11 @@ class Worker:
             omit,
             careful_until,
             forget,
+            path,
         ) = message
         runner, store = self._runner, self._store
+        if path is not None:
+            self._follow(path)
         program = store.program(packed, fds)
         runner.begin(run, start, stop, program, attempts, careful_until)
         if self._asleep:  # looked at after `run` is set, as the other thread does the reverse
@@ -92,6 +98,15 @@ class Worker:
             runner.fail_all(failed.cause, failed.error)
         runner.flush(end=True)
         store.forget(*forget)
+
+    def _follow(self, path: list[str]) -> None:
+        """Import from where main does now; what was added here stays, at the end."""
+        own = [one for one in sys.path if one not in self._path]
+        self._path = path
+        sys.path[:] = path + [one for one in own if one not in path]
+        importlib = sys.modules.get("importlib")
+        if importlib is not None:
+            importlib.invalidate_caches()
 
     def _limit(self, memory_bytes: int | None) -> None:
         """A backstop: a sudden huge allocation raises MemoryError before the machine suffers."""
@@ -144,9 +159,9 @@ def _vanish() -> None:
     os.killpg(0, KILL)
 
 
-def main(work: int, control: int, board: Board, slot: int, _config: dict[str, Any]) -> None:
+def main(work: int, control: int, board: Board, slot: int, config: dict[str, Any]) -> None:
     """Be a worker, in a process that the nursery has just forked."""
-    worker = Worker(work, control, board, slot)
+    worker = Worker(work, control, board, slot, config)
     worker.serve()
     if "atexit" in sys.modules:
         sys.modules["atexit"]._run_exitfuncs()
