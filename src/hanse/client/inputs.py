@@ -36,7 +36,7 @@ def snapshot(iterables: tuple[Iterable[Any], ...]) -> tuple[Iterable[Any], int |
     if isinstance(only, range | tuple | str | bytes):
         return only, len(only)
     if isinstance(only, SIZED):
-        return tuple(only), len(only)
+        return list(only), len(only)  # a copy of our own
     try:
         iter(only)
     except TypeError as error:
@@ -80,7 +80,7 @@ class Feeder:
 
     def start(self, at_once: bool) -> None:
         """Read a first few items here if they are there already, the rest in a thread."""
-        if not isinstance(self._iterable, range | tuple | str | bytes):
+        if not isinstance(self._iterable, range | list | tuple | str | bytes):
             run = self._read_iterator
         elif at_once and not self._read_slice():
             return

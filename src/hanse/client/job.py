@@ -182,15 +182,16 @@ class Job(Generic[T]):
         first = part.first or 0
         count = 1 if part.first is None else part.stop - part.start
         try:
-            whole = load(part.payload)
+            whole, sound = load(part.payload), True
         except Exception:  # noqa: BLE001 - raised by the user's classes; find which value
-            whole = load_each(part.payload, _Broken)
+            whole, sound = load_each(part.payload, _Broken), False
         values = whole if count == len(whole) else whole[first : first + count]
-        return self._sound(part, list(values) if not isinstance(values, list) else values)
+        values = values if isinstance(values, list) else list(values)
+        return (values, None) if sound else self._without_broken(part, values)
 
-    def _sound(self, part: Part, values: list[Any]) -> tuple[list[T], BaseException | None]:
-        if _Broken not in set(map(type, values)):
-            return values, None
+    def _without_broken(
+        self, part: Part, values: list[Any]
+    ) -> tuple[list[T], BaseException | None]:
         for at, value in enumerate(values):
             if type(value) is _Broken:
                 error = unreadable(part.start + at, value.error, self.name)

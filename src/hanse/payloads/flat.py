@@ -55,7 +55,7 @@ def dump_flat(values: Sequence[Any]) -> Payload | None:
     """All values as one stream if they are flat; a range stays a range. Else None."""
     if type(values) is range:
         return dump_known_flat(values)
-    values = list(values)
+    values = values if type(values) is list else list(values)
     return dump_known_flat(values) if is_flat(values) else None
 
 
