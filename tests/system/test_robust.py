@@ -278,3 +278,78 @@ def test_many_failures_that_nobody_takes_are_bounded(client):
     job = client.map(fail, read, on_error="collect")
     until(lambda: "No further inputs" in job.explain(), 60)
     assert next(read) < 20_000
+
+
+class SlowToPickle:
+    def __reduce__(self):
+        time.sleep(0.3)
+        return int, (1,)
+
+
+class ExitsWhenPickled:
+    def __reduce__(self):
+        sys.exit(3)
+
+
+def test_inputs_that_are_slow_to_pickle_hold_up_nobody_else(client):
+    def inputs() -> Iterator[object]:
+        for _ in range(4):
+            yield SlowToPickle()
+        gate.wait(30)
+
+    gate = threading.Event()
+    results = iter(client.map(abs, inputs()))
+    worst = 0.0
+    for _ in range(50):
+        start = time.monotonic()
+        assert client.submit(abs, -2).result(30) == 2
+        worst = max(worst, time.monotonic() - start)
+    gate.set()
+    assert list(results) == [1] * 4
+    assert worst < 10
+
+
+@pytest.mark.parametrize("end", [None, ValueError("the source went away")])
+def test_an_input_that_exits_when_pickled_ends_its_own_job_only(client, end):
+    def inputs() -> Iterator[object]:
+        yield from range(30)
+        yield ExitsWhenPickled()
+        if end is not None:
+            raise end
+        yield from range(30)
+
+    job = client.map(lambda x: x, inputs())
+    with pytest.raises(hanse.InputError):
+        list(job)
+    assert client.submit(abs, -2).result(30) == 2
+
+
+def test_calls_go_on_once_workers_can_start_again(client, monkeypatch):
+    from hanse.engines.local.pool import Pool
+
+    def refuse(_: object) -> None:
+        raise hanse.EngineError("no descriptors left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "spawn", refuse)
+        with pytest.raises(hanse.EngineError, match="no descriptors left"):
+            client.submit(abs, -1).result(30)
+    assert client.submit(abs, -2).result(30) == 2
+
+
+def test_a_function_with_attributes_is_sent_as_it_is_at_the_call(client):
+    def read() -> int:
+        return read.k
+
+    futures = []
+    for k in range(20):
+        read.k = k
+        futures.append(client.submit(read))
+    assert [f.result(30) for f in futures] == list(range(20))
+
+
+def test_a_long_chain_that_fails_is_told_at_its_end(client):
+    future = client.submit(divmod, 1, 0)
+    for _ in range(2000):
+        future = client.submit(abs, future)
+    assert isinstance(future.exception(60), hanse.DependencyFailed)

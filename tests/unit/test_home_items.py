@@ -211,6 +211,19 @@ def test_cancelled_items_of_a_lease_are_cut_off_and_dropped() -> None:
     assert town.state(job) is JobState.DONE
 
 
+def test_a_withdrawn_item_that_fails_is_dropped_once() -> None:
+    town = Town()
+    job = town.known("a", 4, fail_fast=False, retries=3)
+    place = town.place("x")
+    town.tell(CancelItems(job, 0, 4))
+    place.fails(1)
+    place.end()
+    place.talk()
+    place.work()
+    assert [item for item, _ in town.failed(job) if item == 1] == [1]
+    assert town.state(job) is JobState.DONE
+
+
 def test_a_cancelled_job_ends_at_once_and_its_leases_are_cancelled() -> None:
     town = Town()
     job = town.known("a", 10)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,13 +53,14 @@ class CallSource:
         self.program = program
         self._aborted: BaseException | None = None  # what the calls that run are told at the end
         self._calls: dict[int, _Call] = {}
-        self._unsent: deque[tuple[int, _Call]] = deque()
+        self._unsent: list[tuple[int, _Call]] = []
         self._failures: dict[int, Failure] = {}
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._flushing = False
         self._sealed = False
         self._over = threading.Event()
+        self._told: BaseException = ClientClosed("this client was closed")  # to calls after the end
 
     # --- for any thread -------------------------------------------------------------------------
     def submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -128,6 +128,11 @@ class CallSource:
         self._aborted = error
         self._runtime.tell(CancelJob(self.job))
 
+    @property
+    def over(self) -> bool:
+        """Whether the job of these calls has ended: further ones need another."""
+        return self._over.is_set()
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the calls are done, after `seal`."""
         self._runtime.check_can_wait()
@@ -138,24 +143,24 @@ class CallSource:
         """Hand everything that was submitted since the last time to the home."""
         with self._lock:
             self._flushing = False
-            count = len(self._unsent)
-        if self._over.is_set():  # the client was closed meanwhile
-            for _ in range(count):
-                _set(self._unsent.popleft()[1], None, ClientClosed("this client was closed"))
+            unsent, self._unsent = self._unsent, []
+            if not self.over:
+                self._calls.update(unsent)
+        if self.over:
+            for _, call in unsent:
+                _set(call, None, self._told)
             return
         waits: dict[int, list[tuple[JobId, int]]] = {}
         broken: list[int] = []
         index = -1
-        for _ in range(count):
-            index, call = self._unsent.popleft()
-            self._calls[index] = call
+        for index, call in unsent:
             if call.payload is None:
                 broken.append(index)
             if call.needs:
                 open_needs = [f.reference for f in call.needs if not f.arrived]
                 if open_needs:
                     waits[index] = open_needs
-        if count:
+        if unsent:
             self._runtime.tell_now(Grow(self.job, index + 1, waits, broken))
 
     def work(self, grant: Grant) -> Work:
@@ -214,9 +219,11 @@ class CallSource:
             _set(call, None, Told(known, call.needs if known.cause is Cause.DEPENDENCY else ()))
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
-        calls, self._calls = self._calls, {}
-        self._over.set()
         told = error or self._aborted or JobCancelled("the client was closed")
+        with self._lock:
+            calls, self._calls = self._calls, {}
+            self._told = told if error is not None else ClientClosed("this client was closed")
+            self._over.set()
         for call in calls.values():
             if error is not None or not _cancelled(call):
                 _set(call, None, told)

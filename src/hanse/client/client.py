@@ -169,8 +169,10 @@ class Client:
         results = Results(total)
         source = MapSource(self._runtime, id, program, results, needs, raising)
         slots = max(1, self._capacity.times(spec.needs))
-        feeder = Feeder(iterable, results, slots, block=source.feed, seal=source.seal,
-                        ahead=ahead)  # fmt: skip
+        feeder = Feeder(
+            iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
+            ahead=ahead,
+        )  # fmt: skip
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
@@ -265,12 +267,12 @@ class Client:
 
     def _calls_for(self, options: Options) -> CallSource:
         calls = self._calls.get(options.key)
-        if calls is not None and not self._closed:
+        if calls is not None and not self._closed and not calls.over:
             return calls
         with self._lock:
             self._check()
             calls = self._calls.get(options.key)
-            if calls is None:
+            if calls is None or calls.over:
                 calls = self._calls[options.key] = self._new_calls(options)
             return calls
 

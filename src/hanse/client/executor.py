@@ -62,7 +62,7 @@ class _Pool:
         with self._lock:
             self.check()
             calls = self._calls.get(options.key)
-            if calls is None:
+            if calls is None or calls.over:
                 calls = self._calls[options.key] = self.client._new_calls(options)
             return calls
 

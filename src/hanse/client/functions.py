@@ -90,17 +90,25 @@ def _state(function: FunctionType) -> list[Any] | None:
     state: list[Any] = []
     seen: set[int] = set()
     waiting: list[Any] = _parts(function)
+    if function.__dict__:
+        return None  # attributes, which may change
     while waiting:
         thing = waiting.pop()
-        if thing is function:
-            continue  # its pickle must not keep it alive
+        if thing is function:  # its pickle must not keep it alive
+            if function.__closure__:
+                return None
+            continue
         state.append(thing)
-        if id(thing) in seen or type(thing) in _CONSTANT or isinstance(thing, ModuleType):
+        if id(thing) in seen or type(thing) in _CONSTANT:
+            continue
+        if isinstance(thing, ModuleType) and sys.modules.get(thing.__name__) is thing:
             continue
         seen.add(id(thing))
         if type(thing) is tuple:
             waiting += thing
         elif type(thing) is FunctionType and not importable(thing):
+            if thing.__dict__:
+                return None
             waiting += _parts(thing)
         elif not importable(thing):
             return None
@@ -110,12 +118,15 @@ def _state(function: FunctionType) -> list[Any] | None:
 def _parts(function: FunctionType) -> list[Any]:
     defaults = function.__kwdefaults__ or {}
     names = function.__globals__
+    used = sorted(name for name in _names(function.__code__) if name in names)
     return [
         function.__code__,
         function.__defaults__,
+        *defaults,
         *defaults.values(),
         *[_content(cell) for cell in function.__closure__ or ()],
-        *[names[name] for name in sorted(_names(function.__code__)) if name in names],
+        *used,
+        *[names[name] for name in used],
     ]
 
 

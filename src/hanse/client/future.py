@@ -32,12 +32,15 @@ class Told(Exception):
     def read(self) -> BaseException:
         """The exception that the caller gets."""
         error = to_exception(self.failure)
-        for need in self.needs:
-            if need.done() and not need.arrived:
-                cancelled = need.cancelled()
-                error.__cause__ = JobCancelled("cancelled") if cancelled else need.exception()
-                break
+        need = self.failed_need()
+        if need is not None:
+            cancelled = need.cancelled()
+            error.__cause__ = JobCancelled("cancelled") if cancelled else need.exception()
         return error
+
+    def failed_need(self) -> Future[Any] | None:
+        """The first of the needed futures that failed."""
+        return next((n for n in self.needs if n.done() and not n.arrived), None)
 
 
 class Future(concurrent.futures.Future[T]):
@@ -67,20 +70,37 @@ class Future(concurrent.futures.Future[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait, and return what the call raised, or None."""
-        error = super().exception(timeout)
-        if self._value is _UNREAD and self._error is None:
+        super().exception(timeout)
+        path: list[Future[Any]] = [self]  # to the failure that the others come from, not recursive
+        while (need := path[-1]._unread_need()) is not None:
+            path.append(need)
+        while path:
+            path.pop()._read_own()
+        return self._error
+
+    def _unread_need(self) -> Future[Any] | None:
+        """The failed future that this one's failure comes from, if it was not read yet."""
+        told = super().exception(0)
+        need = told.failed_need() if isinstance(told, Told) else None
+        return need if need is not None and need._is_unread() and not need.cancelled() else None
+
+    def _is_unread(self) -> bool:
+        return self._value is _UNREAD and self._error is None
+
+    def _read_own(self) -> None:
+        if self._is_unread():
+            error = super().exception(0)
             if isinstance(error, Told):
                 self._error = error.read()
             elif error is not None:
                 self._error = error
             else:
                 self._read(self.payload())
-        return self._error
 
     def _read(self, payload: Payload) -> None:
         try:
             self._value = load_one(payload)
-        except Exception as error:  # noqa: BLE001 - whatever the user's classes raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's classes raise
             from hanse.client.unreadable import unreadable
 
             self._error = unreadable(self.reference[1], error)

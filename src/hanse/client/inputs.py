@@ -60,6 +60,7 @@ class Feeder:
         *,
         block: Callable[[Sequence[Any]], int],
         seal: Callable[[], None],
+        close: Callable[[], None],
         ahead: int | None = None,
     ) -> None:
         self._iterable = iterable
@@ -67,6 +68,7 @@ class Feeder:
         self._slots = slots
         self._block = block  # returns the bytes that it takes
         self._seal = seal
+        self._close = close  # seal, and take no more whatever is still read
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
@@ -100,29 +102,40 @@ class Feeder:
         """Workers have nothing to do: hand over what was read. Called on the loop's thread."""
         if self._starving():
             self._want = 1
-            if self._pending and self._handing.acquire(blocking=False):
-                try:
-                    self._hand_over()
-                except BaseException as error:  # noqa: BLE001 - the inputs' fault, not the loop's
-                    self._break_off(error)
-                finally:
-                    self._handing.release()
+            if self._pending and not self._handing.locked():
+                # Not here: pickling runs the user's code, and may take its time or wait.
+                threading.Thread(target=self._help, name="hanse-feeder", daemon=True).start()
+
+    def _help(self) -> None:
+        """Hand over for the reader, which waits for its iterator."""
+        try:
+            with self._handing:
+                self._hand_over()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever consumes the job
+            self._break_off(error)
 
     # --- reading --------------------------------------------------------------------------------
     def _guarded(self, run: Callable[[], None]) -> None:
         try:
             run()
         except BaseException as error:  # noqa: BLE001 - handed to whoever consumes the job
+            self._break_off(self._hand_over_rest() or error)
+
+    def _hand_over_rest(self) -> BaseException | None:
+        """What was read before the iterator raised counts; its own error comes first."""
+        try:
             with self._handing:
                 self._hand_over()
-            self._break_off(error)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever consumes the job
+            return error
+        return None
 
     def _break_off(self, error: BaseException) -> None:
         broken = InputError(f"the inputs broke off after {self._fed} items: {error!r}")
         broken.__cause__ = error
         self._results.fail(broken)
         self.stop()
-        self._seal()
+        self._close()
 
     def _read_sequence(self) -> None:
         while self._wait_for_room() and self._read_slice():
@@ -152,14 +165,16 @@ class Feeder:
                     self._hand_over()
                 if not self._wait_for_room():
                     return
-                self._want = 1 if self._starving() else min(self._free(), self._block_items())
+                self._want = min(self._free(), self._block_items())
+                if self._starving():  # looked at last: `hungry` may have said so meanwhile
+                    self._want = 1
         with self._handing:
             self._hand_over()
         self._end()
 
     def _hand_over(self) -> None:
         values = [self._pending.popleft() for _ in range(len(self._pending))]
-        if values:
+        if values and not self._stopped:
             self._give(values)
 
     def _give(self, values: Sequence[Any]) -> None:

@@ -183,7 +183,7 @@ class Job(Generic[T]):
         count = 1 if part.first is None else part.stop - part.start
         try:
             whole, sound = load(part.payload), True
-        except Exception:  # noqa: BLE001 - raised by the user's classes; find which value
+        except (Exception, SystemExit):  # noqa: BLE001 - by the user's classes; find which value
             whole, sound = load_each(part.payload, _Broken), False
         values = whole if count == len(whole) else whole[first : first + count]
         values = values if isinstance(values, list) else list(values)

@@ -61,7 +61,7 @@ class MapSource:
         self._over = False
         self.hungry: Callable[[], None] = lambda: None  # called when items were settled
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is told of a closed runtime comes back at once
 
     def fold(self, fold: Payload, key: int) -> None:
         """From the next lease on, results are folded where they are."""
@@ -132,9 +132,9 @@ class MapSource:
                 self._blocks[start] = _Block(Block(start, payload), payload.count, futures)
 
     def _add(self, event: Grow) -> None:
-        self._size = event.size
         with self._lock:
             if not self._closed:
+                self._size = event.size
                 self._runtime.tell(event)
 
     def seal(self) -> None:

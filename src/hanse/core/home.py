@@ -145,10 +145,9 @@ class Home(Granting):
         dropped, self._dropped = self._dropped, []
         lost: list[Lost] = []
         for job, start, stop in dropped:
-            if not job.state.ended:
-                lost += [(job, a, b) for a, b in job.settled.gaps(start, stop)]
-        for job, start, stop in lost:
-            self._decide(ItemsFailed(job.id, start, stop, Cause.CANCELLED))
+            for a, b in [] if job.state.ended else job.settled.gaps(start, stop):
+                self._decide(ItemsFailed(job.id, a, b, Cause.CANCELLED))
+                lost.append((job, a, b))
         self._release_failed(list(lost))
         for job, _, _ in lost:
             self._settled(job)
@@ -232,6 +231,7 @@ class Home(Granting):
             return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
+        job.losses = 0  # a worker ran
         if note.cause is Cause.DIED:
             again = job.crashes.get(note.item, 0) + 1 < limits.MAX_CRASHES
         else:

@@ -49,6 +49,7 @@ class Loop:
         self._sleeping = False
         self._stopped = False
         self._finished = False
+        self._draining = threading.Lock()
         self._thread: threading.Thread | None = None
 
     now_ns = staticmethod(time.monotonic_ns)
@@ -154,12 +155,13 @@ class Loop:
         return max(0, self._timers[0][0] - self.now_ns()) / 1e9
 
     def _run_posted(self) -> None:
-        while self._posted:
+        """After the end: one thread at a time, for all of them."""
+        while self._posted and self._draining.acquire(blocking=False):
             try:
-                callback = self._posted.popleft()
-            except IndexError:
-                return  # another thread was quicker
-            self._call(callback)
+                while self._posted:
+                    self._call(self._posted.popleft())
+            finally:
+                self._draining.release()
 
     def _call(self, callback: Callback) -> None:
         try:
