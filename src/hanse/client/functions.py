@@ -69,8 +69,6 @@ def for_call(function: Any) -> ByValue | None:
     if importable(function):
         return None
     if type(function) is not FunctionType:
-        if not callable(function):
-            raise TypeError(f"submit needs a function, not {type(function).__name__}")
         return ByValue(*dump_function(function), None)  # its object may change at any time
     state = _state(function)
     known = _pickled.get(function)

@@ -51,8 +51,8 @@ class MapSource:
         self._program = program
         self._results = results
         self._raising = raising
-        self._each = False  # inputs are pickled one by one, so that a bad one costs only itself
         self._needs = tuple(needs)  # futures that the function itself holds
+        self._each = bool(needs)  # inputs are pickled one by one; until one is not flat, in blocks
         self._size = 0  # items that were handed over so far; the feeder's
         self._starts: list[int] = []
         self._blocks: dict[int, _Block] = {}
@@ -79,11 +79,8 @@ class MapSource:
     # --- for the feeder -------------------------------------------------------------------------
     def feed(self, values: Sequence[Any]) -> int:
         """Add a block of inputs; returns its size in bytes."""
-        if self._each:
-            return self._feed_each(values)
-        with collecting() as found:
-            payload = dump_flat(values)
-        if payload is None or found or self._needs:
+        payload = None if self._each else dump_flat(values)
+        if payload is None:
             self._each = True
             return self._feed_each(values)
         self._keep(self._size, [payload])

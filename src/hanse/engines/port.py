@@ -61,7 +61,11 @@ class Program(msgspec.Struct, frozen=True, eq=False):
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
-    """Inputs of the items `start` to `start + payload.count`."""
+    """Inputs of the items `start` to `start + payload.count`.
+
+    A payload of one stream holds flat values only, because it is read as a whole: what an item
+    could change has a stream of its own.
+    """
 
     start: int
     payload: Payload
