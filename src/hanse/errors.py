@@ -4,10 +4,19 @@
     ├── UsageError             your mistake: the call itself was wrong
     │   ├── ClientClosed           the client was closed, or belongs to the process we forked from
     │   ├── PickleError            a function cannot travel to another process (also pickle's)
-    │   └── ResultsConsumed        results were handed out before and are not kept
+    │   ├── ResultsConsumed        results were handed out before and are not kept
+    │   ├── JobChanged             a named job's function or inputs are not what they were
+    │   ├── JobBusy                another program runs this named job
+    │   └── NoSuchJob              there is no job of this id or name
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
-    │   └── InputError             the iterable of inputs raised; what it yielded before is done
+    │   ├── InputError             the iterable of inputs raised; what it yielded before is done
+    │   └── JournalError           what is recorded of named jobs cannot be read or written
+    │       ├── JournalUnavailable     it may pass: a server restarts, another program holds it
+    │       ├── JournalFull            no room: the disk is full, or the quota is reached
+    │       ├── JournalDamaged         what is there is not what was written
+    │       ├── JournalVersion         it was written by a newer Hanse
+    │       └── Fenced                 another run of the job took over
     ├── JobFailed              the job ended without all its results
     │   └── JobCancelled           somebody cancelled it (also a concurrent.futures.CancelledError)
     ├── TaskError              one item failed; says which, where, how often, and what it printed
@@ -64,6 +73,24 @@ class ResultsConsumed(UsageError):
     code = "results-consumed"
 
 
+class JobChanged(UsageError):
+    """A job of this name is recorded with another function or other inputs; says what differs."""
+
+    code = "job-changed"
+
+
+class JobBusy(UsageError):
+    """Another program runs the job of this name now; says which."""
+
+    code = "job-busy"
+
+
+class NoSuchJob(UsageError):
+    """There is no job of this id or name."""
+
+    code = "no-such-job"
+
+
 class WorldError(HanseError):
     """Something outside the program failed."""
 
@@ -80,6 +107,42 @@ class InputError(WorldError):
     """The iterable that feeds a job raised. Its exception is the `__cause__`."""
 
     code = "input"
+
+
+class JournalError(WorldError):
+    """The journal cannot be read or written. Nothing that was committed is lost by that."""
+
+    code = "journal"
+
+
+class JournalUnavailable(JournalError):
+    """The journal cannot be reached now; this may pass by itself."""
+
+    code = "journal-unavailable"
+
+
+class JournalFull(JournalError):
+    """There is no room for more: the disk is full, or the quota is reached."""
+
+    code = "journal-full"
+
+
+class JournalDamaged(JournalError):
+    """What is read is not what was written."""
+
+    code = "journal-damaged"
+
+
+class JournalVersion(JournalError):
+    """The journal was written by a newer version of Hanse."""
+
+    code = "journal-version"
+
+
+class Fenced(JournalError):
+    """Another run of this job has taken over; what this one finds is not recorded any more."""
+
+    code = "fenced"
 
 
 class JobFailed(HanseError):

@@ -31,7 +31,6 @@ from hanse.core.messages import Orders, Report
 from hanse.engines import port
 from hanse.errors import ClientClosed, EngineError, InternalError, UsageError
 from hanse.ids import JobId, LeaseId, SiteId
-from hanse.journal.port import Journal, NoJournal
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
@@ -46,14 +45,11 @@ EngineFactory = Callable[[port.Loop, Callable[[port.Event], None]], port.Engine]
 class Runtime:
     """Runs jobs on this machine until `close`."""
 
-    def __init__(
-        self, capacity: Amount, engine: EngineFactory, journal: Journal | None = None
-    ) -> None:
+    def __init__(self, capacity: Amount, engine: EngineFactory) -> None:
         self.capacity = capacity
         self.home = Home()
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
-        self._journal = journal or NoJournal()
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
@@ -137,7 +133,6 @@ class Runtime:
             return
         decision = self.home.handle(event, self.loop.now_ns())
         if decision.facts:
-            self._journal.append(decision.facts)
             for fact in decision.facts:
                 self._tell(fact)
         for orders in decision.sends:
@@ -283,7 +278,6 @@ class Runtime:
                 self._handle(CancelJob(job))
             self._closed = True
             self._engine.close()
-            self._journal.close()
         self._closed = True
         self.loop.stop()
 
