@@ -42,7 +42,7 @@ _CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exits.MEANINGS
 Exit codes:
 {_CODES}
 
-A job is named by its id or its name. All commands know --json and --quiet. Records are kept in
+A job is named by its id or its name. All but run know --json, all know --quiet. Records are kept in
 HANSE_HOME. The full story of each: hanse COMMAND --help""",
 )
 @click.version_option(package_name="hanse", message="hanse %(version)s")
