@@ -131,3 +131,15 @@ WINDOW_ITEMS = 1 << 21
 
 WINDOW_BYTES = 32 * MIB
 """... nor more than about this many bytes of inputs and results that wait."""
+
+# --- blobs --------------------------------------------------------------------------------------
+BLOB_CHUNK = MIB
+"""Blobs are read and checked in pieces of this size: large enough that calls are noise, small
+enough that a check of many gigabytes takes no memory."""
+
+BLOB_LOCK_WAIT_NS = 30 * SECOND
+"""Who puts blobs waits this long for a collection, and a collection this long for those who put:
+some hundred times what a put and its commit take. Then an error says who is waited for."""
+
+BLOB_LOCK_LOOK_NS = 10 * MS
+"""... and looks this often: flock has no wait with an end."""
