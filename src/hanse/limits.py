@@ -109,6 +109,42 @@ EXPORT_BYTES = 32 * MIB
 """A row group of an export holds at most so many rows, and values that took about so many bytes
 in the record: what is in memory at a time."""
 
+# --- journal ------------------------------------------------------------------------------------
+INLINE_BYTES = 64 * KIB
+"""Streams from this size are kept as blobs, not in the journal: databases are good at small rows,
+file systems at large files."""
+
+JOURNAL_WAIT_NS = 60 * SECOND
+"""A journal that cannot be reached is tried again for this long before its jobs end: a server's
+restart takes seconds, and a program that stands still should say so soon."""
+
+JOURNAL_RETRY_NS = 500 * MS
+"""... this often."""
+
+BACKLOG_BYTES = 64 * MIB
+"""With so much waiting to be recorded, a runtime takes no further reports: work stops by itself
+when its leases end, and memory stays bounded however slow the disk is."""
+
+QUESTIONS_EVERY_NS = 250 * MS
+"""Questions from other processes (cancel, explain) are looked for this often: cancelling is
+promised within a second."""
+
+ANSWER_NS = 5 * SECOND
+"""Whoever asks a running job waits this long for its answer."""
+
+QUOTA_BYTES = 20 * 1024 * MIB
+"""What the blobs of named jobs may take, unless HANSE_QUOTA says otherwise."""
+
+RECORDS_KEPT = 10_000
+RECORDS_AGE_S = 90 * 24 * 3600
+"""Ended jobs are kept until `hanse gc` finds them beyond these."""
+
+SOURCE_BYTES = 256 * KIB
+"""A record keeps at most this much of what describes its function."""
+
+FAILURES_KEPT = 1000
+"""`job.failures()` lists at most so many of a job that is not recorded."""
+
 # --- inputs and results -------------------------------------------------------------------------
 BLOCK_ITEMS = 65_536
 BLOCK_BYTES = 256 * KIB
@@ -119,3 +155,15 @@ WINDOW_ITEMS = 1 << 21
 
 WINDOW_BYTES = 32 * MIB
 """... nor more than about this many bytes of inputs and results that wait."""
+
+# --- blobs --------------------------------------------------------------------------------------
+BLOB_CHUNK = MIB
+"""Blobs are read and checked in pieces of this size: large enough that calls are noise, small
+enough that a check of many gigabytes takes no memory."""
+
+BLOB_LOCK_WAIT_NS = 30 * SECOND
+"""Who puts blobs waits this long for a collection, and a collection this long for those who put:
+some hundred times what a put and its commit take. Then an error says who is waited for."""
+
+BLOB_LOCK_LOOK_NS = 10 * MS
+"""... and looks this often: flock has no wait with an end."""

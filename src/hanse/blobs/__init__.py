@@ -1,1 +1,1 @@
-"""Immutable bytes named by their hash: kept, checked, collected."""
+"""Immutable bytes, named by their hash."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import job_argument
 from hanse.cli.output import Output
 
 

@@ -36,9 +36,21 @@ class Grow(msgspec.Struct, frozen=True):
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """No more items will come."""
+    """No more items will come. Not `whole`: they broke off, so the job fails at its end."""
 
     job: JobId
+    whole: bool = True
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Go on with a job that is not known here, from its facts of earlier runs, in their order.
+
+    `spec` is what its program asks of it today. With `again` the items that failed run again."""
+
+    job: JobId
+    spec: JobSpec
+    facts: Sequence[Fact]
+    again: bool = False
 
 
 class CancelJob(msgspec.Struct, frozen=True):
@@ -67,7 +79,13 @@ class Tick(msgspec.Struct, frozen=True):
     """Time has passed: see what has expired."""
 
 
-Event = Submit | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Tick
+class Recorded(msgspec.Struct, frozen=True):
+    """The first `position` facts of durable jobs, counted over all of them, are durable."""
+
+    position: int
+
+
+Event = Submit | Resume | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Recorded | Tick
 
 # --- facts: what is recorded, and clients are told ----------------------------------------------
 
@@ -86,6 +104,15 @@ class JobGrown(msgspec.Struct, frozen=True, tag="grown", array_like=True):
 
 class JobSealed(msgspec.Struct, frozen=True, tag="sealed", array_like=True):
     job: JobId
+    whole: bool = True
+
+
+class JobResumed(msgspec.Struct, frozen=True, tag="resumed", array_like=True):
+    """Another run goes on with the job; with `again` the items that failed are open again."""
+
+    job: JobId
+    spec: JobSpec
+    again: bool
 
 
 class SegmentCommitted(msgspec.Struct, frozen=True, tag="committed", array_like=True):
@@ -103,6 +130,7 @@ class AttemptFailed(msgspec.Struct, frozen=True, tag="attempt", array_like=True)
     job: JobId
     item: int
     cause: Cause
+    lease: LeaseId
 
 
 class ItemsFailed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
@@ -131,6 +159,7 @@ Fact = (
     JobSubmitted
     | JobGrown
     | JobSealed
+    | JobResumed
     | SegmentCommitted
     | AttemptFailed
     | ItemsFailed
@@ -140,7 +169,9 @@ Fact = (
 
 
 class Decision(msgspec.Struct):
-    """What a home decided on one event. Record the facts first."""
+    """What a home decided on one event. Clients are told of a durable job's facts only once they
+    are recorded; the sends acknowledge nothing before that, so they may go at once."""
 
     facts: list[Fact]
     sends: list[Orders]
+    position: int = 0  # facts of durable jobs so far; to be told by `Recorded`

@@ -9,6 +9,7 @@ from hanse.core.events import (
     JobEnded,
     JobForgotten,
     JobGrown,
+    JobResumed,
     JobSealed,
     JobSubmitted,
     SegmentCommitted,
@@ -27,8 +28,8 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
         case ItemsFailed(job_id, start, stop):
             jobs[job_id].settle(start, stop)
             jobs[job_id].failed.add(start, stop)
-        case AttemptFailed(job_id, item, cause):
-            jobs[job_id].attempt_failed(item, cause)
+        case AttemptFailed(job_id, item, cause, lease):
+            jobs[job_id].attempt_failed(item, cause, lease)
         case JobGrown(job_id, size, waits):
             jobs[job_id].grow(size, {item: len(refs) for item, refs in waits.items()})
             for item, refs in waits.items():
@@ -36,8 +37,10 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
                     jobs[other].dependents.setdefault(needed, []).append((job_id, item))
         case JobSubmitted(job_id, spec, now_ns):
             jobs[job_id] = Job(job_id, spec, now_ns)
-        case JobSealed(job_id):
-            jobs[job_id].sealed = True
+        case JobSealed(job_id, whole):
+            jobs[job_id].sealed, jobs[job_id].whole = True, whole
+        case JobResumed(job_id, spec, again):
+            jobs[job_id].resume(spec, again)
         case JobEnded(job_id, state):
             jobs[job_id].end(state)
         case JobForgotten(job_id):

@@ -7,7 +7,7 @@ marks its site as dirty, and dirty sites get orders at the end of the event.
 from __future__ import annotations
 
 from hanse import limits
-from hanse.core.events import Fact, JobForgotten
+from hanse.core.events import Fact, JobForgotten, JobSubmitted
 from hanse.core.facts import apply
 from hanse.core.job import Job, Lease
 from hanse.core.messages import CutOrder, Grant, Orders
@@ -36,12 +36,19 @@ class Granting:
         self._strays: dict[SiteId, dict[LeaseId, None]] = {}  # unknown leases to be cancelled
         self._vtime = 0  # of the job that was granted a lease last; never goes back
         self._facts: list[Fact] = []
+        self._position = 0  # facts of durable jobs that were decided
+        self._recorded = 0  # of these, how many are known to be durable
         self._dropped: list[tuple[Job, int, int]] = []  # withdrawn, and not settled yet
         self._watching = False  # slots idle while leases run: tails are to be looked at often
 
     # --- bookkeeping ----------------------------------------------------------------------------
     def _decide(self, fact: Fact) -> None:
         self._facts.append(fact)
+        if type(fact) is JobSubmitted:
+            durable = fact.spec.durable
+        else:
+            durable = type(fact) is not JobForgotten and self.jobs[fact.job].spec.durable
+        self._position += durable
         for job in apply(self.jobs, fact):
             self._note_ready(job)
 
@@ -250,5 +257,12 @@ class Granting:
             if lease.cut_to is not None:
                 cuts.append(CutOrder(lease.id, lease.cut_to))
         return Orders(
-            site.id, site.incarnation, site.orders_seq, site.notes_seen, grants, cuts, cancels, look
+            site.id,
+            site.incarnation,
+            site.orders_seq,
+            site.notes_durable,
+            grants,
+            cuts,
+            cancels,
+            look,
         )

@@ -25,8 +25,11 @@ from hanse.core.events import (
     ItemsFailed,
     JobEnded,
     JobGrown,
+    JobResumed,
     JobSealed,
     JobSubmitted,
+    Recorded,
+    Resume,
     Seal,
     SegmentCommitted,
     Submit,
@@ -38,7 +41,7 @@ from hanse.core.job import ItemRef, Job, Lease
 from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
 from hanse.core.place.rate import Rate
 from hanse.core.site import Site
-from hanse.ids import JobId, LeaseId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
@@ -60,8 +63,10 @@ class Home(Granting):
         while self._dropped:
             self._drop()
         self._serve(now_ns)
+        if type(event) is Hear:
+            self._note_recorded(event.report.site)
         facts, self._facts = self._facts, []
-        return Decision(facts, self._orders(now_ns))
+        return Decision(facts, self._orders(now_ns), self._position)
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs."""
@@ -94,6 +99,14 @@ class Home(Granting):
             self._decide(JobSealed(job.id))
         self._settled(job)
 
+    def _resume(self, event: Resume, now_ns: int) -> None:
+        assert event.job not in self.jobs
+        for fact in event.facts:
+            assert fact.job == event.job
+            apply(self.jobs, fact)
+        self._decide(JobResumed(event.job, event.spec, event.again))
+        self._settled(self.jobs[event.job])
+
     def _grow(self, event: Grow, now_ns: int) -> None:
         job = self._running(event.job)
         if job is None:
@@ -119,7 +132,7 @@ class Home(Granting):
     def _seal(self, event: Seal, now_ns: int) -> None:
         job = self._running(event.job)
         if job is not None and not job.sealed:
-            self._decide(JobSealed(job.id))
+            self._decide(JobSealed(job.id, event.whole))
             self._settled(job)
 
     def _cancel_job(self, event: CancelJob, now_ns: int) -> None:
@@ -183,6 +196,18 @@ class Home(Granting):
         self._take_free(site, report)
         self._dirty[site.id] = site  # every report that counts is answered
 
+    def _note_recorded(self, site_id: SiteId) -> None:
+        """What this report brought is acknowledged once all facts so far are durable."""
+        site = self.sites[site_id]
+        site.unrecorded.append((self._position, site.notes_seen))
+        site.recorded(self._recorded)
+
+    def _take_recorded(self, event: Recorded, now_ns: int) -> None:
+        self._recorded = max(self._recorded, event.position)
+        for site in self.sites.values():
+            if site.recorded(self._recorded):
+                self._dirty[site.id] = site
+
     def _take_notes(self, site: Site, report: Report, now_ns: int) -> None:
         fresh = max(0, site.notes_seen + 1 - report.first_note)
         for note in report.notes[fresh:]:
@@ -229,6 +254,8 @@ class Home(Granting):
         job = self._running(note.job)
         if job is None or not 0 <= note.item < job.size or note.item in job.settled:
             return
+        if job.failed_under.get(note.item) == note.lease:
+            return  # an earlier run of this home counted it
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
         job.losses = 0  # a worker ran
@@ -240,7 +267,7 @@ class Home(Granting):
             self._fail(job, note.item, note.cause, note.lease)
             self._settled(job)
             return
-        self._decide(AttemptFailed(job.id, note.item, note.cause))
+        self._decide(AttemptFailed(job.id, note.item, note.cause, note.lease))
         lease = job.leases.get(note.lease)
         if lease is not None:
             lease.given_back[note.item] = None
@@ -366,7 +393,7 @@ class Home(Granting):
         """Something was settled or added: see whether that was the last."""
         self._note_ready(job)
         if job.complete and not job.state.ended:
-            self._end(job, JobState.DONE)
+            self._end(job, JobState.DONE if job.whole else JobState.FAILED)
 
     def _end(self, job: Job, state: JobState) -> None:
         if not job.state.ended:
@@ -401,11 +428,13 @@ def _adoptable(job: Job, running: Running) -> Range | None:
 
 _HANDLERS: Mapping[type, Callable[[Home, Any, int], None]] = {
     Submit: Home._submit,
+    Resume: Home._resume,
     Grow: Home._grow,
     Seal: Home._seal,
     CancelJob: Home._cancel_job,
     CancelItems: Home._cancel_items,
     Forget: Home._forget,
     Hear: Home._hear,
+    Recorded: Home._take_recorded,
     Tick: Home._tick,
 }

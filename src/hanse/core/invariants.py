@@ -31,6 +31,11 @@ def check(home: Home) -> None:
             _check_partition(job)
     for lease in home.leases.values():
         _check_lease(home, lease)
+    for site in home.sites.values():
+        assert site.notes_durable <= site.notes_seen, f"{site.id}: acknowledged what is not known"
+        assert site.notes_durable == site.notes_seen or home._recorded < home._position, (
+            f"{site.id}: all is recorded, and not acknowledged"
+        )
     runnable = [id for id, job in home.jobs.items() if job.ready and not job.state.ended]
     assert sorted(home._runnable) == sorted(runnable), "runnable: the jobs with ready items"
     unsaid = home._facts or home._dirty or home._strays
@@ -61,7 +66,7 @@ def _check_job(job: Job) -> None:
     for start, stop in job.withdrawn:
         assert not job.ready.within(start, stop)
         assert not job.settled.within(start, stop)
-    for name in ("attempts", "crashes", "waiting", "dependents"):
+    for name in ("attempts", "crashes", "failed_under", "waiting", "dependents"):
         sparse: dict[int, object] = getattr(job, name)
         for item, value in sparse.items():
             assert 0 <= item < job.size, f"{job.id}: {name} of item {item}, which is not there"

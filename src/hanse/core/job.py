@@ -7,6 +7,8 @@ of their own: those that failed before, and those that wait for other items.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hanse.core.place.rate import Rate
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
@@ -73,6 +75,7 @@ class Job:
         "crashes",
         "dependents",
         "failed",
+        "failed_under",
         "forgotten",
         "id",
         "leased",
@@ -93,6 +96,7 @@ class Job:
         "submitted_ns",
         "vtime",
         "waiting",
+        "whole",
         "withdrawn",
     )
 
@@ -103,8 +107,9 @@ class Job:
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
         self.sealed = False
+        self.whole = True  # sealed and not whole: its inputs broke off
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
-        self.settled = RangeSet()  # committed, or failed for good; only grows
+        self.settled = RangeSet()  # committed, or failed for good; only grows in one run
         self.withdrawn = RangeSet()  # leased ones that are dropped once no lease holds them
         self.failed = RangeSet()  # the settled ones that failed
         # Sparse: they hold items that are not settled, and no other.
@@ -112,6 +117,7 @@ class Job:
         self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
         self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
         self.crashes: dict[int, int] = {}  # item: workers that died on it
+        self.failed_under: dict[int, LeaseId] = {}  # item: the lease of its last failed attempt
 
         self.leases: dict[LeaseId, Lease] = {}  # those of home.leases that are its own
         self.rates: dict[SiteId, Rate] = {}
@@ -140,13 +146,14 @@ class Job:
         self.settled.add(start, stop)
         self.ready.remove(start, stop)
         self.withdrawn.remove(start, stop)
-        for sparse in (self.attempts, self.crashes, self.waiting):
+        for sparse in (self.attempts, self.crashes, self.failed_under, self.waiting):
             if sparse:
                 _drop(sparse, start, stop)
 
-    def attempt_failed(self, item: int, cause: Cause) -> None:
+    def attempt_failed(self, item: int, cause: Cause, lease: LeaseId) -> None:
         count = self.crashes if cause is Cause.DIED else self.attempts
         count[item] = count.get(item, 0) + 1
+        self.failed_under[item] = lease
 
     def arrived(self, item: int) -> None:
         """One of the results that the item waits for is there."""
@@ -164,6 +171,20 @@ class Job:
         self.ready = RangeSet()
         self.withdrawn = RangeSet()
         self.waiting.clear()
+
+    def resume(self, spec: JobSpec, again: bool) -> None:
+        """Open what is not settled; with `again` also what failed. Inputs that broke off may come
+        whole now. A graph's waits are not kept beyond its end, so it is none that is resumed."""
+        assert not self.dependents
+        self.spec, self.state = spec, JobState.RUNNING
+        self.sealed, self.whole = self.sealed and self.whole, True
+        if again:
+            for start, stop in self.failed:
+                self.settled.remove(start, stop)
+            self.failed = RangeSet()
+        for sparse in (self.attempts, self.crashes, self.failed_under):
+            sparse.clear()
+        self.ready = RangeSet(self.settled.gaps(0, self.size))
 
     # --- questions ------------------------------------------------------------------------------
     @property
@@ -230,7 +251,7 @@ class Job:
         return [(i, self.dependents.pop(i)) for i in items]
 
 
-def _drop(sparse: dict[int, int], start: int, stop: int) -> None:
+def _drop(sparse: dict[int, Any], start: int, stop: int) -> None:
     if stop - start < len(sparse):
         for item in range(start, stop):
             sparse.pop(item, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from hanse import limits
 from hanse.core.job import Lease
 from hanse.ids import LeaseId, SiteId
@@ -18,17 +20,21 @@ class Site:
         "id",
         "incarnation",
         "leases",
+        "notes_durable",
         "notes_seen",
         "orders_seen",
         "orders_seq",
         "report_seq",
+        "unrecorded",
     )
 
     def __init__(self, id: SiteId) -> None:
         self.id = id
         self.incarnation = 0
         self.report_seq = 0
-        self.notes_seen = 0
+        self.notes_seen = 0  # known here
+        self.notes_durable = 0  # and whatever was decided on them is recorded: acknowledged
+        self.unrecorded: deque[tuple[int, int]] = deque()  # (position of the facts, notes_seen)
         self.orders_seq = 0  # of the last orders sent
         self.orders_seen = 0  # of the last orders it says it followed
         self.capacity = Amount()
@@ -43,5 +49,13 @@ class Site:
         """Another process speaks for the site now; it counts from the start again."""
         self.incarnation = incarnation
         self.report_seq = 0
-        self.notes_seen = 0
+        self.notes_seen = self.notes_durable = 0
+        self.unrecorded.clear()
         self.orders_seen = 0
+
+    def recorded(self, position: int) -> bool:
+        """Facts up to this position are durable; whether that acknowledges further notes."""
+        before = self.notes_durable
+        while self.unrecorded and self.unrecorded[0][0] <= position:
+            self.notes_durable = self.unrecorded.popleft()[1]
+        return self.notes_durable != before

@@ -29,3 +29,4 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = True  # the first item that fails for good ends the job
     weight: int = 1  # share of a site beside other jobs
     total: int | None = None  # how many items will come, where that is known
+    durable: bool = False  # its facts are recorded, and acknowledged only then

@@ -1,18 +1,19 @@
 """The embedded runtime: a home and an agent in one process, with a loop, an engine and a journal.
 
-It decides nothing. Events go to the core one at a time; of each decision the facts are recorded
-first, then clients are told of them, then orders are followed. Everything here runs on the loop's
-thread except the methods under "for any thread".
+It decides nothing. Events go to the core one at a time; of each decision clients are told the facts
+(of durable jobs once they are recorded, see `recorder`), and orders are followed. Everything here
+runs on the loop's thread except the methods under "for any thread".
 """
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from hanse import limits
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.events import (
     CancelJob,
@@ -22,21 +23,33 @@ from hanse.core.events import (
     Hear,
     ItemsFailed,
     JobEnded,
+    JobForgotten,
+    JobGrown,
+    JobSubmitted,
+    Recorded,
+    Resume,
     SegmentCommitted,
     Submit,
     Tick,
 )
 from hanse.core.home import Home
-from hanse.core.messages import Orders, Report
+from hanse.core.messages import Grant, Orders, Report
+from hanse.core.why import explain
 from hanse.engines import port
-from hanse.errors import ClientClosed, EngineError, InternalError, UsageError
+from hanse.errors import ClientClosed, EngineError, HanseError, InternalError, UsageError
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.loop import Loop, Timer
-from hanse.runtime.source import Source
+from hanse.runtime.outcome import Outcome
+from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.transport import Loopback, Transport
+
+if TYPE_CHECKING:
+    from hanse.records.payloads import Packed
+    from hanse.records.state import State
+    from hanse.runtime.recorder import Recorder
 
 T = TypeVar("T")
 EngineFactory = Callable[[port.Loop, Callable[[port.Event], None]], port.Engine]
@@ -53,14 +66,21 @@ class Runtime:
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
+        self._durable: dict[JobId, DurableSource] = {}  # the sources whose facts are recorded
+        self._programs: dict[JobId, Packed] = {}  # to be recorded with the job's first fact
+        self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
+        self._recorder: Recorder | None = None
+        self._position = 0  # facts of durable jobs so far
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
         self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
         self._pumping = False
+        self._held_back = False
         self._report_timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
         self._retired: Callable[[], None] | None = None  # set: close when no job is left
         self._closed = False
+        self._opening = threading.Lock()
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self._fail)
         self._engine = engine(self.loop, self._engine_says)
@@ -69,17 +89,61 @@ class Runtime:
         self.loop.post(self._pump)
 
     # --- for any thread -------------------------------------------------------------------------
-    def submit(
-        self, job: JobId, spec: JobSpec, source: Source, *, size: int = 0, sealed: bool = False
-    ) -> None:
+    def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
+        self.loop.post(lambda: self._begin(job, source, Submit(job, spec)))
+
+    def submit_durable(
+        self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable
+    ) -> None:
+        """The same, or go on with one of an earlier run; every fact is recorded.
+
+        The journal of `state` has claimed the job for this process.
+        """
+        event: Submit | Resume = Submit(job, spec)
+        if durable.facts:
+            event = Resume(job, spec, durable.facts, durable.again)
 
         def register() -> None:
-            self._sources[job] = source
-            self._names[job] = spec.name
-            self._handle(Submit(job, spec, size, sealed))
+            if job in self.home.jobs:  # its leases of before have not ended
+                self._successors[job] = register
+                return
+            assert self._recorder is not None
+            self._recorder.follow(durable.head, durable.run, len(durable.facts))
+            self._durable[job] = source
+            if durable.program is not None:
+                self._programs[job] = durable.program
+            self._begin(job, source, event)
 
         self.loop.post(register)
+
+    def state(self) -> State:
+        """The state directory of named jobs, opened when it is first needed. Raises JournalError
+        if it cannot be used."""
+        with self._opening:
+            if self._recorder is None:
+                # A program without named jobs needs none of it.
+                from hanse.records.state import open_state
+                from hanse.runtime.recorder import Recorder
+
+                state = open_state()
+                assert state is not None
+                self._recorder = Recorder(state, self)
+            return self._recorder.state
+
+    def leave(self, job: JobId, error: BaseException) -> None:
+        """Stop a durable job here and let its record stand as it is, to be resumed later; whoever
+        waits for it gets the error."""
+        self.loop.post(lambda: self._lose(job, error))
+
+    def explain(self, job: JobId) -> list[str]:
+        """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
+        thread (see `ask`)."""
+        lines = explain(self.home, job, self.loop.now_ns())
+        if self._recorder is not None and self._recorder.trouble:
+            lines.append(self._recorder.trouble[:1].upper() + self._recorder.trouble[1:] + ".")
+        source = self._sources.get(job)
+        return lines + (source.why() if source is not None else [])
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
@@ -125,59 +189,94 @@ class Runtime:
         self.loop.post(begin)
 
     # --- the core -------------------------------------------------------------------------------
+    def _begin(self, job: JobId, source: Source, event: Submit | Resume) -> None:
+        self._sources[job] = source
+        self._names[job] = event.spec.name
+        self._handle(event)
+
     def _handle(self, event: Event) -> None:
         if self._broken is not None or self._closed:
-            if isinstance(event, Submit):
+            if isinstance(event, Submit | Resume):
                 error = self._broken or ClientClosed("this client was closed")
-                self._sources.pop(event.job).ended(JobState.CANCELLED, error)
+                self._lose(event.job, error)
             return
         decision = self.home.handle(event, self.loop.now_ns())
-        if decision.facts:
-            for fact in decision.facts:
-                self._tell(fact)
+        outcomes: list[Outcome] = []
+        for fact in decision.facts:
+            outcome = self._outcome(fact)
+            if fact.job in self._durable and type(fact) is not JobForgotten:
+                outcomes.append(outcome)
+            else:
+                self._tell(outcome)
+        if decision.position > self._position:
+            assert self._recorder is not None
+            self._position = decision.position
+            self._recorder.add(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
         self._pump_soon()
 
-    def _tell(self, fact: Fact) -> None:
-        """Hand on what clients want to know of a fact that is recorded."""
+    def _outcome(self, fact: Fact) -> Outcome:
+        """The fact with the values that it is about, which nobody holds any longer than now."""
         match fact:
-            case SegmentCommitted(job, start, stop, lease):
-                self._commit(job, start, stop, lease)
-            case ItemsFailed(job, start, stop):
+            case SegmentCommitted():
+                return self._committed(fact)
+            case ItemsFailed():
+                return Outcome(fact, failure=self._failure(fact))
+            case JobGrown(job, size) if job in self._durable:
+                return Outcome(fact, self._durable[job].grown(size))
+            case JobSubmitted(job) if job in self._programs:
+                return Outcome(fact, packed=self._programs.pop(job))
+        return Outcome(fact)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Hand on what clients want to know of a fact that holds."""
+        match outcome.fact:
+            case SegmentCommitted(job, start, stop):
                 source = self._sources.get(job)
                 if source is not None:
-                    failure = self._failure(fact)
+                    assert outcome.payload is not None
+                    source.committed(start, stop, outcome.payload, outcome.first, outcome.kept)
+            case ItemsFailed(job, start, stop):
+                source, failure = self._sources.get(job), outcome.failure
+                if source is not None:
+                    assert failure is not None
                     if failure.cause is Cause.INITIALIZER:
                         self.initializer_failure = failure
                     source.failed(start, stop, failure)
             case JobEnded(job, state, because):
-                source = self._sources.pop(job, None)
-                if source is not None:
-                    source.ended(state, EngineError(because) if because else None)
-                self._names.pop(job, None)
-                self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
+                self._end(job, state, EngineError(because) if because else None)
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
-                self.loop.post(self._close_if_retired)
+            case JobForgotten(job):
+                if (successor := self._successors.pop(job, None)) is not None:
+                    successor()
 
-    def _commit(self, job: JobId, start: int, stop: int, lease: LeaseId) -> None:
-        source = self._sources.get(job)
-        for segment in self._segments.get(lease, ()):
-            if segment.start <= start and stop <= segment.stop:
-                first = None if segment.folded else start - segment.start
-                if source is not None:
-                    source.committed(start, stop, segment.payload, first)
-                break
-        else:
-            raise InternalError(f"items {start} to {stop} of {job} were committed without results")
+    def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
+        source = self._sources.pop(job, None)
+        self._durable.pop(job, None)
+        self._names.pop(job, None)
+        if source is not None:
+            source.ended(state, error)
+        self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
+        self.loop.post(self._close_if_retired)
+
+    def _committed(self, fact: SegmentCommitted) -> Outcome:
+        job, start, stop = fact.job, fact.start, fact.stop
         if self._failures:
             for item in range(start, stop) if stop - start < len(self._failures) else ():
                 self._failures.pop((job, item), None)
+        for segment in self._segments.get(fact.lease, ()):
+            if segment.start <= start and stop <= segment.stop:
+                source = self._durable.get(job)
+                fold = source.fold if source is not None and segment.folded else b""
+                first = None if segment.folded else start - segment.start
+                return Outcome(fact, segment.payload, first, fold)
+        raise InternalError(f"items {start} to {stop} of {job} were committed without results")
 
     def _failure(self, fact: ItemsFailed) -> Failure:
         known = self._failures.pop((fact.job, fact.start), None)
-        if known is not None and fact.lease is not None:
+        if known is not None and (fact.lease is not None or fact.cause is Cause.ARGUMENT):
             return known
         message = ""
         if fact.needed is not None:
@@ -190,6 +289,49 @@ class Runtime:
             message=message,
         )
 
+    # --- the recorder, in its thread ------------------------------------------------------------
+    def recorded(self, outcomes: Sequence[Outcome], position: int) -> None:
+        """These are durable: clients may be told, sites acknowledged."""
+
+        def tell() -> None:
+            for outcome in outcomes:
+                if outcome.fact.job in self._durable:  # else it was lost meanwhile
+                    self._tell(outcome)
+            self._handle(Recorded(position))
+            if self._held_back:
+                self._held_back = False
+                self._pump()
+
+        self.loop.post(tell)
+
+    def lost(self, job: JobId, error: HanseError) -> None:
+        """The job's record cannot be written any more."""
+        self.loop.post(lambda: self._lose(job, error))
+
+    def asked(self, job: JobId, question: str, answer: Callable[[str], None]) -> None:
+        """Another process asks something of a job."""
+
+        def look() -> None:
+            if question == "cancel":
+                self._handle(CancelJob(job))
+                answer("")
+            elif question == "explain":
+                answer("\n".join(self.explain(job)))
+
+        self.loop.post(look)
+
+    def broken(self, error: BaseException) -> None:
+        self.loop.post(lambda: self._fail(error))
+
+    def _lose(self, job: JobId, error: BaseException) -> None:
+        """A durable job ends here, but not in its record."""
+        if self._durable.pop(job, None) is not None and self._recorder is not None:
+            self._recorder.leave(job)
+        ours = isinstance(error, ClientClosed)
+        self._end(job, JobState.CANCELLED if ours else JobState.FAILED, error)
+        if not self._closed:
+            self._handle(CancelJob(job))
+
     # --- the agent ------------------------------------------------------------------------------
     def _pump_soon(self) -> None:
         """Report once for all that this turn of the loop brings."""
@@ -199,7 +341,9 @@ class Runtime:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._broken is None:
+        if self._recorder is not None and self._recorder.full:
+            self._held_back = True  # until some of it is recorded
+        elif self._broken is None:
             self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
             self._set_timers()
 
@@ -211,15 +355,23 @@ class Runtime:
         for command in self._agent.follow(orders, self.loop.now_ns()):
             match command:
                 case StartLease(grant):
-                    source = self._sources.get(grant.job)
-                    if source is None:
-                        self._agent.ended(grant.lease, self.loop.now_ns())
-                    else:
-                        self._engine.start(source.work(grant))
+                    self._start(grant)
                 case CutLease(lease, stop):
                     self._engine.cut(lease, stop)
                 case CancelLease(lease):
                     self._engine.cancel(lease)
+
+    def _start(self, grant: Grant) -> None:
+        source = self._sources.get(grant.job)
+        try:
+            work = source.work(grant) if source is not None else None
+        except HanseError as error:  # recorded inputs that cannot be read back
+            self._lose(grant.job, error)
+            work = None
+        if work is None:
+            self._agent.ended(grant.lease, self.loop.now_ns())
+        else:
+            self._engine.start(work)
 
     def _set_timers(self) -> None:
         if self._report_timer is not None:
@@ -230,7 +382,10 @@ class Runtime:
 
     def _expire(self) -> None:
         self._expiry_timer = None
-        self._handle(Tick())
+        if self._held_back:  # the site is silent because we hold it back
+            self._expiry_timer = self.loop.call_at(self.loop.now_ns() + limits.SECOND, self._expire)
+        else:
+            self._handle(Tick())
 
     def _engine_says(self, event: port.Event) -> None:
         """The engine's events become the agent's notes; payloads and details stay here."""
@@ -274,11 +429,15 @@ class Runtime:
         if self._closed:
             return
         if self._broken is None:
+            for job in list(self._durable):
+                self._lose(job, ClientClosed("this client was closed"))
             for job in list(self._sources):
                 self._handle(CancelJob(job))
             self._closed = True
             self._engine.close()
         self._closed = True
+        if self._recorder is not None:
+            self._recorder.close()
         self.loop.stop()
 
 

@@ -7,25 +7,64 @@ loop's thread.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from hanse.core.events import Fact
 from hanse.core.messages import Grant
 from hanse.engines.port import Work
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
+if TYPE_CHECKING:
+    from hanse.journal.port import Head
+    from hanse.records.payloads import Packed
+    from hanse.records.record import Kept
+
 
 class Source(Protocol):
     def work(self, grant: Grant) -> Work:
         """The work that the grant stands for."""
 
-    def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+    def committed(
+        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+    ) -> None:
         """The items `start` to `stop` are done. Their results are in the payload from its value
-        number `first` on; with None the payload holds one value, the fold of them all."""
+        number `first` on; with None the payload holds one value, the fold of them all. `kept` is
+        where the same payload can be read again, if the job is durable."""
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
         """These items failed for good."""
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
         """The job is over; nothing more will come. `error`: the runtime broke under it."""
+
+    def why(self) -> list[str]:
+        """What the client's side of the job waits for, in words."""
+
+
+class DurableSource(Source, Protocol):
+    """A source whose job is recorded."""
+
+    def grown(self, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size."""
+
+    @property
+    def fold(self) -> bytes:
+        """What folds results now: the fingerprint's digest, or nothing."""
+
+
+class Durable(msgspec.Struct, frozen=True, eq=False):
+    """What makes a job durable: its place in the journal, which this process holds.
+
+    A new job has a `program` to record and no facts; one that is resumed has them, and is open
+    again (see `core.events.Resume`) if `again` is set."""
+
+    head: Head
+    run: int
+    program: Packed | None = None
+    facts: Sequence[Fact] = ()
+    again: bool = False

@@ -1,0 +1,125 @@
+"""Payloads as the journal keeps them: a small header in the entry, large bytes as blobs.
+
+A header is a msgpack array: count, the length of each stream, the spans of buffers, the blobs that
+hold them, and the streams themselves or the blob that holds those. The digest of the header covers
+everything, because blobs are named by their own hash: equal digests mean equal payloads.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Sequence
+
+import msgspec
+from blake3 import blake3
+
+from hanse.blobs.store import BlobStore
+from hanse.errors import JournalDamaged
+from hanse.ids import BlobId, blob_id, parse_blob_id
+from hanse.limits import INLINE_BYTES
+from hanse.payloads.files import File
+from hanse.payloads.payload import Bulk, Payload, Span
+
+Put = Callable[[memoryview], BlobId]
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    count: int
+    lengths: bytes | None  # of the streams, 8 bytes each, little-endian; None: one stream
+    spans: dict[int, list[Span]]
+    files: list[tuple[BlobId, int]]  # with their sizes
+    data: bytes
+    stream: tuple[BlobId, int] | None  # in place of data
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """A payload, ready for an entry."""
+
+    header: bytes
+    blobs: list[BlobId]
+    nbytes: int  # with its blobs
+
+    @property
+    def digest(self) -> bytes:
+        return blake3(self.header).digest()
+
+
+def hash_only(data: memoryview) -> BlobId:
+    """The blob's id, for who wants to compare and keeps nothing."""
+    return blob_id(blake3(data).digest())
+
+
+def pack(payload: Payload, put: Put) -> Packed:
+    """The payload for an entry; what is large goes through `put`."""
+    files: list[tuple[BlobId, int]] = []
+    spans: dict[int, list[Span]] = {}
+    nbytes = 0
+    if payload.bulk is not None:
+        for file in payload.bulk.files:
+            view = file.view()
+            files.append((put(view), file.size))
+            nbytes += file.size
+        spans = {stream: list(some) for stream, some in sorted(payload.bulk.spans.items())}
+    data, stream = payload.data, None
+    if payload.stream_bytes >= INLINE_BYTES:
+        stream, data = (put(memoryview(data)), payload.stream_bytes), b""
+        nbytes += payload.stream_bytes
+    header = msgspec.msgpack.encode(
+        Header(payload.count, _lengths(payload.ends), spans, files, bytes(data), stream)
+    )
+    blobs = [blob for blob, _ in files] + ([stream[0]] if stream else [])
+    return Packed(header, blobs, nbytes + len(header))
+
+
+def _lengths(ends: Sequence[int] | None) -> bytes | None:
+    if ends is None:
+        return None
+    return _little(array("Q", [b - a for a, b in zip((0, *ends[:-1]), ends, strict=True)]))
+
+
+def _little(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def unpack(header: bytes, blobs: BlobStore) -> Payload:
+    """The payload again. Raises JournalDamaged."""
+    try:
+        head = msgspec.msgpack.decode(header, type=Header)
+        ends = _ends(head.lengths)
+        if ends is not None and len(ends) != head.count:
+            raise ValueError("as many streams as values are needed")
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise JournalDamaged(f"a recorded payload cannot be read: {error}") from error
+    bulk = None
+    if head.files:
+        files = tuple(_file(blobs, blob, size) for blob, size in head.files)
+        bulk = Bulk(files, {stream: tuple(some) for stream, some in head.spans.items()})
+    if head.stream is None:
+        return Payload(head.count, head.data, ends, bulk)
+    blob, size = head.stream
+    return Payload.in_file(head.count, _file(blobs, blob, size), size, ends, bulk)
+
+
+def _file(blobs: BlobStore, blob: BlobId, size: int) -> File:
+    fd, found = blobs.get(parse_blob_id(blob))
+    file = File.received(fd, max(1, found))
+    if found != size:
+        raise JournalDamaged(f"blob {blob} has {found} bytes, {size} were recorded")
+    return file
+
+
+def _ends(lengths: bytes | None) -> tuple[int, ...] | None:
+    if lengths is None:
+        return None
+    numbers = array("Q")
+    numbers.frombytes(lengths)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    ends, end = [], 0
+    for length in numbers:
+        end += length
+        ends.append(end)
+    return tuple(ends)

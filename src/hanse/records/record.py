@@ -1,0 +1,211 @@
+"""A job read back from its record: what is done, what failed, and every value that is kept.
+
+The facts are replayed by the core's own `apply`, so what a record says is what its home would say.
+Bodies are read at once (some hundred bytes for each segment), payloads when they are asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from hanse.core.events import (
+    Fact,
+    ItemsFailed,
+    JobGrown,
+    JobResumed,
+    JobSubmitted,
+    SegmentCommitted,
+)
+from hanse.core.facts import apply
+from hanse.core.job import Job
+from hanse.errors import JournalDamaged
+from hanse.ids import JobId
+from hanse.journal.port import Head
+from hanse.model.failure import Failure
+from hanse.model.job import JobState
+from hanse.model.ranges import RangeSet
+from hanse.model.usage import Usage
+from hanse.payloads.payload import Payload, load, load_one
+from hanse.records.entries import Stored, check_payload, damaged, decode
+from hanse.records.payloads import unpack
+from hanse.records.program import ProgramRecord
+from hanse.records.program import decode as decode_program
+from hanse.records.state import State
+
+
+class Kept(msgspec.Struct, frozen=True, eq=False):
+    """A payload that is in the journal, to be read when it is needed."""
+
+    state: State
+    job: JobId
+    seq: int
+    stored: Stored
+
+    def read(self) -> Payload:
+        """Raises JournalDamaged if it is not what was written, JournalError."""
+        return unpack(self.header(), self.state.blobs)
+
+    def header(self) -> bytes:
+        header = self.state.journal.payload(self.job, self.seq)
+        check_payload(self.job, self.seq, self.stored, header, self.state.journal.where)
+        return header
+
+
+class StoredBlock(msgspec.Struct, frozen=True, eq=False):
+    """Inputs of the items `start` to `stop`."""
+
+    start: int
+    stop: int
+    kept: Kept
+
+
+class StoredPart(msgspec.Struct, frozen=True, eq=False):
+    """The outcome of the items `start` to `stop`: either `kept` or `failure` is set."""
+
+    start: int
+    stop: int
+    kept: Kept | None
+    failure: Failure | None
+
+    @property
+    def folded(self) -> bool:
+        """Whether one value stands for all the items."""
+        return self.kept is not None and self.kept.stored.first is None
+
+    def load(self) -> list[Any]:
+        """The values of a part that did not fail, one for each item, or the one of a fold."""
+        assert self.kept is not None
+        values, first = list(load(self.kept.read())), self.kept.stored.first
+        return values if first is None else values[first : first + self.stop - self.start]
+
+
+class JobRecord:
+    """Everything that the journal holds of one job, as of when it was read."""
+
+    def __init__(self, state: State, head: Head) -> None:
+        self.state = state
+        self.head = head
+        self.facts: list[Fact] = []
+        self.blocks: list[StoredBlock] = []
+        self.usage = Usage()
+        self._parts: dict[int, StoredPart] = {}  # by first item
+        self._jobs: dict[JobId, Job] = {}
+        self._program: Kept | None = None
+        for entry in state.journal.read(head.id):
+            if entry.seq != len(self.facts):
+                raise damaged(head.id, len(self.facts), state.journal.where, "it is missing")
+            body = decode(head.id, entry, state.journal.where)
+            kept = None
+            if body.stored is not None:
+                kept = Kept(state, head.id, entry.seq, body.stored)
+            if body.usage is not None:
+                self.usage = self.usage.plus(body.usage)
+            self._take(body.fact, kept, body.failure)
+        self._check()
+
+    def _take(self, fact: Fact, kept: Kept | None, failure: Failure | None) -> None:
+        match fact:
+            case JobSubmitted():
+                self._program = kept
+            case JobGrown(_, size) if kept is not None:
+                self.blocks.append(StoredBlock(self.size, size, kept))
+            case SegmentCommitted(_, start, stop):
+                self._parts[start] = StoredPart(start, stop, kept, None)
+            case ItemsFailed(_, start, stop, cause):
+                failure = failure or Failure(cause=cause, function=self.head.function, item=start)
+                self._parts[start] = StoredPart(start, stop, None, failure)
+            case JobResumed(_, _, again) if again:
+                self._parts = {at: part for at, part in self._parts.items() if part.kept}
+        try:
+            apply(self._jobs, fact)
+        except (KeyError, AssertionError) as error:
+            raise damaged(
+                self.head.id, len(self.facts), self.state.journal.where, f"it cannot be: {error}"
+            ) from error
+        self.facts.append(fact)
+
+    def _check(self) -> None:
+        if self._program is None or self.head.id not in self._jobs:
+            raise damaged(self.head.id, 0, self.state.journal.where, "the record has no beginning")
+        covered = RangeSet((part.start, part.stop) for part in self._parts.values())
+        if covered != self.job.settled:
+            raise JournalDamaged(f"the record of job {self.head.id} does not add up")
+
+    # --- what is known ----------------------------------------------------------------------------
+    @property
+    def job(self) -> Job:
+        """The job as its home would see it."""
+        return self._jobs[self.head.id]
+
+    @property
+    def size(self) -> int:
+        return self._jobs[self.head.id].size if self._jobs else 0
+
+    @property
+    def job_state(self) -> JobState:
+        """As recorded; running means interrupted if nobody holds the job."""
+        return self.job.state
+
+    @property
+    def settled(self) -> RangeSet:
+        return self.job.settled
+
+    @property
+    def failed(self) -> RangeSet:
+        return self.job.failed
+
+    @property
+    def program(self) -> ProgramRecord:
+        assert self._program is not None
+        payload = self._program.read()
+        return decode_program(bytes(payload.data), self.head.id)
+
+    def parts(self) -> Iterator[StoredPart]:
+        """Every outcome, in order of items."""
+        for start in sorted(self._parts):
+            yield self._parts[start]
+
+    def failures(self) -> Iterator[Failure]:
+        """Why items failed for good, in order of items."""
+        return (part.failure for part in self.parts() if part.failure is not None)
+
+    # --- what user code is needed for -------------------------------------------------------------
+    def function(self) -> Callable[..., Any]:
+        """The function, unpickled: this imports, and may run, code of the user's."""
+        self._import_from_there()
+        found: Callable[..., Any] = load_one(unpack(self.program.function, self.state.blobs))
+        return found
+
+    def arguments(self, item: int) -> tuple[Any, ...]:
+        """The positional arguments of an item, unpickled. Raises IndexError."""
+        if not 0 <= item < self.size:
+            raise IndexError(item)
+        self._import_from_there()
+        block = self.block_of(item)
+        value = load_one(block.kept.read(), item - block.start)
+        return tuple(value) if self.program.star else (value,)
+
+    def block_of(self, item: int) -> StoredBlock:
+        return self.blocks[bisect_right(self.blocks, item, key=lambda block: block.start) - 1]
+
+    def _import_from_there(self) -> None:
+        sys.path += [path for path in self.program.sys_path if path not in sys.path]
+
+
+def open_record(state: State, head: Head) -> JobRecord:
+    """Read a job's record. Raises JournalDamaged, JournalError."""
+    return JobRecord(state, head)
+
+
+def function_payload(record: JobRecord) -> Payload:
+    return unpack(record.program.function, record.state.blobs)
+
+
+def folds(parts: Sequence[StoredPart]) -> set[bytes]:
+    """What folded these parts: the fingerprints' digests."""
+    return {part.kept.stored.fold for part in parts if part.kept is not None and part.folded}

@@ -1,0 +1,32 @@
+"""A fact with the values that it is about, on its way to the journal and to clients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hanse.core.events import Fact
+
+if TYPE_CHECKING:
+    from hanse.model.failure import Failure
+    from hanse.model.usage import Usage
+    from hanse.payloads.payload import Payload
+    from hanse.records.payloads import Packed
+    from hanse.records.record import Kept
+
+
+class Outcome(msgspec.Struct, eq=False):
+    fact: Fact
+    payload: Payload | None = None
+    first: int | None = 0  # the number of the first value that counts; None: a fold
+    fold: bytes = b""  # what folded it, if that matters
+    failure: Failure | None = None
+    usage: Usage | None = None
+    packed: Packed | None = None  # instead of a payload, where it is packed already
+    kept: Kept | None = None  # set once it is recorded
+
+    @property
+    def nbytes(self) -> int:
+        """About what it takes while it waits."""
+        return self.payload.nbytes if self.payload is not None else 256
