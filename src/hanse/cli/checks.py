@@ -23,28 +23,9 @@ from hanse.limits import MIB
 
 GIB: Final = 1024 * MIB
 NETWORK: Final = frozenset(
-    [
-        "nfs",
-        "nfs3",
-        "nfs4",
-        "cifs",
-        "smb2",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "lustre",
-        "beegfs",
-        "gpfs",
-        "glusterfs",
-        "fuse.glusterfs",
-        "fuse.sshfs",
-        "fuse.s3fs",
-        "fuse.rclone",
-        "davfs",
-        "fuse.davfs",
-    ]
+    {"nfs", "nfs3", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre"}
+    | {"beegfs", "gpfs", "glusterfs", "davfs"}
+    | {f"fuse.{name}" for name in ("glusterfs", "sshfs", "s3fs", "rclone", "davfs")}
 )
 MEMORY_FS: Final = frozenset({"tmpfs", "ramfs"})
 

@@ -80,7 +80,7 @@ def ended_in_words(args: list[str]) -> Iterator[None]:
     try:
         yield
     except click.exceptions.Exit:  # such as --help, which has been shown by now
-        _calmly(pipes.flush_stdout, args)
+        _calmly(pipes.flush_stdout)
         raise
     except click.ClickException as error:
         _json_error(args, "usage", error.format_message())
@@ -103,12 +103,13 @@ def ended_in_words(args: list[str]) -> Iterator[None]:
         pipes.silence_stdout()
         raise SystemExit(exits.code_of(error)) from None
     except OSError as error:
-        _calmly(lambda: _speaker(args).error("os", _os_words(error)), args)
+        words = _os_words(error)
+        _calmly(lambda: _speaker(args).error("os", words))
         pipes.silence_stdout()  # a full disk behind it would be told once more at the exit
         raise SystemExit(exits.code_of(error)) from None
 
 
-def _calmly(act: Callable[[], None], args: list[str]) -> None:
+def _calmly(act: Callable[[], None]) -> None:
     """Do something with a stdout that may be gone or full by now."""
     try:
         act()

@@ -80,9 +80,8 @@ def _counted(out: Output, client: Client, files: list[str]) -> tuple[Counter[str
 
     job: Job[tuple[int, Counter[str]]] = client.map(count, files, name=NAME, ordered=False)
     words: Counter[str] = Counter()
-    done, killed = 0, None
-    for pid, some in job:
-        done += 1
+    killed = None
+    for done, (pid, some) in enumerate(job, 1):
         words.update(some)
         if killed is None and done * KILL_AT >= len(files) and _kill(pid):
             killed = pid

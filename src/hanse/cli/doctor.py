@@ -67,7 +67,9 @@ def _records(deep: bool) -> Iterator[Finding]:
     from hanse.errors import HanseError
     from hanse.records.state import home_directory
 
-    yield from state_directory(home_directory(), wal=not os.environ.get("HANSE_JOURNAL"))
+    yield from state_directory(
+        home_directory(), wal=not os.environ.get("HANSE_JOURNAL", "").startswith("postgres")
+    )
     try:
         with records() as state:
             if state is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from hanse.limits import JOBS_LISTED, JOBS_SHOWN
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
+    from hanse.records.state import State
 
 _COLUMNS = ("id", "name", "state", ">items", ">took", ">begun", "function", "user")
 
@@ -45,7 +47,7 @@ def _found(
 
     found: list[tuple[Head, Holder | None]] = []
     with records() as opened:
-        for head in opened.journal.heads(JOBS_LISTED) if opened is not None else ():
+        for head in _heads(opened) if opened is not None else ():
             if head.superseded and not everything:
                 continue
             assert opened is not None
@@ -56,6 +58,17 @@ def _found(
                 return found, True
             found.append((head, holder))
     return found, False
+
+
+def _heads(opened: State) -> Iterator[Head]:
+    """Newest first; more of them are read only when they are needed."""
+    given, limit = 0, 2 * JOBS_SHOWN
+    while given < limit:
+        heads = opened.journal.heads(limit)
+        yield from heads[given:]
+        if len(heads) < limit or limit == JOBS_LISTED:
+            return
+        given, limit = len(heads), min(8 * limit, JOBS_LISTED)
 
 
 def _show(out: Output, found: list[tuple[Head, Holder | None]]) -> None:

@@ -66,7 +66,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     # Whatever fails, the shell must get an answer, and nobody asked for an error here.
     with contextlib.suppress(Exception), records() as state:
         if state is not None:
-            found = {}
+            found: dict[str, str] = {}
             for head in state.journal.heads(COMPLETIONS):
                 found[head.id] = head.name
                 if not head.superseded:

@@ -46,7 +46,7 @@ def ago(seconds: float, now_s: float | None = None) -> str:
     return f"{age:.0f} s ago"
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[float]):
     """A length of time such as 30d, 12h or 90s, as seconds."""
 
     name = "age"
