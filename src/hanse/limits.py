@@ -95,3 +95,20 @@ WINDOW_ITEMS = 1 << 21
 
 WINDOW_BYTES = 32 * MIB
 """... nor more than about this many bytes of inputs and results that wait."""
+
+# --- journal ------------------------------------------------------------------------------------
+JOURNAL_WAIT_S = 10.0
+"""A call waits this long for others that write, and for a server to answer, before it says that
+the journal is unavailable: longer than any honest transaction, shorter than people's patience."""
+
+JOURNAL_READ_ROWS = 256
+"""Entries are read this many at a time: no lock is held between, and memory stays bounded."""
+
+JOURNAL_LOG_BYTES = 16 * MIB
+"""What SQLite's write-ahead log may keep on disk after its pages went into the journal."""
+
+JOURNAL_DAMAGES = 100
+"""A check names at most this many damages of a file; who has more needs a copy, not a list."""
+
+QUESTIONS_KEPT = 16
+"""Questions kept for each job; older ones are forgotten, so nobody fills the disk by asking."""
