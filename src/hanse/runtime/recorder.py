@@ -129,9 +129,7 @@ class Recorder:
             self._take_questions()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._queue or self._leaving or self._closing or self._position > self._written
-        )
+        return bool(self._queue or self._leaving or self._closing or self._position > self._written)
 
     def _write(self, outcomes: list[Outcome]) -> None:
         by_job: dict[JobId, list[Outcome]] = {}
