@@ -167,3 +167,19 @@ some hundred times what a put and its commit take. Then an error says who is wai
 
 BLOB_LOCK_LOOK_NS = 10 * MS
 """... and looks this often: flock has no wait with an end."""
+# --- journal ------------------------------------------------------------------------------------
+JOURNAL_WAIT_S = 10.0
+"""A call waits this long for others that write, and for a server to answer, before it says that
+the journal is unavailable: longer than any honest transaction, shorter than people's patience."""
+
+JOURNAL_READ_ROWS = 256
+"""Entries are read this many at a time: no lock is held between, and memory stays bounded."""
+
+JOURNAL_LOG_BYTES = 16 * MIB
+"""What SQLite's write-ahead log may keep on disk after its pages went into the journal."""
+
+JOURNAL_DAMAGES = 100
+"""A check names at most this many damages of a file; who has more needs a copy, not a list."""
+
+QUESTIONS_KEPT = 16
+"""Questions kept for each job; older ones are forgotten, so nobody fills the disk by asking."""

@@ -12,11 +12,12 @@ from typing import Any
 
 import psutil
 import pytest
-from builders import Bench, eventually, program
+from builders import Bench, Running, eventually, program
 
-from hanse.engines.port import Cut, End, Segment
+from hanse.engines.port import Cut, End, ItemFailed, Segment
 from hanse.errors import OutOfMemory, TaskError, WorkerDied
 from hanse.model.failure import Cause
+from hanse.model.usage import Usage, bucket_of
 from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import dump_each, dump_one, join, load_one
 
@@ -728,3 +729,112 @@ def test_no_thread_is_left_after_close(factory: Any) -> None:
     made.run(print, range(3))
     made.close()
     assert threading.enumerate() == [threading.main_thread()]
+
+
+# --- what items took ------------------------------------------------------------------------------
+def used(running: Running) -> Usage:
+    total = Usage()
+    for event in running.of(Segment) + running.of(ItemFailed):
+        total = total.plus(event.usage)
+    return total
+
+
+def test_every_item_is_counted_at_its_own_time(bench: Bench) -> None:
+    def nap(seconds: float) -> None:
+        import time
+
+        time.sleep(seconds)
+
+    took = used(bench.run(nap, [0.001, 0.01, 0.01, 0.2])).times
+    assert sum(took.values()) == 4
+    for seconds, items in ((0.2, 1), (0.01, 3), (0.001, 4)):
+        least = bucket_of(int(seconds * 1e9))
+        assert sum(count for bucket, count in took.items() if bucket >= least) >= items
+
+
+@pytest.mark.parametrize("kind", ["flat", "list", "folded"])
+def test_short_items_are_all_counted(bench: Bench, kind: str) -> None:
+    function = (lambda x: [x]) if kind == "list" else (lambda x: x)
+    more = {"fold": operator.add} if kind == "folded" else {}
+    took = used(bench.run(function, range(50_000), **more))
+    assert took.items == 50_000
+    assert took.quantile_ns(0.5) < 1_000_000
+
+
+def test_failed_items_are_counted_with_their_time(bench: Bench) -> None:
+    def fail(x: int) -> None:
+        import time
+
+        time.sleep(0.05)
+        raise ValueError(x)
+
+    running = bench.run(fail, range(2))
+    for event in running.of(ItemFailed):
+        assert event.usage.items == 1
+        assert min(event.usage.times) >= bucket_of(50_000_000)
+
+
+def test_processor_time_is_what_was_computed_and_not_what_was_slept(bench: Bench) -> None:
+    def busy(seconds: float) -> None:
+        import time
+
+        until = time.process_time() + seconds
+        while time.process_time() < until:
+            pass
+
+    def idle(seconds: float) -> None:
+        import time
+
+        time.sleep(seconds)
+
+    assert used(bench.run(busy, [0.3])).cpu_ns >= 300_000_000
+    assert used(bench.run(idle, [0.3])).cpu_ns < 150_000_000
+
+
+def test_processor_time_of_children_that_were_waited_for_counts(bench: Bench) -> None:
+    def call(_: int) -> None:
+        import subprocess
+        import sys
+
+        code = "import time\nwhile time.process_time() < 0.3: pass"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+    assert used(bench.run(call, [0])).cpu_ns >= 250_000_000
+
+
+def test_peak_memory_is_that_of_the_lease_and_not_of_an_earlier_one(bench: Bench) -> None:
+    def hold(count: int) -> int:
+        import time
+
+        data = bytearray(count)
+        data[::4096] = b"\1" * len(data[::4096])
+        time.sleep(0.02)
+        return count
+
+    the_program = program(hold)
+    peaks = []
+    for count in (200 << 20, 1 << 20):
+        running = bench.start(the_program, [count])
+        running.end()
+        peaks.append(used(running).peak_bytes)
+    assert peaks[0] > 200 << 20
+    assert 0 < peaks[1] < 150 << 20
+
+
+def test_an_item_that_was_killed_for_memory_says_how_much_was_seen(bench: Bench) -> None:
+    def hoard(_: int) -> None:
+        import mmap
+        import time
+
+        kept = []
+        while True:  # shared memory, which no limit of the process counts
+            area = mmap.mmap(-1, 16 << 20)
+            area.write(b"\1" * (16 << 20))
+            kept.append(area)
+            time.sleep(0.01)
+
+    running = bench.run(hoard, [0], memory_bytes=64 << 20)
+    (event,) = running.of(ItemFailed)
+    assert event.failure.cause is Cause.MEMORY
+    assert event.usage.peak_bytes > 64 << 20
+    assert event.usage.items == 1

@@ -248,7 +248,7 @@ def test_deaths_are_heard_where_main_blocks_signals(local_bench: Callable[..., B
     assert time.monotonic() - begun < 0.9
 
 
-@pytest.mark.parametrize("kind", ["garbage", "code", "length", "event", "items"])
+@pytest.mark.parametrize("kind", ["garbage", "code", "length", "event", "items", "usage"])
 def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
     local_bench: Callable[..., Bench], tmp_path: Path, kind: str
 ) -> None:
@@ -260,6 +260,7 @@ def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
         import time
 
         from hanse.engines.local.frames import HEADER, MARK
+        from hanse.engines.local.reports import _FIELDS
 
         class Code:
             def __reduce__(self) -> Any:
@@ -269,12 +270,14 @@ def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
             body = pickle.dumps(value)
             return HEADER.pack(MARK, len(body), 0) + body
 
+        fields = dict.fromkeys(_FIELDS) | {"cause": "raised"}
         data = {
             "garbage": b"nonsense" * 100,
             "code": frame(Code()),
             "length": HEADER.pack(MARK, 1 << 60, 0),
             "event": frame((1, [("s", "?")])),
-            "items": frame((1, [("s", 0, 1 << 40, (1, b"", None, None), 0)])),
+            "items": frame((1, [("s", 0, 1 << 40, (1, b"", None, None), 0, ({}, 0, 0))])),
+            "usage": frame((1, [("f", 1, fields, 0, ({1 << 70: 1}, 0, 0))])),
         }[kind]
         if x == 1:
             time.sleep(0.2)  # what came before is streamed by now

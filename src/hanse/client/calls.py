@@ -10,7 +10,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,9 @@ from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, item, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
+
+if TYPE_CHECKING:
+    from hanse.records.record import Kept
 
 _logger = logging.getLogger("hanse")
 
@@ -196,7 +199,9 @@ class CallSource:
         )  # fmt: skip
         _set(call, None, Told(failure, call.needs))
 
-    def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+    def committed(
+        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+    ) -> None:
         assert first is not None
         for index in range(start, stop):
             call = self._calls.pop(index, None)
@@ -217,6 +222,9 @@ class CallSource:
                 continue
             # Told as it came: what the user's classes do when it is read is for who asks.
             _set(call, None, Told(known, call.needs if known.cause is Cause.DEPENDENCY else ()))
+
+    def why(self) -> list[str]:
+        return []
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
         told = error or self._aborted or JobCancelled("the client was closed")

@@ -11,16 +11,16 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hanse.client.calls import CallSource
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import Feeder, snapshot
-from hanse.client.job import Job, progress, watching
+from hanse.client.job import Job, progress, waiting, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
 from hanse.client.results import Results
@@ -36,6 +36,9 @@ from hanse.payloads.payload import Payload, dump_one
 from hanse.payloads.references import PUT
 from hanse.runtime.machine import capacity
 from hanse.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from hanse.client.named import Opened
 
 R = TypeVar("R")
 
@@ -129,20 +132,27 @@ class Client:
         self, function: Callable[..., R], /, *iterables: Iterable[Any], name: str | None = None,
         resources: Resources | None = None, retries: int | None = None,
         timeout: float | None = None, on_error: OnError = "raise", ordered: bool = True,
+        fresh: bool = False,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
         Returns at once. The iterable may be endless: it is read as results are taken.
 
         Args:
-            name: what to call the job; the function's name if not given.
+            name: makes the job durable: inputs and results are recorded as they come, and the
+                same call in a later run of the program goes on where this one was left, whatever
+                ended it, or hands out the results of a finished job without running anything.
             resources, retries, timeout: as for `task`, and instead of what it said.
             on_error: `"raise"` ends the job at the first item that fails for good; `"collect"`
                 goes on, and hands out exceptions in place of results.
             ordered: whether iterating the job gives results in the order of the inputs.
+            fresh: start a named job over; what was recorded of it goes with the next `hanse gc`.
 
         Raises:
             PickleError: the function cannot be sent to a worker.
+            JobChanged: the named job was recorded with another function or other inputs.
+            JobBusy: another program runs the named job now.
+            JournalError: what is recorded cannot be read or written.
             UsageError: an option is wrong, or an item needs more than this machine has.
         """
         if not iterables:
@@ -151,28 +161,35 @@ class Client:
         given = {"resources": resources, "retries": retries, "timeout": timeout}
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
-            raising=check_on_error(on_error), ordered=ordered,
+            raising=check_on_error(on_error), ordered=ordered, fresh=fresh,
         )  # fmt: skip
 
     def _map(
         self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
         star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
-        raising: bool = True, ordered: bool = True, ahead: int | None = None,
+        raising: bool = True, ordered: bool = True, ahead: int | None = None, fresh: bool = False,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
         options = options.but(**(given or {}))
         payload, needs = dump_function(target)
         id = job_id(os.urandom(6))
-        program = self._program(id, name_of(target), options, payload, star=star)
-        spec = self._spec(name or program.name, options, raising, total)
+        label = name_of(target)
+        spec = self._spec(name or label, options, raising, total, durable=name is not None)
+        opened = None
+        if name is not None:
+            opened = self._open_named(name, id, target, payload, needs, options, spec, star, fresh)
+            id = opened.id
+        program = self._program(id, label, options, payload, star=star)
         results = Results(total)
-        source = MapSource(self._runtime, id, program, results, needs, raising)
+        arguments = (self._runtime, id, program, results, needs, raising)
+        source = MapSource(*arguments) if opened is None else opened.source(*arguments)
         slots = max(1, self._capacity.times(spec.needs))
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
-            ahead=ahead,
+            ahead=ahead, exact=lambda: source.exact,
         )  # fmt: skip
+        source.waits = partial(waiting, feeder, results)
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
@@ -180,14 +197,32 @@ class Client:
             from hanse.client.watcher import watch
 
             watch(id, spec.name, partial(progress, self._runtime, id, results))
-        self._runtime.submit(id, spec, source)
+        if opened is None:
+            self._runtime.submit(id, spec, source)
+        else:
+            opened.submit(self._runtime, spec, source)
         source.hungry = feeder.hungry
         try:
             feeder.start(at_once=total is not None)
-        except BaseException:  # Ctrl-C, while the first inputs were pickled
-            job.cancel()
+        except BaseException:  # changed inputs; Ctrl-C while the first were pickled
+            source.abandon()
             raise
         return job
+
+    def _open_named(
+        self, name: str, id: JobId, function: Any, pickled: Payload, needs: Sequence[Future[Any]],
+        options: Options, spec: JobSpec, star: bool, fresh: bool,
+    ) -> Opened:  # fmt: skip
+        from hanse.client import named
+
+        named.check_name(name)
+        if needs:
+            raise UsageError(f"the function of the named job {name!r} holds futures, which mean "
+                             "nothing to a later run: give it their results, or no name")  # fmt: skip
+        return named.open_named(
+            self._runtime.state(), id, name, function, pickled, name_of(function), options,
+            star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,
+        )  # fmt: skip
 
     def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
         """Call a function once. Returns at once; the future has the result later.
@@ -222,14 +257,31 @@ class Client:
         return Executor._on(self)
 
     def job(self, id_or_name: str) -> Job[Any]:
-        """A job of this client by its id or name; the newest of that name.
+        """A job by its id or name: the newest of this client, or a recorded one that has ended,
+        whose results are read back.
 
-        Raises UsageError if there is none.
+        Raises NoSuchJob if there is none, UsageError if its program has to go on with it first.
         """
+        self._check()
         found = [j for j in list(self._jobs.values()) if id_or_name in (j.id, j.name)]
-        if not found:
-            raise UsageError(f"this client has no job {id_or_name!r}")
-        return found[-1]
+        if found:
+            return found[-1]
+        from hanse.client.recorded import read_back
+
+        return read_back(self._runtime, id_or_name)
+
+    def resume(self, id_or_name: str, *, retry_failed: bool = False) -> Job[Any]:
+        """Go on with a recorded job without its program: from the function and the inputs that are
+        recorded. With `retry_failed` the items that failed for good run again.
+
+        Raises NoSuchJob, JobBusy, JournalError; UsageError if not all its inputs are recorded.
+        """
+        self._check()
+        from hanse.client.recorded import resume
+
+        job = resume(self, id_or_name, retry_failed)
+        self._jobs[job.id] = job
+        return job
 
     # --- inside ---------------------------------------------------------------------------------
     def _check(self) -> None:
@@ -250,7 +302,9 @@ class Client:
             memory_bytes=memory or None, max_items_per_worker=self._max_items,
         )  # fmt: skip
 
-    def _spec(self, name: str, options: Options, raising: bool, total: int | None) -> JobSpec:
+    def _spec(
+        self, name: str, options: Options, raising: bool, total: int | None, durable: bool = False
+    ) -> JobSpec:
         needs = options.resources.amount()
         if not self._capacity.fits(needs):
             raise UsageError(
@@ -263,6 +317,7 @@ class Client:
             retries=options.retries,
             fail_fast=raising,
             total=total,
+            durable=durable,
         )
 
     def _calls_for(self, options: Options) -> CallSource:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from hanse import limits
 from hanse.client.results import Results
-from hanse.errors import InputError
+from hanse.errors import InputError, JobChanged
 
 SIZED = (list, tuple, range, str, bytes, dict, set, frozenset)
 """Iterables whose items are there already: reading them can neither wait nor fail."""
@@ -60,15 +60,17 @@ class Feeder:
         *,
         block: Callable[[Sequence[Any]], int],
         seal: Callable[[], None],
-        close: Callable[[], None],
+        close: Callable[[bool], None],
         ahead: int | None = None,
+        exact: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._iterable = iterable
         self._results = results
         self._slots = slots
         self._block = block  # returns the bytes that it takes
         self._seal = seal
-        self._close = close  # seal, and take no more whatever is still read
+        self._close = close  # seal, and take no more whatever is still read; True: all was read
+        self._exact = exact  # what the next block must hold: it is compared with a recorded one
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
@@ -84,7 +86,7 @@ class Feeder:
         """Read a first few items here if they are there already, the rest in a thread."""
         if not isinstance(self._iterable, range | list | tuple | str | bytes):
             run = self._read_iterator
-        elif at_once and not self._read_slice():
+        elif at_once and not self._read_first():
             return
         else:
             run = self._read_sequence
@@ -92,6 +94,14 @@ class Feeder:
             target=self._guarded, args=(run,), name="hanse-feeder", daemon=True
         )
         thread.start()
+
+    def _read_first(self) -> bool:
+        """A first block, or all that is recorded of an earlier run: it is refused at once if it is
+        not the same. False after the last block."""
+        while self._exact() is not None:
+            if not self._read_slice():
+                return False
+        return self._read_slice()
 
     def stop(self) -> None:
         with self._results.room:
@@ -131,11 +141,12 @@ class Feeder:
         return None
 
     def _break_off(self, error: BaseException) -> None:
-        broken = InputError(f"the inputs broke off after {self._fed} items: {error!r}")
-        broken.__cause__ = error
-        self._results.fail(broken)
+        if not isinstance(error, JobChanged):
+            broken = InputError(f"the inputs broke off after {self._fed} items: {error!r}")
+            broken.__cause__, error = error, broken
+        self._results.fail(error)
         self.stop()
-        self._close()
+        self._close(False)
 
     def _read_sequence(self) -> None:
         while self._wait_for_room() and self._read_slice():
@@ -146,7 +157,8 @@ class Feeder:
     def _read_slice(self) -> bool:
         """Hand over one block of a sequence; False after the last."""
         sequence = cast("Sequence[Any]", self._iterable)
-        stop = min(self._fed + max(1, min(self._free(), self._block_items())), len(sequence))
+        count = self._exact() or max(1, min(self._free(), self._block_items()))
+        stop = min(self._fed + count, len(sequence))
         if stop > self._fed:
             self._give(sequence[self._fed : stop])
         if stop < len(sequence):
@@ -160,7 +172,7 @@ class Feeder:
             return
         for value in self._iterable:
             pending.append(value)
-            if len(pending) >= self._want:
+            if len(pending) >= (self._exact() or self._want):
                 with self._handing:
                     self._hand_over()
                 if not self._wait_for_room():
@@ -173,7 +185,10 @@ class Feeder:
         self._end()
 
     def _hand_over(self) -> None:
-        values = [self._pending.popleft() for _ in range(len(self._pending))]
+        exact = self._exact()
+        if exact is not None and len(self._pending) < exact:
+            return
+        values = [self._pending.popleft() for _ in range(exact or len(self._pending))]
         if values and not self._stopped:
             self._give(values)
 

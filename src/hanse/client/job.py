@@ -15,8 +15,6 @@ from hanse.client.inputs import Feeder
 from hanse.client.mapping import MapSource
 from hanse.client.results import Part, Results
 from hanse.client.unreadable import unreadable
-from hanse.core.events import CancelJob
-from hanse.core.why import explain
 from hanse.errors import JobCancelled, ResultsConsumed, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
@@ -39,8 +37,9 @@ def watching() -> bool:
 class Job(Generic[T]):
     """A running or finished map.
 
-    Results are handed out once. Memory is bounded: while nobody takes results, the job reads no
-    further inputs once a window of them waits. A job that nobody holds any more is cancelled.
+    Results are handed out once; those of a named job that has ended, as often as one likes. Memory
+    is bounded: while nobody takes results, the job reads no further inputs once a window of them
+    waits. A job that nobody holds any more is cancelled; a named one stops, and can be resumed.
 
     Attributes:
         id: the job's id.
@@ -72,7 +71,7 @@ class Job(Generic[T]):
         # The collector may call this anywhere, with any lock held: so it takes none itself.
         try:
             if not self._results.state.ended and self._withdrawn is None:
-                self._runtime.loop.post(partial(_cancel, self._runtime, self.id, self._feeder))
+                self._runtime.loop.post(partial(_abandon, self._source, self._feeder))
         except AttributeError:
             pass  # it never came to be
 
@@ -139,6 +138,7 @@ class Job(Generic[T]):
         payload, needs = dump_function(function)
         if needs:
             raise UsageError("the function of reduce cannot hold futures")
+        self._source.check_fold(function)
         key = next(program_keys)
         self._runtime.loop.post(lambda: self._source.fold(payload, key))
         runs = _Runs(function)
@@ -159,6 +159,8 @@ class Job(Generic[T]):
         return result  # type: ignore[no-any-return]
 
     def _enter(self, mode: str) -> None:
+        if self._finished and self._source.recorded and self._results.state is JobState.DONE:
+            self._begin_again()
         if self._finished or (mode == "reduce" and self._mode):
             raise ResultsConsumed(
                 f"the results of {self.name} were handed out; keep them in a list"
@@ -169,6 +171,13 @@ class Job(Generic[T]):
             )
         self._mode = mode
 
+    def _begin_again(self) -> None:
+        """Hand out the results of a recorded job once more, from the journal."""
+        from hanse.client.recorded import results_of
+
+        self._results = results_of(self._runtime, self.id)
+        self._finished, self._mode, self._next = False, "", 0
+
     def _end_of_results(self) -> None:
         self._finished, self._rest = True, None
         self._raise_end()
@@ -178,13 +187,18 @@ class Job(Generic[T]):
         if part.failure is not None:
             error = to_exception(part.failure)
             return ([], error) if self._raising else ([error], None)  # type: ignore[list-item]
-        assert part.payload is not None
+        if part.first is None and self._mode != "reduce":
+            raise ResultsConsumed(
+                f"the results of {self.name} were folded by reduce, and only that is recorded: "
+                "reduce it again, or start it over with fresh=True"
+            )
+        payload = part.read()
         first = part.first or 0
         count = 1 if part.first is None else part.stop - part.start
         try:
-            whole, sound = load(part.payload), True
+            whole, sound = load(payload), True
         except (Exception, SystemExit):  # noqa: BLE001 - by the user's classes; find which value
-            whole, sound = load_each(part.payload, _Broken), False
+            whole, sound = load_each(payload, _Broken), False
         values = whole if count == len(whole) else whole[first : first + count]
         values = values if isinstance(values, list) else list(values)
         return (values, None) if sound else self._without_broken(part, values)
@@ -289,7 +303,13 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Stop the job: within a second none of its code runs any more. Results that were
         committed can still be taken."""
-        _cancel(self._runtime, self.id, self._feeder)
+        self._feeder.stop()
+        self._source.cancel()
+
+    def failures(self) -> list[Failure]:
+        """The items that failed for good, each with all that is known about it, in the order in
+        which they failed; the first thousand."""
+        return list(self._results.failures)
 
     def progress(self) -> Progress:
         """How far the job is."""
@@ -299,22 +319,24 @@ class Job(Generic[T]):
         """What the job waits for, in words and with numbers."""
         if self._results.state.ended:
             return f"{self.name} is {self.state}."
-        lines = self._runtime.ask(
-            lambda: explain(self._runtime.home, self.id, self._runtime.loop.now_ns())
-        )
-        if self._feeder.waits and not self._results.settled:
-            lines.append("Further inputs are read once the first results tell how large they are.")
-        elif self._feeder.waits:
-            lines.append(
-                f"No further inputs are read: results of {self._results.settled} items "
-                f"({format_bytes(self._results.held_bytes)} held) wait to be taken."
-            )
-        return "\n".join(lines)
+        return "\n".join(self._runtime.ask(lambda: self._runtime.explain(self.id)))
 
 
-def _cancel(runtime: Runtime, id: JobId, feeder: Feeder) -> None:
+def waiting(feeder: Feeder, results: Results) -> list[str]:
+    """Why no further inputs are read, if so."""
+    if feeder.waits and not results.settled:
+        return ["Further inputs are read once the first results tell how large they are."]
+    if feeder.waits:
+        return [
+            f"No further inputs are read: results of {results.settled} items "
+            f"({format_bytes(results.held_bytes)} held) wait to be taken."
+        ]
+    return []
+
+
+def _abandon(source: MapSource, feeder: Feeder) -> None:
     feeder.stop()
-    runtime.tell(CancelJob(id))
+    source.abandon()
 
 
 def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:

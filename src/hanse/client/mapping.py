@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
-from hanse.core.events import CancelItems, Grow, Seal
+from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import PickleError
@@ -25,13 +25,26 @@ from hanse.model.job import JobState
 from hanse.payloads.flat import dump_flat
 from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
+from hanse.payloads.unsent import Unsent
 from hanse.runtime.runtime import Runtime, argument_failure
 
+if TYPE_CHECKING:
+    from hanse.records.record import Kept
 
-class _Block(msgspec.Struct):
-    block: Block
+
+class Inputs(msgspec.Struct):
+    """A block of inputs, in memory or in the journal."""
+
+    start: int
+    stop: int
+    payload: Payload | Kept
     open: int  # items that are not settled
-    futures: Sequence[Future[Any]]  # that its one item refers to
+    futures: Sequence[Future[Any]] = ()  # that its one item refers to
+
+    def block(self) -> Block:
+        """Raises JournalError if it is in the journal and cannot be read."""
+        payload = self.payload if isinstance(self.payload, Payload) else self.payload.read()
+        return Block(self.start, payload)
 
 
 class MapSource:
@@ -55,11 +68,11 @@ class MapSource:
         self._each = bool(needs)  # inputs are pickled one by one; until one is not flat, in blocks
         self._size = 0  # items that were handed over so far; the feeder's
         self._starts: list[int] = []
-        self._blocks: dict[int, _Block] = {}
-        self._broken: dict[int, Failure] = {}  # items whose arguments cannot travel
+        self._blocks: dict[int, Inputs] = {}
         self._on_end: list[Callable[[], None]] = []
         self._over = False
         self.hungry: Callable[[], None] = lambda: None  # called when items were settled
+        self.waits: Callable[[], list[str]] = list  # why no further inputs are read
         self._closed = False
         self._lock = threading.RLock()  # what is told of a closed runtime comes back at once
 
@@ -88,21 +101,11 @@ class MapSource:
         return payload.nbytes
 
     def _feed_each(self, values: Sequence[Any]) -> int:
-        """Inputs one by one: one that cannot travel, or be read there, costs only itself. One with
-        futures is a block of its own, because a block is read whole."""
+        """One with futures is a block of its own, because a block is read whole."""
+        payloads, broken = dump_each_input(values, self._size, self._program.name)
         waits: dict[int, list[tuple[JobId, int]]] = {}
-        broken: list[int] = []
         plain: list[Payload] = []
-        nbytes = 0
-        for item, value in enumerate(values, self._size):
-            with collecting() as found:
-                try:
-                    payload = dump_one(value)
-                except PickleError as error:
-                    self._broken[item] = argument_failure(self._program.name, item, error)
-                    broken.append(item)
-                    payload = dump_one(None)
-            nbytes += payload.nbytes
+        for item, (payload, found) in enumerate(payloads, self._size):
             needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
             if needs:
                 waits[item] = needs
@@ -116,8 +119,8 @@ class MapSource:
                 plain.append(payload)
         size = self._size + len(values)
         self._keep(size - len(plain), plain)
-        self._add(Grow(self._job, size, waits, broken))
-        return nbytes
+        self._add(Grow(self._job, size, waits, list(broken)), broken)
+        return sum(payload.nbytes for payload, _ in payloads)
 
     def _keep(
         self, start: int, payloads: Sequence[Payload], futures: Sequence[Future[Any]] = ()
@@ -126,24 +129,44 @@ class MapSource:
             payload = payloads[0] if len(payloads) == 1 else join(payloads)
             with self._lock:
                 insort(self._starts, start)
-                self._blocks[start] = _Block(Block(start, payload), payload.count, futures)
+                stop = start + payload.count
+                self._blocks[start] = Inputs(start, stop, payload, payload.count, futures)
 
-    def _add(self, event: Grow) -> None:
+    def _add(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         with self._lock:
             if not self._closed:
                 self._size = event.size
-                self._runtime.tell(event)
+                self._runtime.grow(event, broken)
 
     def seal(self) -> None:
         """There are no further inputs."""
         self._results.total = self._size
         self._runtime.tell(Seal(self._job))
 
-    def close(self) -> None:
-        """Nothing more comes, whatever the feeder still reads."""
+    def close(self, whole: bool = True) -> None:
+        """Nothing more comes, whatever the feeder still reads; not `whole`: the inputs broke off."""
         with self._lock:
             self._closed = True  # a job that is sealed must not grow
-        self.seal()
+        self._results.total = self._size
+        self._runtime.tell(Seal(self._job, whole))
+
+    def cancel(self) -> None:
+        """Stop the job for good."""
+        self._runtime.tell(CancelJob(self._job))
+
+    def abandon(self) -> None:
+        """Nobody wants results any more."""
+        self.cancel()
+
+    recorded = False  # whether results can be read again
+
+    def check_fold(self, function: Callable[[Any, Any], Any]) -> None:
+        """Raises if results cannot be folded by this function."""
+
+    @property
+    def exact(self) -> int | None:
+        """How many items the next block must hold, if that is given."""
+        return None
 
     def cancel_ready(self) -> None:
         """Cancel what has not begun; what runs goes on."""
@@ -158,36 +181,39 @@ class MapSource:
         }
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
-            blocks=[block.block for block in blocks], attempts=grant.attempts, values=values,
+            blocks=[block.block() for block in blocks], attempts=grant.attempts, values=values,
         )  # fmt: skip
 
-    def _within(self, start: int, stop: int) -> list[_Block]:
+    def _within(self, start: int, stop: int) -> list[Inputs]:
         with self._lock:
             first = bisect_right(self._starts, start) - 1
             last = bisect_left(self._starts, stop)
             return [self._blocks[at] for at in self._starts[first:last]]
 
-    def committed(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+    def committed(
+        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+    ) -> None:
         self._settled(start, stop)
-        self._results.add(Part(start, stop, payload, first, None))
+        self._deliver(Part(start, stop, payload, first, None))
         self.hungry()
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
-        failure = self._broken.pop(start, failure)
         if self._raising:
             self._results.fail(failure)
         self._settled(start, stop)
-        self._results.add(Part(start, stop, None, None, failure))
+        self._deliver(Part(start, stop, None, None, failure))
         self.hungry()
+
+    def _deliver(self, part: Part) -> None:
+        self._results.add(part)
 
     def _settled(self, start: int, stop: int) -> None:
         for block in self._within(start, stop):
-            low, high = block.block.start, block.block.start + block.block.payload.count
-            block.open -= min(stop, high) - max(start, low)
+            block.open -= min(stop, block.stop) - max(start, block.start)
             if block.open == 0:
                 with self._lock:
-                    del self._starts[bisect_left(self._starts, low)]
-                    del self._blocks[low]
+                    del self._starts[bisect_left(self._starts, block.start)]
+                    del self._blocks[block.start]
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
         with self._lock:
@@ -197,3 +223,35 @@ class MapSource:
         self._over = True
         for callback in self._on_end:
             callback()
+
+    def why(self) -> list[str]:
+        return self.waits()
+
+
+def dump_each_input(
+    values: Sequence[Any], start: int, name: str
+) -> tuple[list[tuple[Payload, Sequence[Future[Any]]]], dict[int, Failure]]:
+    """Inputs one by one, each with the futures in it, and the failures of those that cannot
+    travel: such a one, or one that cannot be read there, costs only itself."""
+    payloads: list[tuple[Payload, Sequence[Future[Any]]]] = []
+    broken: dict[int, Failure] = {}
+    for item, value in enumerate(values, start):
+        with collecting() as found:
+            try:
+                payload = dump_one(value)
+            except PickleError as error:
+                broken[item] = argument_failure(name, item, error)
+                payload = dump_one(Unsent(str(error)))
+        payloads.append((payload, found))
+    return payloads, broken
+
+
+def dump_inputs(
+    values: Sequence[Any], start: int, each: bool, name: str
+) -> tuple[Payload, dict[int, Failure], bool]:
+    """A block of inputs as one payload, what cannot travel, and whether there are futures."""
+    payload = None if each else dump_flat(values)
+    if payload is not None:
+        return payload, {}, False
+    payloads, broken = dump_each_input(values, start, name)
+    return join([one for one, _ in payloads]), broken, any(found for _, found in payloads)

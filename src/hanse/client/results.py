@@ -9,27 +9,34 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from hanse.limits import FAILURES_KEPT
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import Payload
+
+if TYPE_CHECKING:
+    from hanse.records.record import Kept
 
 
 class Part(msgspec.Struct, frozen=True):
     """The outcome of the items `start` to `stop`.
 
     Exactly one of `payload` and `failure` is set. `first` is the number of the first result in the
-    payload; None says that the payload holds one value, the fold of all the items.
+    payload; None says that the payload holds one value, the fold of all the items. A payload that
+    is kept elsewhere (in the journal) is read when the part is taken.
     """
 
     start: int
     stop: int
-    payload: Payload | None
+    payload: Payload | Kept | None
     first: int | None
     failure: Failure | None
+    restored: bool = False  # of an earlier run: counted already
 
     @property
     def nbytes(self) -> int:
@@ -40,6 +47,20 @@ class Part(msgspec.Struct, frozen=True):
         if self.first is None:
             return self.payload.nbytes
         return self.payload.nbytes * (self.stop - self.start) // max(1, self.payload.count)
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory while it waits."""
+        return 256 if self.payload is not None and self.is_kept else self.nbytes
+
+    @property
+    def is_kept(self) -> bool:
+        return not isinstance(self.payload, Payload)
+
+    def read(self) -> Payload:
+        """The payload. Raises JournalError if it is kept and cannot be read."""
+        assert self.payload is not None
+        return self.payload if isinstance(self.payload, Payload) else self.payload.read()
 
 
 class Results:
@@ -56,9 +77,11 @@ class Results:
         self.error: BaseException | Failure | None = None  # what ends it, after what is good
         self.done = 0
         self.failed = 0
+        self._restored = 0  # of these, by earlier runs
         self.handed = 0  # items that consumers have taken
         self.held_bytes = 0  # of results that wait here
         self.seen_bytes = 0  # of all results
+        self.failures: list[Failure] = []  # the first of them
         self.keep_all = False  # nobody consumes yet, but all results are wanted
         self.started_s = time.monotonic()
         self.ended_s: float | None = None
@@ -66,16 +89,26 @@ class Results:
     # --- from the loop --------------------------------------------------------------------------
     def add(self, part: Part) -> None:
         with self._lock:
-            if part.failure is None:
+            if part.failure is not None and len(self.failures) < FAILURES_KEPT:
+                self.failures.append(part.failure)
+            if part.restored:
+                pass
+            elif part.failure is None:
                 self.done += part.stop - part.start
             else:
                 self.failed += part.stop - part.start
             self._parts[part.start] = part
-            self.held_bytes += part.nbytes
+            self.held_bytes += part.held_bytes
             self.seen_bytes += part.nbytes
             self._measure()
             self._arrived.notify_all()
             self.room.notify_all()
+
+    def restore(self, done: int, failed: int) -> None:
+        """So many items ended in earlier runs; their parts will come, and are not counted again."""
+        with self._lock:
+            self.done, self.failed = self.done + done, self.failed + failed
+            self._restored = done + failed
 
     def end(self, state: JobState, error: BaseException | Failure | None) -> None:
         with self._lock:
@@ -137,7 +170,7 @@ class Results:
                 first = start if start is not None else next(iter(self._parts), None)
                 part = self._parts.pop(first, None) if first is not None else None
                 if part is not None:
-                    self.held_bytes -= part.nbytes
+                    self.held_bytes -= part.held_bytes
                     if handing:
                         self.handed += part.stop - part.start
                         self.room.notify_all()
@@ -169,6 +202,6 @@ class Results:
             elapsed = now - self.started_s
             recent = [r for r in self._rates if now - r[0] <= 5]
             if elapsed <= 5 or not recent:
-                return self.settled / elapsed if elapsed > 0 else 0.0
+                return (self.settled - self._restored) / elapsed if elapsed > 0 else 0.0
             since, before = recent[0]
             return (self.settled - before) / max(now - since, 1e-9)

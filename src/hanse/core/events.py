@@ -85,9 +85,7 @@ class Recorded(msgspec.Struct, frozen=True):
     position: int
 
 
-Event = (
-    Submit | Resume | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Recorded | Tick
-)
+Event = Submit | Resume | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Recorded | Tick
 
 # --- facts: what is recorded, and clients are told ----------------------------------------------
 

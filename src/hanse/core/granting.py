@@ -257,5 +257,12 @@ class Granting:
             if lease.cut_to is not None:
                 cuts.append(CutOrder(lease.id, lease.cut_to))
         return Orders(
-            site.id, site.incarnation, site.orders_seq, site.notes_durable, grants, cuts, cancels, look
+            site.id,
+            site.incarnation,
+            site.orders_seq,
+            site.notes_durable,
+            grants,
+            cuts,
+            cancels,
+            look,
         )

@@ -16,6 +16,7 @@ import msgspec
 
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Failure
+from hanse.model.usage import Usage
 from hanse.payloads.payload import Payload
 
 
@@ -102,6 +103,7 @@ class Segment(msgspec.Struct, frozen=True):
     payload: Payload
     busy_ns: int  # time spent in items
     folded: bool = False  # the payload holds one value for all
+    usage: Usage = Usage()  # what these items took, as far as it is known when they are reported
 
 
 class ItemFailed(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ class ItemFailed(msgspec.Struct, frozen=True):
     item: int
     failure: Failure
     busy_ns: int
+    usage: Usage = Usage()
 
 
 class Cut(msgspec.Struct, frozen=True):

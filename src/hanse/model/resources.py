@@ -75,6 +75,15 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **self.custom_milli,
         }
 
+    def resources(self) -> Resources:
+        """As users write it."""
+        return Resources(
+            cpus=self.cpus_milli / 1000,
+            gpus=self.gpus_milli / 1000,
+            memory=self.memory_bytes,
+            custom={name: amount / 1000 for name, amount in self.custom_milli.items()},
+        )
+
     def plus(self, other: Amount, times: int = 1) -> Amount:
         custom = dict(self.custom_milli)
         for name, amount in other.custom_milli.items():

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+BUCKETS = 64 << 3  # durations fit 63 bits
+
 
 def bucket_of(ns: int) -> int:
     """The bucket of a duration: its power of two, and the next three bits."""

@@ -46,6 +46,14 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
     seq: int
     stored: Stored
 
+    @property
+    def nbytes(self) -> int:
+        return self.stored.nbytes
+
+    @property
+    def count(self) -> int:
+        return self.stored.count
+
     def read(self) -> Payload:
         """Raises JournalDamaged if it is not what was written, JournalError."""
         return unpack(self.header(), self.state.blobs)

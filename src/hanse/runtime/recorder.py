@@ -129,28 +129,33 @@ class Recorder:
             self._take_questions()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._queue or self._leaving or self._closing or self._position > self._written
-        )
+        return bool(self._queue or self._leaving or self._closing or self._position > self._written)
 
     def _write(self, outcomes: list[Outcome]) -> None:
         by_job: dict[JobId, list[Outcome]] = {}
         for outcome in outcomes:
             by_job.setdefault(outcome.fact.job, []).append(outcome)
-        appends: list[Append] = []
-        with self.state.blobs.writing():
-            for job, some in by_job.items():
-                try:
-                    if job in self._jobs:
-                        appends.append(self._entries(job, some))
-                except HanseError as error:
-                    self._lose(job, error)
-            self._append_all(appends)
+        try:
+            with self.state.blobs.writing():  # from the first blob to the entry that names it
+                self._append_all(self._all_entries(by_job))
+        except HanseError as error:
+            for job in by_job:
+                self._lose(job, error)
         for outcome in outcomes:
             if outcome.fact.job not in self._jobs:
                 outcome.kept = None
             elif isinstance(outcome.fact, JobEnded):
                 self._give_back(outcome.fact.job)
+
+    def _all_entries(self, by_job: Mapping[JobId, Sequence[Outcome]]) -> list[Append]:
+        appends: list[Append] = []
+        for job, some in by_job.items():
+            try:
+                if job in self._jobs:
+                    appends.append(self._entries(job, some))
+            except HanseError as error:  # such as no room for a blob
+                self._lose(job, error)
+        return appends
 
     def _entries(self, job: JobId, outcomes: Sequence[Outcome]) -> Append:
         writing = self._jobs[job]

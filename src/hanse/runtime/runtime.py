@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ from hanse.core.events import (
     Event,
     Fact,
     Forget,
+    Grow,
     Hear,
     ItemsFailed,
     JobEnded,
@@ -149,6 +150,16 @@ class Runtime:
         """Hand the home an event."""
         self.loop.post(lambda: self._handle(event))
 
+    def grow(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
+        """Tell of further items; `broken` are those whose arguments cannot travel, and why."""
+
+        def grow() -> None:
+            for item, failure in broken.items():
+                self._failures[event.job, item] = failure
+            self._handle(event)
+
+        self.loop.post(grow)
+
     def tell_now(self, event: Event) -> None:
         """The same, on the loop's thread."""
         self._handle(event)
@@ -269,7 +280,7 @@ class Runtime:
         for segment in self._segments.get(fact.lease, ()):
             if segment.start <= start and stop <= segment.stop:
                 source = self._durable.get(job)
-                fold = source.fold if source is not None and segment.folded else b""
+                fold = source.fold_print if source is not None and segment.folded else b""
                 first = None if segment.folded else start - segment.start
                 return Outcome(fact, segment.payload, first, fold)
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")

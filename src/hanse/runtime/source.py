@@ -52,9 +52,7 @@ class DurableSource(Source, Protocol):
     def grown(self, size: int) -> Payload:
         """The inputs that came last, when the job grew to this size."""
 
-    @property
-    def fold(self) -> bytes:
-        """What folds results now: the fingerprint's digest, or nothing."""
+    fold_print: bytes  # what folds results now: its fingerprint, as it is recorded
 
 
 class Durable(msgspec.Struct, frozen=True, eq=False):

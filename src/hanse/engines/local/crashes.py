@@ -11,6 +11,7 @@ from hanse.engines.local.process import Process
 from hanse.engines.local.reports import HOST
 from hanse.engines.port import ItemFailed
 from hanse.model.failure import Cause, Failure
+from hanse.model.usage import Usage, bucket_of
 
 _LOADING = "(its function, initializer or arguments took as long to load)"
 
@@ -18,11 +19,16 @@ Slot = tuple[int, int, int, int]
 
 
 def blame(
-    execution: Execution, process: Process, status: int | None, slot: Slot, output: str
+    execution: Execution,
+    process: Process,
+    status: int | None,
+    slot: Slot,
+    output: str,
+    now_ns: int,
 ) -> ItemFailed | None:
     """The failure of the item that ran when the worker died; None if it is nobody's fault or if
     it is not known yet whose, and then the items in question run again one by one."""
-    run, index, count, _ = slot
+    run, index, count, begun_ns = slot
     if run != execution.run or index < execution.position or not count:
         if not process.proved or not count:
             execution.starts_failed += 1
@@ -36,7 +42,8 @@ def blame(
     execution.omit.add(index)
     execution.starts_failed = 0
     failure = _failure(execution, process, status, index, output)
-    return ItemFailed(execution.lease, index, failure, 0)
+    times = {bucket_of(now_ns - begun_ns): 1}
+    return ItemFailed(execution.lease, index, failure, 0, Usage(times, 0, execution.memory_seen))
 
 
 def never_loaded(execution: Execution, process: Process, output: str) -> list[ItemFailed]:

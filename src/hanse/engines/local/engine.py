@@ -237,7 +237,9 @@ class LocalEngine:
             if process.killed_for == "loading":
                 self._loading_ended(execution, process, slot, output)
             else:
-                failed = crashes.blame(execution, process, status, slot, output)
+                failed = crashes.blame(
+                    execution, process, status, slot, output, self._loop.now_ns()
+                )
                 if failed is not None:
                     self._emit(failed)
                 self._answer_cuts(execution, failed.item + 1 if failed else execution.position)

@@ -29,6 +29,7 @@ class Execution:
         self.process: Process | None = None
         self.timer: Timer | None = None
         self.memory_before: int | None = None
+        self.memory_seen = 0  # the most that main saw of the worker in this try
 
     def advance(self) -> None:
         """Step over items whose failure is reported already."""

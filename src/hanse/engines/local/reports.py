@@ -11,15 +11,16 @@ from hanse.engines.local.plain import Garbled
 from hanse.engines.local.process import Process
 from hanse.engines.port import ItemFailed, Segment
 from hanse.model.failure import Cause, Failure
+from hanse.model.usage import BUCKETS, Usage
 from hanse.payloads.packing import unpack
 from hanse.payloads.payload import Payload
 
 HOST = os.uname().nodename
-
+_MOST = 1 << 56  # two years of processor time; sums of many such still fit a record
 
 _SHAPES: dict[str, tuple[type, ...]] = {
-    "s": (str, int, int, tuple, int),
-    "f": (str, int, dict, int),
+    "s": (str, int, int, tuple, int, tuple),
+    "f": (str, int, dict, int, tuple),
     "F": (str, int, int, dict),
     "c": (str, int),
     "e": (str, int),
@@ -43,6 +44,20 @@ def check(execution: Execution, event: Any) -> str:
     return kind
 
 
+def _usage(took: tuple[Any, ...]) -> Usage:
+    """What a worker says its items took. Only sound numbers: they are added up and recorded."""
+    if tuple(map(type, took)) != (dict, int, int):
+        raise Garbled("it says no usage")
+    times, cpu_ns, peak_bytes = took
+    if len(times) > BUCKETS or not all(type(n) is int for one in times.items() for n in one):
+        raise Garbled("it counts no times")
+    if not all(0 <= bucket < BUCKETS and 0 < items < _MOST for bucket, items in times.items()):
+        raise Garbled("it counts impossible times")
+    if not (0 <= cpu_ns < _MOST and 0 <= peak_bytes < _MOST):
+        raise Garbled("it says impossible usage")
+    return Usage(times, cpu_ns, peak_bytes)
+
+
 def _unpacked(packed: Any, fds: list[int], count: int, folded: bool) -> Payload:
     try:
         payload = unpack(packed, fds)
@@ -59,23 +74,28 @@ def events(
 ) -> Iterator[Segment | ItemFailed]:
     """The port's events for one of a worker's."""
     if event[0] == "s":
-        _, start, stop, packed, busy_ns = event
+        _, start, stop, packed, busy_ns, took = event
         folded = execution.work.program.fold is not None
         payload = _unpacked(packed, fds, stop - start, folded)
-        execution.reported(stop)
-        yield Segment(execution.lease, start, stop, payload, busy_ns, folded)
+        segment = Segment(execution.lease, start, stop, payload, busy_ns, folded, _usage(took))
+        execution.reported(stop)  # not before all of it is sound
+        yield segment
     elif event[0] == "f":
-        _, item, fields, busy_ns = event
+        _, item, fields, busy_ns, took = event
+        told = failure(execution, process, item, fields)
+        failed = ItemFailed(execution.lease, item, told, busy_ns, _usage(took))
         execution.reported(item + 1)
-        yield ItemFailed(execution.lease, item, failure(execution, process, item, fields), busy_ns)
+        yield failed
     else:  # "F": all items of a range for one reason
         _, start, stop, fields = event
-        omit = frozenset(execution.omit)
+        omitted = frozenset(execution.omit)
+        failures = [
+            ItemFailed(execution.lease, item, failure(execution, process, item, fields), 0)
+            for item in range(start, stop)
+            if item not in omitted
+        ]
         execution.reported(stop)
-        for item in range(start, stop):
-            if item not in omit:
-                told = failure(execution, process, item, fields)
-                yield ItemFailed(execution.lease, item, told, 0)
+        yield from failures
 
 
 def failure(execution: Execution, process: Process, item: int, fields: dict[str, Any]) -> Failure:

@@ -10,8 +10,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hanse.engines.local.metering import Meter
     from hanse.engines.local.printing import Ring
 
+NOTHING_USED: tuple[dict[int, int], int, int] = ({}, 0, 0)  # it is told with other events
 SKIPPED = object()  # in place of a cancelled item's result, where a fold must not see it
 
 
@@ -35,9 +37,10 @@ class Folding:
     Folded values can be large (a table of all words), so they travel once per run, not with every
     look at the clock."""
 
-    def __init__(self, fold: Any, start: int, ring: Ring) -> None:
+    def __init__(self, fold: Any, start: int, ring: Ring, meter: Meter) -> None:
         self._fold = fold
         self._ring = ring
+        self._meter = meter
         self._total = SKIPPED
         self._start = self._stop = start
         self.busy = 0
@@ -49,7 +52,8 @@ class Folding:
                 self.take(at, value)
             except BaseException as error:  # noqa: BLE001 - user code
                 self.close(events, files)
-                events.append(("f", at, fields(error, "raised", self._ring.of(at)), 0))
+                some = fields(error, "raised", self._ring.of(at))
+                events.append(("f", at, some, 0, NOTHING_USED))
                 self._start = self._stop = at + 1
 
     def take(self, at: int, value: Any) -> None:
@@ -73,7 +77,7 @@ class Folding:
             some = fields(error.__cause__ or error, "result", "")
             events.append(("F", start, stop, some))
             return
-        events.append(("s", start, stop, pack(payload, files), busy))
+        events.append(("s", start, stop, pack(payload, files), busy, self._meter.take()))
 
 
 def _own(value: Any) -> Any:

@@ -105,6 +105,7 @@ class Runner(Waiting):
             self.chunk_base = start
             self.program, self.attempts, self.careful_until = program, attempts, careful_until
             self.mark = self._counted = _now()
+            self.meter.begin(self.mark)
             self._bytes, self._ran = 0, start
             self._folding = None
             self.stop, self.run = stop, run
@@ -167,9 +168,21 @@ class Runner(Waiting):
         except BaseException as error:  # noqa: BLE001 - every exception of an item is its failure
             failed = error, "raised"
         self.in_item = False
-        if (not micro or self._all_flat()) and failed is not None:
-            self._failed(self._next(), *failed)
+        stays, now = not micro or self._all_flat(), _now()
+        took = self._measured(at, micro, now - begun, now, failed is not None)
+        if stays and failed is not None:
+            self._failed(self._next(), *failed, took)
         self._learn(_now() - begun, max(1, self._next() - at), micro, length)
+
+    def _measured(self, at: int, micro: bool, spent_ns: int, now_ns: int, failed: bool) -> int:
+        """Count the items of a chunk; the time of one that failed is handed back."""
+        with self.lock:
+            if not micro:
+                return self.meter.end_chunk(now_ns, failed)
+            done = self._next() - at
+            each = spent_ns // max(1, done + failed)
+            self.meter.batch(done, each)
+            return each
 
     def _micro_batch(self, at: int, chunk: list[Any], read: Callable[[Any], Any] | None) -> None:
         out, function = self.out, self.program.function
@@ -201,9 +214,11 @@ class Runner(Waiting):
     def _one_by_one(self, at: int, chunk: list[Any], read: Callable[[Any], Any] | None) -> None:
         memory, place, run = self._memory, self._at, self.run
         pack_into, append, function = slots.pack_into, self.out.append, self.program.function
+        began = self.meter.marks.append
         star, flush_at, program = self.program.star, self.mark + FLUSH_NS, self.program
         for value in chunk:
             now = _now()
+            began(now)
             pack_into(memory, place, run, at, 1, now)
             if read is not None:
                 value = read(value)
@@ -246,13 +261,14 @@ class Runner(Waiting):
         if _now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES:
             self._spill()
 
-    def _failed(self, at: int, error: BaseException, cause: str) -> None:
+    def _failed(self, at: int, error: BaseException, cause: str, took_ns: int) -> None:
         if cause == "raised" and isinstance(error, MemoryError) and self.program.memory_bytes:
             cause = "memory"
         fields = results.fields(error, cause, self.ring.of(at))
         with self.lock:
             self._close_segment()
-            self._events.append(("f", at, fields, 0))
+            self.meter.batch(1, took_ns)
+            self._events.append(("f", at, fields, 0, self.meter.take()))
             self.base = at + 1
             self._failed_bytes += len(fields["exception"] or b"")
             crowded = len(self._events) >= _EVENTS or self._failed_bytes > FLUSH_BYTES

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from hanse.engines.local import results
+from hanse.engines.local.metering import Meter
 from hanse.payloads.flat import dump_known_flat
 from hanse.payloads.packing import pack
 from hanse.payloads.streams import Encoder, gathered
@@ -35,6 +36,7 @@ class Waiting:
         self.base = 0  # the item of the first result in `out`
         self.sent = 0  # how many of them are sent already
         self.mark = 0  # when results were last sent
+        self.meter = Meter()
         self._counted = 0  # until when the time in items is told
         self._bytes = 0  # estimate of what waits
         self._encoder = Encoder()
@@ -66,11 +68,13 @@ class Waiting:
         payload = dump_known_flat(part) if self.program.flat else gathered(part)
         self._encoder.renew()
         stop = start + len(part)
-        self._events.append(("s", start, stop, pack(payload, self._files), self._spent()))
+        self._events.append(
+            ("s", start, stop, pack(payload, self._files), self._spent(), self.meter.take())
+        )
 
     def _fold_of(self, start: int) -> results.Folding:
         if self._folding is None:
-            self._folding = results.Folding(self.program.fold, start, self.ring)
+            self._folding = results.Folding(self.program.fold, start, self.ring, self.meter)
         return self._folding
 
     def _spent(self) -> int:

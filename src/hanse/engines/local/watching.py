@@ -19,6 +19,7 @@ class Watching:
     def begin(self, execution: Execution) -> None:
         """Watch a run that has just been sent to its worker."""
         program, process = execution.work.program, execution.process
+        execution.memory_seen = 0
         if program.timeout_ns is None and program.memory_bytes is None:
             return
         assert process is not None
@@ -60,7 +61,9 @@ class Watching:
         process = execution.process
         if limit is None or process is None:
             return None
-        if process.pid and resident_bytes(process.pid) > limit + (execution.memory_before or 0):
+        seen = resident_bytes(process.pid) if process.pid else 0
+        execution.memory_seen = max(execution.memory_seen, seen)
+        if seen > limit + (execution.memory_before or 0):
             process.killed_for = process.killed_for or "memory"
             process.kill()
             return None

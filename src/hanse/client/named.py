@@ -1,0 +1,355 @@
+"""Named jobs: found in the journal, compared with what is asked for now, and gone on with.
+
+A named job is resumed by running its program again, so two things are checked before anything of
+the record is used: that the function is what it was (`fingerprint`), and that the inputs are. Inputs
+are read in the very blocks that were recorded, and compared by digest; where that differs, value by
+value, because a set may be pickled in another order. What an item gave in an earlier run is handed
+out only once the program has given that item again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import re
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hanse import limits
+from hanse.client.fingerprint import Manifest, changes, fingerprint
+from hanse.client.mapping import Inputs, MapSource, dump_inputs
+from hanse.client.results import Part
+from hanse.core.events import Grow
+from hanse.errors import ClientClosed, JobChanged, UsageError
+from hanse.ids import JobId
+from hanse.model.job import JobState
+from hanse.model.ranges import Range
+from hanse.payloads.payload import Payload, load_each, words
+from hanse.records.payloads import hash_only, pack
+from hanse.records.program import ProgramRecord, encode, here, new_head, this_holder
+from hanse.records.record import JobRecord, StoredBlock, folds, open_record
+from hanse.records.state import State
+from hanse.runtime.source import Durable
+
+if TYPE_CHECKING:
+    from hanse.client.options import Options
+    from hanse.model.job import JobSpec
+    from hanse.records.record import Kept
+    from hanse.runtime.runtime import Runtime
+
+_EVERYTHING = 1 << 62
+_started: set[str] = set()  # names that `hanse run --fresh` has started over in this process
+_lock = threading.Lock()
+
+
+class Opened(msgspec.Struct, frozen=True, eq=False):
+    """A named job that may begin, go on, or be read back."""
+
+    id: JobId
+    record: JobRecord | None  # of earlier runs
+    name: str
+    durable: Durable | None  # None: it is done, and only read
+
+    def source(self, *arguments: Any) -> NamedSource:
+        """The source of its items; takes what a MapSource takes."""
+        return NamedSource(*arguments, name=self.name, record=self.record)
+
+    def submit(self, runtime: Runtime, spec: JobSpec, source: MapSource) -> None:
+        """Begin, or go on, unless it is only read."""
+        if self.durable is not None:
+            assert isinstance(source, NamedSource)
+            runtime.submit_durable(self.id, spec, source, self.durable)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError if a job cannot have this name."""
+    if not isinstance(name, str) or not name.strip() or len(name) > 200 or not name.isprintable():
+        raise UsageError(f"a job's name is 1 to 200 printable characters, not {name!r}")
+    if re.fullmatch("j-[0-9a-f]{12}", name):
+        raise UsageError(f"{name!r} looks like a job's id: choose another name")
+
+
+def starts_over(name: str, fresh: bool) -> bool:
+    """Whether the job starts over: told by the call, or by `hanse run --fresh`, once a name."""
+    with _lock:
+        told = os.environ.get("HANSE_FRESH") == "1" and name not in _started
+        _started.add(name)
+    return fresh or told
+
+
+def open_named(
+    state: State, id: JobId, name: str, function: Any, pickled: Payload, label: str,
+    options: Options, *, star: bool, raising: bool, total: int | None, fresh: bool,
+) -> Opened:  # fmt: skip
+    """Find the job of this name, or make it under the new id; hold it for this process.
+
+    Raises:
+        JobChanged: its function is not what it was; says what differs.
+        JobBusy: another program runs it.
+        JournalError: the journal or a blob cannot be read or written.
+    """
+    manifest = fingerprint(function)
+    head = None if starts_over(name, fresh) else state.journal.find(name)
+    if head is not None:
+        return _reopen(state, head.id, name, manifest, star)
+    head = new_head(id, name, label, total)
+    with state.blobs.writing():
+        packed = pack(pickled, state.blobs.put)
+        program = ProgramRecord(
+            name=label, function=packed.header, manifest=msgspec.msgpack.encode(manifest),
+            star=star, retries=options.retries, timeout_s=options.timeout, raising=raising,
+            **here(),
+        )  # fmt: skip
+        recorded = pack(Payload(1, encode(program)), state.blobs.put)
+        recorded = msgspec.structs.replace(
+            recorded, blobs=recorded.blobs + packed.blobs, nbytes=recorded.nbytes + packed.nbytes
+        )
+        run = state.journal.create(head, this_holder())
+    return Opened(id, None, name, Durable(head, run, recorded))
+
+
+def _reopen(state: State, id: JobId, name: str, manifest: Manifest, star: bool) -> Opened:
+    run = state.journal.claim(id, this_holder())
+    try:
+        head = state.journal.find(id)
+        if head is None:
+            raise UsageError(f"the job {name!r} was removed just now: run the program again")
+        record = open_record(state, head)
+        _compare(record, name, manifest, star)
+        if record.job_state is JobState.DONE:
+            state.journal.release(id)
+            return Opened(id, record, name, None)
+    except BaseException:
+        state.journal.release(id)
+        raise
+    again = record.job_state is JobState.FAILED
+    return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+
+
+def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:
+    program = record.program
+    lines = changes(msgspec.msgpack.decode(program.manifest, type=Manifest), manifest)
+    if program.star != star:
+        lines.append("it was mapped over " + ("several iterables" if program.star else "one"))
+    if lines:
+        raise changed(name, record, lines)
+
+
+def changed(name: str, record: JobRecord, lines: Sequence[str]) -> JobChanged:
+    """The refusal, in words: what differs, whose the record is, and what can be done."""
+    head = record.head
+    text = "\n".join("  " + line.replace("\n", "\n  ") for line in lines)
+    return JobChanged(
+        f"the job {name!r} ({head.id}, made by {head.script or 'a program'}) is recorded with "
+        f"something else:\n{text}\n"
+        "Undo the change to go on with it; give fresh=True (hanse run --fresh) to start it over, "
+        "which drops what is done; or give the new job another name."
+    )
+
+
+class NamedSource(MapSource):
+    """A map that is recorded (see `runtime.source.DurableSource`)."""
+
+    fold_print = b""
+    recorded = True
+
+    def __init__(
+        self, *args: Any, name: str, record: JobRecord | None, fed: bool = True,
+        again: bool | None = None, reading: bool | None = None,
+    ) -> None:  # fmt: skip
+        """`fed`: the program gives the inputs again. `again`: what failed is open, as it is of a
+        job that failed. `reading`: nothing runs, as of a job that is done."""
+        super().__init__(*args)
+        self._name = name
+        self._record = record
+        self._expected: Sequence[StoredBlock] = record.blocks if record is not None else ()
+        self._at = 0  # the next of them to be compared
+        self._grown = record.size if record is not None else 0  # items whose inputs are recorded
+        self._verified = 0 if record is not None and fed else _EVERYTHING
+        self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
+        self._numbers = itertools.count()
+        self._end: tuple[JobState, BaseException | None] | None = None  # waits for the gate
+        self._reading = record is not None and record.job_state is JobState.DONE and not again
+        if reading is not None:
+            self._reading = reading
+        if record is not None and reading is None:
+            failed = record.job_state is JobState.FAILED
+            self._restore(record, failed if again is None else again)
+
+    def _restore(self, record: JobRecord, again: bool) -> None:
+        for block in () if self._reading else record.blocks:
+            open_items = _count(record.settled.gaps(block.start, block.stop))
+            if again:
+                open_items += _count(record.failed.within(block.start, block.stop))
+            if open_items:
+                self._starts.append(block.start)
+                self._blocks[block.start] = Inputs(block.start, block.stop, block.kept, open_items)
+        self._results.restore(record.job.done, 0 if again else len(record.failed))
+        for part in record.parts():
+            if part.kept is not None:
+                first = part.kept.stored.first
+                self._deliver(Part(part.start, part.stop, part.kept, first, None, True))
+            elif not again:
+                self._deliver(Part(part.start, part.stop, None, None, part.failure, True))
+
+    # --- for the feeder -------------------------------------------------------------------------
+    @property
+    def exact(self) -> int | None:
+        if self._at >= len(self._expected):
+            return None
+        block = self._expected[self._at]
+        return block.stop - block.start
+
+    def feed(self, values: Sequence[Any]) -> int:
+        payload, broken, needs = dump_inputs(values, self._size, self._each, self._program.name)
+        if needs:
+            raise UsageError(
+                f"the inputs of the named job {self._name!r} hold futures, which mean nothing to a "
+                "later run: give it their results, or no name"
+            )
+        self._each = payload.ends is not None
+        if self._at < len(self._expected):
+            self._verify(self._expected[self._at], payload, values)
+        elif self._record is not None and self._record.job.sealed and self._record.job.whole:
+            self._refuse(f"it has more inputs than the {self._record.size:,} of before")
+        else:
+            self._keep(self._size, [payload])
+            self._add(Grow(self._job, self._size + len(values), {}, list(broken)), broken)
+        return payload.nbytes
+
+    def _verify(self, block: StoredBlock, payload: Payload, values: Sequence[Any]) -> None:
+        if len(values) == block.stop - block.start:
+            packed = pack(payload, hash_only)
+            if packed.digest != block.kept.stored.digest:
+                self._find_difference(block, values)
+            self._at += 1
+            self._size = block.stop
+            self._open_gate(self._size if self._at < len(self._expected) else _EVERYTHING)
+        else:
+            self._fewer(block.start + len(values))
+
+    def _find_difference(self, block: StoredBlock, values: Sequence[Any]) -> None:
+        """The bytes differ. Equal values may be pickled in another order; else refuse."""
+        known = load_each(block.kept.read(), _Unreadable)
+        for item, (before, now) in enumerate(zip(known, values, strict=True), block.start):
+            if isinstance(before, _Unreadable):
+                self._refuse(f"its input {item} cannot be read back to compare: {before.error!r}")
+            if not _equal(before, now):
+                self._refuse(f"its input {item} was {words(before)}, and is {words(now)}")
+
+    def _fewer(self, size: int) -> None:
+        assert self._record is not None
+        self._refuse(f"it has {size:,} inputs, and had {self._record.size:,} or more")
+
+    def _refuse(self, line: str) -> None:
+        assert self._record is not None
+        error = changed(self._name, self._record, [line])
+        self._results.fail(error)
+        self._give_up(error)
+        raise error
+
+    def seal(self) -> None:
+        if self._at < len(self._expected):
+            self._fewer(self._size)
+        if self._reading:
+            self._open_gate(_EVERYTHING)
+            self._results.total = self._size
+            self.ended(JobState.DONE, None)
+        else:
+            super().seal()
+
+    def close(self, whole: bool = True) -> None:
+        if self._reading:
+            self._results.end(JobState.FAILED, None)
+        else:
+            super().close(whole)
+
+    def cancel(self) -> None:
+        if self._reading:
+            self._results.end(JobState.CANCELLED, None)
+        else:
+            super().cancel()
+
+    def abandon(self) -> None:
+        """Its record stands, and can be gone on with."""
+        self._give_up(ClientClosed(f"the job {self._name!r} was left, and can be resumed"))
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._reading:
+            self._results.end(JobState.FAILED, error)
+        else:
+            self._runtime.leave(self._job, error)
+
+    # --- for the runtime ------------------------------------------------------------------------
+    def grown(self, size: int) -> Payload:
+        with self._lock:
+            payload = self._blocks[self._grown].payload
+        self._grown = size
+        assert isinstance(payload, Payload)
+        return payload
+
+    def committed(
+        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+    ) -> None:
+        self._settled(start, stop)
+        crowded = self._results.held_bytes > limits.WINDOW_BYTES
+        self._deliver(Part(start, stop, kept if crowded and kept else payload, first, None))
+        self.hungry()
+
+    def _deliver(self, part: Part) -> None:
+        with self._lock:
+            if part.stop > self._verified:
+                heapq.heappush(self._gated, (part.stop, next(self._numbers), part))
+                return
+        self._results.add(part)
+
+    def _open_gate(self, verified: int) -> None:
+        parts = []
+        with self._lock:
+            self._verified = verified
+            while self._gated and self._gated[0][0] <= verified:
+                parts.append(heapq.heappop(self._gated)[2])
+            end = self._end if verified == _EVERYTHING else None
+        for part in parts:
+            self._results.add(part)
+        if end is not None:
+            self._runtime.loop.post(lambda: super(NamedSource, self).ended(*end))
+
+    def ended(self, state: JobState, error: BaseException | None) -> None:
+        with self._lock:
+            if state is JobState.DONE and self._verified != _EVERYTHING:
+                self._end = state, error
+                return
+        super().ended(state, error)
+
+    # --- folds ----------------------------------------------------------------------------------
+    def check_fold(self, function: Any) -> None:
+        """Refuse a fold that is not the one of before. Raises JobChanged."""
+        manifest = fingerprint(function)
+        parts = list(self._record.parts()) if self._record is not None else []
+        for known in folds(parts):
+            lines = changes(msgspec.msgpack.decode(known, type=Manifest), manifest)
+            if lines:
+                assert self._record is not None
+                raise changed(self._name, self._record, ["what reduce folds with:", *lines])
+        self.fold_print = msgspec.msgpack.encode(manifest)
+
+
+def _count(spans: Sequence[Range]) -> int:
+    return sum(stop - start for start, stop in spans)
+
+
+class _Unreadable:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _equal(before: Any, now: Any) -> bool:
+    try:
+        return type(before) is type(now) and bool(before == now)
+    except Exception:  # noqa: BLE001 - of the user's class, or an array's: then they are not known equal
+        return False

@@ -1,0 +1,127 @@
+"""Recorded jobs without their program: read back, or gone on with from what is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hanse.client.inputs import Feeder
+from hanse.client.job import Job, progress, watching
+from hanse.client.named import NamedSource
+from hanse.client.options import Options
+from hanse.client.results import Part, Results
+from hanse.engines.port import Program
+from hanse.errors import NoSuchJob, UsageError
+from hanse.ids import JobId
+from hanse.journal.port import Head
+from hanse.model.failure import Failure
+from hanse.model.job import JobState
+from hanse.records.program import this_holder
+from hanse.records.record import JobRecord, function_payload, open_record
+from hanse.records.state import State
+from hanse.runtime.runtime import Runtime
+from hanse.runtime.source import Durable
+
+if TYPE_CHECKING:
+    from hanse.client.client import Client
+
+
+def find(state: State, id_or_name: str) -> Head:
+    """A recorded job's head. Raises NoSuchJob."""
+    head = state.journal.find(id_or_name)
+    if head is None:
+        raise NoSuchJob(f"there is no job {id_or_name!r} in {state.journal.where}")
+    return head
+
+
+def read_back(runtime: Runtime, id_or_name: str) -> Job[Any]:
+    """A job that has ended, with its results as they are recorded."""
+    state = runtime.state()
+    record = open_record(state, find(state, id_or_name))
+    if not record.job_state.ended:
+        raise UsageError(
+            f"the job {record.head.name!r} has not ended: run its program again to go on with it "
+            f"({record.program.command})"
+        )
+    results = _results(record)
+    return _job(runtime, record, None, results, record.job.spec.fail_fast)
+
+
+def results_of(runtime: Runtime, id: JobId) -> Results:
+    """All results of a recorded job, to be handed out once more."""
+    state = runtime.state()
+    return _results(open_record(state, find(state, id)))
+
+
+def _results(record: JobRecord) -> Results:
+    results = Results(record.size)
+    results.restore(record.job.done, len(record.failed))
+    failure: Failure | None = None
+    for part in record.parts():
+        failure = failure or part.failure
+        first = part.kept.stored.first if part.kept is not None else None
+        results.add(Part(part.start, part.stop, part.kept, first, part.failure, True))
+    failed = record.job_state is JobState.FAILED
+    results.end(record.job_state, failure if failed else None)
+    return results
+
+
+def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
+    """See `Client.resume`."""
+    runtime = client._runtime
+    state = runtime.state()
+    head = find(state, id_or_name)
+    run = state.journal.claim(head.id, this_holder())
+    try:
+        record = open_record(state, find(state, head.id))
+        if not (record.job.sealed and record.job.whole):
+            raise UsageError(
+                f"not all inputs of the job {head.name!r} are recorded: run its program again "
+                f"({record.program.command})"
+            )
+        options = _options(record)
+        spec = client._spec(head.name, options, record.job.spec.fail_fast, record.size, True)
+        again = retry_failed or record.job_state is JobState.FAILED
+        program = client._program(
+            head.id, record.program.name, options, function_payload(record), star=record.program.star
+        )  # fmt: skip
+    except BaseException:
+        state.journal.release(head.id)
+        raise
+    results = Results(record.size)
+    job = _job(runtime, record, program, results, spec.fail_fast, again)
+    durable = Durable(record.head, run, None, record.facts, again)
+    runtime.submit_durable(head.id, spec, job._source, durable)  # type: ignore[arg-type]
+    if watching():
+        from hanse.client.watcher import watch
+
+        watch(head.id, head.name, partial(progress, runtime, head.id, results))
+    return job
+
+
+def _options(record: JobRecord) -> Options:
+    return Options(
+        resources=record.job.spec.needs.resources(),
+        retries=record.program.retries,
+        timeout=record.program.timeout_s,
+    )
+
+
+def _job(
+    runtime: Runtime, record: JobRecord, program: Program | None, results: Results,
+    raising: bool, again: bool = False,
+) -> Job[Any]:  # fmt: skip
+    source = NamedSource(
+        runtime, record.head.id, program, results, (), raising, name=record.head.name,
+        record=record, fed=False, again=again, reading=True if program is None else None,
+    )  # fmt: skip
+    nothing: Iterable[Any] = ()
+    feeder = Feeder(
+        nothing, results, 1, block=source.feed, seal=source.seal, close=source.close
+    )  # fmt: skip
+    feeder.finished = True
+    return Job(
+        runtime, record.head.id, record.head.name, source, results, feeder, raising=raising,
+        ordered=True,
+    )  # fmt: skip

@@ -1,0 +1,127 @@
+"""The files around a journal in a file: its directory, its marker, and what a disk says no to."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from hanse.errors import JournalError, JournalFull
+
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph"} | {
+    "fuse.sshfs",
+    "fuse.glusterfs",
+}
+_ROOM_BYTES = 256 * 1024  # less than this free: an error of the disk means that it is full
+_SMALL_BYTES = 1024
+
+
+def prepare(path: str) -> None:
+    """Make the directory of a journal, for its owner alone. Raises JournalError where SQLite's log
+    would not be safe."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    kind = _file_system(directory)
+    if kind in _REMOTE:
+        raise JournalError(
+            f"{directory} is on a network file system ({kind}), where two machines that write to"
+            " one SQLite file damage it: set HANSE_HOME to a local disk, or HANSE_JOURNAL to"
+            " postgresql://..."
+        )
+
+
+def _file_system(directory: str) -> str:
+    """The kind of file system; empty where it is not easy to see."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            return file_system(file.read(), os.stat(directory).st_dev)
+    except OSError:
+        return ""
+
+
+def file_system(mounts: str, device: int) -> str:
+    """The kind of a device's file system, from the text of /proc/self/mountinfo."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[2:3] == [number]:
+            return after.split()[0] if after else ""
+    return ""
+
+
+def size(path: str) -> int:
+    """The bytes of a file; 0 if it is not there."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def inode(path: str) -> tuple[int, int] | None:
+    """Which file a path means now; None for none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def read_small(path: str) -> str | None:
+    """A small text file, without its line's end; None if it is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_SMALL_BYTES).strip()
+    except FileNotFoundError:
+        return None
+
+
+def write_small(path: str, text: str) -> None:
+    """Write a small text file so that it is there as a whole and for good, or not at all."""
+    fresh = path + ".new"
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def is_full(path: str) -> bool:
+    """Whether the disk of a path has next to no room."""
+    try:
+        found = os.statvfs(os.path.dirname(path))
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM_BYTES
+
+
+def full(path: str) -> JournalFull:
+    """The error that says so."""
+    return JournalFull(
+        f"there is no room for the journal {path}: make room on that disk, or remove ended jobs"
+        " (`hanse rm`, `hanse gc`); what was recorded before is kept"
+    )
+
+
+def translate(error: OSError, path: str) -> JournalError:
+    """An error of the operating system in Hanse's words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return full(path)
+    words = error.strerror or str(error)
+    if error.errno == errno.EROFS:
+        return JournalError(
+            f"the journal {path} is on a disk that cannot be written ({words}): set HANSE_HOME to"
+            " a directory that can"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return JournalError(
+            f"this user may not write the journal {path} ({words}): give it the right to, or set"
+            " HANSE_HOME to a directory of its own"
+        )
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return JournalError(f"{path} cannot be a journal ({words}: {error.filename})")
+    return JournalError(f"the journal {path} cannot be used: {words}")

@@ -1,0 +1,279 @@
+"""The journal in one SQLite file: WAL, and a sync of the disk before an append returns.
+
+Beside the file lie its log (`-wal`, `-shm`: SQLite's), its locks, and a marker with the random id
+that is also inside. The marker is why nothing starts silently: a journal that is gone, empty or
+exchanged is an error with words, not a fresh start that would run everything again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hanse import limits
+from hanse.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalUnavailable,
+    NoSuchJob,
+)
+from hanse.ids import JobId, job_number
+from hanse.journal import disk, locks, schema
+from hanse.journal.common import SqlJournal
+from hanse.journal.seam import Connection, Row
+
+Connect = Callable[[str], Any]
+
+_SETTINGS = (
+    f"PRAGMA busy_timeout = {int(limits.JOURNAL_WAIT_S * 1000)}",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = 1",  # macOS: a sync that reaches the disk; nothing elsewhere
+    f"PRAGMA journal_size_limit = {limits.JOURNAL_LOG_BYTES}",
+    "PRAGMA cell_size_check = 1",  # damage is found when a page is read, not when it has spread
+)
+
+
+class SqliteJournal(SqlJournal):
+    """The journal of one machine's programs.
+
+    Args:
+        path: The file; it and its directory are made if they never were.
+        connect: Makes a connection like those of `sqlite3`, for tests of broken disks.
+    """
+
+    types: ClassVar[Mapping[str, str]] = {
+        "int": "INTEGER",
+        "real": "REAL",
+        "bytes": "BLOB",
+        "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "compact": " WITHOUT ROWID",
+    }
+    begin: ClassVar[str] = "BEGIN IMMEDIATE"
+    failures = (sqlite3.Error, OSError)
+
+    def __init__(self, path: str | Path, *, connect: Connect | None = None) -> None:
+        super().__init__()
+        self.path = os.path.abspath(path)
+        self.where = self.path
+        self._connect = connect or _connect
+        self._marker = self.path + ".id"
+        self._id = ""
+        self._inode: tuple[int, int] | None = None
+        self._locks: locks.LockFile | None = None
+        try:
+            with self.translated():
+                disk.prepare(self.path)
+                self._locks = locks.open_locks(self.path + ".locks")
+                with self._locks.waiting(locks.OPENING):
+                    self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    # --- opening ----------------------------------------------------------------------------------
+    def _open(self) -> None:
+        marked = disk.read_small(self._marker)
+        there = disk.size(self.path) > 0
+        if not there and (marked is not None or disk.size(self.path + "-wal") > 0):
+            raise JournalDamaged(
+                f"the journal {self.path} is {'empty' if os.path.exists(self.path) else 'gone'},"
+                f" though jobs may have been recorded in it ({self._marker} says that it was"
+                " made): put it back; or, to begin with an empty one, remove that file"
+            )
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._writer = connection = self._settled()
+        self._inode = disk.inode(self.path)
+        about = _about(connection)
+        if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
+            raise self._foreign()
+        self._bring_forward(connection, about)
+        self._id = _about(connection).get("id", "")
+        if marked is None:
+            disk.write_small(self._marker, self._id)
+        elif marked != self._id:
+            raise self._foreign()
+
+    def _bring_forward(self, connection: Connection, about: Mapping[str, str]) -> None:
+        if about and schema.version(about, self.where) == schema.VERSION:
+            return
+        try:
+            connection.run(self.begin)
+            if not about:
+                connection.run(schema.ABOUT)
+                connection.run("INSERT INTO about VALUES ('id', ?)", (secrets.token_hex(16),))
+            schema.bring_forward(connection.run, self.types, about, self.where)
+            connection.run("COMMIT")
+        except BaseException:
+            connection.reset()
+            raise
+
+    def _foreign(self) -> JournalDamaged:
+        return JournalDamaged(
+            f"{self.path} is not the journal that was made here ({self._marker} names another, or"
+            " it is no journal of Hanse): put the right one back; or, if this one is right, remove"
+            " that file"
+        )
+
+    def _settled(self) -> Connection:
+        connection = _Connection(self._connect(self.path))
+        try:
+            for setting in _SETTINGS:
+                connection.run(setting)
+            ((mode,),) = connection.run("PRAGMA journal_mode = WAL")
+            if mode != "wal":
+                raise JournalError(
+                    f"the disk of {self.path} cannot hold SQLite's log (mode {mode!r}): move"
+                    " HANSE_HOME to a local disk"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # --- what the seam wants ----------------------------------------------------------------------
+    def dial(self, writing: bool) -> Connection:
+        """See the seam. The same file as before, or an error."""
+        self.look()
+        connection = self._settled()
+        if _about(connection).get("id") != self._id:
+            connection.close()
+            raise self._foreign()
+        return connection
+
+    def look(self) -> None:
+        """See the seam: what is written to a file that was removed is lost, and SQLite does not
+        say so."""
+        if disk.inode(self.path) != self._inode:
+            raise JournalDamaged(
+                f"the journal {self.path} was removed or exchanged while it was in use: put it"
+                " back and start the program again"
+            )
+
+    def alone(self, sql: Connection) -> None:
+        """See the seam: who writes is alone here anyway."""
+
+    def lock(self, job: JobId) -> bool:
+        """See the seam."""
+        return self._lock_file().take(_number(job))
+
+    def unlock(self, job: JobId) -> None:
+        """See the seam."""
+        self._lock_file().give(_number(job))
+
+    def locked(self, job: JobId) -> bool:
+        """See the seam."""
+        return self._lock_file().taken(_number(job))
+
+    def _lock_file(self) -> locks.LockFile:
+        assert self._locks is not None
+        return self._locks
+
+    def damages(self) -> list[str]:
+        """What SQLite finds wrong with the file."""
+        try:
+            with self.reads() as sql:
+                rows = sql.run(f"PRAGMA integrity_check({limits.JOURNAL_DAMAGES})")
+        except JournalDamaged as error:
+            return [str(error)]
+        return [f"{self.path}: {line}" for (text,) in rows for line in _lines(text)]
+
+    def stored_bytes(self) -> int:
+        """The file and its log."""
+        return sum(disk.size(self.path + end) for end in ("", "-wal", "-shm"))
+
+    def close(self) -> None:
+        """See the port."""
+        super().close()
+        if self._locks is not None:
+            self._locks.close()
+            self._locks = None
+
+    # --- errors -----------------------------------------------------------------------------------
+    def translate(self, error: Exception) -> JournalError:
+        """See the seam."""
+        if isinstance(error, OSError):
+            return disk.translate(error, self.path)
+        extended = getattr(error, "sqlite_errorcode", None)
+        if extended is None:  # text that is no UTF-8, a number that is none
+            return self._damaged(error)
+        code = extended & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return JournalUnavailable(
+                f"another program has been writing to {self.path} for {limits.JOURNAL_WAIT_S:g} s"
+                f" ({error}): try again, or look for one that is stopped"
+            )
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return self._damaged(error)
+        if code == sqlite3.SQLITE_FULL:
+            return disk.full(self.path)
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and disk.is_full(self.path):
+            return disk.full(self.path)
+        if code == sqlite3.SQLITE_READONLY:
+            return disk.translate(OSError(errno.EROFS, str(error)), self.path)
+        if code == sqlite3.SQLITE_ERROR and "no such" in str(error):
+            return self._damaged(error)
+        return JournalError(
+            f"the journal {self.path} cannot be used: {error}; look at the disk (`dmesg`, `hanse"
+            " doctor`); what was recorded before is kept"
+        )
+
+    def _damaged(self, error: Exception) -> JournalDamaged:
+        return JournalDamaged(
+            f"the journal {self.path} is damaged: {error}; put a copy in its place, or move it and"
+            f" {self._marker} away to begin with an empty one"
+        )
+
+
+class _Connection:
+    """A connection of `sqlite3`, or one that is like it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        rows: list[Row] = self._connection.execute(sql, values).fetchall()
+        return rows
+
+    def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def reset(self) -> bool:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return True
+        except sqlite3.Error:
+            return False
+
+    def close(self) -> None:
+        try:
+            self._connection.close()
+        except sqlite3.Error:
+            pass  # it has nothing that was acknowledged and is not in the file
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # The threads of a program share it, one at a time, under our own lock.
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+def _about(connection: Connection) -> dict[str, str]:
+    if not connection.run("SELECT 1 FROM sqlite_master WHERE name = 'about'"):
+        return {}
+    return dict(connection.run("SELECT key, value FROM about"))
+
+
+def _lines(text: str) -> list[str]:
+    return [] if text == "ok" else [line for line in text.splitlines() if line != "ok"]
+
+
+def _number(job: JobId) -> int:
+    try:
+        return job_number(job)
+    except ValueError as error:
+        raise NoSuchJob(f"there is no job {job!r}: {error}") from None

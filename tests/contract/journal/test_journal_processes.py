@@ -1,0 +1,180 @@
+"""Two real processes at one journal: who holds, who died, who was only asleep."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from journal.making import (
+    ME,
+    Holder,
+    JobId,
+    Open,
+    add,
+    bodies,
+    head,
+    line,
+    program,
+    tell,
+    until,
+)
+
+from hanse.errors import Fenced, JobBusy
+
+HOLD = """
+one = head("shared", JobId("j-00000000abcd"))
+run = journal.create(one, Holder("there", os.getpid(), 1.0))
+add(journal, one, run, 0)
+print("held", flush=True)
+"""
+JOB = JobId("j-00000000abcd")
+KILLED = JobId("j-0000000000aa")
+
+
+def test_another_process_that_holds_a_job_is_named(opened: Open, url: str) -> None:
+    journal = opened()
+    with program(url, HOLD + "sys.stdin.readline(); journal.release(one.id); print(flush=True)\n"
+                 "sys.stdin.readline()") as other:  # fmt: skip
+        assert line(other) == "held"
+        assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
+        with pytest.raises(JobBusy, match=f"'shared' .*process {other.pid} on there"):
+            journal.claim(JOB, ME)
+        with pytest.raises(JobBusy, match="shared"):
+            journal.create(head("shared"), ME)
+        tell(other)
+        line(other)
+        assert journal.holder(JOB) is None
+        assert journal.claim(JOB, ME) == 2
+
+
+def test_a_killed_holder_gives_its_job_back(opened: Open, url: str) -> None:
+    journal = opened()
+    with program(url, HOLD + "time.sleep(600)") as other:
+        assert line(other) == "held"
+        other.kill()
+        other.wait()
+        until(lambda: journal.holder(JOB) is None)
+        assert journal.claim(JOB, ME) == 2
+    assert bodies(journal, JOB) == [b"body 0"]
+
+
+def test_a_forked_child_does_not_keep_its_parents_jobs(opened: Open, url: str) -> None:
+    journal = opened()
+    forks = """
+child = os.fork()
+if child == 0:
+    try:
+        journal.find("shared")
+    except Exception as error:
+        print(type(error).__name__, "forked" in str(error), flush=True)
+    time.sleep(600)
+print(child, flush=True)
+time.sleep(600)
+"""
+    with program(url, HOLD + forks) as other:
+        assert line(other) == "held"
+        words = {line(other), line(other)}
+        (child,) = (int(word) for word in words if word.isdigit())
+        assert "JournalError True" in words
+        try:
+            assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
+            other.kill()
+            other.wait()
+            until(lambda: journal.holder(JOB) is None)
+            assert journal.claim(JOB, ME) == 2
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_holder_that_slept_while_another_took_over_is_fenced(
+    opened: Open, url: str, lose_lock: Callable[[], None]
+) -> None:
+    sleeper = """
+sys.stdin.readline()
+try:
+    add(journal, one, run, 1)
+except Exception as error:
+    print(type(error).__name__, flush=True)
+    sys.stdin.readline()
+    try:
+        add(journal, one, run, 1)
+    except Exception as error:
+        print(type(error).__name__, flush=True)
+"""
+    with program(url, HOLD + sleeper) as other:
+        assert line(other) == "held"
+        os.kill(other.pid, signal.SIGSTOP)
+        lose_lock()
+        journal = opened()
+        run = journal.claim(JOB, ME)
+        add(journal, head("shared", JOB), run, 1)
+        os.kill(other.pid, signal.SIGCONT)
+        tell(other)
+        words = line(other)
+        if words == "JournalUnavailable":  # it noticed a lost connection first: the caller retries
+            tell(other)
+            words = line(other)
+        assert words == Fenced.__name__
+    assert bodies(journal, JOB) == [b"body 0", b"body 1"]
+
+
+def test_only_one_of_many_that_create_the_same_name_gets_it(opened: Open, url: str) -> None:
+    racer = """
+sys.stdin.readline()
+for n in range(20):
+    try:
+        journal.create(head(f"race {n}", JobId("j-%06x%06x" % (os.getpid() % 2**24, n))), ME)
+        print(n, flush=True)
+    except Exception as error:
+        assert type(error).__name__ == "JobBusy", error
+print("done", flush=True)
+time.sleep(600)
+"""
+    opened()
+    with program(url, racer) as one, program(url, racer) as two:
+        tell(one)
+        tell(two)
+        won: list[list[int]] = [[], []]
+        for which, process in enumerate((one, two)):
+            while (word := line(process)) != "done":
+                won[which].append(int(word))
+        assert sorted(won[0] + won[1]) == list(range(20))
+
+
+def test_many_processes_may_open_a_journal_that_is_not_there_yet(url: str, opened: Open) -> None:
+    text = "journal.create(head(id=JobId('j-%012x' % os.getpid())), ME); print('made', flush=True)"
+    with program(url, text) as one, program(url, text) as two, program(url, text) as three:
+        assert [line(one), line(two), line(three)] == ["made"] * 3
+    assert len(opened().heads()) == 3
+
+
+def test_acknowledged_entries_outlive_a_kill_at_any_moment(opened: Open, url: str) -> None:
+    appends = """
+job = JobId("j-0000000000aa")
+one = head("kill", job)
+start = 0 if journal.find(job) is None else len(bodies(journal, job))
+run = journal.create(one, ME)
+for n in range(start, 10**9):
+    add(journal, one, run, n)
+    print(n, flush=True)
+"""
+    draw = random.Random(20)
+    journal = opened()
+    for _ in range(20):
+        with program(url, appends) as other:
+            last = line(other)
+            time.sleep(draw.random() * 0.03)  # not for a condition: any moment is right
+            other.kill()
+            assert other.stdout is not None
+            for text in other.stdout.read().splitlines():
+                last = text
+            other.wait()
+        found = bodies(journal, KILLED)
+        assert found == [b"body %d" % n for n in range(len(found))]
+        assert len(found) - int(last) in (1, 2)  # one more may be there than was said
+        until(lambda: journal.holder(KILLED) is None)
+    assert journal.check() == []
