@@ -57,7 +57,7 @@ def find(state: State, job: str) -> Head:
 def _similar(state: State, job: str) -> str:
     names = {name for head in state.journal.heads(SIMILAR) for name in (head.name, head.id)}
     close = difflib.get_close_matches(job, sorted(names), n=1)
-    return f", but {close[0]!r}" if close else ""
+    return f" (perhaps {close[0]!r})" if close else ""
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -46,7 +46,7 @@ def replay(out: Output, job: str, item: int, debug: bool) -> None:
             raise UsageError(f"job {head.id} has {record.size:,} items, numbered from 0")
         call, args = _loaded(record, item)
         _tell_what_was(out, record, item)
-    _become(record, item)
+        _become(record, item)
     raise SystemExit(_called(out, call, args, item, debug))
 
 
