@@ -44,6 +44,10 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.table = table  # name: (module, one line of help)
 
+    def main(self, *args: Any, prog_name: str | None = "hanse", **kwargs: Any) -> Any:
+        """However it was started, it is called hanse: completion goes by that name."""
+        return super().main(*args, prog_name=prog_name, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.table)
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @click.option("--failures", is_flag=True, help="Show every failed item with its whole story.")
 @click.pass_obj
 def job(out: Output, job: str, follow: bool, failures: bool) -> None:
-    """Show one job: who, what, how far, what its items took, and what failed.
+    """Show one job; with --follow, until it ends.
 
-    With --follow its progress is shown until it ends, and the exit code is 1 unless all went
+    Who made it, what it calls, how far it is, what its items took, and what failed. With --follow its progress is shown until it ends, and the exit code is 1 unless all went
     well; Ctrl-C ends the looking, not the job. With --follow --json each change is one line.
     """
     if follow and failures:

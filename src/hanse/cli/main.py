@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+import hanse
 from hanse.cli import exits
 from hanse.cli.command import LazyGroup
 
@@ -45,6 +46,6 @@ Exit codes:
 A job is named by its id or its name. All but run know --json, all know --quiet. Records are kept in
 HANSE_HOME. The full story of each: hanse COMMAND --help""",
 )
-@click.version_option(package_name="hanse", message="hanse %(version)s")
+@click.version_option(hanse.__version__, message="hanse %(version)s")
 def main() -> None:
     """Hanse turns the machines a team can reach into one Python computer."""
