@@ -114,7 +114,7 @@ INLINE_BYTES = 64 * KIB
 """Streams from this size are kept as blobs, not in the journal: databases are good at small rows,
 file systems at large files."""
 
-JOURNAL_WAIT_NS = 60 * SECOND
+JOURNAL_PATIENCE_NS = 60 * SECOND
 """A journal that cannot be reached is tried again for this long before its jobs end: a server's
 restart takes seconds, and a program that stands still should say so soon."""
 

@@ -217,8 +217,10 @@ class Client:
 
         named.check_name(name)
         if needs:
-            raise UsageError(f"the function of the named job {name!r} holds futures, which mean "
-                             "nothing to a later run: give it their results, or no name")  # fmt: skip
+            raise UsageError(
+                f"the function of the named job {name!r} holds futures, which mean nothing to a "
+                "later run: give it their results, or no name"
+            )
         return named.open_named(
             self._runtime.state(), id, name, function, pickled, name_of(function), options,
             star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,

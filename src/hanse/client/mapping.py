@@ -144,7 +144,7 @@ class MapSource:
         self._runtime.tell(Seal(self._job))
 
     def close(self, whole: bool = True) -> None:
-        """Nothing more comes, whatever the feeder still reads; not `whole`: the inputs broke off."""
+        """Nothing more comes, whatever the feeder still reads. Not `whole`: they broke off."""
         with self._lock:
             self._closed = True  # a job that is sealed must not grow
         self._results.total = self._size

@@ -1,7 +1,7 @@
 """Named jobs: found in the journal, compared with what is asked for now, and gone on with.
 
 A named job is resumed by running its program again, so two things are checked before anything of
-the record is used: that the function is what it was (`fingerprint`), and that the inputs are. Inputs
+the record is used: that the function is what it was (`fingerprint`), and that the inputs are. These
 are read in the very blocks that were recorded, and compared by digest; where that differs, value by
 value, because a set may be pickled in another order. What an item gave in an earlier run is handed
 out only once the program has given that item again.

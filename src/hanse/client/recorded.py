@@ -83,9 +83,8 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         options = _options(record)
         spec = client._spec(head.name, options, record.job.spec.fail_fast, record.size, True)
         again = retry_failed or record.job_state is JobState.FAILED
-        program = client._program(
-            head.id, record.program.name, options, function_payload(record), star=record.program.star
-        )  # fmt: skip
+        told, function = record.program, function_payload(record)
+        program = client._program(head.id, told.name, options, function, star=told.star)
     except BaseException:
         state.journal.release(head.id)
         raise

@@ -13,6 +13,7 @@ import shlex
 import socket
 import sys
 import time
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,7 @@ def decode(data: bytes, job: JobId) -> ProgramRecord:
         raise JournalDamaged(f"the program of job {job} cannot be read: {error}") from error
 
 
-def here() -> dict[str, object]:
+def here() -> dict[str, Any]:
     """What a record says about this process."""
     from hanse import __version__
 

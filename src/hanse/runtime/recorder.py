@@ -194,7 +194,7 @@ class Recorder:
     def _append(self, appends: Sequence[Append]) -> None:
         if not appends:
             return
-        until = time.monotonic_ns() + limits.JOURNAL_WAIT_NS
+        until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
         while True:
             try:
                 self.state.journal.append(appends)
@@ -211,7 +211,7 @@ class Recorder:
                 return
 
     def _say(self, error: JournalUnavailable) -> None:
-        seconds = limits.JOURNAL_WAIT_NS // limits.SECOND
+        seconds = limits.JOURNAL_PATIENCE_NS // limits.SECOND
         if not self.trouble:
             _logger.warning("hanse: %s; trying again for %d s", error, seconds)
         self.trouble = f"{error}; it is tried again for {seconds} s"

@@ -282,7 +282,7 @@ class Runtime:
                 source = self._durable.get(job)
                 fold = source.fold_print if source is not None and segment.folded else b""
                 first = None if segment.folded else start - segment.start
-                return Outcome(fact, segment.payload, first, fold)
+                return Outcome(fact, segment.payload, first, fold, usage=segment.usage)
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")
 
     def _failure(self, fact: ItemsFailed) -> Failure:
