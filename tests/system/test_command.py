@@ -118,7 +118,7 @@ def test_a_name_that_is_nearly_right_is_recognised(state: State) -> None:
     "args",
     [["jbos"], ["jobs", "--limit", "0"], ["jobs", "--state", "odd"], ["job"], ["rm"],
      ["gc", "--older-than", "soon"], ["replay", "x", "first"], ["replay", "x", "-1"],
-     ["completion", "tcsh"], ["retry", "x"], ["export", "x"], ["job", "x", "--follow", "--failures"]],
+     ["completion", "tcsh"], ["retry", "x"], ["export", "x"], ["job", "x", "-f", "--failures"]],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_usage_ends_with_2_and_says_what_is_right(tmp_path: Path, args: list[str]) -> None:
@@ -245,7 +245,7 @@ def completed(home: Path, *words: str) -> list[str]:
     ran = hanse(home=home, _HANSE_COMPLETE="bash_complete", COMP_WORDS=" ".join(("hanse", *words)),
                 COMP_CWORD=str(len(words)))  # fmt: skip
     assert ran.stderr == ""
-    return [row.split(",")[1] for row in ran.stdout.splitlines()]
+    return [row.split(",")[1] for row in ran.stdout.split("\n") if row]
 
 
 def test_the_tab_key_completes_commands_options_ids_and_names(state: State) -> None:

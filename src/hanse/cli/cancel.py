@@ -39,7 +39,6 @@ def cancel(out: Output, job: str) -> None:
 
 def _cancel(state: State, head: Head) -> None:
     from hanse.cli.asking import ask
-    from hanse.records.record import cancel as cancel_record
 
     if state.journal.holder(head.id) is not None:
         if ask(state, head.id, "cancel") is not None:
@@ -51,4 +50,6 @@ def _cancel(state: State, head: Head) -> None:
                 "answer; it will cancel the job when it does. If it hangs, end that process"
             )
     if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
+        from hanse.records.record import cancel as cancel_record
+
         cancel_record(state, head)

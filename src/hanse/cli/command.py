@@ -44,9 +44,9 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.table = table  # name: (module, one line of help)
 
-    def main(self, *args: Any, prog_name: str | None = "hanse", **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """However it was started, it is called hanse: completion goes by that name."""
-        return super().main(*args, prog_name=prog_name, **kwargs)
+        return self.main(*args, **{"prog_name": "hanse"} | kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.table)

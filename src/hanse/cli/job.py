@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 def job(out: Output, job: str, follow: bool, failures: bool) -> None:
     """Show one job; with --follow, until it ends.
 
-    Who made it, what it calls, how far it is, what its items took, and what failed. With --follow its progress is shown until it ends, and the exit code is 1 unless all went
+    Who made it, what it calls, how far it is, what its items took, and what failed.
+
+    With --follow its progress is shown until it ends, and the exit code is 1 unless all went
     well; Ctrl-C ends the looking, not the job. With --follow --json each change is one line.
     """
     if follow and failures:

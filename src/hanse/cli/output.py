@@ -44,15 +44,17 @@ class Output:
             case Mode.HUMAN:
                 human()
 
-    def event(self, document: Any, human: str | None, *, quiet: str | None = None) -> None:
-        """One of a stream of results, seen at once: one object per line, or one line of text."""
+    def event(
+        self, document: Any, human: str | None, *, quiet: str | None = None, end: str = "\n"
+    ) -> None:
+        """One of a stream of results, seen at once: one object per line, or some text."""
         match self.mode:
             case Mode.JSON:
                 self._json(document)
             case Mode.QUIET if quiet is not None:
                 self._write(line(quiet))
             case Mode.HUMAN if human is not None:
-                self._write(text(human))
+                self._write(text(human), end)
         sys.stdout.flush()
 
     # --- showing it to people ------------------------------------------------------------------
@@ -95,8 +97,8 @@ class Output:
     def _json(self, document: Any) -> None:
         self._write(json.dumps(document, allow_nan=False))
 
-    def _write(self, words: str) -> None:
-        sys.stdout.write(words + "\n")
+    def _write(self, words: str, end: str = "\n") -> None:
+        sys.stdout.write(words + end)
 
 
 def write_error(words: str) -> None:
