@@ -183,3 +183,26 @@ JOURNAL_DAMAGES = 100
 
 QUESTIONS_KEPT = 16
 """Questions kept for each job; older ones are forgotten, so nobody fills the disk by asking."""
+
+# --- what a function is -------------------------------------------------------------------------
+FINGERPRINT_PARTS = 1000
+"""A function is known by at most this many functions, classes and values of its project. What
+comes later, by the shortest way from the function, counts by its name alone."""
+
+FINGERPRINT_SOURCE_CHARS = 32 * KIB
+"""Of longer sources only the digest is kept: the source only serves to show what changed."""
+
+FINGERPRINT_NODES = 1_000_000
+"""A value of more elements than this counts by its type: looking at it would take seconds."""
+
+FINGERPRINT_NESTING = 50
+"""... and so does what is nested deeper than this in values."""
+
+FINGERPRINT_SHOWN_CHARS = 60
+FINGERPRINT_SHOWN_ITEMS = 6
+"""A value is shown by about this much of it."""
+
+CHANGES_LINES = 60
+CHANGES_DIFF_LINES = 20
+"""What changed is told in at most so many lines, so many for each difference of source: who
+rewrote a project learns that soon enough."""

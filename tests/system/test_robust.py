@@ -264,9 +264,10 @@ def test_as_completed_goes_on_where_it_was_left_and_reduce_is_done_once(client):
         job.reduce(max)
 
 
-def test_a_name_is_shown_without_its_control_characters(client):
-    job = client.map(abs, [1], name="\x1b]0;owned\x07\nfake: 100 %")
-    assert job.name == "?]0;owned??fake: 100 %"
+@pytest.mark.parametrize("name", ["", " ", "\x1b]0;owned\x07", "two\nlines", "x" * 201, 7])
+def test_a_name_that_could_not_be_shown_is_refused(client, name):
+    with pytest.raises(hanse.UsageError, match="printable"):
+        client.map(abs, [1], name=name)
 
 
 def test_many_failures_that_nobody_takes_are_bounded(client):

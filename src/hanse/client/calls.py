@@ -164,7 +164,7 @@ class CallSource:
                 if open_needs:
                     waits[index] = open_needs
         if unsent:
-            self._runtime.tell_now(Grow(self.job, index + 1, waits, broken))
+            self._runtime.handle(Grow(self.job, index + 1, waits, broken))
 
     def work(self, grant: Grant) -> Work:
         payloads: list[Payload] = []

@@ -128,9 +128,7 @@ class SqlJournal(Transactions):
 
     def _append(self, sql: Connection, one: Append) -> None:
         job = one.head.id
-        # An update that changes nothing holds the row until the transaction ends, on any database.
-        sql.run("UPDATE jobs SET run = run WHERE id = ?", (job,))
-        rows = sql.run("SELECT run, entries FROM jobs WHERE id = ?", (job,))
+        rows = sql.run(f"SELECT run, entries FROM jobs WHERE id = ?{self.for_update}", (job,))
         if not rows or rows[0][0] != one.run:
             raise Fenced(self._fenced(one, rows))
         there: int = rows[0][1]

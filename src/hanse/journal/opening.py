@@ -19,9 +19,7 @@ def open_journal(url: str | None, home: Path) -> Journal:
     if scheme == "sqlite" and slashes and rest.startswith("/") and len(rest) > 1:
         return _sqlite(Path(rest))
     if scheme in ("postgresql", "postgres") and slashes:
-        from hanse.journal.postgres import PostgresJournal
-
-        return PostgresJournal(url)
+        return _postgres(url)
     raise UsageError(  # without the URL, which may hold a password
         "HANSE_JOURNAL must be sqlite:///path/of/a/file or postgresql://user@host/database;"
         f" this one begins with {scheme + slashes if slashes else 'no scheme'!r}"
@@ -32,3 +30,13 @@ def _sqlite(path: Path) -> Journal:
     from hanse.journal.sqlite import SqliteJournal  # so that who has no journal loads no SQLite
 
     return SqliteJournal(path)
+
+
+def _postgres(url: str) -> Journal:
+    try:
+        from hanse.journal.postgres import PostgresJournal
+    except ImportError as error:
+        raise UsageError(
+            f"a journal in PostgreSQL needs psycopg ({error}): pip install 'hanse[postgres]'"
+        ) from error
+    return PostgresJournal(url)

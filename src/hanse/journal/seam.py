@@ -42,6 +42,7 @@ class Transactions(ABC):
     where: str
     types: ClassVar[Mapping[str, str]]  # for hanse.journal.schema
     begin: ClassVar[str]
+    for_update: ClassVar[str] = ""  # what makes a SELECT hold its rows until the transaction ends
     failures: tuple[type[Exception], ...]  # what `translate` takes
 
     def __init__(self) -> None:
@@ -86,18 +87,22 @@ class Transactions(ABC):
     def transaction(self) -> Iterator[Connection]:
         """Everything in the block, durable when it ends, or nothing of it."""
         with self._writing, self.translated():
-            self.usable()
-            if self._writer is None:
-                self._writer = self.dial(writing=True)
+            connection = self.connected()
             self.look()
-            connection = self._writer
             try:
                 connection.run(self.begin)
                 yield connection
                 connection.run("COMMIT")
             except BaseException:
-                self._reset(connection)
+                self.reset(connection)
                 raise
+
+    def connected(self) -> Connection:
+        """The connection that writes. Called while writing is ours."""
+        self.usable()
+        if self._writer is None:
+            self._writer = self.dial(writing=True)
+        return self._writer
 
     @contextmanager
     def reads(self) -> Iterator[Connection]:
@@ -110,7 +115,7 @@ class Transactions(ABC):
             try:
                 yield connection
             except BaseException:
-                self._reset(connection)
+                self.reset(connection)
                 raise
 
     @contextmanager
@@ -138,7 +143,7 @@ class Transactions(ABC):
                 connection.close()
         self._reader = self._writer = None
 
-    def _reset(self, connection: Connection) -> None:
+    def reset(self, connection: Connection) -> None:
         if connection.reset():
             return
         connection.close()

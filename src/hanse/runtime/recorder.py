@@ -63,6 +63,7 @@ class Recorder:
         self._waiting_bytes = 0
         self._writing_bytes = 0
         self._leaving: list[JobId] = []
+        self._answers: list[tuple[JobId, int, str]] = []
         self._news = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._guarded, name="hanse-recorder", daemon=True)
@@ -126,10 +127,12 @@ class Recorder:
                 self._give_back(job)
             if closing and not outcomes:
                 return
+            self._give_answers()
             self._take_questions()
 
     def _has_work(self) -> bool:
-        return bool(self._queue or self._leaving or self._closing or self._position > self._written)
+        some = self._queue or self._leaving or self._answers
+        return bool(some or self._closing or self._position > self._written)
 
     def _write(self, outcomes: list[Outcome]) -> None:
         by_job: dict[JobId, list[Outcome]] = {}
@@ -246,7 +249,16 @@ class Recorder:
                 self._listener.asked(job, question, partial(self._answer, job, number))
 
     def _answer(self, job: JobId, number: int, text: str) -> None:
-        try:
-            self.state.journal.answer(job, number, text)
-        except JournalError as error:
-            _logger.warning("hanse: a question about job %s was not answered: %s", job, error)
+        """For any thread."""
+        with self._news:
+            self._answers.append((job, number, text))
+            self._news.notify()
+
+    def _give_answers(self) -> None:
+        with self._news:
+            answers, self._answers = self._answers, []
+        for job, number, text in answers:
+            try:
+                self.state.journal.answer(job, number, text)
+            except JournalError as error:
+                _logger.warning("hanse: a question about job %s was not answered: %s", job, error)

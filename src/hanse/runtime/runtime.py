@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +27,6 @@ from hanse.core.events import (
     JobForgotten,
     JobGrown,
     JobSubmitted,
-    Recorded,
     Resume,
     SegmentCommitted,
     Submit,
@@ -42,15 +41,14 @@ from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
+from hanse.runtime.durables import Durables
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.transport import Loopback, Transport
 
 if TYPE_CHECKING:
-    from hanse.records.payloads import Packed
     from hanse.records.state import State
-    from hanse.runtime.recorder import Recorder
 
 T = TypeVar("T")
 EngineFactory = Callable[[port.Loop, Callable[[port.Event], None]], port.Engine]
@@ -64,14 +62,10 @@ class Runtime:
         self.home = Home()
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
+        self._durables = Durables(self)
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
-        self._durable: dict[JobId, DurableSource] = {}  # the sources whose facts are recorded
-        self._programs: dict[JobId, Packed] = {}  # to be recorded with the job's first fact
-        self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
-        self._recorder: Recorder | None = None
-        self._position = 0  # facts of durable jobs so far
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
         self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
         self._pumping = False
@@ -81,9 +75,8 @@ class Runtime:
         self._broken: BaseException | None = None
         self._retired: Callable[[], None] | None = None  # set: close when no job is left
         self._closed = False
-        self._opening = threading.Lock()
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
-        self.loop = Loop(self._fail)
+        self.loop = Loop(self.fail)
         self._engine = engine(self.loop, self._engine_says)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
@@ -92,7 +85,7 @@ class Runtime:
     # --- for any thread -------------------------------------------------------------------------
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
-        self.loop.post(lambda: self._begin(job, source, Submit(job, spec)))
+        self.loop.post(lambda: self.begin(job, source, Submit(job, spec)))
 
     def submit_durable(
         self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable
@@ -101,54 +94,28 @@ class Runtime:
 
         The journal of `state` has claimed the job for this process.
         """
-        event: Submit | Resume = Submit(job, spec)
-        if durable.facts:
-            event = Resume(job, spec, durable.facts, durable.again)
-
-        def register() -> None:
-            if job in self.home.jobs:  # its leases of before have not ended
-                self._successors[job] = register
-                return
-            assert self._recorder is not None
-            self._recorder.follow(durable.head, durable.run, len(durable.facts))
-            self._durable[job] = source
-            if durable.program is not None:
-                self._programs[job] = durable.program
-            self._begin(job, source, event)
-
-        self.loop.post(register)
+        self.loop.post(lambda: self._durables.submit(job, spec, source, durable))
 
     def state(self) -> State:
         """The state directory of named jobs, opened when it is first needed. Raises JournalError
         if it cannot be used."""
-        with self._opening:
-            if self._recorder is None:
-                # A program without named jobs needs none of it.
-                from hanse.records.state import open_state
-                from hanse.runtime.recorder import Recorder
-
-                state = open_state()
-                assert state is not None
-                self._recorder = Recorder(state, self)
-            return self._recorder.state
+        return self._durables.state()
 
     def leave(self, job: JobId, error: BaseException) -> None:
         """Stop a durable job here and let its record stand as it is, to be resumed later; whoever
         waits for it gets the error."""
-        self.loop.post(lambda: self._lose(job, error))
+        self.loop.post(lambda: self.lose(job, error))
 
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
         lines = explain(self.home, job, self.loop.now_ns())
-        if self._recorder is not None and self._recorder.trouble:
-            lines.append(self._recorder.trouble[:1].upper() + self._recorder.trouble[1:] + ".")
         source = self._sources.get(job)
-        return lines + (source.why() if source is not None else [])
+        return lines + self._durables.trouble + (source.why() if source is not None else [])
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
-        self.loop.post(lambda: self._handle(event))
+        self.loop.post(lambda: self.handle(event))
 
     def grow(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         """Tell of further items; `broken` are those whose arguments cannot travel, and why."""
@@ -156,13 +123,9 @@ class Runtime:
         def grow() -> None:
             for item, failure in broken.items():
                 self._failures[event.job, item] = failure
-            self._handle(event)
+            self.handle(event)
 
         self.loop.post(grow)
-
-    def tell_now(self, event: Event) -> None:
-        """The same, on the loop's thread."""
-        self._handle(event)
 
     def ask(self, question: Callable[[], T], timeout_s: float = 10) -> T:
         """Run `question` on the loop's thread, where the home can be looked at, and wait."""
@@ -200,29 +163,26 @@ class Runtime:
         self.loop.post(begin)
 
     # --- the core -------------------------------------------------------------------------------
-    def _begin(self, job: JobId, source: Source, event: Submit | Resume) -> None:
+    def begin(self, job: JobId, source: Source, event: Submit | Resume) -> None:
         self._sources[job] = source
         self._names[job] = event.spec.name
-        self._handle(event)
+        self.handle(event)
 
-    def _handle(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         if self._broken is not None or self._closed:
             if isinstance(event, Submit | Resume):
                 error = self._broken or ClientClosed("this client was closed")
-                self._lose(event.job, error)
+                self.lose(event.job, error)
             return
         decision = self.home.handle(event, self.loop.now_ns())
         outcomes: list[Outcome] = []
         for fact in decision.facts:
             outcome = self._outcome(fact)
-            if fact.job in self._durable and type(fact) is not JobForgotten:
+            if self._durables.waits_for(fact):
                 outcomes.append(outcome)
             else:
-                self._tell(outcome)
-        if decision.position > self._position:
-            assert self._recorder is not None
-            self._position = decision.position
-            self._recorder.add(outcomes, decision.position)
+                self.tell_outcome(outcome)
+        self._durables.record(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
         self._pump_soon()
@@ -234,13 +194,13 @@ class Runtime:
                 return self._committed(fact)
             case ItemsFailed():
                 return Outcome(fact, failure=self._failure(fact))
-            case JobGrown(job, size) if job in self._durable:
-                return Outcome(fact, self._durable[job].grown(size))
-            case JobSubmitted(job) if job in self._programs:
-                return Outcome(fact, packed=self._programs.pop(job))
+            case JobGrown(job, size) if job in self._durables:
+                return Outcome(fact, self._durables.inputs(job, size))
+            case JobSubmitted(job):
+                return Outcome(fact, packed=self._durables.program(job))
         return Outcome(fact)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def tell_outcome(self, outcome: Outcome) -> None:
         """Hand on what clients want to know of a fact that holds."""
         match outcome.fact:
             case SegmentCommitted(job, start, stop):
@@ -260,12 +220,11 @@ class Runtime:
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
             case JobForgotten(job):
-                if (successor := self._successors.pop(job, None)) is not None:
-                    successor()
+                self._durables.forgotten(job)
 
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
         source = self._sources.pop(job, None)
-        self._durable.pop(job, None)
+        self._durables.ended(job)
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
@@ -279,10 +238,14 @@ class Runtime:
                 self._failures.pop((job, item), None)
         for segment in self._segments.get(fact.lease, ()):
             if segment.start <= start and stop <= segment.stop:
-                source = self._durable.get(job)
-                fold = source.fold_print if source is not None and segment.folded else b""
-                first = None if segment.folded else start - segment.start
-                return Outcome(fact, segment.payload, first, fold, usage=segment.usage)
+                whole = start == segment.start  # else another fact counted what it took
+                return Outcome(
+                    fact,
+                    segment.payload,
+                    None if segment.folded else start - segment.start,
+                    self._durables.fold_print(job) if segment.folded else b"",
+                    usage=segment.usage if whole else None,
+                )
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")
 
     def _failure(self, fact: ItemsFailed) -> Failure:
@@ -300,48 +263,24 @@ class Runtime:
             message=message,
         )
 
-    # --- the recorder, in its thread ------------------------------------------------------------
-    def recorded(self, outcomes: Sequence[Outcome], position: int) -> None:
-        """These are durable: clients may be told, sites acknowledged."""
+    # --- for the durable jobs -------------------------------------------------------------------
+    def knows(self, job: JobId) -> bool:
+        """Whether the home has not forgotten the job."""
+        return job in self.home.jobs
 
-        def tell() -> None:
-            for outcome in outcomes:
-                if outcome.fact.job in self._durable:  # else it was lost meanwhile
-                    self._tell(outcome)
-            self._handle(Recorded(position))
-            if self._held_back:
-                self._held_back = False
-                self._pump()
+    def go_on(self) -> None:
+        """Something was recorded: report, if that was held back."""
+        if self._held_back:
+            self._held_back = False
+            self._pump()
 
-        self.loop.post(tell)
-
-    def lost(self, job: JobId, error: HanseError) -> None:
-        """The job's record cannot be written any more."""
-        self.loop.post(lambda: self._lose(job, error))
-
-    def asked(self, job: JobId, question: str, answer: Callable[[str], None]) -> None:
-        """Another process asks something of a job."""
-
-        def look() -> None:
-            if question == "cancel":
-                self._handle(CancelJob(job))
-                answer("")
-            elif question == "explain":
-                answer("\n".join(self.explain(job)))
-
-        self.loop.post(look)
-
-    def broken(self, error: BaseException) -> None:
-        self.loop.post(lambda: self._fail(error))
-
-    def _lose(self, job: JobId, error: BaseException) -> None:
+    def lose(self, job: JobId, error: BaseException) -> None:
         """A durable job ends here, but not in its record."""
-        if self._durable.pop(job, None) is not None and self._recorder is not None:
-            self._recorder.leave(job)
+        self._durables.leave(job)
         ours = isinstance(error, ClientClosed)
         self._end(job, JobState.CANCELLED if ours else JobState.FAILED, error)
         if not self._closed:
-            self._handle(CancelJob(job))
+            self.handle(CancelJob(job))
 
     # --- the agent ------------------------------------------------------------------------------
     def _pump_soon(self) -> None:
@@ -352,14 +291,14 @@ class Runtime:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._recorder is not None and self._recorder.full:
+        if self._durables.full:
             self._held_back = True  # until some of it is recorded
         elif self._broken is None:
             self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
             self._set_timers()
 
     def _heard(self, report: Report) -> None:
-        self._handle(Hear(report))
+        self.handle(Hear(report))
         self._segments.clear()  # every note of the report has been decided on
 
     def _ordered(self, orders: Orders) -> None:
@@ -377,7 +316,7 @@ class Runtime:
         try:
             work = source.work(grant) if source is not None else None
         except HanseError as error:  # recorded inputs that cannot be read back
-            self._lose(grant.job, error)
+            self.lose(grant.job, error)
             work = None
         if work is None:
             self._agent.ended(grant.lease, self.loop.now_ns())
@@ -396,7 +335,7 @@ class Runtime:
         if self._held_back:  # the site is silent because we hold it back
             self._expiry_timer = self.loop.call_at(self.loop.now_ns() + limits.SECOND, self._expire)
         else:
-            self._handle(Tick())
+            self.handle(Tick())
 
     def _engine_says(self, event: port.Event) -> None:
         """The engine's events become the agent's notes; payloads and details stay here."""
@@ -416,7 +355,7 @@ class Runtime:
         self._pump_soon()
 
     # --- ends -----------------------------------------------------------------------------------
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """A bug: nothing that the core says from here on can be trusted, so all jobs end."""
         if self._broken is not None:
             return
@@ -440,15 +379,14 @@ class Runtime:
         if self._closed:
             return
         if self._broken is None:
-            for job in list(self._durable):
-                self._lose(job, ClientClosed("this client was closed"))
+            for job in self._durables:
+                self.lose(job, ClientClosed("this client was closed"))
             for job in list(self._sources):
-                self._handle(CancelJob(job))
+                self.handle(CancelJob(job))
             self._closed = True
             self._engine.close()
         self._closed = True
-        if self._recorder is not None:
-            self._recorder.close()
+        self._durables.close()
         self.loop.stop()
 
 

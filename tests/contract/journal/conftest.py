@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,32 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from journal.making import Open, open_journal
+from postgres import Server, serving
 
 from hanse.journal.port import Journal
 
+_numbers = itertools.count(1)
 
-@pytest.fixture(params=["sqlite"])
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """The URL of a new database."""
+    name = f"test{next(_numbers)}"
+    server.run(f"CREATE DATABASE {name}")
+    yield server.url(name)
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("database"))
     return f"sqlite://{tmp_path}/home/journal.sqlite"
 
 
@@ -40,10 +61,17 @@ def journal(opened: Open) -> Journal:
 
 
 @pytest.fixture
-def lose_lock(url: str) -> Callable[[], None]:
+def lose_lock(request: pytest.FixtureRequest, url: str) -> Callable[[], None]:
     """Lets a job's lock be lost without its holder knowing, as networks and file systems do."""
 
     def lose() -> None:
+        if url.startswith("postgresql"):
+            server = request.getfixturevalue("server")
+            server.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{url.rpartition('/')[2]}'"
+            )
+            return
         Path(url.removeprefix("sqlite://") + ".locks").unlink()
 
     return lose

@@ -1,0 +1,168 @@
+"""The durable jobs of a runtime: which they are, and what happens once their facts are recorded.
+
+A half of the runtime of its own, because most programs need none of it: the state directory, the
+recorder and all that they import come with the first named job.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
+from hanse.errors import HanseError
+from hanse.ids import JobId
+from hanse.model.job import JobSpec
+from hanse.runtime.loop import Loop
+from hanse.runtime.outcome import Outcome
+from hanse.runtime.source import Durable, DurableSource, Source
+
+if TYPE_CHECKING:
+    from hanse.payloads.payload import Payload
+    from hanse.records.payloads import Packed
+    from hanse.records.state import State
+    from hanse.runtime.recorder import Recorder
+
+
+class Owner(Protocol):
+    """The runtime, as far as it is needed here; called on the loop's thread."""
+
+    loop: Loop
+
+    def knows(self, job: JobId) -> bool: ...
+    def begin(self, job: JobId, source: Source, event: Submit | Resume) -> None: ...
+    def handle(self, event: Event) -> None: ...
+    def tell_outcome(self, outcome: Outcome) -> None: ...
+    def lose(self, job: JobId, error: BaseException) -> None: ...
+    def explain(self, job: JobId) -> list[str]: ...
+    def go_on(self) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
+class Durables:
+    """Everything but `state` and the recorder's calls is for the loop's thread."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._sources: dict[JobId, DurableSource] = {}
+        self._programs: dict[JobId, Packed] = {}  # to be recorded with the job's first fact
+        self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
+        self._recorder: Recorder | None = None
+        self._position = 0  # facts of durable jobs so far
+        self._opening = threading.Lock()
+
+    def state(self) -> State:
+        """The state directory, opened when it is first needed; for any thread. Raises JournalError
+        if it cannot be used."""
+        with self._opening:
+            if self._recorder is None:
+                from hanse.records.state import open_state
+                from hanse.runtime.recorder import Recorder
+
+                state = open_state()
+                assert state is not None
+                self._recorder = Recorder(state, self)
+            return self._recorder.state
+
+    def submit(self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable) -> None:
+        """Begin a job that this process has claimed, or go on with it."""
+        if self._owner.knows(job):  # its leases of before have not ended
+            self._successors[job] = lambda: self.submit(job, spec, source, durable)
+            return
+        assert self._recorder is not None
+        self._recorder.follow(durable.head, durable.run, len(durable.facts))
+        self._sources[job] = source
+        if durable.program is not None:
+            self._programs[job] = durable.program
+        resume = Resume(job, spec, durable.facts, durable.again)
+        self._owner.begin(job, source, resume if durable.facts else Submit(job, spec))
+
+    def __contains__(self, job: JobId) -> bool:
+        return job in self._sources
+
+    def __iter__(self) -> Iterator[JobId]:
+        return iter(list(self._sources))
+
+    # --- facts ----------------------------------------------------------------------------------
+    def waits_for(self, fact: Fact) -> bool:
+        """Whether the fact has to be recorded before anybody is told of it."""
+        return fact.job in self._sources and type(fact) is not JobForgotten
+
+    def inputs(self, job: JobId, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size."""
+        return self._sources[job].grown(size)
+
+    def program(self, job: JobId) -> Packed | None:
+        return self._programs.pop(job, None)
+
+    def fold_print(self, job: JobId) -> bytes:
+        source = self._sources.get(job)
+        return source.fold_print if source is not None else b""
+
+    def record(self, outcomes: Sequence[Outcome], position: int) -> None:
+        """Record what came of one decision; `position` is the decision's."""
+        if position > self._position:
+            assert self._recorder is not None
+            self._position = position
+            self._recorder.add(outcomes, position)
+
+    def ended(self, job: JobId) -> None:
+        self._sources.pop(job, None)
+
+    def leave(self, job: JobId) -> None:
+        """Record no more of the job; it can be resumed."""
+        if self._sources.pop(job, None) is not None and self._recorder is not None:
+            self._recorder.leave(job)
+
+    def forgotten(self, job: JobId) -> None:
+        """The home knows nothing of the job any more."""
+        if (successor := self._successors.pop(job, None)) is not None:
+            successor()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be recorded that no more should come."""
+        return self._recorder is not None and self._recorder.full
+
+    @property
+    def trouble(self) -> list[str]:
+        """Why nothing can be recorded now, if so."""
+        text = self._recorder.trouble if self._recorder is not None else ""
+        return [f"{text[:1].upper()}{text[1:]}."] if text else []
+
+    def close(self) -> None:
+        if self._recorder is not None:
+            self._recorder.close()
+
+    # --- the recorder, in its thread ------------------------------------------------------------
+    def recorded(self, outcomes: Sequence[Outcome], position: int) -> None:
+        """These are durable: clients may be told, sites acknowledged."""
+
+        def tell() -> None:
+            for outcome in outcomes:
+                if outcome.fact.job in self._sources:  # else it was lost meanwhile
+                    self._owner.tell_outcome(outcome)
+            self._owner.handle(Recorded(position))
+            self._owner.go_on()
+
+        self._owner.loop.post(tell)
+
+    def lost(self, job: JobId, error: HanseError) -> None:
+        """The job's record cannot be written any more."""
+        self._owner.loop.post(lambda: self._owner.lose(job, error))
+
+    def asked(self, job: JobId, question: str, answer: Callable[[str], None]) -> None:
+        """Another process asks something of a job."""
+
+        def look() -> None:
+            if question == "cancel":
+                self._owner.handle(CancelJob(job))
+                answer("")
+            elif question == "explain":
+                answer("\n".join(self._owner.explain(job)))
+
+        self._owner.loop.post(look)
+
+    def broken(self, error: BaseException) -> None:
+        self._owner.loop.post(lambda: self._owner.fail(error))
