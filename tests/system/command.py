@@ -123,7 +123,8 @@ class Job:
 
     def inputs(self, values: Sequence[Any], *, all_of_them: bool = True) -> Job:
         self.size += len(values)
-        self.take(JobGrown(self.id, self.size, {}), dump_each(list(values)))
+        if values:
+            self.take(JobGrown(self.id, self.size, {}), dump_each(list(values)))
         if all_of_them:
             self.take(JobSealed(self.id))
         return self

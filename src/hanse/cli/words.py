@@ -56,7 +56,7 @@ class Age(click.ParamType[float]):
     ) -> float:
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])", str(value))
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw])", str(value))
         if found is None:
             self.fail(f"{value!r} is no length of time: write 30d, 12h, 10m or 90s", param, ctx)
         return float(found[1]) * _UNITS[found[2]]
