@@ -294,3 +294,12 @@ def test_ctrl_c_ends_with_one_line_and_130(state: State) -> None:
         rest, said = ran.communicate(timeout=30)
     assert (said, ran.returncode) == ("hanse: interrupted\n", exits.INTERRUPTED)
     assert json.loads(rest)["error"]["code"] == "interrupted"
+
+
+def test_a_stdout_that_is_closed_is_no_drama(state: State) -> None:
+    finished(state, double, [1])
+    for args in (["jobs"], ["jobs", "--json"], ["--help"]):
+        ran = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *HANSE, *args], text=True,
+                             stderr=subprocess.PIPE, env=environment(state.home),
+                             check=False)  # fmt: skip
+        assert (ran.stderr, ran.returncode) == ("", 0)

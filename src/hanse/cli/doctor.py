@@ -86,13 +86,13 @@ def _records(deep: bool) -> Iterator[Finding]:
 def _journal(state: State) -> Finding:
     from hanse.cli.checks import Finding
     from hanse.cli.words import size
+    from hanse.journal.schema import VERSION
 
     jobs = len(state.journal.heads(limit=COUNTED))
     many = f"{jobs:,} jobs" if jobs < COUNTED else f"{COUNTED:,} jobs or more"
-    version = getattr(state.journal, "version", None)
-    words = f"version {version}, " if version is not None else ""
     taken = size(state.journal.stored_bytes())
-    return Finding("journal", f"{state.journal.where}: {words}{many}, {taken}")
+    # It was brought to our version when it was opened, or it was not opened.
+    return Finding("journal", f"{state.journal.where}: version {VERSION}, {many}, {taken}")
 
 
 def _blobs(state: State) -> Finding:

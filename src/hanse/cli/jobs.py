@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
     from hanse.records.state import State
 
-_COLUMNS = ("id", "name", "state", ">items", ">took", ">begun", "function", "user")
+_COLUMNS = ("id", "~name", "state", ">items", ">took", ">begun", "~function", "~user")
 
 
 @click.command(cls=Command)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
@@ -26,6 +27,8 @@ class Output:
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
+        if sys.stdout is None:  # closed by whoever started us: there is nobody to tell
+            sys.stdout = open(os.devnull, "w")
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a terminal that knows no "…" is no reason to fail
                 stream.reconfigure(errors="backslashreplace")
@@ -79,7 +82,8 @@ class Output:
                 self._write(f"{'':<{width}}  {more}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows below a heading. A column named with a leading ">" is aligned to the right."""
+        """Rows below a heading. A column named with a leading ">" is aligned to the right, one with
+        a leading "~" may be cut on a narrow terminal."""
         safe = [[line(cell) for cell in row] for row in rows]
         if on_terminal(sys.stdout):
             _rich_table(columns, safe)
@@ -140,7 +144,7 @@ def _spelt(character: str) -> str:
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     right = [column.startswith(">") for column in columns]
-    every = [[column.lstrip(">").upper() for column in columns], *rows]
+    every = [[column.lstrip(">~").upper() for column in columns], *rows]
     widths = [max(len(row[i]) for row in every) for i in range(len(columns))]
     return [
         "  ".join(
@@ -159,7 +163,10 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(
-            Text(column.lstrip(">")), justify="right" if column.startswith(">") else "left"
+            Text(column.lstrip(">~")),
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=not column.startswith("~"),
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
