@@ -16,7 +16,7 @@ from journal.making import ME, add, bodies, head, job
 from hanse.errors import JournalError
 from hanse.journal.sqlite import SqliteJournal
 
-APPENDS = 6
+APPENDS = 4
 ONE = head("faults", job(0xFA))
 
 
