@@ -139,9 +139,6 @@ RECORDS_KEPT = 10_000
 RECORDS_AGE_S = 90 * 24 * 3600
 """Ended jobs are kept until `hanse gc` finds them beyond these."""
 
-SOURCE_BYTES = 256 * KIB
-"""A record keeps at most this much of what describes its function."""
-
 FAILURES_KEPT = 1000
 """`job.failures()` lists at most so many of a job that is not recorded."""
 

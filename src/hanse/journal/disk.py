@@ -65,6 +65,12 @@ def inode(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def is_sqlite(path: str) -> bool:
+    """Whether a file is SQLite's, or was just being made when a power cut came."""
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\0" or os.path.exists(path + "-journal")
+
+
 def read_small(path: str) -> str | None:
     """A small text file, without its line's end; None if it is not there."""
     try:

@@ -273,11 +273,15 @@ def _number(job: JobId) -> int:
 
 def _parse(url: str) -> dict[str, Any]:
     """A URL's parameters. Its errors do not show it, because of the password that may be in it."""
+    # Characters of a password that were not written as %40 and the like end up in a host, a port or
+    # a database, which are shown: nothing that looks like it is taken.
+    authority, _, rest = url.partition("://")[2].partition("/")
     try:
         found = conninfo_to_dict(url)
+        odd = not str(found.get("port", "0")).replace(",", "").isdigit()
     except psycopg.Error:
-        found = {"host": "@"}
-    if "@" in str(found.get("host", "")):  # what a password with an @ in it turns into
+        odd = True
+    if odd or "@" in rest or authority.count("@") > 1 or "@" in authority.partition("?")[2]:
         raise UsageError(
             "the URL of the journal must be postgresql://user:password@host:port/database, with"
             " special characters of the password written as %40 and the like"

@@ -85,6 +85,8 @@ class SqliteJournal(SqlJournal):
                 f" though jobs may have been recorded in it ({self._marker} says that it was"
                 " made): put it back; or, to begin with an empty one, remove that file"
             )
+        if there and marked is None and not disk.is_sqlite(self.path):
+            raise self._foreign()  # SQLite itself would write over a very short file
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._writer = connection = self._settled()
         self._inode = disk.inode(self.path)
@@ -114,9 +116,8 @@ class SqliteJournal(SqlJournal):
 
     def _foreign(self) -> JournalDamaged:
         return JournalDamaged(
-            f"{self.path} is not the journal that was made here ({self._marker} names another, or"
-            " it is no journal of Hanse): put the right one back; or, if this one is right, remove"
-            " that file"
+            f"{self.path} is not the journal that was made here, or none at all: put the right one"
+            f" back; or, if this one is right, remove {self._marker}"
         )
 
     def _settled(self) -> Connection:
