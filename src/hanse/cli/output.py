@@ -28,7 +28,7 @@ class Output:
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
         if sys.stdout is None:  # closed by whoever started us: there is nobody to tell
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until we end
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a terminal that knows no "…" is no reason to fail
                 stream.reconfigure(errors="backslashreplace")
