@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,15 @@ def recorded(job: str) -> Iterator[tuple[State, Head]]:
         if state is None:
             raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet")
         yield state, find(state, job)
+
+
+def go_to(directory: str) -> None:
+    """Work where a job's program did, if that is still there: its items name files from there."""
+    from hanse.records.state import home_directory
+
+    os.environ["HANSE_HOME"] = str(home_directory())  # it may be told from where we are now
+    with contextlib.suppress(OSError, ValueError):
+        os.chdir(directory)
 
 
 def find(state: State, job: str) -> Head:

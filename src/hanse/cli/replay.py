@@ -7,7 +7,6 @@ directory of its program if that is still there, and `hanse.current_item()`.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +16,7 @@ import click
 
 from hanse.cli import exits
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import go_to, job_argument, recorded
 from hanse.cli.output import Mode, Output
 from hanse.errors import UsageError
 from hanse.limits import REPR_CHARS
@@ -81,8 +80,7 @@ def _become(record: JobRecord, item: int) -> None:
 
     current = Item(record.head.id, item, 1)
     provide(lambda: current)
-    with contextlib.suppress(OSError):  # the directory is gone: then it runs where we are
-        os.chdir(record.program.cwd)
+    go_to(record.program.cwd)
 
 
 def _called(
