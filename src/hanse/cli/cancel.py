@@ -47,15 +47,16 @@ def _cancel(state: State, head: Head) -> None:
 
     if state.journal.holder(head.id) is not None:
         answer = ask(state, head.id, "cancel")
-        ended = wait_until(lambda: _is_over(state, head))  # what it did is recorded a bit later
+        # What it did is recorded a bit later.
+        ended = answer is not None and wait_until(lambda: _is_over(state, head))
         holder = state.journal.holder(head.id)
         if not ended and holder is not None:
+            but = "does not answer" if answer is None else "has not ended it yet"
             raise JournalUnavailable(
-                f"process {holder.pid} on {holder.host}, which runs job {head.id}, "
-                f"{'does not answer' if answer is None else 'has not ended it yet'}; it will cancel "
-                "the job when it can. If it hangs, end that process"
+                f"process {holder.pid} on {holder.host}, which runs job {head.id}, {but}; it will "
+                "cancel the job when it can. If it hangs, end that process"
             )
     if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
-        from hanse.records.record import cancel as cancel_record
+        from hanse.records.cancelling import cancel as cancel_record
 
         cancel_record(state, head)

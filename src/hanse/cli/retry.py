@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def retry(out: Output, job: str, failed: bool) -> None:
     """Run the failed items of a job again.
 
-    In the directory of its program, with the function as it is recorded; what is done stays done. The new results are part
-    of the job, and its program finds them when it asks for the job again. Exit code 1 if items
-    fail again.
+    In the directory of its program, with the function as it is recorded; what is done stays done.
+    The new results are part of the job, and its program finds them when it asks for the job
+    again. Exit code 1 if items fail again.
     """
     from hanse.records.record import open_record
 
