@@ -85,6 +85,30 @@ WORKER_START_NS = 60 * SECOND
 NESTING = 4
 """How deep tasks that use Hanse themselves may nest: each level is a process tree of its own."""
 
+# --- the command --------------------------------------------------------------------------------
+JOBS_SHOWN = 50
+"""`hanse jobs` shows so many: more than a screen is read by programs, which can say --limit."""
+
+JOBS_LISTED = 100_000
+"""... and at most so many, some 50 MB of heads; ten times the ended jobs that are kept."""
+
+FAILURES_SHOWN = 20
+"""`hanse job` shows so many failed items; --failures shows all."""
+
+FOLLOW_EVERY_S = 0.25
+"""A followed job's record is looked at this often: a query costs a millisecond."""
+
+ANSWER_LOOK_S = 0.05
+"""Whoever waits for an answer looks for it this often."""
+
+REPR_CHARS = 4_000
+"""`hanse replay` shows at most so much of a value: two screens."""
+
+EXPORT_ROWS = 65_536
+EXPORT_BYTES = 32 * MIB
+"""A row group of an export holds at most so many rows, and values that took about so many bytes
+in the record: what is in memory at a time."""
+
 # --- journal ------------------------------------------------------------------------------------
 INLINE_BYTES = 64 * KIB
 """Streams from this size are kept as blobs, not in the journal: databases are good at small rows,

@@ -6,18 +6,46 @@ a program 30 ms later than `python` and not 300.
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-from hanse.cli.run import run
+import hanse
+from hanse.cli import exits
+from hanse.cli.command import LazyGroup
+
+# In the order in which people meet them. One line each: `hanse --help` imports none of them.
+COMMANDS: Final = {
+    "run": ("hanse.cli.run", "Run a Python program, and show how far its jobs are."),
+    "jobs": ("hanse.cli.jobs", "List jobs, the newest first."),
+    "job": ("hanse.cli.job", "Show one job; with --follow, until it ends."),
+    "logs": ("hanse.cli.logs", "Show what a job's items printed."),
+    "explain": ("hanse.cli.explain", "Say what a job waits for."),
+    "cancel": ("hanse.cli.cancel", "Cancel a job."),
+    "retry": ("hanse.cli.retry", "Run the failed items of a job again."),
+    "replay": ("hanse.cli.replay", "Run one item again, here, in the foreground."),
+    "export": ("hanse.cli.export", "Write a job's results to a file."),
+    "rm": ("hanse.cli.rm", "Forget jobs, with all their results."),
+    "gc": ("hanse.cli.gc", "Remove old jobs, and bytes that no job needs."),
+    "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),
+    "demo": ("hanse.cli.demo", "Count words, lose a worker, and prove the answer right."),
+    "completion": ("hanse.cli.completion", "Print the completion script of a shell."),
+}
+
+_CODES = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exits.MEANINGS.items())
 
 
 @click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="The full story of each: hanse COMMAND --help",
+    epilog=f"""\b
+Exit codes:
+{_CODES}
+
+A job is named by its id or its name. All but run know --json, all know --quiet. Records are kept in
+HANSE_HOME. The full story of each: hanse COMMAND --help""",
 )
-@click.version_option(package_name="hanse", message="hanse %(version)s")
+@click.version_option(hanse.__version__, message="hanse %(version)s")
 def main() -> None:
     """Hanse turns the machines a team can reach into one Python computer."""
-
-
-main.add_command(run)

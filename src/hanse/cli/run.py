@@ -7,18 +7,13 @@ and `sys.argv`, `sys.path[0]` and `__main__` are what `python SCRIPT` would have
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
 import sys
 from types import TracebackType
-from typing import Final
 
 import click
 
-NOT_FOUND: Final = 2  # as `python` ends when it has nothing to run
-INTERRUPTED: Final = 128 + 2  # what a shell reports of a program that Ctrl-C ended
-BROKEN_PIPE: Final = 128 + 13  # and of one whose reader went away, as in `| head`
+from hanse.cli import exits, pipes
 
 
 @click.command(
@@ -33,15 +28,22 @@ BROKEN_PIPE: Final = 128 + 13  # and of one whose reader went away, as in `| hea
     envvar="HANSE_PROGRESS",
     help="Show how far jobs are, on stderr.  [default: on]",
 )
+@click.option("-q", "--quiet", is_flag=True, help="The same as --no-progress.")
+@click.option("--fresh", is_flag=True, help="Start named jobs over, whatever is recorded of them.")
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def run(script: str, args: tuple[str, ...], module: bool, progress: bool) -> None:
-    """Run a Python program.
+def run(
+    script: str, args: tuple[str, ...], module: bool, progress: bool, quiet: bool, fresh: bool
+) -> None:
+    """Run a Python program, and show how far its jobs are.
 
-    Works as `python SCRIPT [ARGS]...` does, and shows how far the program's jobs are.
+    Works as `python SCRIPT [ARGS]...` does: what the program prints, and its exit code, are its
+    own. A program that was killed goes on with its named jobs where they were.
     """
     # Through the environment: the client reads it, and the programs that this one starts.
-    os.environ["HANSE_PROGRESS"] = "1" if progress else "0"
+    os.environ["HANSE_PROGRESS"] = "1" if progress and not quiet else "0"
+    if fresh:
+        os.environ["HANSE_FRESH"] = "1"
     raise SystemExit(_exit_code(script, args, module))
 
 
@@ -57,20 +59,20 @@ def _exit_code(script: str, args: tuple[str, ...], module: bool) -> int:
             found.run()
         except SystemExit as ended:
             leave = ended
-        _flush_stdout()
+        pipes.flush_stdout()
     except program.NotFoundError as error:
         click.echo(f"hanse: {error}", err=True)
-        return NOT_FOUND
+        return exits.USAGE
     except KeyboardInterrupt:
         _clear_screen()
         after_its_echo = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
         click.echo(f"{after_its_echo}hanse: interrupted", err=True)
-        return INTERRUPTED
+        return exits.INTERRUPTED
     except BrokenPipeError as error:
-        if not _reader_is_gone():
+        if not pipes.reader_is_gone():
             return _report(error)
-        _silence_stdout()
-        return BROKEN_PIPE
+        pipes.silence_stdout()
+        return exits.BROKEN_PIPE
     except BaseException as error:  # noqa: BLE001 - whatever it is, `python` reports it as well
         return _report(error)
     _clear_screen()
@@ -102,26 +104,3 @@ def _clear_screen() -> None:
     watcher = sys.modules.get("hanse.client.watcher")
     if watcher is not None:
         watcher.close()
-
-
-def _flush_stdout() -> None:
-    """Now, where a reader that went away is no drama; Python's own flush at exit makes it one."""
-    with contextlib.suppress(AttributeError, ValueError):  # the program closed or removed it
-        sys.stdout.flush()
-
-
-def _reader_is_gone() -> bool:
-    """Whether stdout is the pipe that broke: a socket of the program's is its own business."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
-    except (AttributeError, OSError, ValueError):  # no poll here, or no descriptor
-        return False
-
-
-def _silence_stdout() -> None:
-    """Let what is still in buffers go nowhere, else Python complains while it exits."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -43,9 +43,9 @@ def describe(snapshot: Progress) -> str:
         parts.append(f"{_number(rate)}/s")
     if snapshot.failed:
         parts.append(f"{snapshot.failed:,} failed")
-    parts.append(_duration(snapshot.elapsed_s))
+    parts.append(duration(snapshot.elapsed_s))
     if not ended and snapshot.eta_s is not None:
-        parts.append(f"{_duration(snapshot.eta_s)} left")
+        parts.append(f"{duration(snapshot.eta_s)} left")
     if ended and snapshot.state != "done":
         parts.append(snapshot.state)
     return ", ".join(parts)
@@ -55,7 +55,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 0.0995:
         return f"{max(seconds, 0.0) * 1e3:.0f} ms"
     if seconds < 9.95:

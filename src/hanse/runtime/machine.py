@@ -26,7 +26,7 @@ def usable_cpus() -> float:
         cpus = len(os.sched_getaffinity(0))
     else:
         cpus = os.cpu_count() or 1
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, int(min(cpus, quota))) if quota else cpus
 
 
@@ -35,7 +35,8 @@ def _read(name: str) -> str:
         return file.read()
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
+    """Cores that this process's cgroup may use on average; None without such a limit."""
     for quota_file, period_file in (
         ("cpu.max", None),
         ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"),

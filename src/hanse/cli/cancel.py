@@ -1,0 +1,55 @@
+"""`hanse cancel`: end a job, wherever its program is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hanse.cli import telling
+from hanse.cli.command import Command
+from hanse.cli.lookup import find, job_argument, recorded
+from hanse.cli.output import Output
+from hanse.errors import JournalUnavailable
+
+if TYPE_CHECKING:
+    from hanse.journal.port import Head
+    from hanse.records.state import State
+
+
+@click.command(cls=Command)
+@job_argument
+@click.pass_obj
+def cancel(out: Output, job: str) -> None:
+    """Cancel a job.
+
+    What it has done stays on record. If a program runs the job, it is asked to stop it, and the
+    command waits until it did. A job that has ended already is left as it is.
+    """
+    with recorded(job) as (state, head):
+        ended_before = head.ended_s is not None
+        if not ended_before:
+            _cancel(state, head)
+            head = find(state, head.id)
+        document = telling.document(head, None) | {"ended_before": ended_before}
+        words = f"{head.id} ({head.name}): {'it had ended before: ' if ended_before else ''}"
+        shown = f"{words}{head.state}, {telling.items(head)} done"
+        out.result(document, lambda: out.say(shown), quiet=[head.id])
+
+
+def _cancel(state: State, head: Head) -> None:
+    from hanse.cli.asking import ask
+
+    if state.journal.holder(head.id) is not None:
+        if ask(state, head.id, "cancel") is not None:
+            return
+        holder = state.journal.holder(head.id)
+        if holder is not None:
+            raise JournalUnavailable(
+                f"process {holder.pid} on {holder.host}, which runs job {head.id}, does not "
+                "answer; it will cancel the job when it does. If it hangs, end that process"
+            )
+    if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
+        from hanse.records.record import cancel as cancel_record
+
+        cancel_record(state, head)

@@ -1,0 +1,72 @@
+"""`hanse explain`: what a job waits for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hanse.cli import telling
+from hanse.cli.command import Command
+from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.output import Output
+
+if TYPE_CHECKING:
+    from hanse.journal.port import Head, Holder
+    from hanse.records.state import State
+
+
+@click.command(cls=Command)
+@job_argument
+@click.pass_obj
+def explain(out: Output, job: str) -> None:
+    """Say what a job waits for, with numbers.
+
+    The program that runs the job is asked. Of a job that nobody runs its record tells what is
+    done, what is left, and how to go on.
+    """
+    with recorded(job) as (state, head):
+        holder = telling.holder_of(state, head)
+        answer = None
+        if holder is not None:
+            from hanse.cli.asking import ask
+
+            answer = ask(state, head.id, "explain")
+        told = _told(answer) if answer is not None else _from_record(state, head, holder)
+        document = telling.document(head, holder) | {"answered": answer is not None} | told
+        out.result(document, lambda: out.say("\n".join(told["lines"])), quiet=())
+
+
+def _told(answer: str) -> dict[str, Any]:
+    """The program's own words: JSON with "lines"; anything else is shown as it is."""
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        return {"lines": answer.splitlines()}
+    if isinstance(told, dict) and isinstance(told.get("lines"), list):
+        return {**told, "lines": [str(row) for row in told["lines"]]}
+    lines = told if isinstance(told, list) else [answer]
+    return {"lines": [str(row) for row in lines]}
+
+
+def _from_record(state: State, head: Head, holder: Holder | None) -> dict[str, Any]:
+    from hanse.records.record import open_record
+
+    record = open_record(state, head)
+    lines = [f"{head.id} ({head.name}): {telling.state_of(head, holder)}",
+             f"items: {telling.items(head)}"]  # fmt: skip
+    if holder is not None:
+        lines.append(f"process {holder.pid} on {holder.host} runs it, and does not answer now")
+    elif head.ended_s is None:
+        left = (head.total or head.size) - head.done - head.failed
+        more = "" if head.total is not None else ", and inputs that were not read yet"
+        lines.append(f"no program runs it: {left:,} items wait for that{more}")
+        lines.append(f"to go on: {record.program.command}   (in {record.program.cwd})")
+    elif head.failed:
+        lines.append(
+            f"it waits for nothing; to run what failed again: hanse retry {head.id} --failed"
+        )
+    else:
+        lines.append("it waits for nothing")
+    return {"lines": lines}

@@ -1,0 +1,141 @@
+"""`hanse export`: a job's results as a file that other programs read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+import msgspec
+
+from hanse.cli.command import Command
+from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.output import Output
+from hanse.errors import UsageError
+
+if TYPE_CHECKING:
+    from hanse.model.failure import Failure
+    from hanse.records.record import JobRecord, StoredPart
+
+KINDS = (".jsonl", ".parquet")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One item: its value, or why it has none."""
+
+    item: int
+    value: Any
+    failure: Failure | None
+
+
+@click.command(cls=Command)
+@job_argument
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), metavar="FILE",
+              help="results.jsonl or results.parquet")  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.pass_obj
+def export(out: Output, job: str, target: Path, force: bool) -> None:
+    """Write a job's results to a file.
+
+    .jsonl: one line for each item, {"item": 0, "value": ...} or {"item": 0, "error": {...}}. What
+    JSON cannot hold is written as well as can be: bytes as base64, times as ISO 8601, dataclasses
+    and named tuples as objects, arrays and sets as lists, anything else as its repr.
+
+    .parquet (needs pip install 'hanse[export]'): one row for each item; if all values are dicts
+    or dataclasses, their keys are the columns, else there is one column named value.
+
+    Items that are not done yet are left out. Reading results runs code of theirs: their classes
+    are imported.
+    """
+    write = _writer(target)
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already: choose another name, or say --force")
+    from hanse.records.record import open_record
+
+    with recorded(job) as (state, head):
+        record = open_record(state, head)
+        if any(part.folded for part in record.parts()):
+            raise UsageError(
+                f"the results of job {head.id} were folded into one by reduce(), and single ones "
+                "were not kept: there is nothing to export"
+            )
+        sys.path += [path for path in record.program.sys_path if path not in sys.path]
+        with _replacing(target) as file:
+            odd = write(record, file)
+        _tell(out, record, target, odd)
+
+
+def _writer(target: Path) -> Any:
+    match target.suffix:
+        case ".jsonl":
+            from hanse.cli.export_jsonl import write
+
+            return write
+        case ".parquet":
+            try:
+                from hanse.cli.export_parquet import write as write_parquet
+            except ImportError as error:
+                raise UsageError(
+                    f"writing .parquet needs pyarrow ({error}): pip install 'hanse[export]', or "
+                    "export to .jsonl"
+                ) from None
+            return write_parquet
+    raise UsageError(f"{target} must end in {' or '.join(KINDS)}")
+
+
+def _tell(out: Output, record: JobRecord, target: Path, odd: str | None) -> None:
+    written, failed = len(record.settled), len(record.failed)
+    missing = record.size - written
+    if odd is not None:
+        out.note(f"hanse: {odd}")
+    if missing or record.head.ended_s is None:
+        out.note(f"hanse: the job has not ended: {missing:,} items have no result yet")
+    document = {"path": str(target), "items": written, "failed": failed, "missing": missing}
+    shown = f"{written:,} items, {failed:,} of them failed: {target}"
+    out.result(document, lambda: out.say(shown), quiet=())
+
+
+def rows(record: JobRecord) -> Iterator[tuple[StoredPart, list[Row]]]:
+    """What is on record, part by part, in order of items. Raises UsageError for values that cannot
+    be unpickled here."""
+    for part in record.parts():
+        if part.failure is not None:
+            for item in range(part.start, part.stop):
+                yield part, [Row(item, None, part.failure)]
+            continue
+        yield part, [Row(part.start + n, v, None) for n, v in enumerate(_values(part))]
+
+
+def _values(part: StoredPart) -> list[Any]:
+    from hanse.errors import HanseError
+
+    try:
+        return part.load()
+    except HanseError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"the results of items {part.start} to {part.stop - 1} cannot be read here: "
+            f"{type(error).__name__}: {error}. Is this the Python, and are these the packages, "
+            "that the job ran with?"
+        ) from error
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the target's place when it is whole, or is gone."""
+    path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    try:
+        with open(path, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path, target)
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()

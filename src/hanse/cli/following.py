@@ -1,0 +1,78 @@
+"""A job of another program, watched through its record until it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hanse.cli import telling
+from hanse.cli.output import Mode, Output
+from hanse.errors import NoSuchJob
+from hanse.limits import FOLLOW_EVERY_S
+from hanse.model.progress import Progress
+
+if TYPE_CHECKING:
+    from hanse.journal.port import Head, Holder
+    from hanse.records.state import State
+
+RATE_OVER_S = 10.0  # what went before says little about what comes
+
+
+def follow(out: Output, state: State, head: Head) -> bool:
+    """Show the job's progress until nobody runs it any more; returns whether all of it is done.
+
+    Raises NoSuchJob if it is removed meanwhile.
+    """
+    from hanse.client.progress import ProgressDisplay
+
+    display = ProgressDisplay(sys.stderr) if out.mode is Mode.HUMAN else None
+    past: deque[tuple[float, int]] = deque()
+    told = None
+    try:
+        while True:
+            holder = state.journal.holder(head.id)
+            # Asked after the holder: what it wrote before it let go is in there.
+            head = _again(state, head)
+            snapshot = _snapshot(head, holder, past)
+            if (document := telling.document(head, holder)) != told:
+                out.event(document, None)
+                told = document
+            if display is not None:
+                display.update(head.name, head.id, snapshot)
+            if holder is None or head.ended_s is not None:
+                if display is not None:
+                    display.finish(head.id, snapshot)
+                return head.state == "done"
+            time.sleep(FOLLOW_EVERY_S)
+    finally:
+        if display is not None:
+            display.close()
+
+
+def _again(state: State, head: Head) -> Head:
+    found = state.journal.find(head.id)
+    if found is None:
+        raise NoSuchJob(f"job {head.id} is not there any more: somebody removed it")
+    return found
+
+
+def _snapshot(head: Head, holder: Holder | None, past: deque[tuple[float, int]]) -> Progress:
+    now, settled = time.time(), head.done + head.failed
+    past.append((now, settled))
+    while now - past[0][0] > RATE_OVER_S and len(past) > 2:
+        past.popleft()
+    span = now - past[0][0]
+    rate = max(0.0, (settled - past[0][1]) / span) if span > 0 else 0.0
+    left = None if head.total is None else head.total - settled
+    return Progress(
+        done=head.done,
+        failed=head.failed,
+        running=0,
+        total=head.total,
+        rate_per_s=rate,
+        eta_s=left / rate if left is not None and rate > 0 else None,
+        elapsed_s=max(0.0, (head.ended_s or now) - head.created_s),
+        state=telling.state_of(head, holder),
+    )

@@ -1,0 +1,39 @@
+"""`hanse gc`: old records, and bytes that nothing refers to."""
+
+from __future__ import annotations
+
+import click
+
+from hanse.cli.command import Command
+from hanse.cli.lookup import records
+from hanse.cli.output import Output
+from hanse.cli.words import Age, size
+from hanse.limits import RECORDS_AGE_S, RECORDS_KEPT
+
+
+@click.command(cls=Command)
+@click.option("--older-than", type=Age(), metavar="AGE",
+              help="Remove all ended jobs older than this, such as 30d, 12h or 10m.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.pass_obj
+def gc(out: Output, older_than: float | None, dry_run: bool) -> None:
+    """Remove old jobs, and bytes that no job needs.
+
+    Removes jobs whose name a newer job has, ended jobs beyond the bounds, blobs that no job
+    refers to, and logs of jobs that are gone. Never a job that can still be resumed, nor one that
+    a program runs.
+    """
+    from hanse.records.gc import Collected, collect
+
+    with records() as state:
+        gone = Collected() if state is None else collect(state, older_than, dry_run)
+    document = {"jobs": gone.jobs, "blobs": gone.blobs, "bytes": gone.bytes, "dry_run": dry_run}
+    many = f"{len(gone.jobs):,} job{'' if len(gone.jobs) == 1 else 's'}"
+    would = "would be removed, with" if dry_run else f"and {gone.blobs:,} blobs removed:"
+    out.result(document, lambda: out.say(f"{many} {would} {size(gone.bytes)}"), quiet=gone.jobs)
+
+
+gc.epilog = (
+    f"Without --older-than ended jobs are kept for {RECORDS_AGE_S // 86_400} days, "
+    f"and the newest {RECORDS_KEPT:,} of them."
+)

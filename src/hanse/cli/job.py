@@ -1,0 +1,139 @@
+"""`hanse job`: one job, as it is or until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hanse.cli import exits, telling, words
+from hanse.cli.command import Command
+from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.output import Output
+from hanse.limits import FAILURES_SHOWN
+
+if TYPE_CHECKING:
+    from hanse.journal.port import Head, Holder
+    from hanse.records.record import JobRecord
+    from hanse.records.state import State
+
+
+@click.command(cls=Command)
+@job_argument
+@click.option("--follow", "-f", is_flag=True, help="Show its progress until it ends.")
+@click.option("--failures", is_flag=True, help="Show every failed item with its whole story.")
+@click.pass_obj
+def job(out: Output, job: str, follow: bool, failures: bool) -> None:
+    """Show one job; with --follow, until it ends.
+
+    Who made it, what it calls, how far it is, what its items took, and what failed.
+
+    With --follow its progress is shown until it ends, and the exit code is 1 unless all went
+    well; Ctrl-C ends the looking, not the job. With --follow --json each change is one line.
+    """
+    if follow and failures:
+        raise click.UsageError("--follow and --failures exclude each other")
+    with recorded(job) as (state, head):
+        if follow:
+            from hanse.cli.following import follow as until_it_ends
+
+            good = until_it_ends(out, state, head)
+            raise SystemExit(exits.OK if good else exits.FAILED)
+        from hanse.records.record import open_record
+
+        holder, record = telling.holder_of(state, head), open_record(state, head)
+        if failures:
+            _list_failures(out, record)
+        else:
+            shown = _document(state, record, holder)
+            out.result(shown, lambda: _show(out, state, record, holder), quiet=[head.id])
+
+
+def _list_failures(out: Output, record: JobRecord) -> None:
+    for failed in record.failures():
+        out.event(telling.failure(failed), failed.describe() + "\n", quiet=str(failed.item))
+
+
+def _document(state: State, record: JobRecord, holder: Holder | None) -> dict[str, Any]:
+    program = record.program
+    return telling.document(record.head, holder) | {
+        "usage": telling.usage(record.usage),
+        "program": {
+            "argv": program.argv, "cwd": program.cwd, "python": program.python,
+            "hanse": program.hanse, "retries": program.retries, "timeout_s": program.timeout_s,
+            "command": program.command,
+        },
+        "failures": [telling.failure(f) for f in islice(record.failures(), FAILURES_SHOWN)],
+    }  # fmt: skip
+
+
+def _show(out: Output, state: State, record: JobRecord, holder: Holder | None) -> None:
+    head, program = record.head, record.program
+    out.fields(
+        [
+            ("job", head.id),
+            ("name", head.name + (" (a newer job has this name now)" if head.superseded else "")),
+            ("state", _state(head, holder)),
+            ("items", _items(head)),
+            ("function", head.function),
+            ("program", program.command),
+            ("directory", program.cwd),
+            ("who", f"{head.user} on {head.host}"),
+            ("begun", f"{words.moment(head.created_s)} ({telling.when(head)})"),
+            ("ended", words.moment(head.ended_s)),
+            ("took", telling.took(head)),
+            ("options", _options(program.retries, program.timeout_s)),
+            *_usage(record),
+            ("stored", words.size(head.stored_bytes)),
+            ("made with", f"Hanse {program.hanse}, Python {program.python}"),
+        ]
+    )
+    _show_failures(out, record)
+    if telling.state_of(head, holder) == "interrupted":
+        out.say(f"\nNo program runs it. To go on: {program.command}")
+
+
+def _state(head: Head, holder: Holder | None) -> str:
+    by = f" in process {holder.pid} on {holder.host}" if holder is not None else ""
+    return telling.state_of(head, holder) + by
+
+
+def _items(head: Head) -> str:
+    more = "" if head.total is not None else "; its inputs are not all read"
+    return telling.items(head) + more
+
+
+def _options(retries: int, timeout_s: float | None) -> str:
+    timeout = "" if timeout_s is None else f"timeout={timeout_s:g}"
+    return ", ".join(part for part in (f"retries={retries}" if retries else "", timeout) if part)
+
+
+def _usage(record: JobRecord) -> Iterable[tuple[str, str | None]]:
+    used = record.usage
+    p50, p99 = used.quantile_ns(0.5), used.quantile_ns(0.99)
+    if p50 is None or p99 is None:
+        return
+    yield (
+        "per item",
+        f"half within {words.duration(p50 / 1e9)}, 99 % within {words.duration(p99 / 1e9)}",
+    )
+    yield "processor", words.duration(used.cpu_ns / 1e9)
+    yield "peak memory", words.size(used.peak_bytes) if used.peak_bytes else None
+
+
+def _show_failures(out: Output, record: JobRecord) -> None:
+    shown = 0
+    for shown, failed in enumerate(islice(record.failures(), FAILURES_SHOWN), 1):
+        if shown == 1:
+            out.say("\nfailed items:")
+        out.say(f"  {failed.item}: {' '.join(failed.what().split())[:200]}")
+    if not shown:
+        return
+    id = record.head.id
+    if len(record.failed) > shown:
+        out.say(f"  and {len(record.failed) - shown:,} more")
+    out.say(f"\nTheir whole stories: hanse job {id} --failures")
+    out.say(f"Run one again, here: hanse replay {id} ITEM")
+    out.say(f"Run them all again:  hanse retry {id} --failed")

@@ -1,0 +1,85 @@
+"""Where the records are, and which job an id or a name means."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from hanse.errors import NoSuchJob
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from hanse.journal.port import Head
+    from hanse.records.state import State
+
+COMPLETIONS: Final = 200  # more than anybody reads; each costs the shell a line
+SIMILAR: Final = 1000  # newest jobs among which a similar name is looked for
+
+
+@contextlib.contextmanager
+def records() -> Iterator[State | None]:
+    """What is recorded, for as long as the block lasts; None if nothing ever was.
+
+    Raises JournalError.
+    """
+    from hanse.records.state import open_state
+
+    state = open_state(create=False)
+    try:
+        yield state
+    finally:
+        if state is not None:
+            state.close()
+
+
+@contextlib.contextmanager
+def recorded(job: str) -> Iterator[tuple[State, Head]]:
+    """The records, and the head of the job of this id or name. Raises NoSuchJob, JournalError."""
+    with records() as state:
+        if state is None:
+            raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet")
+        yield state, find(state, job)
+
+
+def find(state: State, job: str) -> Head:
+    """The job of this id or name. Raises NoSuchJob."""
+    head = state.journal.find(job)
+    if head is None:
+        raise NoSuchJob(f"there is no job {job!r}{_similar(state, job)}; hanse jobs lists them")
+    return head
+
+
+def _similar(state: State, job: str) -> str:
+    names = {name for head in state.journal.heads(SIMILAR) for name in (head.name, head.id)}
+    close = difflib.get_close_matches(job, sorted(names), n=1)
+    return f" (perhaps {close[0]!r})" if close else ""
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    # Whatever fails, the shell must get an answer, and nobody asked for an error here.
+    with contextlib.suppress(Exception), records() as state:
+        if state is not None:
+            found: dict[str, str] = {}
+            for head in state.journal.heads(COMPLETIONS):
+                found[head.id] = head.name
+                if not head.superseded:
+                    found[head.name] = head.id
+            return [
+                CompletionItem(text, help=words)
+                for text, words in found.items()
+                if text.startswith(incomplete)
+            ]
+    return []
+
+
+job_argument = click.argument("job", metavar="ID", shell_complete=_complete)
+jobs_argument = click.argument(
+    "jobs", metavar="ID...", nargs=-1, required=True, shell_complete=_complete
+)
