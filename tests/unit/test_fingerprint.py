@@ -304,6 +304,18 @@ def test_loggers_locks_and_clients_make_no_alarm(load: Load) -> None:
     assert told(load, (source.replace("{}", "a"),), (source.replace("{}", "b"),)) == []
 
 
+def test_what_code_assigns_to_is_state_and_no_change(load: Load) -> None:
+    source = """
+        MODEL = {}
+        def model():
+            global MODEL
+            MODEL = MODEL or open("model")
+            return MODEL
+        def count(x): return (model(), MODEL)
+    """
+    assert told(load, (source.format(None),), (source.format("'loaded'"),)) == []
+
+
 def test_arrays_count_where_they_are_bound_and_not_as_globals(load: Load) -> None:
     pytest.importorskip("numpy")
     bound = """
