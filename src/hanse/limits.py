@@ -189,8 +189,9 @@ comes later, by the shortest way from the function, counts by its name alone."""
 FINGERPRINT_SOURCE_CHARS = 32 * KIB
 """Of longer sources only the digest is kept: the source only serves to show what changed."""
 
-FINGERPRINT_NODES = 1_000_000
-"""A value of more elements than this counts by its type: looking at it would take seconds."""
+FINGERPRINT_NODES = 200_000
+"""A value of more elements than this, beside lists of numbers and text, counts by its length:
+looking at it would take seconds."""
 
 FINGERPRINT_NESTING = 50
 """... and so does what is nested deeper than this in values."""
