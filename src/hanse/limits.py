@@ -64,6 +64,15 @@ OUTPUT_TAIL_LINES = 20
 OUTPUT_TAIL_BYTES = 8 * KIB
 """An error carries at most this much of what its item printed."""
 
+LOG_BYTES = 64 * MIB
+"""What is kept of the output of one durable job; further output is shown, but not kept."""
+
+LOG_LINE_BYTES = MIB
+"""No line of a log is longer: a piece of output is 64 KiB, and escapes make it 6 times that."""
+
+LOGS_OPEN = 64
+"""Logs that are held open at once, as each takes a descriptor."""
+
 OUT_OF_BAND_BYTES = 256 * KIB
 """Buffers from this size travel beside the pickle stream, in an anonymous file that is mapped."""
 
