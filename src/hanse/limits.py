@@ -64,6 +64,15 @@ OUTPUT_TAIL_LINES = 20
 OUTPUT_TAIL_BYTES = 8 * KIB
 """An error carries at most this much of what its item printed."""
 
+LOG_BYTES = 64 * MIB
+"""What is kept of the output of one durable job; further output is shown, but not kept."""
+
+LOG_LINE_BYTES = MIB
+"""No line of a log is longer: a piece of output is 64 KiB, and escapes make it 6 times that."""
+
+LOGS_OPEN = 64
+"""Logs that are held open at once, as each takes a descriptor."""
+
 OUT_OF_BAND_BYTES = 256 * KIB
 """Buffers from this size travel beside the pickle stream, in an anonymous file that is mapped."""
 
@@ -189,8 +198,9 @@ comes later, by the shortest way from the function, counts by its name alone."""
 FINGERPRINT_SOURCE_CHARS = 32 * KIB
 """Of longer sources only the digest is kept: the source only serves to show what changed."""
 
-FINGERPRINT_NODES = 1_000_000
-"""A value of more elements than this counts by its type: looking at it would take seconds."""
+FINGERPRINT_NODES = 200_000
+"""A value of more elements than this, beside lists of numbers and text, counts by its length:
+looking at it would take seconds."""
 
 FINGERPRINT_NESTING = 50
 """... and so does what is nested deeper than this in values."""

@@ -187,3 +187,56 @@ def test_folded_results_of_a_real_job_are_refused(project: Path, home: Path) -> 
     ran = hanse("export", "squares", "--to", project / "out.jsonl", home=home)
     assert ran.returncode == exits.USAGE
     assert "reduce()" in ran.stderr
+
+
+# --- logs -----------------------------------------------------------------------------------------
+SPEAKING = """
+import os, subprocess, sys, time, hanse
+
+def work(n):
+    print(f"item {n} says\\x1b[31m red")
+    print("and errs", file=sys.stderr)
+    while n == 2 and os.path.exists("hold"):
+        time.sleep(0.01)
+    return n
+
+if __name__ == "__main__":
+    with hanse.connect() as client:
+        print(len(list(client.map(work, range(3), name="speaking"))))
+"""
+
+
+def test_logs_show_what_items_printed_and_which(project: Path, home: Path) -> None:
+    (project / "prog.py").write_text(SPEAKING)
+    assert hanse("run", "-q", "prog.py", home=home, cwd=project).returncode == 0
+    rows = hanse("logs", "speaking", home=home).stdout.splitlines()
+    for n in range(3):
+        assert f"[{n}] item {n} says\\x1b[31m red" in rows
+        assert f"[{n}] and errs" in rows
+    one = hanse("logs", "speaking", "--item", 1, home=home).stdout
+    assert sorted(one.splitlines()) == ["and errs", "item 1 says\\x1b[31m red"]
+    told = hanse("logs", "speaking", "--json", home=home).stdout.splitlines()
+    pieces = [json.loads(row) for row in told]
+    assert {(piece["item"], piece["stream"]) for piece in pieces} == {
+        (n, stream) for n in range(3) for stream in ("stdout", "stderr")
+    }
+    assert hanse("logs", "speaking", "-q", home=home).stdout == ""
+    assert hanse("logs", "speaking", "--item", 99, home=home).stdout == ""
+
+
+def test_logs_are_followed_until_the_job_ends(project: Path, home: Path) -> None:
+    (project / "prog.py").write_text(SPEAKING)
+    (project / "hold").touch()
+    with subprocess.Popen([*HANSE, "run", "-q", "prog.py"], cwd=project, text=True,
+                          stdout=subprocess.DEVNULL, env=environment(home)) as program:  # fmt: skip
+        until(lambda: hanse("job", "speaking", "-q", home=home).returncode == 0)
+        with subprocess.Popen([*HANSE, "logs", "speaking", "--follow"], text=True,
+                              stdout=subprocess.PIPE,
+                              env=environment(home)) as follower:  # fmt: skip
+            assert follower.stdout
+            first = follower.stdout.readline()
+            (project / "hold").unlink()
+            rest = follower.stdout.read()
+            assert follower.wait(30) == 0
+        assert program.wait(30) == 0
+    assert len((first + rest).splitlines()) == 6

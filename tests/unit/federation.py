@@ -15,12 +15,14 @@ from hanse.core.events import (
     Hear,
     ItemsFailed,
     JobEnded,
+    JobForgotten,
+    Recorded,
     SegmentCommitted,
     Tick,
 )
 from hanse.core.home import Home
 from hanse.core.invariants import check
-from hanse.core.messages import Grant
+from hanse.core.messages import Grant, Note, SegmentNote
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.ranges import RangeSet
@@ -128,12 +130,18 @@ class Site:
 
 
 class Ledger:
-    """Reads every fact and every grant, and knows by itself what must never happen."""
+    """Reads every fact and every grant, and knows by itself what must never happen.
 
-    def __init__(self) -> None:
+    It is also the disk: `synced` facts of it survive the home's death."""
+
+    def __init__(self, facts: list[Fact] | None = None) -> None:
         self.facts: list[Fact] = []
+        self.synced = 0
         self.settled: dict[JobId, RangeSet] = {}
         self.ended: set[JobId] = set()
+        if facts:
+            self.record(facts)
+            self.synced = len(facts)
 
     def record(self, facts: list[Fact]) -> None:
         facts = _facts.decode(msgspec.msgpack.encode(facts))
@@ -151,6 +159,10 @@ class Ledger:
                 assert fact.job not in self.ended, f"ended twice: {fact}"
                 self.ended.add(fact.job)
         self.facts += facts
+
+    def survives(self) -> Ledger:
+        """What a crash leaves."""
+        return Ledger(self.facts[: self.synced])
 
     def check_grant(self, grant: Grant) -> None:
         assert grant.start < grant.stop, grant
@@ -170,6 +182,8 @@ class Federation:
         self.ledger = Ledger()
         self.vtimes: dict[JobId, int] = {}
         self.restarts = 0  # of the home
+        self.started = 0  # facts that were there when this home began
+        self.position = 0  # facts of durable jobs that it decided: all jobs are durable here
         self.said: list[str] = []  # every decision, as text
 
     def add_site(self, cpus: int) -> None:
@@ -181,6 +195,8 @@ class Federation:
         decision = self.home.handle(event, self.now_ns)
         self.said.append(repr(decision))
         self.ledger.record(decision.facts)
+        self.position += sum(type(fact) is not JobForgotten for fact in decision.facts)
+        assert decision.position == self.position
         for fact in decision.facts:
             self.check_fact(fact)
         for orders in decision.sends:
@@ -217,7 +233,26 @@ class Federation:
         if kind == "report":
             self.tell(Hear(codec.decode_report(data)))
         else:
+            agent = self.sites[site].agent
+            notes, first = list(agent._notes), agent._first_note
             self.sites[site].follow(data, self.now_ns)
+            self.check_acknowledged(notes[: agent._first_note - first])
+
+    def check_acknowledged(self, notes: list[Note]) -> None:
+        """What an agent need not say again is on the disk, or the job is over."""
+        segments = [n for n in notes if isinstance(n, SegmentNote) and not n.folded]
+        disk = self.ledger.survives() if segments else Ledger()
+        for note in segments:
+            if note.job in disk.settled:
+                settled = disk.settled[note.job].covers(note.start, note.stop)
+                assert settled or note.job in disk.ended, f"acknowledged, and not durable: {note}"
+
+    def sync(self, facts: int | None = None) -> None:
+        """The disk has taken so many more facts, or all; the home may hear of it."""
+        left = len(self.ledger.facts) - self.ledger.synced
+        self.ledger.synced += left if facts is None else min(facts, left)
+        mine = self.ledger.facts[self.started : self.ledger.synced]
+        self.tell(Recorded(sum(type(fact) is not JobForgotten for fact in mine)))
 
     def talk(self, site: SiteId) -> None:
         """A report and what it brings about at this site, with nothing in between."""
@@ -229,9 +264,12 @@ class Federation:
             self.deliver(message)
 
     def restart_home(self) -> None:
-        """The home dies with all it knew but the facts; its orders may still be on their way."""
+        """The home dies with all it knew but the facts that are on its disk; its orders may still
+        be on their way."""
         first = (self.home._next_lease // 10_000 + 1) * 10_000
+        self.ledger = self.ledger.survives()
         self.home = Home.recover(self.ledger.facts, first)
+        self.started, self.position = len(self.ledger.facts), 0
         self.vtimes.clear()
         self.restarts += 1
         self.check()
@@ -241,6 +279,7 @@ class Federation:
         for _ in range(rounds):
             while self.bag:
                 self.deliver(self.bag.pop(0))
+            self.sync()
             if all(job.state.ended or not job.sealed for job in self.home.jobs.values()):
                 return
             self.now_ns += limits.SECOND

@@ -26,6 +26,7 @@ def story(seed: int, steps: int = 300) -> Federation:
     jobs = [JobId(f"job-{n}") for n in range(6)]
     for n, job in enumerate(jobs):
         _submit(world, random_, job, jobs[:n])
+    world.sync()
     for _ in range(steps):
         _step(world, random_, home_dies=seed % 3 == 0)
     world.settle_down(rounds=2000)
@@ -34,7 +35,9 @@ def story(seed: int, steps: int = 300) -> Federation:
 
 def _submit(world: Federation, random_: random.Random, job: JobId, before: list[JobId]) -> None:
     needs = Amount(cpus_milli=1000, custom_milli={"a": 0, "b": 0})
-    spec = JobSpec(name=job, needs=needs, retries=3, fail_fast=not before, weight=1 + len(before))
+    spec = JobSpec(
+        name=job, needs=needs, retries=3, fail_fast=not before, weight=1 + len(before), durable=True
+    )
     world.tell(Submit(job, spec, 200, False))
     if random_.randrange(2):  # sites that have left knew the job: long leases from the first
         mean_ns = random_.choice([1000, limits.MS, 40 * limits.MS])
@@ -63,6 +66,8 @@ def _step(world: Federation, random_: random.Random, *, home_dies: bool) -> None
         case 4 | 5 | 6:
             world.now_ns += random_.randrange(limits.SECOND)
             world.tell(Tick())
+        case 7 | 8 | 9:
+            world.sync(random_.choice([0, 1, 10, None]))
         case _ if lot < 30:
             for lease in list(site.running):
                 _engine(world, site, lease, random_)

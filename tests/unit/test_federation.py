@@ -72,6 +72,7 @@ class AnyFederation(RuleBasedStateMachine):
             retries=retries,
             weight=weight,
             total=size if total else None,
+            durable=True,
             needs=Amount(cpus_milli=500 if self.jobs % 3 == 0 else 1000),
         )
         self.world.tell(Submit(id, spec, size, False))
@@ -163,6 +164,10 @@ class AnyFederation(RuleBasedStateMachine):
     def an_agent_restarts(self, which: int) -> None:
         site, _ = chosen(self.leases(), which)
         self.world.sites[site.id] = site.restarted()
+
+    @rule(facts=st.sampled_from([0, 1, 3, None]))
+    def the_disk_takes_some(self, facts: int | None) -> None:
+        self.world.sync(facts)
 
     @rule(seldom=st.integers(0, 2))
     def the_home_restarts(self, seldom: int) -> None:

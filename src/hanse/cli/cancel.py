@@ -57,6 +57,6 @@ def _cancel(state: State, head: Head) -> None:
                 "cancel the job when it can. If it hangs, end that process"
             )
     if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
-        from hanse.records.cancelling import cancel as cancel_record
+        from hanse.records.ending import cancel as cancel_record
 
         cancel_record(state, head)

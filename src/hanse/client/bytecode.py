@@ -40,11 +40,12 @@ class Reading(NamedTuple):
     globals: dict[tuple[str, ...], None]  # a name and the attributes that are asked of it, in order
     cells: dict[tuple[str, ...], None]
     imports: dict[Import, None]
+    assigned: dict[str, None]  # globals that the code assigns to
 
 
 def read(code: CodeType) -> Reading:
     """Read a code object, and those inside it."""
-    reading = Reading(b"", {}, {}, {})
+    reading = Reading(b"", {}, {}, {}, {})
     return reading._replace(digest=_read(code, reading))
 
 
@@ -102,6 +103,8 @@ def _find_names(found: list[dis.Instruction], into: Reading) -> None:
             into.globals[(str(each.argval), *_attributes(found, at))] = None
         elif each.opname in _CELL:
             into.cells[(str(each.argval), *_attributes(found, at))] = None
+        elif each.opname == "STORE_GLOBAL":
+            into.assigned[str(each.argval)] = None
         elif each.opname == "IMPORT_NAME" and at >= 2:
             level, names = found[at - 2].argval, found[at - 1].argval
             into.imports[Import(str(each.argval), int(level or 0), tuple(names or ()))] = None

@@ -122,6 +122,8 @@ class Canonical:
         if kind in (list, tuple) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
             return hashed(label, self._sequence(value))
         if kind in (set, frozenset):
+            if len(value) > self._left:
+                return hashed(label, b"%d" % len(value))
             return hashed(label, *sorted(map(self.digest, value)))
         if kind is dict or (kind.__module__ == "collections" and issubclass(kind, dict)):
             return hashed(label, self._sequence(value), self._sequence(value.values()))
@@ -131,6 +133,8 @@ class Canonical:
         items = list(values)
         if set(map(type, items)) <= SCALARS:  # in C: a table of a million numbers is nothing rare
             return hashed(b"scalars", _scalar(items))
+        if len(items) > self._left:
+            return hashed(b"many", b"%d" % len(items))
         return hashed(b"values", *map(self.digest, items))
 
     def _object(self, value: Any) -> bytes:

@@ -55,29 +55,31 @@ class _Words:
         """The part, and how the function comes to rest on it."""
         if name == self._first and part.python:
             return f"the function {self._function}"
-        if not part.user or name.startswith(_TELLING):
+        if not part.user or name.startswith(_TELLING) or part.user.startswith("class "):
             return name
         if name.startswith("value "):
             return f"{name}, which {_bare(part.user)} uses,"
-        return f"{name}, which {self._who(part)} {_verb(name)}s,"
+        return f"{name}, which {self._who(part)} {_verb(name, part)[1]},"
 
     def added(self, name: str, part: Part) -> str:
         shown = f": {part.shown}" if part.shown and name.startswith(("value ", *_TELLING)) else ""
         if name.startswith(_TELLING):
             return f"{name} is new{shown}"
-        return f"{self._who(part)} {_verb(name)}s {name} now{shown}"
+        return f"{self._who(part)} {_verb(name, part)[1]} {name} now{shown}"
 
     def gone(self, name: str, part: Part) -> str:
         if name.startswith(_TELLING):
             return f"{name} is gone"
-        return f"{self._who(part)} does not {_verb(name)} {name} any more"
+        return f"{self._who(part)} does not {_verb(name, part)[0]} {name} any more"
 
     def _who(self, part: Part) -> str:
         return "it" if part.user in ("", self._first) else _bare(part.user)
 
 
-def _verb(name: str) -> str:
-    return "use" if name.startswith(_USED) else "call"
+def _verb(name: str, part: Part) -> tuple[str, str]:
+    if part.user.startswith("class "):
+        return "have", "has"
+    return ("use", "uses") if name.startswith(_USED) else ("call", "calls")
 
 
 def _bare(user: str) -> str:

@@ -42,6 +42,8 @@ def fields(cls: type) -> list[str]:
             notes = cls.__annotations__
         except Exception:  # noqa: BLE001 - they may name what there is not
             return ["?"]
+    if not isinstance(notes, dict):
+        return []  # of `type`, this is a descriptor
     return [f"{name}: {_annotation(note)}" for name, note in notes.items()]
 
 

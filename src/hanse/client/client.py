@@ -180,7 +180,9 @@ class Client:
         if name is not None:
             opened = self._open_named(name, id, target, payload, needs, options, spec, star, fresh)
             id = opened.id
-        program = self._program(id, label, options, payload, star=star)
+        program = self._program(
+            id, label, options, payload, star=star, logged=name is not None
+        )  # fmt: skip
         results = Results(total)
         arguments = (self._runtime, id, program, results, needs, raising)
         source = MapSource(*arguments) if opened is None else opened.source(*arguments)
@@ -295,13 +297,13 @@ class Client:
 
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
-        star: bool = False,
+        star: bool = False, logged: bool = False,
     ) -> Program:  # fmt: skip
         memory = options.resources.amount().memory_bytes
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
-            memory_bytes=memory or None, max_items_per_worker=self._max_items,
+            memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
         )  # fmt: skip
 
     def _spec(

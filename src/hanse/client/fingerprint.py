@@ -2,8 +2,8 @@
 
 A named job refuses to go on with a function that changed. "Changed" must mean the same to Hanse as
 to its user: the function's code, or that of the functions and classes of the project that it names,
-or the plain values that they use; but no comment, no logger, no run of another day. So the walk
-starts at the function and follows the names that code uses: globals, attributes of modules,
+or the plain values that they use; but no comment, no logger, no run of another day, and no global
+that the code itself assigns to, which is state. So the walk starts at the function and follows the names that code uses: globals, attributes of modules,
 closures, defaults, decorators, arguments of partials. Libraries count by name.
 
 What code reaches in other ways (getattr with a computed name, an object's method that the code got
@@ -70,11 +70,14 @@ class _Walk:
         self._alive: list[Any] = []  # so that no id is given twice
         self._taken: set[str] = set()
         self._waiting: deque[Callable[[], None]] = deque()
+        self._state: set[str] = set()  # globals that code assigns to
         self._depth = 0
 
     def finish(self) -> None:
         while self._waiting:
             self._waiting.popleft()()
+        for name in self._state:
+            self.parts.pop(name, None)
 
     # --- things of any kind -------------------------------------------------------------------
     def use(self, value: Any, name: str, user: str, *, exact: bool = False) -> str:
@@ -195,6 +198,7 @@ class _Walk:
 
     def _globals(self, function: FunctionType, reading: Reading, user: str) -> Iterable[str]:
         names, module = function.__globals__, module_of(function)
+        self._state.update(f"value {in_module(module, name)}" for name in reading.assigned)
         for first, *attributes in reading.globals:
             if first in names and not first.startswith("__"):
                 yield self._attribute(names[first], module, first, attributes, user)

@@ -84,7 +84,9 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         spec = client._spec(head.name, options, record.job.spec.fail_fast, record.size, True)
         again = retry_failed or record.job_state is JobState.FAILED
         told, function = record.program, function_payload(record)
-        program = client._program(head.id, told.name, options, function, star=told.star)
+        program = client._program(
+            head.id, told.name, options, function, star=told.star, logged=True
+        )
     except BaseException:
         state.journal.release(head.id)
         raise

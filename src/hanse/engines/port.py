@@ -59,6 +59,7 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     timeout_ns: int | None = None  # per item
     memory_bytes: int | None = None  # per item
     max_items_per_worker: int | None = None
+    logged: bool = False  # what its items print is told, as `Printed`
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
@@ -128,6 +129,18 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 Event = Segment | ItemFailed | Cut | Ended
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """What items of a program with `logged` printed: a piece, which may hold several lines or a
+    part of one. No event, because what prints much must not hold up the loop: engines hand it to a
+    callback of its own, in a thread of theirs, in the order of each stream."""
+
+    job: JobId
+    lease: LeaseId
+    item: int | None  # None: something else that its work runs, if it is not known which item's
+    stream: str  # "stdout" or "stderr"
+    text: str
 
 
 class Engine(Protocol):

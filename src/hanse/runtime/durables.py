@@ -6,6 +6,7 @@ recorder and all that they import come with the first named job.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -20,9 +21,13 @@ from hanse.runtime.source import Durable, DurableSource, Source
 
 if TYPE_CHECKING:
     from hanse.payloads.payload import Payload
+    from hanse.engines.port import Printed
+    from hanse.records.logs import Logs
     from hanse.records.payloads import Packed
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
+
+_logger = logging.getLogger("hanse")
 
 
 class Owner(Protocol):
@@ -50,6 +55,7 @@ class Durables:
         self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
         self._recorder: Recorder | None = None
         self._position = 0  # facts of durable jobs so far
+        self._logs: Logs | None = None
         self._opening = threading.Lock()
 
     def state(self) -> State:
@@ -57,11 +63,13 @@ class Durables:
         if it cannot be used."""
         with self._opening:
             if self._recorder is None:
+                from hanse.records.logs import Logs
                 from hanse.records.state import open_state
                 from hanse.runtime.recorder import Recorder
 
                 state = open_state()
                 assert state is not None
+                self._logs = Logs(state.home, lambda text: _logger.warning("hanse: %s", text))
                 self._recorder = Recorder(state, self)
             return self._recorder.state
 
@@ -107,8 +115,14 @@ class Durables:
             self._position = position
             self._recorder.add(outcomes, position)
 
+    def printed(self, piece: Printed) -> None:
+        """An item printed something; called in a thread of the engine's."""
+        if self._logs is not None:
+            self._logs.printed(piece)
+
     def ended(self, job: JobId) -> None:
-        self._sources.pop(job, None)
+        if self._sources.pop(job, None) is not None and self._logs is not None:
+            self._logs.ended(job)
 
     def leave(self, job: JobId) -> None:
         """Record no more of the job; it can be resumed."""
@@ -134,6 +148,8 @@ class Durables:
     def close(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
+        if self._logs is not None:
+            self._logs.close()
 
     # --- the recorder, in its thread ------------------------------------------------------------
     def recorded(self, outcomes: Sequence[Outcome], position: int) -> None:

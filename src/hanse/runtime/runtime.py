@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
@@ -51,7 +51,18 @@ if TYPE_CHECKING:
     from hanse.records.state import State
 
 T = TypeVar("T")
-EngineFactory = Callable[[port.Loop, Callable[[port.Event], None]], port.Engine]
+
+
+class EngineFactory(Protocol):
+    """Makes the engine of a runtime."""
+
+    def __call__(
+        self,
+        loop: port.Loop,
+        emit: Callable[[port.Event], None],
+        *,
+        printed: Callable[[port.Printed], None],
+    ) -> port.Engine: ...
 
 
 class Runtime:
@@ -77,7 +88,7 @@ class Runtime:
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
-        self._engine = engine(self.loop, self._engine_says)
+        self._engine = engine(self.loop, self._engine_says, printed=self._durables.printed)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
         self.loop.post(self._pump)

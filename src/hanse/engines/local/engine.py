@@ -15,7 +15,8 @@ from typing import Any
 from hanse import limits
 from hanse.engines.local import crashes, reports
 from hanse.engines.local.execution import Execution
-from hanse.engines.local.output import Forward, Output
+from hanse.engines.local.output import Forward, OnPrinted, Output
+from hanse.engines.local.pipes import Owner
 from hanse.engines.local.pool import Pool
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import children
@@ -36,6 +37,7 @@ class LocalEngine:
         emit: gets the events.
         prestart: workers to have ready before the first work.
         forward: gets (stream, text) of what workers print; by default it is printed here.
+        printed: gets what items of programs with `logged` print, in the thread that reads it.
         max_idle: idle workers that are kept; by default one per CPU.
     """
 
@@ -46,6 +48,7 @@ class LocalEngine:
         *,
         prestart: int = 0,
         forward: Forward | None = None,
+        printed: OnPrinted | None = None,
         max_idle: int | None = None,
     ) -> None:
         check_depth()
@@ -56,7 +59,8 @@ class LocalEngine:
         self._closed = False
         self._executions: dict[LeaseId, Execution] = {}
         self._idle: list[Process] = []
-        self._pool = Pool(loop, Output(forward), self._on_frames, self._on_dead)
+        self._keeps = printed is not None
+        self._pool = Pool(loop, Output(forward, printed), self._on_frames, self._on_dead)
         self._watching = Watching(loop, self._pool.board)
         _engines.add(self)
         self._pool.prepare()
@@ -157,6 +161,7 @@ class LocalEngine:
         if most := work.program.max_items_per_worker:
             left = most - process.items
             execution.until = min(execution.stop, execution.position + max(1, left))
+        self._own_output(execution, process)
         process.send_work(
             execution.run,
             work,
@@ -168,6 +173,14 @@ class LocalEngine:
         for stop in execution.cuts:  # asked of a worker that ended without an answer
             process.cut(execution.run, stop)
         self._watching.begin(execution)
+
+    def _own_output(self, execution: Execution, process: Process) -> None:
+        """From now on the worker prints for this work."""
+        program = execution.work.program
+        if self._keeps and (program.logged or process.output.latest is not None):
+            begin, until = execution.begin, execution.until
+            own = Owner(execution.run, program.job, execution.lease, begin, until)
+            self._pool.own_output(process, own if program.logged else None)
 
     def _end(self, execution: Execution, end: End, because: str = "") -> None:
         if self._executions.pop(execution.lease, None) is None:

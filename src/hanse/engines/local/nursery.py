@@ -99,12 +99,12 @@ class Nursery:
             for changed in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
                 signal.signal(changed, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            work, control, out, err = fds
+            work, control, out, err, notes = fds
             os.dup2(out, 1)
             os.dup2(err, 2)
             for fd in (out, err, self._sock.detach(), self._wake, self._signals):
                 os.close(fd)
-            worker.main(work, control, self._board, slot, self._config)
+            worker.main(work, control, notes, self._board, slot, self._config)
         except BaseException:  # noqa: BLE001 - nothing may climb out of a fork
             sys.excepthook(*sys.exc_info())
         finally:

@@ -6,20 +6,18 @@ waits in its pipe, so a gigabyte of output costs no memory. The last lines are k
 
 from __future__ import annotations
 
-import codecs
 import collections
 import os
-import select
 import selectors
 import sys
 import threading
 from collections.abc import Callable
 
-from hanse.engines.local.printing import tail
-from hanse.limits import OUTPUT_TAIL_BYTES
+from hanse.engines.local.pipes import Owner, Source
+from hanse.engines.port import Printed
 
 Forward = Callable[[str, str], None]
-_READ = 64 * 1024
+OnPrinted = Callable[[Printed], None]
 
 
 def forward_here(stream: str, text: str) -> None:
@@ -30,52 +28,13 @@ def forward_here(stream: str, text: str) -> None:
         target.flush()
 
 
-class Source:
-    """The two pipes of one worker."""
-
-    def __init__(self) -> None:
-        self.reads: list[tuple[int, str]] = []
-        self.writes: list[int] = []
-        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
-        self._tail = ""
-        self.taken = False  # the thread reads it
-        for stream in ("stdout", "stderr"):
-            read, write = os.pipe()
-            os.set_blocking(read, False)
-            self.reads.append((read, stream))
-            self.writes.append(write)
-            self._decoders[read] = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def waits(self) -> bool:
-        """Is there anything to read now?"""
-        watcher = select.poll()
-        for fd, _ in self.reads:
-            watcher.register(fd, select.POLLIN)
-        return any(event & select.POLLIN for _, event in watcher.poll(0))
-
-    def read(self, fd: int) -> str | None:
-        """Text that came, or None at the end. Raises BlockingIOError if there is none yet."""
-        data = os.read(fd, _READ)
-        text = self._decoders[fd].decode(data, final=not data)
-        if text:
-            self._tail = (self._tail + text)[-OUTPUT_TAIL_BYTES:]
-        return text if data else None
-
-    def tail(self) -> str:
-        return tail(self._tail)
-
-    def close(self) -> None:
-        for fd, _ in self.reads:
-            os.close(fd)
-        self.reads = []
-
-
 class Output:
     """The thread. It starts at once: a program that waits for its calls while the interpreter
     ends could not start it any more when one of them prints."""
 
-    def __init__(self, forward: Forward | None) -> None:
+    def __init__(self, forward: Forward | None, printed: OnPrinted | None = None) -> None:
         self._forward = forward or forward_here
+        self._printed = printed
         self._commands: collections.deque[Callable[[], None]] = collections.deque()
         self._thread: threading.Thread | None = None
         self._wake: tuple[int, int] = (-1, -1)
@@ -88,6 +47,16 @@ class Output:
         """Let the thread read these pipes from now on."""
         source.taken = True
         self._command(lambda: self._add(source))
+
+    def own(self, source: Source, owner: Owner | None) -> None:
+        """A run begins on that worker; without an owner, one whose output is not kept."""
+        if owner is not None:
+            source.known(owner)
+        changes, source.latest = not source.is_of(owner), owner
+        if source.taken and changes:
+            self._command(lambda: self._pass_on(source))
+        elif changes or source.owner is None or owner is None or source.owner.job == owner.job:
+            source.owner = owner  # else the thread has not come to it yet
 
     def finish(self, source: Source, done: Callable[[], None]) -> None:
         """Forward what is left in pipes whose worker ended, then call `done` in the thread."""
@@ -138,9 +107,10 @@ class Output:
     def _read(self, source: Source, fd: int, stream: str) -> bool:
         """Forward one piece; false if there is none now."""
         try:
-            text = source.read(fd)
+            text, data = source.read(fd)
         except BlockingIOError:
             return False
+        self._tell(source, stream, data)
         if text is None:
             self._selector.unregister(fd)
             return False
@@ -150,10 +120,29 @@ class Output:
             pass
         return True
 
-    def _finish(self, source: Source, done: Callable[[], None]) -> None:
+    def _tell(self, source: Source, stream: str, data: bytes) -> None:
+        if self._printed is None:
+            return
+        for told in source.told(stream, data):
+            try:
+                self._printed(told)
+            except Exception:  # noqa: BLE001 - who keeps it must not stop the reading
+                pass
+
+    def _drain(self, source: Source) -> None:
         for fd, stream in source.reads:
             while fd in self._selector.get_map() and self._read(source, fd, stream):
                 pass
+
+    def _pass_on(self, source: Source) -> None:
+        """What was written until now is the last owner's."""
+        self._drain(source)
+        source.owner = source.latest
+
+    def _finish(self, source: Source, done: Callable[[], None]) -> None:
+        self._drain(source)
+        for fd, stream in source.reads:
+            self._tell(source, stream, b"")
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
         source.close()

@@ -12,6 +12,7 @@ from hanse import limits
 from hanse.engines.local import plain, slots
 from hanse.engines.local.frames import BORN, DIED
 from hanse.engines.local.output import Output
+from hanse.engines.local.pipes import Owner
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import family, kill_group
 from hanse.engines.local.spawning import Spawner
@@ -134,6 +135,13 @@ class Pool:
         for fd, _ in process.output.reads:
             self._loop.unwatch(fd)
         self._output.take(process.output)
+
+    def own_output(self, process: Process, owner: Owner | None) -> None:
+        """What the worker prints from now on is this run's; None: nobody keeps it."""
+        output = process.output
+        if not output.taken and not output.is_of(owner) and output.waits():
+            self._take_output(process)  # it is the run's before
+        self._output.own(output, owner)
 
     def _on_news(self) -> None:
         assert self._spawner is not None

@@ -9,7 +9,7 @@ from pickle import dumps
 from typing import TYPE_CHECKING, Any
 
 from hanse.engines.local.frames import CONTROL, Inbox, pieces, rights
-from hanse.engines.local.output import Source
+from hanse.engines.local.pipes import Source
 from hanse.engines.local.processes import kill_group
 from hanse.engines.port import Loop, Program, Work
 from hanse.limits import FRAME_BYTES, FRAME_FILES
@@ -172,6 +172,7 @@ class Process:
             program.each,
             careful,
             program.memory_bytes,
+            program.logged,
             *payloads,
             initializer,
         )

@@ -125,6 +125,7 @@ class Loaded:
             each,
             self.careful,
             self.memory_bytes,
+            self.logged,
             function,
             fold,
             _initializer,

@@ -305,6 +305,10 @@ class Runner(Waiting):
         """The index of the item that runs, or -1."""
         return self.base + len(self.out) if self.in_item else -1
 
+    def printing(self) -> tuple[int, int] | None:
+        """The run and the item that print now, if that is kept."""
+        return (self.run, self.running()) if self.run and self.program.logged else None
+
     def current(self) -> Item | None:
         at = self.running()
         return Item(self.program.job, at, self.attempts.get(at, 1)) if at >= 0 else None

@@ -33,7 +33,7 @@ _SLACK = 32 << 20  # thread stacks and the like, beside the memory= of an item
 
 class Worker:
     def __init__(
-        self, work: int, control: int, board: Board, slot: int, config: dict[str, Any]
+        self, work: int, control: int, notes: int, board: Board, slot: int, config: dict[str, Any]
     ) -> None:
         self._path: list[str] = config["path"]  # main's sys.path, as it was last told
         self._sock: Any = _socket.socket(fileno=work)
@@ -41,7 +41,8 @@ class Worker:
         self._inbox = frames.Inbox(self._sock)
         self._store = Store()
         self._runner = Runner(board.memory, slot, self._send)
-        self._runner.ring = printing.install(self._runner.running)
+        self._streams = printing.Streams(self._runner, notes)
+        self._runner.ring = self._streams.ring
         self._asleep = False
         self._wake_read, self._wake_write = os.pipe()
         self._limited = False
@@ -96,6 +97,7 @@ class Worker:
                     runner.block(at, some, skip, omit)
         except LoadFailed as failed:
             runner.fail_all(failed.cause, failed.error)
+        self._streams.settle()
         runner.flush(end=True)
         store.forget(*forget)
 
@@ -159,9 +161,11 @@ def _vanish() -> None:
     os.killpg(0, KILL)
 
 
-def main(work: int, control: int, board: Board, slot: int, config: dict[str, Any]) -> None:
+def main(
+    work: int, control: int, notes: int, board: Board, slot: int, config: dict[str, Any]
+) -> None:
     """Be a worker, in a process that the nursery has just forked."""
-    worker = Worker(work, control, board, slot, config)
+    worker = Worker(work, control, notes, board, slot, config)
     worker.serve()
     if "atexit" in sys.modules:
         sys.modules["atexit"]._run_exitfuncs()

@@ -1,11 +1,10 @@
-"""Ending a recorded job whose program is gone."""
+"""Ends a job whose program is gone, in its record."""
 
 from __future__ import annotations
 
 import time
 
 from hanse.core.events import JobEnded
-from hanse.errors import NoSuchJob
 from hanse.journal.port import Append, Head
 from hanse.model.job import JobState
 from hanse.records.entries import Body, encode
@@ -16,22 +15,19 @@ from hanse.records.tally import Tally
 
 
 def cancel(state: State, head: Head) -> None:
-    """Record that the job was cancelled, unless it has ended. What it has done stays.
+    """Record that a job which nobody runs is cancelled; nothing if it has ended.
 
-    Raises JobBusy if a program runs it, NoSuchJob if it is gone, JournalError.
+    Raises JobBusy if somebody runs it after all, JournalError.
     """
     run = state.journal.claim(head.id, this_holder())
     try:
-        found = state.journal.find(head.id)
-        if found is None:
-            raise NoSuchJob(f"job {head.id} is not there any more")
-        record = open_record(state, found)
+        record = open_record(state, state.journal.find(head.id) or head)
         if record.job_state.ended:
             return
-        fact = JobEnded(head.id, JobState.CANCELLED)
-        entry = encode(head.id, len(record.facts), Body(fact), None)
-        tally = Tally(found)
-        tally.take(fact, time.time(), len(entry.body), None)
+        body = Body(JobEnded(head.id, JobState.CANCELLED))
+        entry = encode(head.id, len(record.facts), body, None)
+        tally = Tally(record.head)
+        tally.take(body.fact, time.time(), len(entry.body), None)
         state.journal.append([Append(tally.head, run, [entry])])
     finally:
         state.journal.release(head.id)
