@@ -8,7 +8,7 @@ import click
 
 from hanse.cli import telling
 from hanse.cli.command import Command
-from hanse.cli.lookup import find, job_argument, recorded
+from hanse.cli.lookup import find, job_argument, record_of, recorded
 from hanse.cli.output import Output
 from hanse.errors import JournalUnavailable
 
@@ -59,4 +59,5 @@ def _cancel(state: State, head: Head) -> None:
     if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
         from hanse.records.ending import cancel as cancel_record
 
+        record_of(state, head)  # of which something must be there
         cancel_record(state, head)

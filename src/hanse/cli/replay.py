@@ -16,7 +16,7 @@ import click
 
 from hanse.cli import exits
 from hanse.cli.command import Command
-from hanse.cli.lookup import go_to, job_argument, recorded
+from hanse.cli.lookup import go_to, job_argument, record_of, recorded
 from hanse.cli.output import Mode, Output
 from hanse.errors import UsageError
 from hanse.limits import REPR_CHARS
@@ -37,10 +37,8 @@ def replay(out: Output, job: str, item: int, debug: bool) -> None:
     """
     if debug and out.mode is not Mode.HUMAN:
         raise click.UsageError("--pdb is for people: leave out --json and --quiet")
-    from hanse.records.record import open_record
-
     with recorded(job) as (state, head):
-        record = open_record(state, head)
+        record = record_of(state, head)
         if item >= record.size:
             raise UsageError(f"job {head.id} has {record.size:,} items, numbered from 0")
         call, args = _loaded(record, item)

@@ -11,7 +11,7 @@ import click
 
 from hanse.cli import exits, telling
 from hanse.cli.command import Command
-from hanse.cli.lookup import go_to, job_argument, recorded
+from hanse.cli.lookup import go_to, job_argument, record_of, recorded
 from hanse.cli.output import Mode, Output
 from hanse.errors import UsageError
 
@@ -30,10 +30,8 @@ def retry(out: Output, job: str, failed: bool) -> None:
     The new results are part of the job, and its program finds them when it asks for the job
     again. Exit code 1 if items fail again.
     """
-    from hanse.records.record import open_record
-
     with recorded(job) as (state, head):
-        directory = open_record(state, head).program.cwd
+        directory = record_of(state, head).program.cwd
     # Closed again: a client opens the records by itself.
     if not head.failed:
         raise UsageError(f"job {head.id} ({head.name}) has no failed items")
