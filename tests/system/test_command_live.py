@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,3 +241,58 @@ def test_logs_are_followed_until_the_job_ends(project: Path, home: Path) -> None
             assert follower.wait(30) == 0
         assert program.wait(30) == 0
     assert len((first + rest).splitlines()) == 6
+
+
+# --- on a terminal, and interrupted ---------------------------------------------------------------
+ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+def test_a_terminal_sees_a_bar_of_a_job_that_another_program_runs(
+    project: Path, home: Path
+) -> None:
+    with running(project, home):
+        env = environment(home, TERM="xterm", COLUMNS="100")
+        with subprocess.Popen(
+            [sys.executable, "-c", ON_TERMINAL, *HANSE, "job", "squares", "--follow"], env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as follower:  # fmt: skip
+            assert follower.stdin
+            assert follower.stdout
+            seen = b""
+            while b"19/20 (95 %)" not in seen:
+                chunk = os.read(follower.stdout.fileno(), 65536)
+                assert chunk, seen
+                seen += chunk
+            follower.stdin.write(b"\x03")
+            follower.stdin.flush()
+            seen += follower.stdout.read()
+            assert follower.wait(30) == exits.INTERRUPTED
+        assert seen.rstrip().endswith(b"hanse: interrupted")
+        assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")  # the cursor is back
+        assert as_json("job", "squares", home=home)["state"] == "running"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_retry_that_is_ended_loses_nothing(
+    project: Path, home: Path, number: signal.Signals
+) -> None:
+    text = PROGRAM.replace("n == 7 and", "n == 5 and")
+    (project / "prog.py").write_text(text)
+    assert hanse("run", "-q", "prog.py", home=home, cwd=project).returncode == 0
+    (project / "mended").touch()
+    (project / "hold").touch()
+    with subprocess.Popen([*HANSE, "retry", "squares", "--failed"], cwd=project, text=True,
+                          stderr=subprocess.PIPE, env=environment(home)) as ran:  # fmt: skip
+        until(lambda: as_json("job", "squares", home=home)["done"] == 19)
+        busy = hanse("retry", "squares", "--failed", home=home)
+        ran.send_signal(number)
+        assert ran.stderr
+        said = ran.stderr.read()
+        assert ran.wait(30) in (exits.INTERRUPTED, -signal.SIGKILL)
+    assert "Traceback" not in said
+    assert busy.returncode == exits.USAGE
+    until(lambda: as_json("job", "squares", home=home)["state"] != "running")
+    (project / "hold").unlink()
+    final = hanse("run", "-q", "prog.py", home=home, cwd=project)
+    assert final.stdout.split()[-1] == str(sum(n * n for n in range(20))), final.stderr
+    assert ran_times(project, 3) == 2

@@ -104,7 +104,8 @@ def rows(record: JobRecord) -> Iterator[tuple[StoredPart, list[Row]]]:
     for part in record.parts():
         if part.failure is not None:
             for item in range(part.start, part.stop):
-                yield part, [Row(item, None, part.failure)]
+                why = msgspec.structs.replace(part.failure, item=item)  # it tells of the first
+                yield part, [Row(item, None, why)]
             continue
         yield part, [Row(part.start + n, v, None) for n, v in enumerate(_values(part))]
 
