@@ -3,8 +3,9 @@
 A named job refuses to go on with a function that changed. "Changed" must mean the same to Hanse as
 to its user: the function's code, or that of the functions and classes of the project that it names,
 or the plain values that they use; but no comment, no logger, no run of another day, and no global
-that the code itself assigns to, which is state. So the walk starts at the function and follows the names that code uses: globals, attributes of modules,
-closures, defaults, decorators, arguments of partials. Libraries count by name.
+that the code itself assigns to, which is state. So the walk starts at the function and follows the
+names that code uses: globals, attributes of modules, closures, defaults, decorators, arguments of
+partials. Libraries count by name.
 
 What code reaches in other ways (getattr with a computed name, an object's method that the code got
 as an argument) is not seen. The same program gives an equal manifest on every run.
