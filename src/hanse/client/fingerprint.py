@@ -3,8 +3,9 @@
 A named job refuses to go on with a function that changed. "Changed" must mean the same to Hanse as
 to its user: the function's code, or that of the functions and classes of the project that it names,
 or the plain values that they use; but no comment, no logger, no run of another day, and no global
-that the code itself assigns to, which is state. So the walk starts at the function and follows the names that code uses: globals, attributes of modules,
-closures, defaults, decorators, arguments of partials. Libraries count by name.
+that the code itself assigns to, which is state. So the walk starts at the function and follows the
+names that code uses: globals, attributes of modules, closures, defaults, decorators, arguments of
+partials. Libraries count by name.
 
 What code reaches in other ways (getattr with a computed name, an object's method that the code got
 as an argument) is not seen. The same program gives an equal manifest on every run.
@@ -13,7 +14,6 @@ as an argument) is not seen. The same program gives an equal manifest on every r
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import (
@@ -243,6 +243,8 @@ class _Walk:
 
     def _imports(self, imports: Iterable[Import], package: str, user: str) -> None:
         """Modules of the project that code imports when it runs: each as a whole."""
+        import importlib.util
+
         for each in imports:
             try:
                 dots = "." * each.level
