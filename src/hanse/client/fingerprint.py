@@ -14,7 +14,6 @@ as an argument) is not seen. The same program gives an equal manifest on every r
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import (
@@ -244,6 +243,8 @@ class _Walk:
 
     def _imports(self, imports: Iterable[Import], package: str, user: str) -> None:
         """Modules of the project that code imports when it runs: each as a whole."""
+        import importlib.util
+
         for each in imports:
             try:
                 dots = "." * each.level
