@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hanse.client.fingerprint import fingerprint
-from hanse.client.manifest import Manifest
+from hanse.client.fingerprints.fingerprint import fingerprint
+from hanse.client.fingerprints.manifest import Manifest
 
 Load = Callable[..., Manifest]
 

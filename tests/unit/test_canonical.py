@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanse.client.canonical import Canonical, shown
+from hanse.client.fingerprints.canonical import Canonical, shown
 
 
 def canonical(value: Any, *, exact: bool = False) -> bytes:

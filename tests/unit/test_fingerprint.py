@@ -10,8 +10,8 @@ from programs import Load
 
 from hanse import limits
 from hanse.client import bytecode
-from hanse.client.changes import changes
-from hanse.client.manifest import Manifest
+from hanse.client.fingerprints.changes import changes
+from hanse.client.fingerprints.manifest import Manifest
 
 
 def told(load: Load, before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:

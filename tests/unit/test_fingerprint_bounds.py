@@ -13,8 +13,8 @@ import pytest
 from programs import Load
 
 from hanse import limits
-from hanse.client.fingerprint import fingerprint
-from hanse.client.manifest import Manifest
+from hanse.client.fingerprints.fingerprint import fingerprint
+from hanse.client.fingerprints.manifest import Manifest
 
 
 @pytest.mark.parametrize(

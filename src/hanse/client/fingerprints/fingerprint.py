@@ -26,11 +26,11 @@ from types import (
 )
 from typing import Any
 
-from hanse.client.bytecode import PYTHON, Import, Reading, read
-from hanse.client.canonical import Canonical, hashed, shown
-from hanse.client.classes import fields, functions_in, is_generated, members
-from hanse.client.manifest import Manifest, Part
-from hanse.client.project import (
+from hanse.client.fingerprints.bytecode import PYTHON, Import, Reading, read
+from hanse.client.fingerprints.canonical import Canonical, hashed, shown
+from hanse.client.fingerprints.classes import fields, functions_in, is_generated, members
+from hanse.client.fingerprints.manifest import Manifest, Part
+from hanse.client.fingerprints.project import (
     find_module,
     in_module,
     is_ours,
@@ -44,6 +44,9 @@ from hanse.limits import FINGERPRINT_NESTING, FINGERPRINT_PARTS
 
 _SLOTS = (MemberDescriptorType, GetSetDescriptorType)
 _MISSING: Any = object()
+
+
+_SECRET = re.compile("token|secret|passw|credential|api_?key|private|access_?key|auth")
 
 
 def fingerprint(function: Callable[..., Any]) -> Manifest:
@@ -153,7 +156,9 @@ class _Walk:
                 lambda each: self._named(each, user), lambda code: read(code).digest, exact=exact
             )
             digest = canonical.digest(value)
-            text = shown(value, lambda each: self._named(each, user))
+            text = None  # a secret is compared, and shown nowhere
+            if not _SECRET.search(name.lower()):
+                text = shown(value, lambda each: self._named(each, user))
         finally:
             self._depth -= 1
         self.parts[name] = Part(digest, user, shown=text)
@@ -244,6 +249,7 @@ class _Walk:
     def _imports(self, imports: Iterable[Import], package: str, user: str) -> None:
         """Modules of the project that code imports when it runs: each as a whole."""
         import importlib.util
+import re
 
         for each in imports:
             try:
