@@ -10,7 +10,6 @@ that are there already are no error.
 from __future__ import annotations
 
 import os
-import secrets
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -95,7 +94,7 @@ class PostgresJournal(SqlJournal):
                 sql.run("CREATE SCHEMA hanse")
             sql.run(schema.ABOUT)
             schema.bring_forward(sql.run, self.types, {}, self.where)
-            sql.run("INSERT INTO about VALUES ('id', ?)", (secrets.token_hex(16),))
+            sql.run("INSERT INTO about VALUES ('id', ?)", (os.urandom(16).hex(),))
             return
         about: dict[str, str] = dict(sql.run("SELECT key, value FROM about"))
         if not about:
