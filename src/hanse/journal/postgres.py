@@ -57,7 +57,13 @@ _LOCKS = 0x4841 << 48  # job ids are the lower 48 bits of a lock's number
 _CREATING = 0x4842 << 48
 _OPENING = _CREATING + 1
 _opened: weakref.WeakSet[PostgresJournal] = weakref.WeakSet()
-_FOR_GOOD = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password")
+_FOR_GOOD = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password",
+    "invalid ",
+)
 
 
 class PostgresJournal(SqlJournal):
