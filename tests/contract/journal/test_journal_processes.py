@@ -196,7 +196,9 @@ one, run = head("contested", JobId("j-0000000000cc")), 0
 print("open", flush=True)
 while True:
     try:
-        if not run:
+        if not run:  # as a program that is started again
+            journal.close()
+            journal = open_journal(sys.argv[1], Path("/nonexistent"))
             claimed = journal.claim(one.id, ME)
             count = len(bodies(journal, one.id))
             run = claimed
@@ -205,7 +207,6 @@ while True:
         os.write(1, b"%d %d\\n" % (run, count))  # in one piece, or not at all
         count += 1
     except (Fenced, JobBusy):
-        journal.release(one.id)
         run = 0
         time.sleep(0.001)
     except JournalUnavailable:
@@ -241,7 +242,7 @@ while True:
     found = [body.decode() for body in bodies(journal, JobId("j-0000000000cc"))]
     runs = [int(text.split()[0]) for text in found]
     assert runs == sorted(runs)
-    assert len(set(runs)) > 6
+    assert len(set(runs)) >= 6
     assert [int(text.split()[1]) for text in found] == list(range(len(found)))
     assert {text.strip() for text in acknowledged} <= set(found)
     assert len(set(acknowledged)) == len(acknowledged)
