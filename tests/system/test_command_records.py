@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from system.command import HANSE, Job, as_json, environment, finished, hanse, op
 
 from hanse import limits
 from hanse.cli import exits
+from hanse.ids import job_id
+from hanse.records.program import new_head, this_holder
 from hanse.records.state import State
 
 DAY = 86_400
@@ -183,6 +186,35 @@ def test_a_followed_job_that_is_removed_ends_with_3(state: State) -> None:
         state.journal.remove(job.id)
         ran.communicate(timeout=30)
         assert ran.returncode in (exits.NO_SUCH_JOB, exits.FAILED)
+
+
+def test_a_job_of_which_nothing_is_recorded_yet_is_no_damage(state: State) -> None:
+    """Its program may have been killed right after it made the job."""
+    head = new_head(job_id(b"sixteen"), "young", "f", None)
+    state.journal.create(head, this_holder())
+    state.journal.release(head.id)
+    told = as_json("job", "young", home=state.home)
+    assert (told["state"], told["program"]) == ("interrupted", None)
+    assert head.id in hanse("job", "young", home=state.home).stdout
+    for args in (["explain"], ["cancel"], ["job", "--failures"], ["export", "--to", "x.jsonl"]):
+        ran = hanse(args[0], "young", *args[1:], home=state.home)
+        assert ran.returncode == exits.USAGE
+        assert f"hanse rm {head.id}" in ran.stderr
+    assert hanse("rm", "young", home=state.home).returncode == exits.OK
+
+
+def test_a_damaged_record_is_said_and_can_be_removed(state: State) -> None:
+    job = finished(state, double, [1, 2])
+    state.close()
+    with sqlite3.connect(state.home / "journal.sqlite") as journal:
+        changed = journal.execute("UPDATE entries SET body = x'00' WHERE seq = 2").rowcount
+    journal.close()
+    assert changed
+    ran = hanse("job", job.id, home=state.home)
+    assert ran.returncode == exits.WORLD
+    assert "damaged" in ran.stderr
+    assert "MEND  damage" in hanse("doctor", "--deep", home=state.home).stdout
+    assert hanse("rm", job.id, home=state.home).returncode == exits.OK
 
 
 # --- explain and cancel ---------------------------------------------------------------------------

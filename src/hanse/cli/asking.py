@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hanse.limits import ANSWER_LOOK_S, ANSWER_NS
@@ -18,11 +19,20 @@ def ask(state: State, job: JobId, question: str) -> str | None:
     None if there is no answer by then, or if nobody runs the job any more.
     """
     number = state.journal.ask(job, question)
+
+    def settled() -> bool:
+        return state.journal.answered(job, number) is not None or state.journal.holder(job) is None
+
+    wait_until(settled)
+    # Once more: it may have answered just before it let go.
+    return state.journal.answered(job, number)
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, ANSWER_NS at most; returns whether it came true."""
     end = time.monotonic() + ANSWER_NS / 1e9
-    while True:
-        held = state.journal.holder(job) is not None
-        # Asked after the holder: what it answered before it let go is there.
-        answer = state.journal.answered(job, number)
-        if answer is not None or not held or time.monotonic() >= end:
-            return answer
+    while not condition():
+        if time.monotonic() >= end:
+            return False
         time.sleep(ANSWER_LOOK_S)
+    return True

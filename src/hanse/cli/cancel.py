@@ -8,7 +8,7 @@ import click
 
 from hanse.cli import telling
 from hanse.cli.command import Command
-from hanse.cli.lookup import find, job_argument, recorded
+from hanse.cli.lookup import find, job_argument, record_of, recorded
 from hanse.cli.output import Output
 from hanse.errors import JournalUnavailable
 
@@ -37,19 +37,27 @@ def cancel(out: Output, job: str) -> None:
         out.result(document, lambda: out.say(shown), quiet=[head.id])
 
 
+def _is_over(state: State, head: Head) -> bool:
+    held = state.journal.holder(head.id) is not None
+    return not held or find(state, head.id).ended_s is not None
+
+
 def _cancel(state: State, head: Head) -> None:
-    from hanse.cli.asking import ask
+    from hanse.cli.asking import ask, wait_until
 
     if state.journal.holder(head.id) is not None:
-        if ask(state, head.id, "cancel") is not None:
-            return
+        answer = ask(state, head.id, "cancel")
+        # What it did is recorded a bit later.
+        ended = answer is not None and wait_until(lambda: _is_over(state, head))
         holder = state.journal.holder(head.id)
-        if holder is not None:
+        if not ended and holder is not None:
+            but = "does not answer" if answer is None else "has not ended it yet"
             raise JournalUnavailable(
-                f"process {holder.pid} on {holder.host}, which runs job {head.id}, does not "
-                "answer; it will cancel the job when it does. If it hangs, end that process"
+                f"process {holder.pid} on {holder.host}, which runs job {head.id}, {but}; it will "
+                "cancel the job when it can. If it hangs, end that process"
             )
     if find(state, head.id).ended_s is None:  # its program is gone, and did not do it
         from hanse.records.ending import cancel as cancel_record
 
+        record_of(state, head)  # of which something must be there
         cancel_record(state, head)

@@ -9,7 +9,7 @@ import click
 
 from hanse.cli import telling
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import job_argument, record_of, recorded
 from hanse.cli.output import Output
 
 if TYPE_CHECKING:
@@ -51,9 +51,7 @@ def _told(answer: str) -> dict[str, Any]:
 
 
 def _from_record(state: State, head: Head, holder: Holder | None) -> dict[str, Any]:
-    from hanse.records.record import open_record
-
-    record = open_record(state, head)
+    record = record_of(state, head)
     lines = [f"{head.id} ({head.name}): {telling.state_of(head, holder)}",
              f"items: {telling.items(head)}"]  # fmt: skip
     if holder is not None:

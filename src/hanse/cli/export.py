@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import job_argument, record_of, recorded
 from hanse.cli.output import Output
 from hanse.errors import UsageError
 
@@ -55,10 +55,8 @@ def export(out: Output, job: str, target: Path, force: bool) -> None:
     write = _writer(target)
     if target.exists() and not force:
         raise UsageError(f"{target} is there already: choose another name, or say --force")
-    from hanse.records.record import open_record
-
     with recorded(job) as (state, head):
-        record = open_record(state, head)
+        record = record_of(state, head)
         if any(part.folded for part in record.parts()):
             raise UsageError(
                 f"the results of job {head.id} were folded into one by reduce(), and single ones "
@@ -106,7 +104,8 @@ def rows(record: JobRecord) -> Iterator[tuple[StoredPart, list[Row]]]:
     for part in record.parts():
         if part.failure is not None:
             for item in range(part.start, part.stop):
-                yield part, [Row(item, None, part.failure)]
+                why = msgspec.structs.replace(part.failure, item=item)  # it tells of the first
+                yield part, [Row(item, None, why)]
             continue
         yield part, [Row(part.start + n, v, None) for n, v in enumerate(_values(part))]
 

@@ -10,7 +10,7 @@ import click
 
 from hanse.cli import exits, telling, words
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import has_begun, job_argument, record_of, recorded
 from hanse.cli.output import Output
 from hanse.limits import FAILURES_SHOWN
 
@@ -41,14 +41,25 @@ def job(out: Output, job: str, follow: bool, failures: bool) -> None:
 
             good = until_it_ends(out, state, head)
             raise SystemExit(exits.OK if good else exits.FAILED)
-        from hanse.records.record import open_record
-
-        holder, record = telling.holder_of(state, head), open_record(state, head)
+        holder = telling.holder_of(state, head)
+        if not failures and not has_begun(state, head):
+            _show_head(out, head, holder)
+            return
+        record = record_of(state, head)
         if failures:
             _list_failures(out, record)
         else:
             shown = _document(state, record, holder)
             out.result(shown, lambda: _show(out, state, record, holder), quiet=[head.id])
+
+
+def _show_head(out: Output, head: Head, holder: Holder | None) -> None:
+    """A job of which nothing is recorded yet but that it was made."""
+    document = telling.document(head, holder) | {"usage": None, "program": None, "failures": []}
+    pairs = [("job", head.id), ("name", head.name), ("state", _state(head, holder)),
+             ("function", head.function), ("who", f"{head.user} on {head.host}"),
+             ("begun", f"{words.moment(head.created_s)} ({telling.when(head)})")]  # fmt: skip
+    out.result(document, lambda: out.fields(pairs), quiet=[head.id])
 
 
 def _list_failures(out: Output, record: JobRecord) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from hanse.errors import NoSuchJob
+from hanse.errors import NoSuchJob, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from hanse.journal.port import Head
+    from hanse.records.record import JobRecord
     from hanse.records.state import State
 
 COMPLETIONS: Final = 200  # more than anybody reads; each costs the shell a line
@@ -44,6 +46,33 @@ def recorded(job: str) -> Iterator[tuple[State, Head]]:
         if state is None:
             raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet")
         yield state, find(state, job)
+
+
+def has_begun(state: State, head: Head) -> bool:
+    """Whether anything is recorded of the job: of one that was made just now nothing may be, and
+    nothing ever will if its program was killed right then."""
+    return next(iter(state.journal.read(head.id)), None) is not None
+
+
+def record_of(state: State, head: Head) -> JobRecord:
+    """All that is recorded of a job. Raises UsageError if there is nothing yet, JournalError."""
+    from hanse.records.record import open_record
+
+    if not has_begun(state, head):
+        raise UsageError(
+            f"nothing is recorded of job {head.id} ({head.name}) yet: if its program is gone, run "
+            f"it again, or forget the job: hanse rm {head.id}"
+        )
+    return open_record(state, head)
+
+
+def go_to(directory: str) -> None:
+    """Work where a job's program did, if that is still there: its items name files from there."""
+    from hanse.records.state import home_directory
+
+    os.environ["HANSE_HOME"] = str(home_directory())  # it may be told from where we are now
+    with contextlib.suppress(OSError, ValueError):
+        os.chdir(directory)
 
 
 def find(state: State, job: str) -> Head:

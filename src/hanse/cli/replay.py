@@ -7,7 +7,6 @@ directory of its program if that is still there, and `hanse.current_item()`.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -17,7 +16,7 @@ import click
 
 from hanse.cli import exits
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import go_to, job_argument, record_of, recorded
 from hanse.cli.output import Mode, Output
 from hanse.errors import UsageError
 from hanse.limits import REPR_CHARS
@@ -38,10 +37,8 @@ def replay(out: Output, job: str, item: int, debug: bool) -> None:
     """
     if debug and out.mode is not Mode.HUMAN:
         raise click.UsageError("--pdb is for people: leave out --json and --quiet")
-    from hanse.records.record import open_record
-
     with recorded(job) as (state, head):
-        record = open_record(state, head)
+        record = record_of(state, head)
         if item >= record.size:
             raise UsageError(f"job {head.id} has {record.size:,} items, numbered from 0")
         call, args = _loaded(record, item)
@@ -81,8 +78,7 @@ def _become(record: JobRecord, item: int) -> None:
 
     current = Item(record.head.id, item, 1)
     provide(lambda: current)
-    with contextlib.suppress(OSError):  # the directory is gone: then it runs where we are
-        os.chdir(record.program.cwd)
+    go_to(record.program.cwd)
 
 
 def _called(

@@ -11,7 +11,7 @@ import click
 
 from hanse.cli import exits, telling
 from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
+from hanse.cli.lookup import go_to, job_argument, record_of, recorded
 from hanse.cli.output import Mode, Output
 from hanse.errors import UsageError
 
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 def retry(out: Output, job: str, failed: bool) -> None:
     """Run the failed items of a job again.
 
-    Here, with the function as it is recorded; what is done stays done. The new results are part
-    of the job, and its program finds them when it asks for the job again. Exit code 1 if items
-    fail again.
+    In the directory of its program, with the function as it is recorded; what is done stays done.
+    The new results are part of the job, and its program finds them when it asks for the job
+    again. Exit code 1 if items fail again.
     """
-    with recorded(job) as (_, head):
-        pass  # closed again: a client opens the records by itself
+    with recorded(job) as (state, head):
+        directory = record_of(state, head).program.cwd
+    # Closed again: a client opens the records by itself.
     if not head.failed:
         raise UsageError(f"job {head.id} ({head.name}) has no failed items")
+    go_to(directory)
     _run(out, head)
     with recorded(head.id) as (_, after):
         document = telling.document(after, None) | {"retried": head.failed}
