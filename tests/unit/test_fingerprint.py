@@ -67,6 +67,14 @@ def test_a_value(load: Load) -> None:
     assert lines == ["value ALPHA, which count uses, was 3 and is 5"]
 
 
+def test_a_secret_is_compared_and_not_shown(load: Load) -> None:
+    before = COUNT.replace("ALPHA", "API_TOKEN").replace("= 3", "= 'hunter2'")
+    after = before.replace("hunter2", "hunter3")
+    lines = told(load, (before, HELPERS), (after, HELPERS))
+    assert any("API_TOKEN" in line for line in lines)
+    assert not any("hunter" in line for line in lines)
+
+
 def test_what_it_calls_now_and_does_not_call_any_more(load: Load) -> None:
     after = HELPERS.replace("clean(text) +", "tidy(text) +") + "    def tidy(text): return 2\n"
     lines = told(load, (COUNT, HELPERS), (COUNT, after))

@@ -14,6 +14,7 @@ as an argument) is not seen. The same program gives an equal manifest on every r
 from __future__ import annotations
 
 import functools
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import (
@@ -44,8 +45,6 @@ from hanse.limits import FINGERPRINT_NESTING, FINGERPRINT_PARTS
 
 _SLOTS = (MemberDescriptorType, GetSetDescriptorType)
 _MISSING: Any = object()
-
-
 _SECRET = re.compile("token|secret|passw|credential|api_?key|private|access_?key|auth")
 
 
@@ -249,7 +248,6 @@ class _Walk:
     def _imports(self, imports: Iterable[Import], package: str, user: str) -> None:
         """Modules of the project that code imports when it runs: each as a whole."""
         import importlib.util
-import re
 
         for each in imports:
             try:
