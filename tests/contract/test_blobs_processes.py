@@ -182,5 +182,5 @@ def test_a_full_disk_and_a_read_only_one_say_so_and_leave_what_is_there(tmp_path
     assert (found["left"], found["damaged"]) == ([], [])
     assert found["used"] == found["kept"] * 100_000
     assert (found["gone"], found["after"]) == (1, 100_000)
-    assert "read-only" in found["read_only"]
+    assert "Read-only" in found["read_only"]
     assert "HANSE_HOME" in found["read_only"]

@@ -772,6 +772,7 @@ def test_failed_items_are_counted_with_their_time(bench: Bench) -> None:
     for event in running.of(ItemFailed):
         assert event.usage.items == 1
         assert min(event.usage.times) >= bucket_of(50_000_000)
+        assert event.busy_ns >= 50_000_000
 
 
 def test_processor_time_is_what_was_computed_and_not_what_was_slept(bench: Bench) -> None:

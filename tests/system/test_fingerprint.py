@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hanse.client.changes import changes
-from hanse.client.manifest import Manifest
+from hanse.client.fingerprints.changes import changes
+from hanse.client.fingerprints.manifest import Manifest
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -61,7 +61,7 @@ function = functools.partial(make(3), helpers.Reader("abc").read, numpy.arange(9
 
 if __name__ == "__main__":
     import msgspec
-    from hanse.client.fingerprint import fingerprint
+    from hanse.client.fingerprints.fingerprint import fingerprint
     open(sys.argv[1], "wb").write(msgspec.msgpack.encode(fingerprint(function)))
 """
 
@@ -142,7 +142,7 @@ def test_a_program_without_source_is_the_same_on_every_run(manifest: Run) -> Non
 def test_a_program_in_the_interactive_interpreter_is_the_same_on_every_run(manifest: Run) -> None:
     text = """
 import helpers, msgspec
-from hanse.client.fingerprint import fingerprint
+from hanse.client.fingerprints.fingerprint import fingerprint
 def count(path, names={"a", "b"}):
     return helpers.parse(path)
 

@@ -18,7 +18,7 @@ from hanse.limits import BLOB_LOCK_LOOK_NS, BLOB_LOCK_WAIT_NS
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MORE_ROOM = "free some space there, run `hanse gc`, or set HANSE_HOME to a disk with more"
 _NEXT = {
-    errno.EROFS: "it is read-only: set HANSE_HOME to a disk that can be written",
+    errno.EROFS: "set HANSE_HOME to a disk that can be written",
     errno.EACCES: "give this user the right to it, or set HANSE_HOME to another directory",
     errno.EPERM: "give this user the right to it, or set HANSE_HOME to another directory",
     errno.ELOOP: "there is a symbolic link where only Hanse's own files belong: remove it",

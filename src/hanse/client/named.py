@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hanse import limits
-from hanse.client.changes import changes
-from hanse.client.fingerprint import fingerprint
-from hanse.client.manifest import Manifest
+from hanse.client.fingerprints.changes import changes
+from hanse.client.fingerprints.fingerprint import fingerprint
+from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import Inputs, MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.choose import refusal
+from hanse.core.place.estimate import Estimate, estimate, unknown
+from hanse.core.words import duration, durations
 from hanse.ids import JobId
 
+_SHOWN = 8  # leases or jobs that are listed; the others are counted
 
-def explain(home: Home, job_id: JobId, now_ns: int) -> list[str]:
-    """What the job waits for: one line per reason, the most telling first."""
+
+def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -> list[str]:
+    """What the job waits for: one line per reason, the most telling first.
+
+    Args:
+        home: where the job is.
+        job_id: the job.
+        now_ns: on the clock of the home.
+        waits: sentences on what the job waits for outside of the home, such as its journal.
+    """
     job = home.jobs.get(job_id)
     if job is None:
         return ["The job is not known here any more."]
@@ -18,19 +32,66 @@ def explain(home: Home, job_id: JobId, now_ns: int) -> list[str]:
     lines = [
         f"{job.done:,} of {_size(job)} items are done, {len(job.failed):,} failed, "
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
-        "results of other items."
+        "results of other items.",
+        _when(home, job, now_ns),
+        *waits,
+        *_leases(job, now_ns),
     ]
-    for lease in job.leases.values():
-        seconds = (now_ns - lease.begun_ns) / 1e9
-        lines.append(
-            f"{lease.site} runs items {lease.begun:,} to {lease.stop:,}; the first of them for "
-            f"{seconds:.1f} s at least."
-        )
     if job.ready:
-        lines += _refusals(home, job, now_ns)
+        lines += _refusals(home, job, now_ns) + _rivals(home, job)
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
     return lines
+
+
+def _when(home: Home, job: Job, now_ns: int) -> str:
+    found = estimate(job, home, now_ns)
+    if found is None:
+        return f"When it ends cannot be said: {unknown(job, home)}."
+    return in_words(found, now_ns)
+
+
+def in_words(found: Estimate, now_ns: int) -> str:
+    """An estimate, in one sentence."""
+    left, low, high = durations(
+        found.end_ns - now_ns, found.low_ns - now_ns, found.high_ns - now_ns
+    )
+    each, spread = durations(found.mean_ns, found.deviation_ns)
+    plural = "s" if found.items != 1 else ""
+    slots = f"{found.slots:.1f}".removesuffix(".0")
+    return (
+        f"About {left} left (between {low} and {high}, four times out of five): {found.items:,} "
+        f"item{plural} at {each} each (\N{PLUS-MINUS SIGN}{spread}) on {slots} "
+        f"slot{'s' if slots != '1' else ''}."
+    )
+
+
+def _leases(job: Job, now_ns: int) -> list[str]:
+    lines = [
+        f"{lease.site} runs items {lease.begun:,} to {lease.stop:,}; the first of them for "
+        f"{(now_ns - lease.begun_ns) / limits.SECOND:.1f} s at least."
+        for lease in list(job.leases.values())[:_SHOWN]
+    ]
+    more = len(job.leases) - _SHOWN
+    return [*lines, f"{more:,} more leases run."] if more > 0 else lines
+
+
+def _rivals(home: Home, job: Job) -> list[str]:
+    """Who holds what it could use: the other jobs, by leases and weight."""
+    held = [other for other in home.jobs.values() if other.leases and other is not job]
+    if not held:
+        return []
+    leases = sum(len(other.leases) for other in held) + len(job.leases)
+    held.sort(key=lambda other: (-len(other.leases), other.id))
+    some = [
+        f"{other.spec.name} holds {len(other.leases):,} ({100 * len(other.leases) // leases} %, "
+        f"weight {other.spec.weight})"
+        for other in held[:_SHOWN]
+    ]
+    if len(held) > _SHOWN:
+        some.append(f"{len(held) - _SHOWN:,} other jobs hold the rest")
+    own = f"it holds {len(job.leases):,} itself (weight {job.spec.weight})"
+    return [f"Of {leases:,} leases that run, {', '.join(some)}; {own}."]
 
 
 def _size(job: Job) -> str:
@@ -46,7 +107,7 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     for site in home.sites.values():
         reason = refusal(job, site.capacity, site.free)
         if site.silent(now_ns):
-            reason = f"it has been silent for {(now_ns - site.heard_ns) / 1e9:.0f} s"
+            reason = f"it has been silent for {duration(now_ns - site.heard_ns)}"
         if reason is not None:
             lines.append(f"{site.id} gets no lease of it: {reason}.")
     return lines

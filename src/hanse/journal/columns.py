@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from hanse.errors import InternalError, NoSuchJob
 from hanse.ids import JobId
 from hanse.journal.port import Append, Entry, Head, Holder
 from hanse.journal.seam import Connection
 
-FIELDS = tuple(field.name for field in msgspec.structs.fields(Head))
+FIELDS = Head.__struct_fields__
 COLUMNS = tuple("username" if name == "user" else name for name in FIELDS)
 HEAD = ", ".join(COLUMNS)
 _KEPT = {"id", "name", "superseded"}  # what an append does not change
@@ -75,7 +73,7 @@ def values(head: Head) -> tuple[Any, ...]:
     """A head's fields as its columns hold them."""
     return tuple(
         int(value) if isinstance(value, bool) else text(value) if isinstance(value, str) else value
-        for value in msgspec.structs.astuple(head)
+        for value in (getattr(head, name) for name in FIELDS)
     )
 
 

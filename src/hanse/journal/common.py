@@ -329,14 +329,15 @@ class SqlJournal(Transactions):
     def check(self) -> list[str]:
         """See the port. Reads everything but payloads, whose digests are in bodies."""
         found = self.damages()
-        with self.reads() as sql:
-            jobs = sql.run("SELECT id FROM jobs ORDER BY number")
-            found += [
-                f"entries of job {job} belong to no job in {self.where}"
-                for (job,) in sql.run(
+        try:
+            with self.reads() as sql:
+                jobs = sql.run("SELECT id FROM jobs ORDER BY number")
+                strays = sql.run(
                     "SELECT DISTINCT job FROM entries WHERE job NOT IN (SELECT id FROM jobs)"
                 )
-            ]
+        except JournalDamaged as error:
+            return [*found, str(error)]
+        found += [f"entries of job {job} belong to no job in {self.where}" for (job,) in strays]
         return found + [line for (job,) in jobs for line in self._damages_of(JobId(job))]
 
     def damages(self) -> list[str]:

@@ -108,8 +108,8 @@ def is_full(path: str) -> bool:
 def full(path: str) -> JournalFull:
     """The error that says so."""
     return JournalFull(
-        f"there is no room for the journal {path}: make room on that disk, or remove ended jobs"
-        " (`hanse rm`, `hanse gc`); what was recorded before is kept"
+        f"there is no room for the journal {path}: make room on that disk (removing jobs needs a"
+        " little room first); what was recorded before is kept"
     )
 
 

@@ -28,7 +28,8 @@ class Entry(msgspec.Struct, frozen=True):
     """One record of a job. `check` is the checksum of the others; `seal` makes it.
 
     `payload` are bytes that are read apart from the body, by `Journal.payload`; `blobs` are all
-    that the entry refers to, which may not be collected while it is there.
+    that the entry refers to, which may not be collected while it is there. Both are for writing:
+    entries that were read have neither.
     """
 
     seq: int  # counts the job's entries from 0, without gaps
@@ -82,38 +83,47 @@ class Journal(Protocol):
     # --- writing ------------------------------------------------------------------------------
     def create(self, head: Head, holder: Holder) -> int:
         """Make a new job and claim it; returns its run number. An older job of the same name is
-        superseded. Raises JobBusy if somebody holds that one, and changes nothing then."""
+        superseded, unless the name is empty. Raises JobBusy if somebody holds that one, and
+        changes nothing then. May be called again after an error: the job may be there already,
+        and is claimed."""
 
     def claim(self, job: JobId, holder: Holder) -> int:
         """Take the job for this process; returns its new run number. Raises JobBusy with the
-        holder if another process, or another journal object of this one, holds it."""
+        holder if another process, or another journal object of this one, holds it; who claims
+        again what it holds gets a new run. Raises NoSuchJob."""
 
     def release(self, job: JobId) -> None:
-        """Give a claimed job back. A process that dies gives all back."""
+        """Give a claimed job back; nothing happens to one that is not held. A process that dies
+        gives all back, and its forked children keep none of them."""
 
     def append(self, batch: Sequence[Append]) -> None:
         """Add entries, in one transaction: durable once this returns, none of them if it raises.
 
         The same batch may be given again after an error, and may then be there already: entries
-        with the same number and check are no error. Raises Fenced if another run has claimed a
-        job since, and JournalUnavailable, JournalFull or JournalError.
+        with the same number and check are no error. A head is set, all but its id, name and
+        `superseded`, unless later entries are there than this batch has. Raises Fenced if another
+        run has claimed a job since or it was removed, and JournalUnavailable, JournalFull or
+        JournalError.
         """
 
     def remove(self, job: JobId) -> None:
-        """Forget a job that nobody holds, entries and all. Raises JobBusy."""
+        """Forget a job that nobody holds, entries and all. Raises JobBusy, also if this object
+        holds it; a job that is not there is no error."""
 
     # --- reading ------------------------------------------------------------------------------
     def find(self, id_or_name: str) -> Head | None:
         """A job by its id, or by its name the one that is not superseded."""
 
     def heads(self, limit: int = 1000) -> list[Head]:
-        """The newest jobs, newest first."""
+        """The newest jobs, newest first, in the order that they were made: clocks do not count."""
 
     def holder(self, job: JobId) -> Holder | None:
         """Who holds the job now; None if nobody does, also when its holder was killed."""
 
     def read(self, job: JobId, first: int = 0) -> Iterator[Entry]:
-        """The entries from number `first` on, in order, without their payloads."""
+        """The entries from number `first` on, in order, without their payloads. Each was found to
+        be what was sealed, none is missing. Raises JournalDamaged where that ends, and NoSuchJob.
+        Holds nothing up while its caller pauses."""
 
     def payload(self, job: JobId, seq: int) -> bytes:
         """The payload of one entry. Raises JournalDamaged if there is none."""
@@ -123,7 +133,8 @@ class Journal(Protocol):
 
     # --- asking a running job -------------------------------------------------------------------
     def ask(self, job: JobId, question: str) -> int:
-        """Leave a question (a word such as "cancel") for the job's holder; returns its number."""
+        """Leave a question (a word such as "cancel") for the job's holder; returns its number.
+        Only the newest few are kept. Raises NoSuchJob."""
 
     def questions(self, jobs: Iterable[JobId]) -> Mapping[JobId, tuple[int, str]]:
         """The newest unanswered question to each of these jobs: its number and the word."""
@@ -136,10 +147,11 @@ class Journal(Protocol):
 
     # --- the whole ------------------------------------------------------------------------------
     def check(self) -> list[str]:
-        """Look for damage in all that is kept; one line for each that is found."""
+        """Look for damage in all that is kept but payloads, whose digests are in bodies; one line
+        for each that is found."""
 
     def stored_bytes(self) -> int:
         """What the journal itself takes, without blobs."""
 
     def close(self) -> None:
-        """Release every job and let go. May be called again."""
+        """Release every job and let go. May be called again; all else raises JournalError then."""

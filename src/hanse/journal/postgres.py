@@ -10,7 +10,6 @@ that are there already are no error.
 from __future__ import annotations
 
 import os
-import secrets
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -58,7 +57,13 @@ _LOCKS = 0x4841 << 48  # job ids are the lower 48 bits of a lock's number
 _CREATING = 0x4842 << 48
 _OPENING = _CREATING + 1
 _opened: weakref.WeakSet[PostgresJournal] = weakref.WeakSet()
-_FOR_GOOD = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password")
+_FOR_GOOD = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password",
+    "invalid ",
+)
 
 
 class PostgresJournal(SqlJournal):
@@ -95,7 +100,7 @@ class PostgresJournal(SqlJournal):
                 sql.run("CREATE SCHEMA hanse")
             sql.run(schema.ABOUT)
             schema.bring_forward(sql.run, self.types, {}, self.where)
-            sql.run("INSERT INTO about VALUES ('id', ?)", (secrets.token_hex(16),))
+            sql.run("INSERT INTO about VALUES ('id', ?)", (os.urandom(16).hex(),))
             return
         about: dict[str, str] = dict(sql.run("SELECT key, value FROM about"))
         if not about:

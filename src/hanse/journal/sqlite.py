@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hanse import limits
 from hanse.errors import (
     JournalDamaged,
     JournalError,
+    JournalFull,
     JournalUnavailable,
     NoSuchJob,
 )
@@ -26,6 +25,9 @@ from hanse.ids import JobId, job_number
 from hanse.journal import disk, locks, schema
 from hanse.journal.common import SqlJournal
 from hanse.journal.seam import Connection, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Connect = Callable[[str], Any]
 
@@ -88,7 +90,7 @@ class SqliteJournal(SqlJournal):
         if there and marked is None and not disk.is_sqlite(self.path):
             raise self._foreign()  # SQLite itself would write over a very short file
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._writer = connection = self._settled()
+        self._writer = connection = self._settled(fresh=not there)
         self._inode = disk.inode(self.path)
         about = _about(connection)
         if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
@@ -107,7 +109,7 @@ class SqliteJournal(SqlJournal):
             connection.run(self.begin)
             if not about:
                 connection.run(schema.ABOUT)
-                connection.run("INSERT INTO about VALUES ('id', ?)", (secrets.token_hex(16),))
+                connection.run("INSERT INTO about VALUES ('id', ?)", (os.urandom(16).hex(),))
             schema.bring_forward(connection.run, self.types, about, self.where)
             connection.run("COMMIT")
         except BaseException:
@@ -120,9 +122,11 @@ class SqliteJournal(SqlJournal):
             f" back; or, if this one is right, remove {self._marker}"
         )
 
-    def _settled(self) -> Connection:
+    def _settled(self, fresh: bool = False) -> Connection:
         connection = _Connection(self._connect(self.path))
         try:
+            if fresh:  # room of removed jobs can be given back
+                connection.run("PRAGMA auto_vacuum = INCREMENTAL")
             for setting in _SETTINGS:
                 connection.run(setting)
             ((mode,),) = connection.run("PRAGMA journal_mode = WAL")
@@ -135,6 +139,19 @@ class SqliteJournal(SqlJournal):
             connection.close()
             raise
         return connection
+
+    # --- more than the common part ----------------------------------------------------------------
+    def remove(self, job: JobId) -> None:
+        """See the port. The room goes back to the disk, where that needs no room first."""
+        super().remove(job)
+        with self._writing:
+            try:
+                with self.translated():
+                    connection = self.connected()
+                    assert isinstance(connection, _Connection)
+                    connection.give_back()
+            except (JournalFull, JournalUnavailable):
+                pass  # later entries use it
 
     # --- what the seam wants ----------------------------------------------------------------------
     def dial(self, writing: bool) -> Connection:
@@ -203,7 +220,7 @@ class SqliteJournal(SqlJournal):
         if extended is None:  # text that is no UTF-8, a number that is none
             return self._damaged(error)
         code = extended & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
             return JournalUnavailable(
                 f"another program has been writing to {self.path} for {limits.JOURNAL_WAIT_S:g} s"
                 f" ({error}): try again, or look for one that is stopped"
@@ -242,6 +259,10 @@ class _Connection:
 
     def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self._connection.executemany(sql, rows)
+
+    def give_back(self) -> None:
+        # A script, because this statement does a page for each step, and `execute` makes one.
+        self._connection.executescript("PRAGMA incremental_vacuum")
 
     def reset(self) -> bool:
         try:

@@ -20,8 +20,8 @@ from hanse.runtime.outcome import Outcome
 from hanse.runtime.source import Durable, DurableSource, Source
 
 if TYPE_CHECKING:
-    from hanse.payloads.payload import Payload
     from hanse.engines.port import Printed
+    from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
     from hanse.records.payloads import Packed
     from hanse.records.state import State

@@ -72,6 +72,6 @@ def lose_lock(request: pytest.FixtureRequest, url: str) -> Callable[[], None]:
                 f" WHERE datname = '{url.rpartition('/')[2]}'"
             )
             return
-        Path(url.removeprefix("sqlite://") + ".locks").unlink()
+        Path(url.removeprefix("sqlite://") + ".locks").unlink(missing_ok=True)
 
     return lose

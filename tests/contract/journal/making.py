@@ -74,7 +74,10 @@ def program(url: str, text: str) -> Iterator[subprocess.Popen[str]]:
     path = [p for p in sys.path if p] + [str(Path(__file__).parents[1])]
     source = PRELUDE.format(path=path, url=url) + textwrap.dedent(text)
     process = subprocess.Popen(
-        [sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", source, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield process

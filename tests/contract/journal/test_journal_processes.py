@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from journal.making import (
@@ -178,3 +183,94 @@ for n in range(start, 10**9):
         assert len(found) - int(last) in (1, 2)  # one more may be there than was said
         until(lambda: journal.holder(KILLED) is None)
     assert journal.check() == []
+
+
+def test_whoever_dies_sleeps_or_loses_its_lock_the_record_is_of_one_run_after_another(
+    url: str, opened: Open, lose_lock: Callable[[], None]
+) -> None:
+    """Three processes want one job. Each takes it when it can and appends under its run; they are
+    killed, stopped and robbed of their locks at random moments."""
+    rival = """
+from hanse.errors import Fenced, JobBusy, JournalUnavailable
+one, run = head("contested", JobId("j-0000000000cc")), 0
+print("open", flush=True)
+while True:
+    try:
+        if not run:  # as a program that is started again
+            journal.close()
+            journal = open_journal(sys.argv[1], Path("/nonexistent"))
+            claimed = journal.claim(one.id, ME)
+            count = len(bodies(journal, one.id))
+            run = claimed
+        entry = seal(one.id, count, b"%d %d" % (run, count))
+        journal.append([Append(one, run, [entry])])
+        os.write(1, b"%d %d\\n" % (run, count))  # in one piece, or not at all
+        count += 1
+    except (Fenced, JobBusy):
+        run = 0
+        time.sleep(0.001)
+    except JournalUnavailable:
+        time.sleep(0.001)
+"""
+    draw = random.Random(7)
+    first = opened()
+    first.create(head("contested", JobId("j-0000000000cc")), ME)
+    first.close()
+    acknowledged: list[str] = []
+    with ExitStack() as rivals:
+        for _ in range(6):
+            three = [rivals.enter_context(program(url, rival)) for _ in range(3)]
+            assert [line(one) for one in three] == ["open"] * 3
+            threads = [
+                threading.Thread(target=lambda out=one.stdout: acknowledged.extend(out or ()))
+                for one in three
+            ]
+            for thread in threads:
+                thread.start()
+            before = len(acknowledged)
+            until(lambda before=before: len(acknowledged) > before)  # type: ignore[misc]
+            for one in draw.choices(three, k=6):
+                one.send_signal(signal.SIGSTOP)
+                lose_lock()
+                time.sleep(draw.random() * 0.03)  # not for a condition: any moment is right
+                one.send_signal(signal.SIGCONT)
+            for one in three:
+                one.kill()
+            for thread in threads:
+                thread.join()
+    journal = opened()
+    found = [body.decode() for body in bodies(journal, JobId("j-0000000000cc"))]
+    runs = [int(text.split()[0]) for text in found]
+    assert runs == sorted(runs)
+    assert len(set(runs)) >= 6
+    assert [int(text.split()[1]) for text in found] == list(range(len(found)))
+    assert {text.strip() for text in acknowledged} <= set(found)
+    assert len(set(acknowledged)) == len(acknowledged)
+
+
+def test_a_process_killed_while_it_makes_the_journal_is_in_nobodys_way(
+    url: str, opened: Open
+) -> None:
+    draw = random.Random(5)
+    for _ in range(8):
+        path = [p for p in sys.path if p]
+        text = f"""
+import sys; sys.path[:0] = {path!r}
+from pathlib import Path
+from hanse.journal.opening import open_journal
+import hanse.journal.sqlite, hanse.journal.postgres
+print(flush=True)
+open_journal({url!r}, Path("/nonexistent"))
+"""
+        with subprocess.Popen(
+            [sys.executable, "-c", text], stdout=subprocess.PIPE, text=True
+        ) as opening:
+            line(opening)
+            time.sleep(draw.random() * 0.02)  # not for a condition: any moment is right
+            opening.kill()
+        journal = opened()
+        assert journal.check() == []
+        journal.close()
+        if url.startswith("sqlite"):
+            home = Path(url.removeprefix("sqlite://")).parent
+            url = f"sqlite://{home.parent}/{home.name}x/journal.sqlite"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from journal.making import ME, Append, add, bodies, head, seal
 
+from hanse import limits
 from hanse.errors import JobBusy, JournalDamaged, JournalError, JournalUnavailable, JournalVersion
 from hanse.ids import JobId
 from hanse.journal import locks, schema
@@ -352,3 +353,69 @@ def test_a_busy_job_of_the_same_process_is_busy_too(path: Path) -> None:
         second.claim(one.id, ME)
     for journal in (first, second):
         journal.close()
+
+
+def test_the_room_of_a_removed_job_goes_back_to_the_disk(path: Path) -> None:
+    journal = SqliteJournal(path)
+    small, big = head("small"), head("big")
+    add(journal, small, journal.create(small, ME), 0)
+    run = journal.create(big, ME)
+    for n in range(20):
+        add(journal, big, run, n, payload=bytes(100_000))
+    journal.release(big.id)
+    journal.remove(big.id)
+    journal.close()
+    assert path.stat().st_size < 200_000
+    journal = SqliteJournal(path)
+    assert bodies(journal, small.id) == [b"body 0"]
+    assert journal.check() == []
+    journal.close()
+
+
+def test_the_log_on_disk_stays_bounded(path: Path) -> None:
+    journal = SqliteJournal(path)
+    one = head()
+    run = journal.create(one, ME)
+    add(journal, one, run, 0, payload=bytes(limits.JOURNAL_LOG_BYTES + 2**20))
+    add(journal, one, run, 1)
+    add(journal, one, run, 2)
+    assert Path(f"{path}-wal").stat().st_size <= limits.JOURNAL_LOG_BYTES
+    journal.close()
+
+
+def test_waiting_for_another_that_opens_the_journal_ends(
+    path: Path, filled: tuple[Head, Head], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JOURNAL_WAIT_S", 0.05)
+    opening = f"""
+import sys; sys.path[:0] = {sys.path!r}
+from hanse.journal import locks
+with locks.open_locks({str(path)!r} + ".locks").waiting(locks.OPENING):
+    print("opening", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", opening], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(JournalUnavailable, match=r"has been opening .*\.locks"):
+            SqliteJournal(path)
+        other.communicate("")
+    SqliteJournal(path).close()
+
+
+def test_a_check_names_a_bounded_number_of_damages(path: Path) -> None:
+    journal = SqliteJournal(path)
+    one = head()
+    run = journal.create(one, ME)
+    add(journal, one, run, 0, 3000, payload=b"p" * 900)
+    journal.close()
+    raw = bytearray(path.read_bytes())
+    for page in range(40, len(raw) // 4096):
+        raw[page * 4096 : page * 4096 + 8] = b"\xff" * 8
+    path.write_bytes(raw)
+    journal = SqliteJournal(path)
+    lines = journal.check()
+    assert 1 <= len(lines) <= limits.JOURNAL_DAMAGES + 3
+    journal.close()

@@ -42,8 +42,9 @@ def blame(
     execution.omit.add(index)
     execution.starts_failed = 0
     failure = _failure(execution, process, status, index, output)
-    times = {bucket_of(now_ns - begun_ns): 1}
-    return ItemFailed(execution.lease, index, failure, 0, Usage(times, 0, execution.memory_seen))
+    took_ns = max(0, now_ns - begun_ns)
+    usage = Usage({bucket_of(took_ns): 1}, 0, execution.memory_seen)
+    return ItemFailed(execution.lease, index, failure, took_ns, usage)
 
 
 def never_loaded(execution: Execution, process: Process, output: str) -> list[ItemFailed]:

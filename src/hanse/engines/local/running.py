@@ -266,9 +266,10 @@ class Runner(Waiting):
             cause = "memory"
         fields = results.fields(error, cause, self.ring.of(at))
         with self.lock:
+            self._counted += took_ns  # which is told with the failure, not with the results before
             self._close_segment()
             self.meter.batch(1, took_ns)
-            self._events.append(("f", at, fields, 0, self.meter.take()))
+            self._events.append(("f", at, fields, took_ns, self.meter.take()))
             self.base = at + 1
             self._failed_bytes += len(fields["exception"] or b"")
             crowded = len(self._events) >= _EVENTS or self._failed_bytes > FLUSH_BYTES

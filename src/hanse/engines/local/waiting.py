@@ -80,7 +80,7 @@ class Waiting:
     def _spent(self) -> int:
         """The time since it was last asked for."""
         before, self._counted = self._counted, _now()
-        return self._counted - before
+        return max(0, self._counted - before)
 
     def _deliver(self, run: int) -> None:
         events, files = self._events, self._files

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import PurePath
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -31,7 +31,7 @@ def _has_own_file(spec: ModuleSpec | None, file: str | None) -> bool:
     places: list[Any] = list(getattr(spec, "submodule_search_locations", None) or ())
     if file:
         places = [file]
-    return bool(places) and all(_INSTALLED.isdisjoint(PurePath(place).parts) for place in places)
+    return bool(places) and all(_INSTALLED.isdisjoint(place.split(os.sep)) for place in places)
 
 
 def module_of(thing: Any) -> str | None:

@@ -6,8 +6,8 @@ import functools
 from types import FunctionType
 from typing import Any
 
-from hanse.client.canonical import is_enum_member
-from hanse.client.project import wrapped_by
+from hanse.client.fingerprints.canonical import is_enum_member
+from hanse.client.fingerprints.project import wrapped_by
 
 
 def functions_in(member: Any) -> list[Any]:

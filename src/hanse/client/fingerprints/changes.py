@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hanse.client.manifest import Manifest, Part
+from hanse.client.fingerprints.manifest import Manifest, Part
 from hanse.limits import CHANGES_DIFF_LINES, CHANGES_LINES
 
 if TYPE_CHECKING:

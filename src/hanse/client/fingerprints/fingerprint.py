@@ -3,8 +3,9 @@
 A named job refuses to go on with a function that changed. "Changed" must mean the same to Hanse as
 to its user: the function's code, or that of the functions and classes of the project that it names,
 or the plain values that they use; but no comment, no logger, no run of another day, and no global
-that the code itself assigns to, which is state. So the walk starts at the function and follows the names that code uses: globals, attributes of modules,
-closures, defaults, decorators, arguments of partials. Libraries count by name.
+that the code itself assigns to, which is state. So the walk starts at the function and follows the
+names that code uses: globals, attributes of modules, closures, defaults, decorators, arguments of
+partials. Libraries count by name.
 
 What code reaches in other ways (getattr with a computed name, an object's method that the code got
 as an argument) is not seen. The same program gives an equal manifest on every run.
@@ -13,7 +14,7 @@ as an argument) is not seen. The same program gives an equal manifest on every r
 from __future__ import annotations
 
 import functools
-import importlib.util
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import (
@@ -26,11 +27,11 @@ from types import (
 )
 from typing import Any
 
-from hanse.client.bytecode import PYTHON, Import, Reading, read
-from hanse.client.canonical import Canonical, hashed, shown
-from hanse.client.classes import fields, functions_in, is_generated, members
-from hanse.client.manifest import Manifest, Part
-from hanse.client.project import (
+from hanse.client.fingerprints.bytecode import PYTHON, Import, Reading, read
+from hanse.client.fingerprints.canonical import Canonical, hashed, shown
+from hanse.client.fingerprints.classes import fields, functions_in, is_generated, members
+from hanse.client.fingerprints.manifest import Manifest, Part
+from hanse.client.fingerprints.project import (
     find_module,
     in_module,
     is_ours,
@@ -44,6 +45,7 @@ from hanse.limits import FINGERPRINT_NESTING, FINGERPRINT_PARTS
 
 _SLOTS = (MemberDescriptorType, GetSetDescriptorType)
 _MISSING: Any = object()
+_SECRET = re.compile("token|secret|passw|credential|api_?key|private|access_?key|auth")
 
 
 def fingerprint(function: Callable[..., Any]) -> Manifest:
@@ -153,7 +155,9 @@ class _Walk:
                 lambda each: self._named(each, user), lambda code: read(code).digest, exact=exact
             )
             digest = canonical.digest(value)
-            text = shown(value, lambda each: self._named(each, user))
+            text = None  # a secret is compared, and shown nowhere
+            if not _SECRET.search(name.lower()):
+                text = shown(value, lambda each: self._named(each, user))
         finally:
             self._depth -= 1
         self.parts[name] = Part(digest, user, shown=text)
@@ -243,6 +247,8 @@ class _Walk:
 
     def _imports(self, imports: Iterable[Import], package: str, user: str) -> None:
         """Modules of the project that code imports when it runs: each as a whole."""
+        import importlib.util
+
         for each in imports:
             try:
                 dots = "." * each.level

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hanse.client.canonical import Canonical, hashed
+from hanse.client.fingerprints.canonical import Canonical, hashed
 
 if TYPE_CHECKING:
     import dis

@@ -1,0 +1,39 @@
+"""Durations in words."""
+
+from __future__ import annotations
+
+from hanse import limits
+
+_UNITS = (
+    (86_400 * limits.SECOND, "d"),
+    (3600 * limits.SECOND, "h"),
+    (60 * limits.SECOND, "min"),
+    (limits.SECOND, "s"),
+    (limits.MS, "ms"),
+    (1000, "us"),
+    (1, "ns"),
+)
+
+
+def duration(ns: int) -> str:
+    """Two or three digits and a unit."""
+    return durations(ns)[0]
+
+
+def durations(first_ns: int, *others_ns: int) -> list[str]:
+    """Durations that are read together: in the unit of the first, which alone names it."""
+    unit, name = next(
+        (one for one in _UNITS if first_ns >= (2 if one[0] > limits.SECOND else 1) * one[0]),
+        _UNITS[-1],
+    )
+    if unit == limits.MS and first_ns >= 100 * limits.MS:
+        unit, name = limits.SECOND, "s"  # 0.45 s reads better than 450 ms
+    return [f"{_digits(first_ns, unit)} {name}", *(_digits(ns, unit) for ns in others_ns)]
+
+
+def _digits(ns: int, unit: int) -> str:
+    if ns >= 10 * unit:
+        return f"{(ns + unit // 2) // unit:,}"
+    if ns >= unit:
+        return f"{ns / unit:.1f}".removesuffix(".0")
+    return f"{ns / unit:.2f}"
