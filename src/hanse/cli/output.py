@@ -62,9 +62,10 @@ class Output:
 
     # --- showing it to people ------------------------------------------------------------------
     def say(self, words: str = "") -> None:
-        """A line or more for people, on stdout."""
+        """A line or more for people, on stdout; seen at once."""
         if self.mode is Mode.HUMAN:
             self._write(text(words))
+            sys.stdout.flush()
 
     def note(self, words: str) -> None:
         """A line for people beside the result: on stderr, in every mode but quiet."""
