@@ -95,6 +95,32 @@ time.sleep(600)
             os.kill(child, signal.SIGKILL)
 
 
+def test_a_forked_child_that_ends_as_usual_takes_nothing_with_it(opened: Open, url: str) -> None:
+    forks = """
+import gc
+for n in range(1, 6):
+    journal.find("shared")
+    child = os.fork()
+    if child == 0:
+        del journal
+        gc.collect()
+        sys.exit()
+    os.waitpid(child, 0)
+    add(journal, one, run, n)
+print("still here", flush=True)
+time.sleep(600)
+"""
+    with program(url, HOLD + forks) as other:
+        assert line(other) == "held"
+        assert line(other) == "still here"
+        journal = opened()
+        assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
+        with pytest.raises(JobBusy):
+            journal.claim(JOB, ME)
+        assert bodies(journal, JOB) == [b"body %d" % n for n in range(6)]
+        assert journal.check() == []
+
+
 def test_a_holder_that_slept_while_another_took_over_is_fenced(
     opened: Open, url: str, lose_lock: Callable[[], None]
 ) -> None:
@@ -235,6 +261,7 @@ while True:
                 time.sleep(draw.random() * 0.03)  # not for a condition: any moment is right
                 one.send_signal(signal.SIGCONT)
             for one in three:
+                assert one.poll() is None  # it met no error but those it knows
                 one.kill()
             for thread in threads:
                 thread.join()
