@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -323,3 +324,23 @@ def test_a_job_without_a_name_touches_no_disk(client, hanse_home):
     assert list(client.map(double, range(10))) == [2 * x for x in range(10)]
     assert client.submit(double, 4).result() == 8
     assert not hanse_home.exists()
+
+
+def sleeps_then_fails(x: int) -> int:
+    time.sleep(0.02)
+    if x == 3:
+        raise ValueError("three")
+    return x
+
+
+def test_what_items_took_is_recorded_of_good_and_of_failed_ones(client):
+    job = client.map(sleeps_then_fails, range(20), name="timed", on_error="collect", retries=1)
+    assert len(list(job)) == 20
+    found = record("timed")
+    assert found is not None
+    assert found.usage.items == 21  # the failed item twice
+    half = found.usage.quantile_ns(0.5)
+    assert half is not None
+    assert 15_000_000 < half < 200_000_000
+    assert found.usage.peak_bytes > 1_000_000
+    assert found.usage.cpu_ns > 0

@@ -9,7 +9,7 @@ import pytest
 from programs import Load
 
 from hanse import limits
-from hanse.client import bytecode
+from hanse.client.fingerprints import bytecode
 from hanse.client.fingerprints.changes import changes
 from hanse.client.fingerprints.manifest import Manifest
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.events import (
+    AttemptFailed,
     CancelJob,
     Event,
     Fact,
@@ -120,9 +121,9 @@ class Runtime:
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
-        lines = explain(self.home, job, self.loop.now_ns())
         source = self._sources.get(job)
-        return lines + self._durables.trouble + (source.why() if source is not None else [])
+        waits = self._durables.trouble + (source.why() if source is not None else [])
+        return explain(self.home, job, self.loop.now_ns(), waits)
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
@@ -204,7 +205,10 @@ class Runtime:
             case SegmentCommitted():
                 return self._committed(fact)
             case ItemsFailed():
-                return Outcome(fact, failure=self._failure(fact))
+                failure = self._failure(fact)
+                return Outcome(fact, failure=failure, usage=self._durables.spent(fact.job))
+            case AttemptFailed(job):
+                return Outcome(fact, usage=self._durables.spent(job))
             case JobGrown(job, size) if job in self._durables:
                 return Outcome(fact, self._durables.inputs(job, size))
             case JobSubmitted(job):
@@ -356,7 +360,9 @@ class Runtime:
                 self._segments.setdefault(lease, []).append(event)
                 agent.segment(lease, start, stop, busy_ns, event.folded)
             case port.ItemFailed(lease, item, failure, busy_ns):
-                self._failures[(agent.job_of(lease), item)] = failure
+                job = agent.job_of(lease)
+                self._failures[job, item] = failure
+                self._durables.spend(job, event.usage)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)
