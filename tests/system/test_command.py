@@ -189,6 +189,19 @@ def test_a_reader_that_goes_away_is_no_drama(state: State, args: list[str]) -> N
         assert ran.wait(30) == exits.BROKEN_PIPE
 
 
+@pytest.mark.parametrize("args", [["job", "x", "--json"], ["jbos", "--json"]], ids=" ".join)
+def test_an_error_is_told_though_the_reader_went_away(tmp_path: Path, args: list[str]) -> None:
+    with subprocess.Popen([*HANSE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, env=environment(tmp_path / "home")) as ran:  # fmt: skip
+        assert ran.stdout
+        assert ran.stderr
+        ran.stdout.close()
+        said = ran.stderr.read()
+        assert ran.wait(30) in (exits.NO_SUCH_JOB, exits.USAGE)
+    assert "'x'" in said or "'jbos'" in said
+    assert "Exception" not in said
+
+
 @pytest.mark.parametrize("args", [["jobs"], ["jobs", "--json"], ["--help"]], ids=" ".join)
 def test_a_full_disk_behind_stdout_is_said(state: State, args: list[str]) -> None:
     finished(state, double, [1])

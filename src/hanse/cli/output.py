@@ -8,12 +8,15 @@ are shown as text: control characters are written out, and nothing in them is ma
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
+
+from hanse.cli import pipes
 
 
 class Mode(enum.Enum):
@@ -92,13 +95,6 @@ class Output:
             for shown in _plain_table(columns, safe):
                 self._write(shown)
 
-    # --- errors ---------------------------------------------------------------------------------
-    def error(self, code: str, message: str) -> None:
-        """What went wrong: for people on stderr, and for programs on stdout as well."""
-        if self.mode is Mode.JSON:
-            self._json({"error": {"code": code, "message": message}})
-        write_error(f"hanse: {message}")
-
     def _json(self, document: Any) -> None:
         self._write(json.dumps(document, allow_nan=False))
 
@@ -107,13 +103,19 @@ class Output:
 
 
 def write_error(words: str) -> None:
-    """Write to stderr, which must never be a reason to fail."""
+    """Write to stderr, behind what stdout has; neither must be a reason to fail."""
+    for stream, what in ((sys.stdout, ""), (sys.stderr, text(words) + "\n")):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.write(what)
+            stream.flush()
+
+
+def write_json_error(code: str, message: str) -> None:
+    """Tell a program on stdout what went wrong, if it still listens."""
     try:
-        sys.stdout.flush()
-        sys.stderr.write(text(words) + "\n")
-        sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):
-        pass
+        print(json.dumps({"error": {"code": code, "message": message}}), flush=True)
+    except (OSError, ValueError):
+        pipes.silence_stdout()
 
 
 def on_terminal(stream: TextIO | None) -> bool:
