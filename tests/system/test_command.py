@@ -311,7 +311,7 @@ def test_ctrl_c_ends_with_one_line_and_130(state: State) -> None:
 
 def test_a_stdout_that_is_closed_is_no_drama(state: State) -> None:
     finished(state, double, [1])
-    for args in (["jobs"], ["jobs", "--json"], ["--help"]):
+    for args in (["jobs"], ["jobs", "--json"]):
         ran = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *HANSE, *args], text=True,
                              stderr=subprocess.PIPE, env=environment(state.home),
                              check=False)  # fmt: skip
