@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from contract.postgres import Server, serving
+from postgres import Server
 from system.command import as_json, hanse
 
 from hanse.cli import exits
@@ -23,12 +21,6 @@ with hanse.connect() as client:
     job = client.map(work, range(10), name="large", on_error="collect")
     print(sum(isinstance(value, bytes) for value in job))
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
 
 
 def test_every_command_works_on_a_journal_in_postgresql(server: Server, tmp_path: Path) -> None:

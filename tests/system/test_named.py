@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from system.programs import Program, committed, record
 from system.real import until
 
 import hanse
+from hanse.records.checking import damages
+from hanse.records.state import open_state
 
 SQUARES = """
     import os, sys, time
@@ -344,3 +347,19 @@ def test_what_items_took_is_recorded_of_good_and_of_failed_ones(client):
     assert 15_000_000 < half < 200_000_000
     assert found.usage.peak_bytes > 1_000_000
     assert found.usage.cpu_ns > 0
+
+
+def test_a_damaged_payload_is_an_error_that_names_it_and_no_wrong_result(client, hanse_home):
+    assert sum(client.map(double, range(100), name="sound")) == 9900
+    with sqlite3.connect(hanse_home / "journal.sqlite") as journal:
+        last = "SELECT seq, payload FROM entries WHERE payload IS NOT NULL ORDER BY seq DESC"
+        seq, payload = journal.execute(last).fetchone()
+        turned = payload[:-1] + bytes([payload[-1] ^ 1])
+        journal.execute("UPDATE entries SET payload = ? WHERE seq = ?", (turned, seq))
+    journal.close()
+    state = open_state()
+    assert state is not None
+    assert any("payload" in line for line in damages(state))
+    state.close()
+    with hanse.connect() as second, pytest.raises(hanse.JournalDamaged, match="entry"):
+        list(second.map(double, range(100), name="sound"))

@@ -106,8 +106,9 @@ def _blobs(state: State) -> Finding:
 
 def _damage(state: State) -> Iterator[Finding]:
     from hanse.cli.checks import Finding
+    from hanse.records.checking import damages
 
-    found = [*state.journal.check(), *state.blobs.check()]
+    found = list(dict.fromkeys(damages(state)))
     for row in found[:SHOWN]:
         yield Finding("damage", row, "mend", "restore it from a copy, or start its job over")
     if len(found) > SHOWN:

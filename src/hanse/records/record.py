@@ -178,6 +178,13 @@ class JobRecord:
         for start in sorted(self._parts):
             yield self._parts[start]
 
+    def payloads(self) -> Iterator[Kept]:
+        """Everything that is kept: the program, inputs, results."""
+        if self._program is not None:
+            yield self._program
+        yield from (block.kept for block in self.blocks)
+        yield from (part.kept for part in self.parts() if part.kept is not None)
+
     def failures(self) -> Iterator[Failure]:
         """Why items failed for good, in order of items."""
         return (part.failure for part in self.parts() if part.failure is not None)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from journal.making import Open, open_journal
-from postgres import Server, serving
+from contract.journal.making import Open, open_journal
+from postgres import Server
 
 from hanse.journal import locks
 from hanse.journal.port import Journal
@@ -30,12 +26,6 @@ def nothing_is_left() -> Iterator[None]:
     gc.collect()
     links = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
     assert not [link for link in links if ".sqlite" in link]
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ PRELUDE = """
 import os, sys, time
 sys.path[:0] = {path!r}
 from pathlib import Path
-from journal.making import *
+from contract.journal.making import *
 journal = open_journal({url!r}, Path("/nonexistent"))
 """
 

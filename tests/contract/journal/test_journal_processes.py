@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from journal.making import (
+from contract.journal.making import (
     ME,
     Holder,
     JobId,
