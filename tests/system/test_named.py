@@ -363,3 +363,13 @@ def test_a_damaged_payload_is_an_error_that_names_it_and_no_wrong_result(client,
     state.close()
     with hanse.connect() as second, pytest.raises(hanse.JournalDamaged, match="entry"):
         list(second.map(double, range(100), name="sound"))
+
+
+def test_a_job_that_was_killed_when_it_was_just_made_begins_anew(client, hanse_home):
+    with hanse.connect() as first:
+        assert sum(first.map(double, range(10), name="newborn")) == 90
+    with sqlite3.connect(hanse_home / "journal.sqlite") as journal:
+        journal.execute("DELETE FROM entries")
+        journal.execute("UPDATE jobs SET entries = 0, state = 'running', done = 0")
+    journal.close()
+    assert sum(client.map(double, range(20), name="newborn")) == 380

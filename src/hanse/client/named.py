@@ -14,7 +14,8 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,7 +32,7 @@ from hanse.ids import JobId
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
 from hanse.payloads.payload import Payload, load_each, words
-from hanse.records.payloads import hash_only, pack
+from hanse.records.payloads import Packed, Put, hash_only, pack
 from hanse.records.program import ProgramRecord, encode, here, new_head, this_holder
 from hanse.records.record import JobRecord, StoredBlock, folds, open_record
 from hanse.records.state import State
@@ -97,29 +98,40 @@ def open_named(
     manifest = fingerprint(function)
     head = None if starts_over(name, fresh) else state.journal.find(name)
     if head is not None:
-        return _reopen(state, head.id, name, manifest, star)
+        opened = _reopen(state, head.id, name, manifest, star)
+        if opened is not None:
+            return opened
     head = new_head(id, name, label, total)
-    with state.blobs.writing():
-        packed = pack(pickled, state.blobs.put)
-        program = ProgramRecord(
-            name=label, function=packed.header, manifest=msgspec.msgpack.encode(manifest),
-            star=star, retries=options.retries, timeout_s=options.timeout, raising=raising,
-            **here(),
-        )  # fmt: skip
-        recorded = pack(Payload(1, encode(program)), state.blobs.put)
-        recorded = msgspec.structs.replace(
-            recorded, blobs=recorded.blobs + packed.blobs, nbytes=recorded.nbytes + packed.nbytes
-        )
-        run = state.journal.create(head, this_holder())
-    return Opened(id, None, name, Durable(head, run, recorded))
+    run = state.journal.create(head, this_holder())
+    told = {
+        "name": label, "manifest": msgspec.msgpack.encode(manifest), "star": star,
+        "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
+    }  # fmt: skip
+    program = partial(_pack_program, pickled, told)
+    return Opened(id, None, name, Durable(head, run, program))
 
 
-def _reopen(state: State, id: JobId, name: str, manifest: Manifest, star: bool) -> Opened:
+def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed:
+    """The program's record. Its blobs are put by whoever writes the entry that refers to them."""
+    function = pack(pickled, put)
+    packed = pack(Payload(1, encode(ProgramRecord(function=function.header, **told))), put)
+    return msgspec.structs.replace(
+        packed, blobs=packed.blobs + function.blobs, nbytes=packed.nbytes + function.nbytes
+    )
+
+
+def _reopen(
+    state: State, id: JobId, name: str, manifest: Manifest, star: bool
+) -> Opened | None:  # fmt: skip
+    """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
     run = state.journal.claim(id, this_holder())
     try:
         head = state.journal.find(id)
         if head is None:
             raise UsageError(f"the job {name!r} was removed just now: run the program again")
+        if next(iter(state.journal.read(id)), None) is None:  # killed when it was just made
+            state.journal.release(id)
+            return None
         record = open_record(state, head)
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hanse.engines.port import Printed
     from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
-    from hanse.records.payloads import Packed
+    from hanse.records.payloads import Packed, Put
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
 
@@ -52,7 +52,9 @@ class Durables:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._sources: dict[JobId, DurableSource] = {}
-        self._programs: dict[JobId, Packed] = {}  # to be recorded with the job's first fact
+        self._programs: dict[
+            JobId, Callable[[Put], Packed]
+        ] = {}  # to be recorded with the job's first fact
         self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
         self._recorder: Recorder | None = None
         self._usages: dict[JobId, Usage] = {}  # what failed attempts took, not recorded yet
@@ -103,7 +105,7 @@ class Durables:
         """The inputs that came last, when the job grew to this size."""
         return self._sources[job].grown(size)
 
-    def program(self, job: JobId) -> Packed | None:
+    def program(self, job: JobId) -> Callable[[Put], Packed] | None:
         return self._programs.pop(job, None)
 
     def fold_print(self, job: JobId) -> bytes:

@@ -165,9 +165,11 @@ class Recorder:
         entries: list[Entry] = []
         now = time.time()
         for outcome in outcomes:
-            packed, stored = outcome.packed, None
+            packed, stored = None, None
             if outcome.payload is not None:
                 packed = pack(outcome.payload, self._put)
+            elif outcome.program is not None:
+                packed = outcome.program(self._put)
             if packed is not None:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)

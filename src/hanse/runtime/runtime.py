@@ -212,7 +212,7 @@ class Runtime:
             case JobGrown(job, size) if job in self._durables:
                 return Outcome(fact, self._durables.inputs(job, size))
             case JobSubmitted(job):
-                return Outcome(fact, packed=self._durables.program(job))
+                return Outcome(fact, program=self._durables.program(job))
         return Outcome(fact)
 
     def tell_outcome(self, outcome: Outcome) -> None:
