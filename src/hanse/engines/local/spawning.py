@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pickle import dumps
 from typing import Any
 
 from hanse import limits
+from hanse.engines.local import slots
 from hanse.engines.local.frames import NEWS, pieces, rights
 from hanse.engines.local.processes import kill_group
 from hanse.errors import EngineError
@@ -58,11 +60,41 @@ def _interpreter() -> list[str]:
     return [sys.executable, *flags, "-S", "-P", "-c", _BOOT]
 
 
+class Early:
+    """A nursery that starts before its engine is there. Raises EngineError."""
+
+    def __init__(self) -> None:
+        check_depth()
+        self.board = slots.make()
+        try:
+            self._spawner: Spawner | None = Spawner(self.board)
+        except BaseException:
+            os.close(self.board)
+            raise
+
+    def take(self) -> Spawner | None:
+        """The nursery, once: whoever takes it ends it, and closes the board."""
+        spawner, self._spawner = self._spawner, None
+        return spawner
+
+    def end(self) -> None:
+        """End it if nobody took it."""
+        if (spawner := self.take()) is not None:
+            spawner.bury()
+            os.close(self.board)
+
+
 class Spawner:
     """One nursery process. `news` reports what happened to its workers."""
 
     def __init__(self, board: int) -> None:
         self.sock, theirs = socket.socketpair()
+        if theirs.fileno() < 3:  # the program has closed its streams, and these are their numbers
+            low, theirs = (
+                theirs,
+                socket.socket(fileno=fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)),
+            )
+            low.close()
         try:
             self.process = subprocess.Popen(
                 [*_interpreter(), str(theirs.fileno()), _HOME],
