@@ -49,6 +49,7 @@ class Pool:
         self.board = slots.Board(self._board_fd)
         if self._spawner is not None:
             loop.watch(self._spawner.sock.fileno(), self._on_news)
+            self._spawner.ready()
         self._lost_in_a_row = 0
         self.last_words = "not one was started"
 

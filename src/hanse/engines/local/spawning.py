@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -67,7 +68,7 @@ class Early:
         check_depth()
         self.board = slots.make()
         try:
-            self._spawner: Spawner | None = Spawner(self.board)
+            self._spawner: Spawner | None = Spawner(self.board, early=True)
         except BaseException:
             os.close(self.board)
             raise
@@ -87,7 +88,7 @@ class Early:
 class Spawner:
     """One nursery process. `news` reports what happened to its workers."""
 
-    def __init__(self, board: int) -> None:
+    def __init__(self, board: int, *, early: bool = False) -> None:
         self.sock, theirs = socket.socketpair()
         if theirs.fileno() < 3:  # the program has closed its streams, and these are their numbers
             low, theirs = (
@@ -117,6 +118,7 @@ class Spawner:
             "prefix": (sys.prefix, sys.exec_prefix),
             "main": os.getpid(),
             "by_value": "cloudpickle" in sys.modules,
+            "early": early,  # `ready` will be told
         }
         try:
             self._send(config, [board])
@@ -126,6 +128,11 @@ class Spawner:
     def fork(self, number: int, slot: int, fds: list[int]) -> None:
         """Ask for a worker; `news` will tell. Raises OSError if the nursery is gone."""
         self._send(("fork", number, slot), fds)
+
+    def ready(self) -> None:
+        """Main could ask for workers from now on."""
+        with contextlib.suppress(OSError):  # it is dead: its end of the socket tells
+            self._send(("ready",), [])
 
     def _send(self, command: Any, fds: list[int]) -> None:
         for data, some in pieces(dumps(command), fds):
