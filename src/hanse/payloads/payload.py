@@ -215,6 +215,8 @@ def loads_with(bulk: Bulk | None) -> Callable[[int, memoryview], Any]:
 # --- joining and taking apart --------------------------------------------------------------------
 def join(payloads: Sequence[Payload]) -> Payload:
     """One payload with the values of all; each of them must hold every value by itself."""
+    if len(payloads) == 1 and payloads[0].ends is not None:
+        return payloads[0]
     ends: list[int] = []
     files: list[File] = []
     spans: dict[int, tuple[Span, ...]] = {}
