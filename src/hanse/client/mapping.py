@@ -235,10 +235,12 @@ def dump_each_input(
     travel: such a one, or one that cannot be read there, costs only itself."""
     payloads: list[tuple[Payload, Sequence[Future[Any]]]] = []
     broken: dict[int, Failure] = {}
+    small = False
     for item, value in enumerate(values, start):
         with collecting() as found:
             try:
-                payload = dump_one(value)
+                payload = dump_one(value, small=small)
+                small = payload.bulk is None
             except PickleError as error:
                 broken[item] = argument_failure(name, item, error)
                 payload = dump_one(Unsent(str(error)))

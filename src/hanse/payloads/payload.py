@@ -11,7 +11,7 @@ Workers import this module before anything of the user, so it imports nothing he
 from __future__ import annotations
 
 from hanse.payloads.files import File
-from hanse.payloads.pickling import loads, stream_of
+from hanse.payloads.pickling import loads, small_stream, stream_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,8 +128,10 @@ def dump_each(values: Sequence[Any]) -> Payload:
     return Payload(len(parts), b"".join(parts), tuple(ends), _bulk(bulk))
 
 
-def dump_one(value: Any) -> Payload:
-    """One value by itself. Raises PickleError."""
+def dump_one(value: Any, *, small: bool = False) -> Payload:
+    """One value by itself. Raises PickleError. `small`: those before it held no large buffers."""
+    if small and (stream := small_stream(value)) is not None:
+        return Payload(1, stream, (len(stream),))
     try:
         data, buffers = stream_of(value)
     except BaseException as error:
