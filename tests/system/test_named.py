@@ -373,3 +373,28 @@ def test_a_job_that_was_killed_when_it_was_just_made_begins_anew(client, hanse_h
         journal.execute("UPDATE jobs SET entries = 0, state = 'running', done = 0")
     journal.close()
     assert sum(client.map(double, range(20), name="newborn")) == 380
+
+
+def test_a_job_is_run_once_at_a_time_in_one_program_too(client):
+    job = client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy, match="this program"):
+        client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy):
+        client.map(slow_double, range(100), name="twice", fresh=True)
+    with hanse.connect() as second, pytest.raises(hanse.JobBusy):
+        second.map(slow_double, range(100), name="twice")
+    assert sum(job) == 9900
+
+
+def test_a_job_that_was_let_go_can_be_taken_up_at_once(client):
+    for _ in range(10):
+        job = client.map(slow_double, range(2000), name="let go")
+        next(iter(job))
+        del job
+    fresh = client.map(double, range(10), name="let go", fresh=True)
+    assert sum(fresh) == 90
+
+
+def slow_double(x: int) -> int:
+    time.sleep(0.002)
+    return 2 * x

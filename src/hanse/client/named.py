@@ -33,9 +33,8 @@ from hanse.model.job import JobState
 from hanse.model.ranges import Range
 from hanse.payloads.payload import Payload, load_each, words
 from hanse.records.payloads import Packed, Put, hash_only, pack
-from hanse.records.program import ProgramRecord, encode, here, new_head, this_holder
+from hanse.records.program import ProgramRecord, encode, here, new_head
 from hanse.records.record import JobRecord, StoredBlock, folds, open_record
-from hanse.records.state import State
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def starts_over(name: str, fresh: bool) -> bool:
 
 
 def open_named(
-    state: State, id: JobId, name: str, function: Any, pickled: Payload, label: str,
+    runtime: Runtime, id: JobId, name: str, function: Any, pickled: Payload, label: str,
     options: Options, *, star: bool, raising: bool, total: int | None, fresh: bool,
 ) -> Opened:  # fmt: skip
     """Find the job of this name, or make it under the new id; hold it for this process.
@@ -96,13 +95,14 @@ def open_named(
         JournalError: the journal or a blob cannot be read or written.
     """
     manifest = fingerprint(function)
-    head = None if starts_over(name, fresh) else state.journal.find(name)
-    if head is not None:
-        opened = _reopen(state, head.id, name, manifest, star)
+    over = starts_over(name, fresh)
+    known = runtime.state().journal.find(name)
+    if known is not None and not over:
+        opened = _reopen(runtime, known.id, name, manifest, star)
         if opened is not None:
             return opened
     head = new_head(id, name, label, total)
-    run = state.journal.create(head, this_holder())
+    run = runtime.durables.create(head, known.id if known is not None else None)
     told = {
         "name": label, "manifest": msgspec.msgpack.encode(manifest), "star": star,
         "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
@@ -121,27 +121,28 @@ def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed
 
 
 def _reopen(
-    state: State, id: JobId, name: str, manifest: Manifest, star: bool
+    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool
 ) -> Opened | None:  # fmt: skip
     """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
-    run = state.journal.claim(id, this_holder())
+    durables, journal = runtime.durables, runtime.state().journal
+    run = durables.claim(id)
+    kept = False
     try:
-        head = state.journal.find(id)
+        head = journal.find(id)
         if head is None:
             raise UsageError(f"the job {name!r} was removed just now: run the program again")
-        if next(iter(state.journal.read(id)), None) is None:  # killed when it was just made
-            state.journal.release(id)
-            return None
-        record = open_record(state, head)
+        if next(iter(journal.read(id)), None) is None:
+            return None  # its program was killed when it had just made it
+        record = open_record(runtime.state(), head)
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:
-            state.journal.release(id)
             return Opened(id, record, name, None)
-    except BaseException:
-        state.journal.release(id)
-        raise
-    again = record.job_state is JobState.FAILED
-    return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+        kept = True
+        again = record.job_state is JobState.FAILED
+        return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+    finally:
+        if not kept:
+            durables.unclaim(id)
 
 
 def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:

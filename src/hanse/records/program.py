@@ -19,7 +19,7 @@ import msgspec
 
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
-from hanse.journal.port import Head, Holder
+from hanse.journal.port import Head
 
 
 class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a user without a name, as in containers
         return str(os.getuid())
-
-
-def this_holder() -> Holder:
-    return Holder(socket.gethostname(), os.getpid(), time.time())

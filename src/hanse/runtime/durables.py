@@ -7,12 +7,15 @@ recorder and all that they import come with the first named job.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
-from hanse.errors import HanseError
+from hanse.errors import HanseError, JobBusy
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
 from hanse.model.usage import Usage
@@ -22,13 +25,21 @@ from hanse.runtime.source import Durable, DurableSource, Source
 
 if TYPE_CHECKING:
     from hanse.engines.port import Printed
+    from hanse.journal.port import Head, Holder
     from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
     from hanse.records.payloads import Packed, Put
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
 
+_GIVEN_BACK_S = 10.0
 _logger = logging.getLogger("hanse")
+
+
+def this_process() -> Holder:
+    from hanse.journal.port import Holder
+
+    return Holder(socket.gethostname(), os.getpid(), time.time())
 
 
 class Owner(Protocol):
@@ -36,6 +47,7 @@ class Owner(Protocol):
 
     loop: Loop
 
+    def ask(self, question: Callable[[], None]) -> None: ...  # from any thread
     def knows(self, job: JobId) -> bool: ...
     def begin(self, job: JobId, source: Source, event: Submit | Resume) -> None: ...
     def handle(self, event: Event) -> None: ...
@@ -61,6 +73,8 @@ class Durables:
         self._position = 0  # facts of durable jobs so far
         self._logs: Logs | None = None
         self._opening = threading.Lock()
+        self._claimed: dict[JobId, bool] = {}  # by this client; False: about to be given back
+        self._given_back = threading.Condition()
 
     def state(self) -> State:
         """The state directory, opened when it is first needed; for any thread. Raises JournalError
@@ -76,6 +90,48 @@ class Durables:
                 self._logs = Logs(state.home, lambda text: _logger.warning("hanse: %s", text))
                 self._recorder = Recorder(state, self)
             return self._recorder.state
+
+    def claim(self, job: JobId) -> int:
+        """Take a recorded job for this client; returns the run number. For any thread.
+
+        Raises JobBusy if this client or another process runs it, JournalError.
+        """
+        self._owner.ask(lambda: None)  # a job that was let go just now has been left then
+        with self._given_back:
+            if self._claimed.get(job):
+                raise JobBusy(f"this program runs the job {job} already")
+            self._wait_until_given_back(job)
+            self._claimed[job] = True
+        try:
+            return self.state().journal.claim(job, this_process())
+        except BaseException:
+            self.unclaim(job)
+            raise
+
+    def create(self, head: Head, older: JobId | None) -> int:
+        """Make a new job and take it; `older` has had its name. See `claim`."""
+        self._owner.ask(lambda: None)
+        with self._given_back:
+            if older is not None and not self._claimed.get(older, False):
+                self._wait_until_given_back(older)
+            run = self.state().journal.create(head, this_process())
+            self._claimed[head.id] = True
+            return run
+
+    def unclaim(self, job: JobId) -> None:
+        """Give a job back that nothing was begun with. For any thread."""
+        self.state().journal.release(job)
+        self.given_back(job)
+
+    def _wait_until_given_back(self, job: JobId) -> None:
+        """What was left a moment ago is still written."""
+        if not self._given_back.wait_for(lambda: job not in self._claimed, _GIVEN_BACK_S):
+            raise JobBusy(f"what this program did of the job {job} is still being recorded")
+
+    def given_back(self, job: JobId) -> None:
+        with self._given_back:
+            self._claimed.pop(job, None)
+            self._given_back.notify_all()
 
     def submit(self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable) -> None:
         """Begin a job that this process has claimed, or go on with it."""
@@ -140,6 +196,8 @@ class Durables:
     def leave(self, job: JobId) -> None:
         """Record no more of the job; it can be resumed."""
         if self._sources.pop(job, None) is not None and self._recorder is not None:
+            with self._given_back:
+                self._claimed[job] = False
             self._recorder.leave(job)
 
     def forgotten(self, job: JobId) -> None:

@@ -74,7 +74,7 @@ class Runtime:
         self.home = Home()
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
-        self._durables = Durables(self)
+        self.durables = Durables(self)
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
@@ -89,7 +89,7 @@ class Runtime:
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
-        self._engine = engine(self.loop, self._engine_says, printed=self._durables.printed)
+        self._engine = engine(self.loop, self._engine_says, printed=self.durables.printed)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
         self.loop.post(self._pump)
@@ -106,23 +106,26 @@ class Runtime:
 
         The journal of `state` has claimed the job for this process.
         """
-        self.loop.post(lambda: self._durables.submit(job, spec, source, durable))
+        self.loop.post(lambda: self.durables.submit(job, spec, source, durable))
 
     def state(self) -> State:
         """The state directory of named jobs, opened when it is first needed. Raises JournalError
         if it cannot be used."""
-        return self._durables.state()
+        return self.durables.state()
 
     def leave(self, job: JobId, error: BaseException) -> None:
         """Stop a durable job here and let its record stand as it is, to be resumed later; whoever
         waits for it gets the error."""
-        self.loop.post(lambda: self.lose(job, error))
+        if threading.current_thread() is self._thread:
+            self.lose(job, error)  # at once: who asks for it next must find it left
+        else:
+            self.loop.post(lambda: self.lose(job, error))
 
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
         source = self._sources.get(job)
-        waits = self._durables.trouble + (source.why() if source is not None else [])
+        waits = self.durables.trouble + (source.why() if source is not None else [])
         return explain(self.home, job, self.loop.now_ns(), waits)
 
     def tell(self, event: Event) -> None:
@@ -190,11 +193,11 @@ class Runtime:
         outcomes: list[Outcome] = []
         for fact in decision.facts:
             outcome = self._outcome(fact)
-            if self._durables.waits_for(fact):
+            if self.durables.waits_for(fact):
                 outcomes.append(outcome)
             else:
                 self.tell_outcome(outcome)
-        self._durables.record(outcomes, decision.position)
+        self.durables.record(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
         self._pump_soon()
@@ -206,13 +209,13 @@ class Runtime:
                 return self._committed(fact)
             case ItemsFailed():
                 failure = self._failure(fact)
-                return Outcome(fact, failure=failure, usage=self._durables.spent(fact.job))
+                return Outcome(fact, failure=failure, usage=self.durables.spent(fact.job))
             case AttemptFailed(job):
-                return Outcome(fact, usage=self._durables.spent(job))
-            case JobGrown(job, size) if job in self._durables:
-                return Outcome(fact, self._durables.inputs(job, size))
+                return Outcome(fact, usage=self.durables.spent(job))
+            case JobGrown(job, size) if job in self.durables:
+                return Outcome(fact, self.durables.inputs(job, size))
             case JobSubmitted(job):
-                return Outcome(fact, program=self._durables.program(job))
+                return Outcome(fact, program=self.durables.program(job))
         return Outcome(fact)
 
     def tell_outcome(self, outcome: Outcome) -> None:
@@ -235,11 +238,11 @@ class Runtime:
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
             case JobForgotten(job):
-                self._durables.forgotten(job)
+                self.durables.forgotten(job)
 
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
         source = self._sources.pop(job, None)
-        self._durables.ended(job)
+        self.durables.ended(job)
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
@@ -258,7 +261,7 @@ class Runtime:
                     fact,
                     segment.payload,
                     None if segment.folded else start - segment.start,
-                    self._durables.fold_print(job) if segment.folded else b"",
+                    self.durables.fold_print(job) if segment.folded else b"",
                     usage=segment.usage if whole else None,
                 )
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")
@@ -291,7 +294,7 @@ class Runtime:
 
     def lose(self, job: JobId, error: BaseException) -> None:
         """A durable job ends here, but not in its record."""
-        self._durables.leave(job)
+        self.durables.leave(job)
         ours = isinstance(error, ClientClosed)
         self._end(job, JobState.CANCELLED if ours else JobState.FAILED, error)
         if not self._closed:
@@ -306,7 +309,7 @@ class Runtime:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._durables.full:
+        if self.durables.full:
             self._held_back = True  # until some of it is recorded
         elif self._broken is None:
             self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
@@ -362,7 +365,7 @@ class Runtime:
             case port.ItemFailed(lease, item, failure, busy_ns):
                 job = agent.job_of(lease)
                 self._failures[job, item] = failure
-                self._durables.spend(job, event.usage)
+                self.durables.spend(job, event.usage)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)
@@ -396,14 +399,14 @@ class Runtime:
         if self._closed:
             return
         if self._broken is None:
-            for job in self._durables:
+            for job in self.durables:
                 self.lose(job, ClientClosed("this client was closed"))
             for job in list(self._sources):
                 self.handle(CancelJob(job))
             self._closed = True
             self._engine.close()
         self._closed = True
-        self._durables.close()
+        self.durables.close()
         self.loop.stop()
 
 
