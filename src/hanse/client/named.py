@@ -142,7 +142,7 @@ def _reopen(
         return Opened(id, record, name, Durable(head, run, None, record.facts, again))
     finally:
         if not kept:
-            durables.unclaim(id)
+            durables.unclaim(id, run)
 
 
 def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:

@@ -87,7 +87,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
             head.id, told.name, options, function, star=told.star, logged=True
         )
     except BaseException:
-        runtime.durables.unclaim(head.id)
+        runtime.durables.unclaim(head.id, run)
         raise
     results = Results(record.size)
     job = _job(runtime, record, program, results, spec.fail_fast, again)

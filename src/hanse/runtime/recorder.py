@@ -35,7 +35,7 @@ class Listener(Protocol):
 
     def recorded(self, outcomes: Sequence[Outcome], position: int) -> None: ...
     def lost(self, job: JobId, error: HanseError) -> None: ...
-    def given_back(self, job: JobId) -> None: ...
+    def given_back(self, job: JobId, run: int) -> None: ...
     def asked(self, job: JobId, question: str, answer: Callable[[str], None]) -> None: ...
     def broken(self, error: BaseException) -> None: ...
 
@@ -63,7 +63,7 @@ class Recorder:
         self._written = 0
         self._waiting_bytes = 0
         self._writing_bytes = 0
-        self._leaving: list[JobId] = []
+        self._leaving: list[tuple[JobId, int]] = []
         self._answers: list[tuple[JobId, int, str]] = []
         self._news = threading.Condition()
         self._closing = False
@@ -85,10 +85,10 @@ class Recorder:
                 self._waiting_bytes += outcome.nbytes
             self._news.notify()
 
-    def leave(self, job: JobId) -> None:
+    def leave(self, job: JobId, run: int) -> None:
         """Record no more of the job than was added, and give it back."""
         with self._news:
-            self._leaving.append(job)
+            self._leaving.append((job, run))
             self._news.notify()
 
     @property
@@ -124,8 +124,9 @@ class Recorder:
                 self._write(outcomes)
                 self._written, self._writing_bytes = position, 0
                 self._listener.recorded(outcomes, position)
-            for job in leaving:
-                self._give_back(job)
+            for job, run in leaving:
+                if job in self._jobs and self._jobs[job].run == run:
+                    self._give_back(job)
             if closing and not outcomes:
                 return
             self._give_answers()
@@ -223,20 +224,17 @@ class Recorder:
         self.trouble = f"{error}; it is tried again for {seconds} s"
 
     def _lose(self, job: JobId, error: HanseError) -> None:
-        if self._jobs.pop(job, None) is not None:
-            self._release(job)
+        if job in self._jobs:
+            self._give_back(job)
             self._listener.lost(job, error)
 
     def _give_back(self, job: JobId) -> None:
-        if self._jobs.pop(job, None) is not None:
-            self._release(job)
-
-    def _release(self, job: JobId) -> None:
+        run = self._jobs.pop(job).run
         try:
             self.state.journal.release(job)
         except JournalError as error:
             _logger.warning("hanse: job %s: %s", job, error)
-        self._listener.given_back(job)
+        self._listener.given_back(job, run)
 
     # --- questions ------------------------------------------------------------------------------
     def _take_questions(self) -> None:
