@@ -17,12 +17,19 @@ LONG_NS = 60 * limits.SECOND
 thousand items tell the mean within some 3 % where they are as different as waiting times are."""
 
 
+LONG_AGES = 10**18
+"""Sums over many sites are kept as whole numbers, per this many ns: they are exact, so that what
+was added can be taken out again."""
+
+
 class Rate:
     """Decayed means. Times are for one slot."""
 
-    __slots__ = ("_busy_ns", "_items", "cost_ns", "long")
+    __slots__ = ("_busy_ns", "_items", "cost_ns", "long", "power", "slots")
 
     def __init__(self) -> None:
+        self.slots = 0  # of its site, as counted into its job's
+        self.power = 0  # of these slots, as counted into its job's
         self._items = 0.0
         self._busy_ns = 0.0
         self.cost_ns = float(limits.MS)  # of a lease, beyond its items; a guess until measured
