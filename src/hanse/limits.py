@@ -42,6 +42,10 @@ RESERVE_AFTER_NS = 2 * SECOND
 """An item that needs much of a site at once waits this long for it to be free by itself: then the
 site is emptied for it, within about one longest lease more."""
 
+RATES_KEPT = 4
+"""A site's own pace is remembered for so many jobs beside those of its leases, at some 400 bytes
+each: of the others the pace on all sites together is known."""
+
 SHAPES_KEPT = 64
 """So many amounts of resources that no job needs any more are remembered: a new one looks at every
 site once."""

@@ -337,6 +337,7 @@ class Home(Helping):
         if not note.lost:
             job.pooled.observe_cost(note.wall_ns - note.busy_ns)
         self._close(lease)
+        self._forget_rates(self.sites[lease.site])
         if not note.lost:
             return
         job.losses += 1

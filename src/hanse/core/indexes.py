@@ -89,8 +89,12 @@ class Indexes:
                 if not shape.runnable:
                     del self._runnable[shape.key]
         leased = len(job.leases) > 0
-        _file(self._roomless, job, runnable and not leased)
-        _file(self._tails, job, running and leased and not job.ready)
+        roomless = runnable and not leased
+        if roomless is not (id in self._roomless):
+            _file(self._roomless, job, roomless)
+        tail = running and leased and not job.ready
+        if tail is not (id in self._tails):
+            _file(self._tails, job, tail)
 
     def _unreserve(self, job: Job) -> None:
         if job.reserved is not None:
@@ -123,14 +127,25 @@ class Indexes:
         if rate is None:
             rate = job.rates[site.id] = Rate()
         rate.observe(items, busy_ns)
-        job.pooled.observe(items, busy_ns)
+        job.pooled.observe_pace(items, busy_ns)
         job.seen += items
         if fresh or not rate.slots:
             self._count(job, site)
+            if fresh:
+                site.rated.append(job.id)
+                self._forget_rates(site)
         else:
             power = rate.slots * (LONG_AGES // max(1, int(rate.mean_ns)))
             job.power += power - rate.power
             rate.power = power
+
+    def _forget_rates(self, site: Site) -> None:
+        """Of the jobs that it ran, a site is known to have its own pace at the last few only."""
+        while len(site.rated) > limits.RATES_KEPT + len(site.leases):
+            job = self.jobs.get(site.rated.pop(0))
+            if job is not None and (rate := job.rates.pop(site.id, None)) is not None:
+                job.slots -= rate.slots
+                job.power -= rate.power
 
     def _count(self, job: Job, site: Site) -> None:
         """Count what the site can do for the job anew."""
@@ -232,4 +247,4 @@ def _file(index: OrderedDict[JobId, Job], job: Job, belongs: bool) -> None:
     if belongs:
         index[job.id] = job
     else:
-        index.pop(job.id, None)
+        del index[job.id]

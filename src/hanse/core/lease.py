@@ -15,16 +15,27 @@ from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.ranges import Range
 
 
+class _Rare:
+    """What is out of the ordinary about a lease: few have any, so the others do not pay for it."""
+
+    __slots__ = ("backup_of", "cancelled", "cut_to", "given_back")
+
+    def __init__(self) -> None:
+        self.cut_to: int | None = None  # asked for, not confirmed yet: start <= cut_to < stop
+        self.cancelled: bool = False  # asked for; true of every lease whose job has ended
+        self.backup_of: LeaseId | None = None  # a lease of another site; None once that is over
+        self.given_back: dict[int, None] | None = (
+            None  # failed under it, so not held by it any more
+        )
+
+
 class Lease:
     """The right of a site to run the items `start` to `stop`, which only ever shrinks."""
 
     __slots__ = (
-        "backup_of",
+        "_rare",
         "begun",
         "begun_ns",
-        "cancelled",
-        "cut_to",
-        "given_back",
         "granted_seq",
         "id",
         "job",
@@ -42,11 +53,48 @@ class Lease:
         self.begun = self.start  # all before it are finished, if not reported; only grows
         self.begun_ns = now_ns  # when `begun` was first seen
         self.granted_seq = 0  # the orders that first carried it; at most the site's orders_seq
-        self.cut_to: int | None = None  # asked for, not confirmed yet: start <= cut_to < stop
-        self.cancelled = False  # asked for; true of every lease whose job has ended
         self.queued = False  # it waits at its site for another to end: nothing of it has begun
-        self.backup_of: LeaseId | None = None  # a lease of another site; None once that is over
-        self.given_back: dict[int, None] | None = None  # failed under it, so no more held by it
+        self._rare: _Rare | None = None
+
+    @property
+    def cut_to(self) -> int | None:
+        return None if self._rare is None else self._rare.cut_to
+
+    @cut_to.setter
+    def cut_to(self, cut_to: int | None) -> None:
+        if self._rare is None:
+            self._rare = _Rare()
+        self._rare.cut_to = cut_to
+
+    @property
+    def cancelled(self) -> bool:
+        return False if self._rare is None else self._rare.cancelled
+
+    @cancelled.setter
+    def cancelled(self, cancelled: bool) -> None:
+        if self._rare is None:
+            self._rare = _Rare()
+        self._rare.cancelled = cancelled
+
+    @property
+    def backup_of(self) -> LeaseId | None:
+        return None if self._rare is None else self._rare.backup_of
+
+    @backup_of.setter
+    def backup_of(self, backup_of: LeaseId | None) -> None:
+        if self._rare is None:
+            self._rare = _Rare()
+        self._rare.backup_of = backup_of
+
+    @property
+    def given_back(self) -> dict[int, None] | None:
+        return None if self._rare is None else self._rare.given_back
+
+    @given_back.setter
+    def given_back(self, given_back: dict[int, None] | None) -> None:
+        if self._rare is None:
+            self._rare = _Rare()
+        self._rare.given_back = given_back
 
     def holds(self, item: int) -> bool:
         return self.start <= item < self.stop and not (self.given_back and item in self.given_back)

@@ -22,6 +22,7 @@ class Site:
         "notes_seen",
         "orders_seen",
         "orders_seq",
+        "rated",
         "report_seq",
         "reserved",
     )
@@ -38,6 +39,7 @@ class Site:
         self.free = Amount()  # for further grants
         self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
+        self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
 
     def silent(self, now_ns: int) -> bool:

@@ -118,13 +118,18 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def times(self, need: Amount) -> int:
         """How often `need` fits into this. `need` asks for something."""
+        if not need.gpus_milli and not need.memory_bytes and not need.custom_milli:
+            return max(0, self.cpus_milli) // need.cpus_milli
         have = self._all()
         return min(max(0, have.get(k, 0)) // n for k, n in need._all().items() if n > 0)
 
     def share_milli(self, need: Amount) -> int:
         """The largest part of any resource here that `need` takes, in cpus of this site: what it
         counts in a fair share (dominant resource fairness: Ghodsi et al., NSDI 2011)."""
-        have, cpus = self._all(), self.cpus_milli or 1000
+        cpus = self.cpus_milli or 1000
+        if not need.gpus_milli and not need.memory_bytes and not need.custom_milli:
+            return max(1, need.cpus_milli)
+        have = self._all()
         parts = (n * cpus // have[k] for k, n in need._all().items() if n > 0 and have.get(k))
         return max(1, *parts, 0)
 

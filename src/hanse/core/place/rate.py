@@ -46,12 +46,16 @@ class Rate:
 
     def observe(self, items: int, busy_ns: int) -> None:
         """`items` more were finished, in `busy_ns` of their slot's time."""
+        self.observe_pace(items, busy_ns)
+        self.long.observe(items, max(busy_ns, items))
+
+    def observe_pace(self, items: int, busy_ns: int) -> None:
+        """The same, where nobody asks for the long memory."""
         busy_ns = max(busy_ns, items)  # a nanosecond each at least: rates stay finite
         # Half at a half-life, by division alone: a power would differ between C libraries.
         keep = HALF_LIFE_NS / (HALF_LIFE_NS + busy_ns)
         self._items = self._items * keep + items
         self._busy_ns = self._busy_ns * keep + busy_ns
-        self.long.observe(items, busy_ns)
 
     def observe_cost(self, cost_ns: int) -> None:
         """A lease took this much longer than its items."""
