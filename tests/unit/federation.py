@@ -276,7 +276,7 @@ class Federation:
         be on their way."""
         first = (self.home._next_lease // 10_000 + 1) * 10_000
         self.ledger = self.ledger.survives()
-        self.home = Home.recover(self.ledger.facts, first)
+        self.home = Home.recover(self.ledger.facts, first, list(self.sites))
         self.started, self.position = len(self.ledger.facts), 0
         self.vtimes.clear()
         self.restarts += 1
