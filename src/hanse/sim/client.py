@@ -169,10 +169,6 @@ class ClientNode(Node):
                 memory.lost |= memory.submitted
                 memory.first_run = run
 
-    @property
-    def done(self) -> bool:
-        return all(memory.ended or memory.lost for memory in self.jobs.values())
-
     def _go_on(self, job: JobId) -> None:
         """Ask, and ask again later."""
         memory = self.jobs[job]

@@ -29,14 +29,12 @@ from hanse.sim.disk import BACKLOG, Disk, encode
 from hanse.sim.draws import Draws
 from hanse.sim.network import Direction
 from hanse.sim.node import Alarm, Node
-from hanse.sim.plan import HomePlan
+from hanse.sim.plan import RUN_BITS, HomePlan
 from hanse.sim.world import World
 from hanse.wire import codec
 
 if TYPE_CHECKING:
     from hanse.sim.checks.watch import Watch
-
-_RUN_BITS = 32  # of a lease number; the rest counts within a run of a home
 
 
 class HomeNode(Node):
@@ -59,7 +57,7 @@ class HomeNode(Node):
 
     def _first_lease(self) -> int:
         """The number of a run never comes back, not even with the disk: it is made of the time."""
-        return (self.runs << _RUN_BITS) + 1
+        return (self.runs << RUN_BITS) + 1
 
     # --- events ---------------------------------------------------------------------------------
     def handle(self, event: Event) -> None:
@@ -174,6 +172,7 @@ class HomeNode(Node):
             self.home = Home(self._first_lease())
             self.watch.restarted(self)
             self._resume()
+            self.watch.gave_up(self)
         else:
             self.home = Home.recover(self.disk.facts, self._first_lease())
             self.watch.restarted(self)

@@ -12,6 +12,9 @@ import msgspec
 
 from hanse import limits
 
+RUN_BITS = 32
+"""A lease number is the run of its home, and below these bits its number within that run."""
+
 
 class Line(msgspec.Struct, frozen=True):
     """How messages travel between two nodes, in each direction."""

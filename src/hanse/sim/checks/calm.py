@@ -43,7 +43,7 @@ def settle(federation: Federation) -> None:
     """Run until all is done and quiet. Raises Violation if that takes too long."""
     world, plan = federation.world, federation.plan
     late_ns = plan.calm_ns + bound_ns(plan)
-    while not all(client.done for client in federation.clients.values()):
+    while not all(home.watch.done() for home in federation.homes.values()):
         require(world.step(), "nothing will happen any more, and jobs have not ended")
         if world.now_ns > late_ns:
             raise Violation(f"jobs do not end: {_open(federation)}")

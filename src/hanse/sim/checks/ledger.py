@@ -25,11 +25,12 @@ from hanse.sim.world import require
 class Account:
     """One job."""
 
-    __slots__ = ("counted", "ended", "failed", "sealed", "settled", "size")
+    __slots__ = ("counted", "ended", "failed", "sealed", "settled", "size", "sizes")
 
     def __init__(self) -> None:
         self.settled, self.failed = RangeSet(), RangeSet()
         self.size = 0
+        self.sizes: list[int] = []  # after each growth
         self.sealed = self.ended = False
         self.counted: set[tuple[int, int]] = set()  # (item, lease) of failed attempts, in one run
 
@@ -71,6 +72,7 @@ def _attempt(account: Account, fact: AttemptFailed) -> None:
 def _grown(account: Account, fact: JobGrown) -> None:
     require(not account.sealed and fact.size >= account.size, "grown though sealed:", fact)
     account.size = fact.size
+    account.sizes.append(fact.size)
 
 
 def _sealed(account: Account, fact: JobSealed) -> None:

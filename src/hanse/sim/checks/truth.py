@@ -12,6 +12,7 @@ from hanse.core.messages import EndNote, FailureNote, Note, Orders
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.ranges import RangeSet
+from hanse.sim.plan import RUN_BITS
 from hanse.sim.world import require
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Truth:
             account = self._watch.durable.jobs.get(note.job)
             if account is None or account.ended or not self._watch.keeps(note.job):
                 continue
+            last = note.item if isinstance(note, FailureNote) else note.stop - 1
+            if last >= account.size or self._watch.born(note.job, last) > note.lease >> RUN_BITS:
+                continue  # a crash took the item back before its growth was recorded
             if isinstance(note, FailureNote):
                 there = note.item in account.settled or (note.item, note.lease) in account.counted
                 require(there, "acknowledged, and not durable:", note)

@@ -19,6 +19,7 @@ from hanse.core.events import (
     Hear,
     ItemsFailed,
     JobForgotten,
+    JobGrown,
     SegmentCommitted,
     Tick,
 )
@@ -29,7 +30,7 @@ from hanse.ids import JobId, LeaseId
 from hanse.sim.checks.ledger import Account, Ledger
 from hanse.sim.checks.truth import Truth
 from hanse.sim.disk import BACKLOG
-from hanse.sim.plan import JobPlan
+from hanse.sim.plan import RUN_BITS, JobPlan
 from hanse.sim.world import require
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Watch:
         self.clients: list[ClientNode] = []
         self._told = 0  # facts of durable jobs that clients may have been told
         self._granted: dict[LeaseId, tuple[str, int]] = {}
+        self._births: dict[tuple[JobId, int], int] = {}  # a job's growth to a size: in which run
+        self._given_up: set[JobId] = set()  # by their programs: nobody resumed them
         self._begin_run()
 
     def _begin_run(self) -> None:
@@ -65,13 +68,30 @@ class Watch:
         """Site and incarnation."""
         return self._granted.get(lease)
 
+    def born(self, job: JobId, item: int) -> int:
+        """In which run of the home the item was added. A growth that a crash took back may bring
+        other items at the next try, so no result of before is a result of these."""
+        sizes = self.known.jobs[job].sizes
+        return self._births[job, next(size for size in sizes if item < size)]
+
     def keeps(self, job: JobId) -> bool:
-        return self._plans[job].durable
+        """Whether facts of the job are to survive."""
+        return self._plans[job].durable and job not in self._given_up
 
     def unwanted(self, job: JobId) -> bool:
         """No client wants the job to go on."""
         memories = [client.jobs[job] for client in self.clients if job in client.jobs]
         return any(m.cancelling or m.forgotten or m.lost for m in memories)
+
+    def gave_up(self, node: HomeNode) -> None:
+        """The programs of an embedded home have begun again: with these jobs, and no others."""
+        for client in self.clients:
+            for job, memory in client.jobs.items():
+                if job in node.home.jobs:
+                    memory.ended = False
+                else:
+                    self._given_up.add(job)
+                    memory.lost |= memory.submitted and not memory.ended
 
     # --- events ---------------------------------------------------------------------------------
     def before(self, node: HomeNode, event: Event, now_ns: int) -> None:
@@ -113,8 +133,13 @@ class Watch:
     def _take(self, node: HomeNode, fact: Fact) -> None:
         self.known.take(fact)
         plan = self._plans[fact.job]
-        if type(fact) is SegmentCommitted:
+        if type(fact) is JobGrown:
+            self._births[fact.job, fact.size] = node.runs
+        elif type(fact) is SegmentCommitted:
             self.truth.committed(fact, plan.folded)
+            born = self.born(fact.job, fact.stop - 1)
+            same = fact.lease >> RUN_BITS >= born
+            require(same, "the result of another item that had this number:", fact)
         elif type(fact) is AttemptFailed:
             self.truth.attempted(fact)
         elif type(fact) is ItemsFailed:
@@ -263,6 +288,16 @@ class Watch:
             self._vtimes[id] = job.vtime
 
     # --- the end --------------------------------------------------------------------------------
+    def done(self) -> bool:
+        """Every job has ended, and its client knows."""
+        return all(
+            memory.lost
+            or memory.forgotten
+            or (memory.ended and self.known.jobs[job].ended)
+            for client in self.clients
+            for job, memory in client.jobs.items()
+        )
+
     def check_ends(self, node: HomeNode) -> None:
         """All is done: what clients remember is what the disk has, to the last fact."""
         for client in self.clients:
