@@ -78,6 +78,7 @@ class Job:
         "failed_under",
         "forgotten",
         "id",
+        "kept",
         "leased",
         "leases",
         "losses",
@@ -106,6 +107,7 @@ class Job:
         self.submitted_ns = now_ns
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
+        self.kept = 0  # items that an earlier run of the home recorded; its leases hold no others
         self.sealed = False
         self.whole = True  # sealed and not whole: its inputs broke off
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
