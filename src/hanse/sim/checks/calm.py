@@ -43,11 +43,15 @@ def settle(federation: Federation) -> None:
     """Run until all is done and quiet. Raises Violation if that takes too long."""
     world, plan = federation.world, federation.plan
     late_ns = plan.calm_ns + bound_ns(plan)
-    while not all(home.watch.done() for home in federation.homes.values()):
+    while world.now_ns < plan.calm_ns or not _done(federation):
         require(world.step(), "nothing will happen any more, and jobs have not ended")
         if world.now_ns > late_ns:
             raise Violation(f"jobs do not end: {_open(federation)}")
     _quieten(federation, max(world.now_ns, plan.calm_ns) + _QUIET_NS)
+
+
+def _done(federation: Federation) -> bool:
+    return all(home.watch.done() for home in federation.homes.values())
 
 
 def _open(federation: Federation) -> list[str]:

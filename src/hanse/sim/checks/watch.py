@@ -89,7 +89,7 @@ class Watch:
             for job, memory in client.jobs.items():
                 if job in node.home.jobs:
                     memory.ended = False
-                else:
+                elif job in node.told:
                     self._given_up.add(job)
                     memory.lost |= memory.submitted and not memory.ended
 
