@@ -252,6 +252,9 @@ class Federation:
         segments = [n for n in notes if isinstance(n, SegmentNote) and not n.folded]
         disk = self.ledger.survives() if segments else Ledger()
         for note in segments:
+            job = self.home.jobs.get(note.job)
+            if job is not None and note.stop > self.home._known_to(note.lease, job):
+                continue  # items that came with a growth that was lost
             if note.job in disk.settled:
                 settled = disk.settled[note.job].covers(note.start, note.stop)
                 assert settled or note.job in disk.ended, f"acknowledged, and not durable: {note}"

@@ -107,6 +107,7 @@ class Home(Helping):
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
+            job.kept = job.size
             home._shapes.join(job, ())
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
@@ -150,8 +151,10 @@ class Home(Helping):
         for fact in event.facts:
             assert fact.job == event.job
             apply(self.jobs, fact)
+        job = self.jobs[event.job]
+        job.kept = job.size
         self._decide(JobResumed(event.job, event.spec, event.again))
-        self._settled(self.jobs[event.job])
+        self._settled(job)
 
     def _grow(self, event: Grow) -> None:
         job = self._running(event.job)
@@ -196,7 +199,8 @@ class Home(Helping):
         for lease in job.leases.over(event.start, event.stop):
             first = max(event.start, lease.begun + 1)
             if first < min(event.stop, lease.stop) and not lease.cancelled:
-                job.withdrawn.add(first, min(event.stop, lease.stop))
+                for a, b in job.settled.gaps(first, min(event.stop, lease.stop)):
+                    job.withdrawn.add(a, b)
                 self._cut(lease, first)
 
     def _drop(self) -> None:
@@ -277,7 +281,7 @@ class Home(Helping):
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
-        parts = job.settled.gaps(note.start, note.stop)
+        parts = job.settled.gaps(note.start, min(note.stop, self._known_to(note.lease, job)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
         for start, stop in parts:
@@ -307,6 +311,8 @@ class Home(Helping):
             return
         if job.failed_under.get(note.item) == note.lease:
             return  # an earlier run of this home counted it
+        if note.item >= self._known_to(note.lease, job):
+            return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
         job.losses = 0  # a worker ran
@@ -382,7 +388,12 @@ class Home(Helping):
         """Take back a lease that expired here, or that an earlier run of this home granted."""
         job = self._running(running.job)
         span = None if job is None else _adoptable(job, running)
-        if job is None or span is None or running.lease in self.leases:
+        if (
+            job is None
+            or span is None
+            or running.lease in self.leases
+            or running.stop > self._known_to(running.lease, job)
+        ):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
         job.ready.remove(*span)

@@ -39,6 +39,7 @@ class Job:
         "forgotten",
         "hungry_ns",
         "id",
+        "kept",
         "leased",
         "leases",
         "look_ns",
@@ -71,6 +72,7 @@ class Job:
         self.submitted_ns = now_ns
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
+        self.kept = 0  # items that an earlier run of the home recorded; its leases hold no others
         self.sealed = False
         self.whole = True  # sealed and not whole: its inputs broke off
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
