@@ -29,6 +29,7 @@ from hanse.client.results import Part
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, UsageError
 from hanse.ids import JobId
+from hanse.model.failure import plain
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
 from hanse.payloads.payload import Payload, load_each, words
@@ -104,7 +105,7 @@ def open_named(
     head = new_head(id, name, label, total)
     run = runtime.durables.create(head, known.id if known is not None else None)
     told = {
-        "name": label, "manifest": msgspec.msgpack.encode(manifest), "star": star,
+        "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
         "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
     }  # fmt: skip
     program = partial(_pack_program, pickled, told)
@@ -184,7 +185,7 @@ class NamedSource(MapSource):
         self._expected: Sequence[StoredBlock] = record.blocks if record is not None else ()
         self._at = 0  # the next of them to be compared
         self._grown = record.size if record is not None else 0  # items whose inputs are recorded
-        self._verified = 0 if record is not None and fed else _EVERYTHING
+        self._verified = 0 if self._expected and fed else _EVERYTHING
         self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
         self._numbers = itertools.count()
         self._end: tuple[JobState, BaseException | None] | None = None  # waits for the gate

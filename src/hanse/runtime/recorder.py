@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
@@ -63,6 +64,8 @@ class Recorder:
         self._written = 0
         self._waiting_bytes = 0
         self._writing_bytes = 0
+        self._writing_blobs = ExitStack()
+        self._blobs_are_safe = False
         self._leaving: list[tuple[JobId, int]] = []
         self._answers: list[tuple[JobId, int, str]] = []
         self._news = threading.Condition()
@@ -140,12 +143,9 @@ class Recorder:
         by_job: dict[JobId, list[Outcome]] = {}
         for outcome in outcomes:
             by_job.setdefault(outcome.fact.job, []).append(outcome)
-        try:
-            with self.state.blobs.writing():  # from the first blob to the entry that names it
-                self._append_all(self._all_entries(by_job))
-        except HanseError as error:
-            for job in by_job:
-                self._lose(job, error)
+        with ExitStack() as self._writing_blobs:  # from the first blob to the entry that names it
+            self._blobs_are_safe = False
+            self._append_all(self._all_entries(by_job))
         for outcome in outcomes:
             if outcome.fact.job not in self._jobs:
                 outcome.kept = None
@@ -160,6 +160,8 @@ class Recorder:
                     appends.append(self._entries(job, some))
             except HanseError as error:  # such as no room for a blob
                 self._lose(job, error)
+            except Exception as error:  # noqa: BLE001 - one job's values must not cost the others
+                self._lose(job, JournalError(f"job {job} cannot be recorded: {error!r}"))
         return appends
 
     def _entries(self, job: JobId, outcomes: Sequence[Outcome]) -> Append:
@@ -185,26 +187,33 @@ class Recorder:
         return Append(writing.tally.head, writing.run, entries)
 
     def _put(self, data: memoryview) -> BlobId:
+        if not self._blobs_are_safe:
+            self._patiently(lambda: self._writing_blobs.enter_context(self.state.blobs.writing()))
+            self._blobs_are_safe = True  # nobody collects meanwhile
         return self.state.blobs.put(data)
 
     def _append_all(self, appends: Sequence[Append]) -> None:
         """All in one transaction; if that fails, each job by itself: one must not cost another."""
+        if not appends:
+            return
         try:
-            self._append(appends)
+            self._patiently(lambda: self.state.journal.append(appends))
+        except JournalUnavailable as error:
+            for append in appends:
+                self._lose(append.head.id, error)
         except JournalError:
             for append in appends:
                 try:
-                    self._append([append])
+                    self.state.journal.append([append])
                 except JournalError as error:
                     self._lose(append.head.id, error)
 
-    def _append(self, appends: Sequence[Append]) -> None:
-        if not appends:
-            return
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Try again for a while what may pass, and say so. Raises JournalError."""
         until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
         while True:
             try:
-                self.state.journal.append(appends)
+                act()
             except JournalUnavailable as error:
                 if self._closing or time.monotonic_ns() > until:
                     raise

@@ -37,7 +37,14 @@ from hanse.core.home import Home
 from hanse.core.messages import Grant, Orders, Report
 from hanse.core.why import explain
 from hanse.engines import port
-from hanse.errors import ClientClosed, EngineError, HanseError, InternalError, UsageError
+from hanse.errors import (
+    ClientClosed,
+    EngineError,
+    HanseError,
+    InternalError,
+    JournalUnavailable,
+    UsageError,
+)
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
@@ -81,7 +88,8 @@ class Runtime:
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
         self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
         self._pumping = False
-        self._held_back = False
+        self._held_back = False  # no reports for now
+        self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._report_timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
@@ -243,6 +251,7 @@ class Runtime:
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
         source = self._sources.pop(job, None)
         self.durables.ended(job)
+        self._unreadable.pop(job, None)
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
@@ -311,7 +320,7 @@ class Runtime:
         self._pumping = False
         if self.durables.full:
             self._held_back = True  # until some of it is recorded
-        elif self._broken is None:
+        elif self._broken is None and not self._held_back:
             self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
             self._set_timers()
 
@@ -331,15 +340,27 @@ class Runtime:
 
     def _start(self, grant: Grant) -> None:
         source = self._sources.get(grant.job)
+        work = None
         try:
             work = source.work(grant) if source is not None else None
-        except HanseError as error:  # recorded inputs that cannot be read back
+            self._unreadable.pop(grant.job, None)
+        except JournalUnavailable as error:
+            self._wait_for_inputs(grant.job, error)
+        except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
-            work = None
         if work is None:
             self._agent.ended(grant.lease, self.loop.now_ns())
         else:
             self._engine.start(work)
+
+    def _wait_for_inputs(self, job: JobId, error: JournalUnavailable) -> None:
+        """Recorded inputs cannot be read now. The lease was given back: ask for no other at once."""
+        now = self.loop.now_ns()
+        if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
+            self.lose(job, error)
+        else:
+            self._held_back = True
+            self.loop.call_at(now + limits.JOURNAL_RETRY_NS, self.go_on)
 
     def _set_timers(self) -> None:
         if self._report_timer is not None:
