@@ -163,8 +163,8 @@ def refused(error: BaseException, what: str) -> BaseException:
 
 
 # --- loading --------------------------------------------------------------------------------------
-def load(payload: Payload) -> Sequence[Any]:
-    """All values. Raises what unpickling raises."""
+def load(payload: Payload, loads: Callable[..., Any] = loads) -> Sequence[Any]:
+    """All values. Raises what unpickling raises. `loads` reads one stream."""
     bulk = payload.bulk
     if payload.ends is None:
         values: Sequence[Any] = loads(payload.data, buffers=bulk.buffers(0, {}) if bulk else ())
@@ -172,18 +172,22 @@ def load(payload: Payload) -> Sequence[Any]:
     if bulk is None and payload.count == 1:
         return [loads(payload.data)]
     views: dict[int, memoryview] = {}
-    return [_load_stream(payload, index, views) for index in range(payload.count)]
+    return [_load_stream(payload, index, views, loads) for index in range(payload.count)]
 
 
-def load_each(payload: Payload, broken: Callable[[BaseException], Any]) -> Sequence[Any]:
+def load_each(
+    payload: Payload,
+    broken: Callable[[BaseException], Any],
+    loads: Callable[..., Any] = loads,
+) -> Sequence[Any]:
     """Like `load`, with `broken(error)` in place of each value that cannot be read."""
     if payload.ends is None:
-        return load(payload)
+        return load(payload, loads)
     views: dict[int, memoryview] = {}
     values = []
     for index in range(payload.count):
         try:
-            values.append(_load_stream(payload, index, views))
+            values.append(_load_stream(payload, index, views, loads))
         except BaseException as error:  # noqa: BLE001 - the caller reports it as the item's failure
             values.append(broken(error))
     return values
@@ -193,10 +197,12 @@ def load_one(payload: Payload, index: int = 0) -> Any:
     """One value. Raises what unpickling raises."""
     if payload.ends is None:
         return load(payload)[index]
-    return _load_stream(payload, index, {})
+    return _load_stream(payload, index, {}, loads)
 
 
-def _load_stream(payload: Payload, index: int, views: dict[int, memoryview]) -> Any:
+def _load_stream(
+    payload: Payload, index: int, views: dict[int, memoryview], loads: Callable[..., Any]
+) -> Any:
     assert payload.ends is not None
     begin = payload.ends[index - 1] if index else 0
     buffers = payload.bulk.buffers(index, views) if payload.bulk else ()
