@@ -30,7 +30,8 @@ class Granting:
         self.jobs: dict[JobId, Job] = {}
         self.sites: dict[SiteId, Site] = {}
         self.leases: dict[LeaseId, Lease] = {}
-        self._first_lease = self._next_lease = first_lease  # below: of earlier runs of the home
+        self._first_lease = LeaseId(first_lease)  # those below are of earlier runs of the home
+        self._next_lease = first_lease
         self._runnable: dict[JobId, Job] = {}  # running jobs with ready items
         self._dirty: dict[SiteId, Site] = {}  # sites that need orders after this event
         self._strays: dict[SiteId, dict[LeaseId, None]] = {}  # unknown leases to be cancelled

@@ -83,7 +83,6 @@ class Home(Granting):
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
-            job.kept = job.size
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
             home._note_ready(job)
@@ -95,7 +94,7 @@ class Home(Granting):
         self._decide(JobSubmitted(event.job, event.spec, now_ns))
         job = self.jobs[event.job]
         if event.size:
-            self._decide(JobGrown(job.id, event.size, {}))
+            self._decide(JobGrown(job.id, event.size, {}, self._first_lease))
         if event.sealed:
             self._decide(JobSealed(job.id))
         self._settled(job)
@@ -105,10 +104,8 @@ class Home(Granting):
         for fact in event.facts:
             assert fact.job == event.job
             apply(self.jobs, fact)
-        job = self.jobs[event.job]
-        job.kept = job.size
         self._decide(JobResumed(event.job, event.spec, event.again))
-        self._settled(job)
+        self._settled(self.jobs[event.job])
 
     def _grow(self, event: Grow, now_ns: int) -> None:
         job = self._running(event.job)
@@ -125,7 +122,7 @@ class Home(Granting):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
-        self._decide(JobGrown(job.id, event.size, waits))
+        self._decide(JobGrown(job.id, event.size, waits, self._first_lease))
         for item in event.broken:
             self._fail(job, item, Cause.ARGUMENT, None)
         for item, ref in failed:
@@ -227,7 +224,7 @@ class Home(Granting):
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
-        parts = job.settled.gaps(note.start, min(note.stop, self._known_to(note.lease, job)))
+        parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
         for start, stop in parts:
@@ -259,7 +256,7 @@ class Home(Granting):
             return
         if job.failed_under.get(note.item) == note.lease:
             return  # an earlier run of this home counted it
-        if note.item >= self._known_to(note.lease, job):
+        if note.item >= job.known_to(note.lease):
             return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
@@ -333,7 +330,7 @@ class Home(Granting):
             job is None
             or span is None
             or running.lease in self.leases
-            or running.stop > self._known_to(running.lease, job)
+            or running.stop > job.known_to(running.lease)
         ):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
@@ -416,12 +413,6 @@ class Home(Granting):
         for lease in job.leases.values():
             self._cancel(lease)
         return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
-
-    def _known_to(self, lease: LeaseId, job: Job) -> int:
-        """Items below this are those that the lease was granted for. A lease of an earlier run may
-        hold others by the same numbers: those came with a growth that was never recorded, and whose
-        client may have said it otherwise when it said it again."""
-        return job.size if lease >= self._first_lease else job.kept
 
     def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
         job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
