@@ -19,17 +19,19 @@ _CLOCK = (What.JUMP, What.DRIFT)
 _TEMPERS: tuple[tuple[What, ...], ...] = (
     (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
     _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
-    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.CLOG,), (What.CUT,),
+    (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
+    (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
 )  # fmt: skip
 
 
 def draw(seed: int) -> Plan:
     """The plan of a seed: the same for ever, as long as this file is."""
     draws = Draws(seed, "plan")
-    homes = [_home(draws, n) for n in range(1 + draws.chance(250))]
-    sites = [_site(draws, n) for n in range(draws.between(1, 4))]
+    homes = [_home(draws, n) for n in range(1 + draws.chance(250) + draws.chance(100))]
+    sites = [_site(draws, n) for n in range(draws.between(1, 5))]
     jobs: list[JobPlan] = []
-    for n in range(draws.between(1, 5)):
+    for n in range(draws.between(1, 8)):
         jobs.append(_job(draws, n, homes, sites, jobs))
     calm_ns = draws.pick((5, 20, 45, 70)) * SECOND
     faults = _faults(draws, homes, sites, jobs, calm_ns)
@@ -68,7 +70,7 @@ def _job(
     draws: Draws, n: int, homes: list[HomePlan], sites: list[SitePlan], before: list[JobPlan]
 ) -> JobPlan:
     home = draws.pick(homes)
-    size = draws.scale(1, 120) if draws.chance(900) else draws.between(0, 2)
+    size = draws.scale(1, 200) if draws.chance(900) else draws.between(0, 2)
     durable = draws.chance(800)
     steps = draws.between(2, 4) if draws.chance(350) else 1
     sizes = sorted({*(draws.between(0, size) for _ in range(steps - 1)), size})
@@ -141,7 +143,7 @@ def _faults(
     if not temper:
         return []
     faults = []
-    for _ in range(draws.between(1, 16)):
+    for _ in range(draws.between(1, 24)):
         faults += _fault(draws, draws.pick(temper), homes, sites, calm_ns)
     return sorted(faults, key=lambda fault: (fault.at_ns, fault.what, fault.who))
 
@@ -157,7 +159,8 @@ def _fault(
     who, amount = site if on_site else home, 0
     match what:
         case What.CUT | What.CLOG | What.STORM:
-            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site)
+            lines = [f"{other.name}>{home}" for other in sites if other.name != site]
+            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site, lines)
         case What.SLOW:
             amount = draws.between(2, 20)
         case What.SLOW_DISK:
@@ -176,11 +179,15 @@ def _fault(
     return [Fault(at_ns, what, who, for_ns, amount)]
 
 
-def _on_lines(draws: Draws, fault: Fault, home: str, site: str) -> list[Fault]:
-    """One direction, both, or (clogged, one by one) several that begin one after the other."""
+def _on_lines(
+    draws: Draws, fault: Fault, home: str, site: str, lines: list[str]
+) -> list[Fault]:
+    """One direction, both, or several that are clogged one after the other."""
     other = site if draws.chance(850) else f"client-{home}"
     both = [f"{other}>{home}", f"{home}>{other}"]
     names = both if draws.chance(500) else [draws.pick(both)]
+    if fault.what is What.CLOG and draws.chance(200):
+        names = draws.shuffled([*both, *lines])  # all lines of the home, one by one
     amount = draws.between(100, 900) if fault.what is What.STORM else 0
     gap_ns = draws.below(2 * SECOND) if fault.what is What.CLOG else 0
     return [

@@ -70,6 +70,9 @@ class JobPlan(msgspec.Struct, frozen=True):
     def size(self) -> int:
         return self.sizes[-1]
 
+    def replace(self, **changes: object) -> JobPlan:
+        return msgspec.structs.replace(self, **changes)
+
 
 class What(enum.StrEnum):
     """Kinds of trouble. `who` names a node, or `from>to` a line in one direction."""
