@@ -16,6 +16,7 @@ from hanse.model.job import JobSpec, JobState
 from hanse.model.ranges import Range, RangeSet
 
 ItemRef = tuple[JobId, int]
+_ANY = LeaseId(0)
 
 
 class Lease:
@@ -135,7 +136,7 @@ class Job:
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
 
     # --- what is durable ------------------------------------------------------------------------
-    def grow(self, size: int, waits: dict[int, int], since: LeaseId = LeaseId(0)) -> None:
+    def grow(self, size: int, waits: dict[int, int], since: LeaseId = _ANY) -> None:
         start, self.size = self.size, size
         if not self.births or self.births[-1][1] != since:
             self.births.append((start, since))

@@ -14,12 +14,20 @@ MS, SECOND = limits.MS, limits.SECOND
 
 _LINES = (What.CUT, What.CLOG, What.STORM)
 _SITE = (What.CRASH, What.FREEZE, What.SLOW, What.DEATH, What.LOSE, What.NOTICE)
-_HOME = (What.CRASH, What.CRASH, What.OLD_DISK, What.FULL_DISK, What.SLOW_DISK, What.FREEZE)
+_HOME = (
+    What.CRASH,
+    What.AT_COMMIT,
+    What.AT_COMMIT,
+    What.OLD_DISK,
+    What.FULL_DISK,
+    What.SLOW_DISK,
+    What.FREEZE,
+)
 _CLOCK = (What.JUMP, What.DRIFT)
 _TEMPERS: tuple[tuple[What, ...], ...] = (
     (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
     _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
-    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.CLOG,), (What.CUT,),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.AT_COMMIT,), (What.CLOG,), (What.CUT,),
     (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
     (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
 )  # fmt: skip
@@ -77,7 +85,7 @@ def _job(
     waits = []
     if not home.embedded and draws.chance(350):
         waits = _waits(draws, f"job{n}", size, home.name, durable, before)
-    folded = not waits and draws.chance(150)
+    folded = not waits and draws.chance(250)
     return JobPlan(
         name=f"job{n}",
         number=n,
@@ -93,7 +101,7 @@ def _job(
         weight=draws.between(1, 3),
         durable=durable,
         folded=folded,
-        failing=draws.pick((0, 0, 20, 150)),
+        failing=draws.pick((0, 0, 50, 300)),
         deadly=draws.pick((0, 0, 0, 20)),
         waits=waits,
         cancel_ns=draws.scale(20 * MS, 10 * SECOND) if draws.chance(150) else 0,
@@ -174,14 +182,12 @@ def _fault(
             who, amount = draws.pick((home, site)), draws.between(-300_000, 300_000)
         case What.AWAY:
             who = f"client-{home}"
-        case What.CRASH if who == home:
+        case What.CRASH | What.AT_COMMIT if who == home:
             for_ns = min(for_ns, 8 * SECOND)
     return [Fault(at_ns, what, who, for_ns, amount)]
 
 
-def _on_lines(
-    draws: Draws, fault: Fault, home: str, site: str, lines: list[str]
-) -> list[Fault]:
+def _on_lines(draws: Draws, fault: Fault, home: str, site: str, lines: list[str]) -> list[Fault]:
     """One direction, both, or several that are clogged one after the other."""
     other = site if draws.chance(850) else f"client-{home}"
     both = [f"{other}>{home}", f"{home}>{other}"]

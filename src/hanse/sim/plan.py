@@ -79,6 +79,7 @@ class What(enum.StrEnum):
 
     CRASH = "crash"  # and restart after for_ns, with what its disk had taken and a part of the rest
     OLD_DISK = "old-disk"  # the same, and nothing of the rest
+    AT_COMMIT = "at-commit"  # the same, right after the next commit, of which nobody hears
     NO_DISK = "no-disk"  # the same, with nothing at all
     FULL_DISK = "full-disk"  # no commit succeeds for for_ns
     SLOW_DISK = "slow-disk"  # commits take `amount` times as long, for for_ns
@@ -88,7 +89,9 @@ class What(enum.StrEnum):
     SLOW = "slow"  # items take `amount` times as long, for for_ns
     DEATH = "death"  # one of the site's workers dies
     LOSE = "lose"  # the site gives up one of its leases
-    NOTICE = "notice"  # eviction of the site: it drains, is gone after `amount` ns, back after for_ns
+    NOTICE = (
+        "notice"  # eviction of the site: it drains, is gone after `amount` ns, back after for_ns
+    )
     CUT = "cut"  # messages of the line are lost, for for_ns
     CLOG = "clog"  # messages of the line wait, for for_ns
     STORM = "storm"  # `amount` of a thousand messages are lost, and as many repeated, for for_ns

@@ -18,7 +18,6 @@ from hanse.core.events import (
     Fact,
     Hear,
     ItemsFailed,
-    JobForgotten,
     JobGrown,
     SegmentCommitted,
     Tick,
@@ -115,6 +114,7 @@ class Watch:
         self._check_settled(node, decision)
         self._check_closed(node, event, now_ns)
         self._note_shown(node, event, now_ns)
+        self._check_heard(node, event)
         for running in self._adoptable:
             there = running.lease in home.leases or running.job in self._ended(decision)
             require(there, "a running lease was not taken back:", running)
@@ -244,13 +244,33 @@ class Watch:
         for id in leases:
             self._shown_ns.setdefault(id, now_ns)
 
+    def _check_heard(self, node: HomeNode, event: Event) -> None:
+        """What a site says it will not begin is not counted as held by it."""
+        if type(event) is Hear and self._fresh:
+            for running in event.report.running:
+                lease = node.home.leases.get(running.lease)
+                held = lease is not None and lease.stop > running.stop
+                require(not held, "a lease goes on behind the end that its site told:", running)
+
     # --- orders ---------------------------------------------------------------------------------
     def _check_orders(self, node: HomeNode, orders: Orders, now_ns: int) -> None:
+        self._check_repeats(node, orders)
         for grant in orders.grants:
             self._check_grant(grant)
             if grant.lease not in self._granted:
                 self._granted[grant.lease] = (orders.site, orders.incarnation)
                 self._check_first(node, orders, grant)
+
+    def _check_repeats(self, node: HomeNode, orders: Orders) -> None:
+        """Orders say again whatever the site has not shown to have followed."""
+        site = node.home.sites[orders.site]
+        runs = [lease for lease in site.leases.values() if not lease.cancelled]
+        grants = [lease.id for lease in runs if lease.granted_seq > site.orders_seen]
+        cuts = [(lease.id, lease.cut_to) for lease in runs if lease.cut_to is not None]
+        cancels = {lease.id for lease in site.leases.values() if lease.cancelled}
+        require([g.lease for g in orders.grants] == grants, "grants are not repeated:", orders)
+        require([(c.lease, c.stop) for c in orders.cuts] == cuts, "cuts are not repeated:", orders)
+        require(cancels <= set(orders.cancels), "cancels are not repeated:", orders)
 
     def _check_grant(self, grant: Grant) -> None:
         account = self.known.jobs.get(grant.job)
@@ -271,7 +291,7 @@ class Watch:
             other = node.home.leases.get(run.lease)
             if other is None or other is mine:
                 continue
-            if mine is not None and mine.backup_of == other.id or other.backup_of == grant.lease:
+            if (mine is not None and mine.backup_of == other.id) or other.backup_of == grant.lease:
                 require(grant.stop - grant.start == 1, "a backup of many:", grant)
                 continue
             for item in range(max(run.at, grant.start, other.start), min(run.stop, grant.stop)):
@@ -291,9 +311,7 @@ class Watch:
     def done(self) -> bool:
         """Every job has ended, and its client knows."""
         return all(
-            memory.lost
-            or memory.forgotten
-            or (memory.ended and self.known.jobs[job].ended)
+            memory.lost or memory.forgotten or (memory.ended and self.known.jobs[job].ended)
             for client in self.clients
             for job, memory in client.jobs.items()
         )
