@@ -253,7 +253,7 @@ class Federation:
         disk = self.ledger.survives() if segments else Ledger()
         for note in segments:
             job = self.home.jobs.get(note.job)
-            if job is not None and note.stop > self.home._known_to(note.lease, job):
+            if job is not None and note.stop > job.known_to(note.lease):
                 continue  # items that came with a growth that was lost
             if note.job in disk.settled:
                 settled = disk.settled[note.job].covers(note.start, note.stop)

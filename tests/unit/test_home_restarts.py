@@ -107,3 +107,20 @@ def test_results_of_items_whose_growth_was_lost_are_not_those_of_other_items() -
     assert others in place.cancels
     assert town.home.leases.keys() >= set(before)
     assert not town.home.leases.keys() & set(place.cancels)
+
+
+def test_results_of_two_runs_ago_are_not_those_of_items_that_the_last_run_recorded() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False)
+    recorded = len(town.facts)
+    place = town.place("x")
+    town.grow(job, 5)  # and the home dies before this is recorded
+    place.talk()
+    lease = place.lease
+    town.recover(town.facts[:recorded])
+    del town.facts[recorded:]
+    town.grow(job, 5)  # which is recorded
+    town.recover()
+    place.finish()
+    assert not town.job(job).settled
+    assert lease not in town.home.leases

@@ -107,7 +107,6 @@ class Home(Helping):
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
-            job.kept = job.size
             home._shapes.join(job, ())
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
@@ -133,7 +132,8 @@ class Home(Helping):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            self._refile(job)
+            if not job.state.ended:
+                self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
     def _submit(self, event: Submit) -> None:
@@ -141,7 +141,7 @@ class Home(Helping):
         self._decide(JobSubmitted(event.job, event.spec, self._now_ns))
         job = self.jobs[event.job]
         if event.size:
-            self._decide(JobGrown(job.id, event.size, {}))
+            self._decide(JobGrown(job.id, event.size, {}, self._first_lease))
         if event.sealed:
             self._decide(JobSealed(job.id))
         self._settled(job)
@@ -151,10 +151,8 @@ class Home(Helping):
         for fact in event.facts:
             assert fact.job == event.job
             apply(self.jobs, fact)
-        job = self.jobs[event.job]
-        job.kept = job.size
         self._decide(JobResumed(event.job, event.spec, event.again))
-        self._settled(job)
+        self._settled(self.jobs[event.job])
 
     def _grow(self, event: Grow) -> None:
         job = self._running(event.job)
@@ -171,7 +169,7 @@ class Home(Helping):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
-        self._decide(JobGrown(job.id, event.size, waits))
+        self._decide(JobGrown(job.id, event.size, waits, self._first_lease))
         for item in event.broken:
             self._fail(job, item, Cause.ARGUMENT, None)
         for item, ref in failed:
@@ -281,7 +279,7 @@ class Home(Helping):
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
-        parts = job.settled.gaps(note.start, min(note.stop, self._known_to(note.lease, job)))
+        parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
         for start, stop in parts:
@@ -311,7 +309,7 @@ class Home(Helping):
             return
         if job.failed_under.get(note.item) == note.lease:
             return  # an earlier run of this home counted it
-        if note.item >= self._known_to(note.lease, job):
+        if note.item >= job.known_to(note.lease):
             return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
@@ -392,7 +390,7 @@ class Home(Helping):
             job is None
             or span is None
             or running.lease in self.leases
-            or running.stop > self._known_to(running.lease, job)
+            or running.stop > job.known_to(running.lease)
         ):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None

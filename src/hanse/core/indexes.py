@@ -31,7 +31,8 @@ class Indexes:
         self.jobs: dict[JobId, Job] = {}
         self.sites: dict[SiteId, Site] = {}
         self.leases: dict[LeaseId, Lease] = {}
-        self._first_lease = self._next_lease = first_lease  # below: of earlier runs of the home
+        self._first_lease = LeaseId(first_lease)  # those below are of earlier runs of the home
+        self._next_lease = first_lease
         self._now_ns = 0  # of the event that is handled
         self._shapes = Shapes()
         self._runnable: dict[Key, Shape] = {}  # shapes of runnable jobs
@@ -121,12 +122,6 @@ class Indexes:
         self._roomy[site.id] = site
 
     # --- rates ----------------------------------------------------------------------------------
-    def _known_to(self, lease: LeaseId, job: Job) -> int:
-        """Items below this are those that the lease was granted for. A lease of an earlier run may
-        hold others by the same numbers: those came with a growth that was never recorded, and whose
-        client may have said it otherwise when it said it again."""
-        return job.size if lease >= self._first_lease else job.kept
-
     def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
         rate = job.rates.get(site.id)
         fresh = rate is None

@@ -1,4 +1,4 @@
-"""A whole federation in one thread: virtual time, virtual network and disks, real `Home` and `Agent`.
+"""A whole federation in one thread: real homes and agents, virtual time, network and disks.
 
 `simulate(plan)` runs homes, sites and clients under a schedule of faults that was drawn from a seed
 before anything ran; checkers look after every event. The same plan gives the same run to the byte,

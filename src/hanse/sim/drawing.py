@@ -14,22 +14,33 @@ MS, SECOND = limits.MS, limits.SECOND
 
 _LINES = (What.CUT, What.CLOG, What.STORM)
 _SITE = (What.CRASH, What.FREEZE, What.SLOW, What.DEATH, What.LOSE, What.NOTICE)
-_HOME = (What.CRASH, What.CRASH, What.OLD_DISK, What.FULL_DISK, What.SLOW_DISK, What.FREEZE)
+_HOME = (
+    What.CRASH,
+    What.AT_COMMIT,
+    What.AT_COMMIT,
+    What.OLD_DISK,
+    What.FULL_DISK,
+    What.SLOW_DISK,
+    What.FREEZE,
+)
 _CLOCK = (What.JUMP, What.DRIFT)
 _TEMPERS: tuple[tuple[What, ...], ...] = (
     (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
     _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
-    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.AT_COMMIT,),
+    (What.CLOG,), (What.CUT,),
+    (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
+    (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
 )  # fmt: skip
 
 
 def draw(seed: int) -> Plan:
     """The plan of a seed: the same for ever, as long as this file is."""
     draws = Draws(seed, "plan")
-    homes = [_home(draws, n) for n in range(1 + draws.chance(250))]
-    sites = [_site(draws, n) for n in range(draws.between(1, 4))]
+    homes = [_home(draws, n) for n in range(1 + draws.chance(250) + draws.chance(100))]
+    sites = [_site(draws, n) for n in range(draws.between(1, 5))]
     jobs: list[JobPlan] = []
-    for n in range(draws.between(1, 5)):
+    for n in range(draws.between(1, 8)):
         jobs.append(_job(draws, n, homes, sites, jobs))
     calm_ns = draws.pick((5, 20, 45, 70)) * SECOND
     faults = _faults(draws, homes, sites, jobs, calm_ns)
@@ -68,14 +79,14 @@ def _job(
     draws: Draws, n: int, homes: list[HomePlan], sites: list[SitePlan], before: list[JobPlan]
 ) -> JobPlan:
     home = draws.pick(homes)
-    size = draws.scale(1, 120) if draws.chance(900) else draws.between(0, 2)
+    size = draws.scale(1, 200) if draws.chance(900) else draws.between(0, 2)
     durable = draws.chance(800)
     steps = draws.between(2, 4) if draws.chance(350) else 1
     sizes = sorted({*(draws.between(0, size) for _ in range(steps - 1)), size})
     waits = []
     if not home.embedded and draws.chance(350):
         waits = _waits(draws, f"job{n}", size, home.name, durable, before)
-    folded = not waits and draws.chance(150)
+    folded = not waits and draws.chance(250)
     return JobPlan(
         name=f"job{n}",
         number=n,
@@ -91,7 +102,7 @@ def _job(
         weight=draws.between(1, 3),
         durable=durable,
         folded=folded,
-        failing=draws.pick((0, 0, 20, 150)),
+        failing=draws.pick((0, 0, 50, 300)),
         deadly=draws.pick((0, 0, 0, 20)),
         waits=waits,
         cancel_ns=draws.scale(20 * MS, 10 * SECOND) if draws.chance(150) else 0,
@@ -141,7 +152,7 @@ def _faults(
     if not temper:
         return []
     faults = []
-    for _ in range(draws.between(1, 16)):
+    for _ in range(draws.between(1, 24)):
         faults += _fault(draws, draws.pick(temper), homes, sites, calm_ns)
     return sorted(faults, key=lambda fault: (fault.at_ns, fault.what, fault.who))
 
@@ -157,7 +168,8 @@ def _fault(
     who, amount = site if on_site else home, 0
     match what:
         case What.CUT | What.CLOG | What.STORM:
-            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site)
+            lines = [f"{other.name}>{home}" for other in sites if other.name != site]
+            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site, lines)
         case What.SLOW:
             amount = draws.between(2, 20)
         case What.SLOW_DISK:
@@ -171,16 +183,18 @@ def _fault(
             who, amount = draws.pick((home, site)), draws.between(-300_000, 300_000)
         case What.AWAY:
             who = f"client-{home}"
-        case What.CRASH if who == home:
+        case What.CRASH | What.AT_COMMIT if who == home:
             for_ns = min(for_ns, 8 * SECOND)
     return [Fault(at_ns, what, who, for_ns, amount)]
 
 
-def _on_lines(draws: Draws, fault: Fault, home: str, site: str) -> list[Fault]:
-    """One direction, both, or (clogged, one by one) several that begin one after the other."""
+def _on_lines(draws: Draws, fault: Fault, home: str, site: str, lines: list[str]) -> list[Fault]:
+    """One direction, both, or several that are clogged one after the other."""
     other = site if draws.chance(850) else f"client-{home}"
     both = [f"{other}>{home}", f"{home}>{other}"]
     names = both if draws.chance(500) else [draws.pick(both)]
+    if fault.what is What.CLOG and draws.chance(200):
+        names = draws.shuffled([*both, *lines])  # all lines of the home, one by one
     amount = draws.between(100, 900) if fault.what is What.STORM else 0
     gap_ns = draws.below(2 * SECOND) if fault.what is What.CLOG else 0
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from hanse import limits
 from hanse.sim.draws import Draws
@@ -70,12 +71,18 @@ class Faults:
             case What.CRASH | What.OLD_DISK | What.NO_DISK:
                 home.crash(fault.what is What.CRASH, fault.what is not What.NO_DISK)
                 self._later(fault, home.restart)
+            case What.AT_COMMIT:
+                home.doomed = partial(self._crash_at_commit, fault, home)
             case What.FULL_DISK:
                 home.disk.full = True
                 self._later(fault, lambda: setattr(home.disk, "full", False))
             case What.SLOW_DISK:
                 home.disk.slowness = fault.amount
                 self._later(fault, lambda: setattr(home.disk, "slowness", 1))
+
+    def _crash_at_commit(self, fault: Fault, home: HomeNode) -> None:
+        home.crash()
+        self._later(fault, home.restart)
 
     def _on_site(self, fault: Fault, site: SiteNode) -> None:
         match fault.what:
@@ -109,6 +116,7 @@ class Faults:
         self._world.trace("fault", "all is healed from here on")
         for home in self._all.homes.values():
             home.disk.full, home.disk.slowness = False, 1
+            home.doomed = None
             home.thaw()
             home.change_clock(drift_ppm=home.drift_ppm)
             home.restart()

@@ -48,6 +48,7 @@ class HomeNode(Node):
         self.disk.on_synced = self._synced
         self.watch = watch
         self.runs = 1
+        self.doomed: Callable[[], None] | None = None  # what happens at the next commit
         self.home = Home(self._first_lease())
         self.told: dict[JobId, list[Fact]] = {}  # what clients may know, by job
         self.durable: dict[JobId, bool] = {}  # every job that was ever submitted here
@@ -112,8 +113,11 @@ class HomeNode(Node):
             self.handle(Recorded(position))
 
         self.watch.synced(self, facts)
+        if self.doomed is not None:
+            doom, self.doomed = self.doomed, None
+            doom()
         runs = self.runs
-        self.run(lambda: tell() if runs == self.runs else None)
+        self.run(lambda: tell() if self.up and runs == self.runs else None)
 
     # --- sites and clients ----------------------------------------------------------------------
     def heard(self, data: bytes) -> None:

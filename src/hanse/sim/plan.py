@@ -70,12 +70,16 @@ class JobPlan(msgspec.Struct, frozen=True):
     def size(self) -> int:
         return self.sizes[-1]
 
+    def replace(self, **changes: object) -> JobPlan:
+        return msgspec.structs.replace(self, **changes)
+
 
 class What(enum.StrEnum):
     """Kinds of trouble. `who` names a node, or `from>to` a line in one direction."""
 
     CRASH = "crash"  # and restart after for_ns, with what its disk had taken and a part of the rest
     OLD_DISK = "old-disk"  # the same, and nothing of the rest
+    AT_COMMIT = "at-commit"  # the same, right after the next commit, of which nobody hears
     NO_DISK = "no-disk"  # the same, with nothing at all
     FULL_DISK = "full-disk"  # no commit succeeds for for_ns
     SLOW_DISK = "slow-disk"  # commits take `amount` times as long, for for_ns

@@ -6,6 +6,7 @@ It reports as the runtime does: once for all that a turn brings, and when the ho
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hanse import limits
@@ -124,7 +125,7 @@ class HomeLink:
                 case StartLease(grant):
                     self.truth.started(self, orders, self.engine.start(grant))
                 case CutLease(lease, stop):
-                    self._soon(lambda lease=lease, stop=stop: self.engine.cut(lease, stop))
+                    self._soon(partial(self.engine.cut, lease, stop))
                 case CancelLease(lease):
                     grace = self.site.draws.below(limits.CANCEL_GRACE_NS)
                     self.engine.cancel(lease, grace)
@@ -145,7 +146,7 @@ class HomeLink:
     def news(self) -> None:
         if self.agent.has_news and self._reporting != self._turn:
             self._reporting = self._turn
-            self.site.world.after(_COALESCE_NS, self.site.run, lambda: self._report_once())
+            self.site.world.after(_COALESCE_NS, self.site.run, self._report_once)
 
     def _report_once(self) -> None:
         if self._reporting == self._turn:

@@ -12,6 +12,7 @@ The bound, in virtual time from the moment at which the last line is healed:
 from __future__ import annotations
 
 from hanse import limits
+from hanse.ids import LeaseId
 from hanse.sim import work
 from hanse.sim.federation import Federation
 from hanse.sim.plan import JobPlan, Plan
@@ -31,7 +32,7 @@ def bound_ns(plan: Plan) -> int:
 
 
 def _work_ns(seed: int, job: JobPlan) -> int:
-    each = sum(work.item_ns(seed, job, item, lease=0) for item in range(job.size))
+    each = sum(work.item_ns(seed, job, item, LeaseId(0)) for item in range(job.size))
     return each * _ATTEMPTS if job.failing or job.deadly else each * 2
 
 

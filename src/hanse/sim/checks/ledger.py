@@ -3,7 +3,8 @@ job's end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from hanse.core.events import (
     AttemptFailed,
@@ -25,13 +26,14 @@ from hanse.sim.world import require
 class Account:
     """One job."""
 
-    __slots__ = ("counted", "ended", "failed", "sealed", "settled", "size", "sizes")
+    __slots__ = ("counted", "ended", "failed", "over", "sealed", "settled", "size", "sizes")
 
     def __init__(self) -> None:
         self.settled, self.failed = RangeSet(), RangeSet()
         self.size = 0
         self.sizes: list[int] = []  # after each growth
         self.sealed = self.ended = False
+        self.over = False  # it ended once, even if it was resumed since
         self.counted: set[tuple[int, int]] = set()  # (item, lease) of failed attempts, in one run
 
 
@@ -90,13 +92,13 @@ def _resumed(account: Account, fact: JobResumed) -> None:
 
 
 def _ended(account: Account, fact: JobEnded) -> None:
-    account.ended = True
+    account.ended = account.over = True
     if fact.state == "done":
         complete = account.sealed and account.settled.covers(0, account.size)
         require(complete, "done, and items are open:", fact)
 
 
-_TAKE = {
+_TAKE: Mapping[type, Callable[[Account, Any], None]] = {
     SegmentCommitted: _settle,
     ItemsFailed: _settle,
     AttemptFailed: _attempt,

@@ -70,7 +70,7 @@ class Truth:
             if isinstance(note, EndNote):
                 continue
             account = self._watch.durable.jobs.get(note.job)
-            if account is None or account.ended or not self._watch.keeps(note.job):
+            if account is None or account.over or not self._watch.keeps(note.job):
                 continue
             last = note.item if isinstance(note, FailureNote) else note.stop - 1
             if last >= account.size or self._watch.born(note.job, last) > note.lease >> RUN_BITS:

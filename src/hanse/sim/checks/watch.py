@@ -23,7 +23,7 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.invariants import check
-from hanse.core.job import Lease
+from hanse.core.lease import Lease
 from hanse.core.messages import EndNote, Grant, Orders, Report, Running
 from hanse.ids import JobId, LeaseId
 from hanse.sim.checks.ledger import Account, Ledger
@@ -114,6 +114,7 @@ class Watch:
         self._check_settled(node, decision)
         self._check_closed(node, event, now_ns)
         self._note_shown(node, event, now_ns)
+        self._check_heard(node, event)
         for running in self._adoptable:
             there = running.lease in home.leases or running.job in self._ended(decision)
             require(there, "a running lease was not taken back:", running)
@@ -243,13 +244,33 @@ class Watch:
         for id in leases:
             self._shown_ns.setdefault(id, now_ns)
 
+    def _check_heard(self, node: HomeNode, event: Event) -> None:
+        """What a site says it will not begin is not counted as held by it."""
+        if type(event) is Hear and self._fresh:
+            for running in event.report.running:
+                lease = node.home.leases.get(running.lease)
+                held = lease is not None and lease.stop > running.stop
+                require(not held, "a lease goes on behind the end that its site told:", running)
+
     # --- orders ---------------------------------------------------------------------------------
     def _check_orders(self, node: HomeNode, orders: Orders, now_ns: int) -> None:
+        self._check_repeats(node, orders)
         for grant in orders.grants:
             self._check_grant(grant)
             if grant.lease not in self._granted:
                 self._granted[grant.lease] = (orders.site, orders.incarnation)
                 self._check_first(node, orders, grant)
+
+    def _check_repeats(self, node: HomeNode, orders: Orders) -> None:
+        """Orders say again whatever the site has not shown to have followed."""
+        site = node.home.sites[orders.site]
+        runs = [lease for lease in site.leases if not lease.cancelled]
+        grants = [lease.id for lease in runs if lease.granted_seq > site.orders_seen]
+        cuts = [(lease.id, lease.cut_to) for lease in runs if lease.cut_to is not None]
+        cancels = {lease.id for lease in site.leases if lease.cancelled}
+        require([g.lease for g in orders.grants] == grants, "grants are not repeated:", orders)
+        require([(c.lease, c.stop) for c in orders.cuts] == cuts, "cuts are not repeated:", orders)
+        require(cancels <= set(orders.cancels), "cancels are not repeated:", orders)
 
     def _check_grant(self, grant: Grant) -> None:
         account = self.known.jobs.get(grant.job)
@@ -274,7 +295,7 @@ class Watch:
                 require(grant.stop - grant.start == 1, "a backup of many:", grant)
                 continue
             for item in range(max(run.at, grant.start, other.start), min(run.stop, grant.stop)):
-                if item not in run.omit and item not in other.given_back:
+                if item not in run.omit and not (other.given_back and item in other.given_back):
                     text = f"item {item} is granted while {run.lease} at {other.site} runs it:"
                     require(False, text, grant)
 
