@@ -18,6 +18,7 @@ from hanse.errors import (
     Fenced,
     JobBusy,
     JournalDamaged,
+    NameTaken,
     NoSuchJob,
 )
 from hanse.ids import BlobId, JobId
@@ -37,12 +38,12 @@ class SqlJournal(Transactions):
         self._held: set[JobId] = set()  # what this object claimed; guarded by self._writing
 
     # --- who writes -------------------------------------------------------------------------------
-    def create(self, head: Head, holder: Holder) -> int:
+    def create(self, head: Head, holder: Holder, older: JobId | None = None) -> int:
         """See the port. A repeated call, after an error, finds its job there and claims it."""
         with (
             self._writing,
             self._taking(head.id),
-            ExitStack() as older,  # locks are given back after the transaction
+            ExitStack() as locks,  # they are given back after the transaction
             self.transaction() as sql,
         ):
             self.alone(sql)
@@ -50,7 +51,9 @@ class SqlJournal(Transactions):
                 "SELECT id FROM jobs WHERE name = ? AND name <> '' AND superseded = 0 AND id <> ?",
                 (columns.text(head.name), head.id),
             ):
-                older.enter_context(self._locking(JobId(old)))
+                if old != older:
+                    raise self._taken(head.name, JobId(old))
+                locks.enter_context(self._locking(older))
                 sql.run("UPDATE jobs SET superseded = 1 WHERE id = ?", (old,))
             if not sql.run("SELECT 1 FROM jobs WHERE id = ?", (head.id,)):
                 columns.insert(sql, head, holder)
@@ -107,6 +110,14 @@ class SqlJournal(Transactions):
     def _give(self, job: JobId) -> None:
         with self.translated():
             self.unlock(job)
+
+    def _taken(self, name: str, job: JobId) -> JobBusy:
+        if self.locked(job):
+            return self._busy(job)
+        return NameTaken(
+            f"another program made a job {name!r} ({job}) just now: run this one again to go on"
+            " with that one, or give the new job another name"
+        )
 
     def _busy(self, job: JobId) -> JobBusy:
         found = self._head_and_holder(job)

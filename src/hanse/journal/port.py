@@ -81,11 +81,11 @@ class Journal(Protocol):
     where: str  # for people: a path or a URL, without a password
 
     # --- writing ------------------------------------------------------------------------------
-    def create(self, head: Head, holder: Holder) -> int:
-        """Make a new job and claim it; returns its run number. An older job of the same name is
-        superseded, unless the name is empty. Raises JobBusy if somebody holds that one, and
-        changes nothing then. May be called again after an error: the job may be there already,
-        and is claimed."""
+    def create(self, head: Head, holder: Holder, older: JobId | None = None) -> int:
+        """Make a new job and claim it; returns its run number. The job `older`, which has had the
+        name, is superseded. If any other has the name (an empty one never counts), or if somebody
+        holds `older`, nothing is changed: raises JobBusy if that job is held, else NameTaken. May
+        be called again after an error: the job may be there already, and is claimed."""
 
     def claim(self, job: JobId, holder: Holder) -> int:
         """Take the job for this process; returns its new run number. Raises JobBusy with the
