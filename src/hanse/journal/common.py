@@ -306,6 +306,7 @@ class SqlJournal(Transactions):
 
     def questions(self, jobs: Iterable[JobId]) -> Mapping[JobId, tuple[int, str]]:
         """See the port."""
+        self.hold_on()
         wanted = list(jobs)
         found: dict[JobId, tuple[int, str]] = {}
         for start in range(0, len(wanted), _CHUNK):

@@ -137,7 +137,12 @@ class Journal(Protocol):
         Only the newest few are kept. Raises NoSuchJob."""
 
     def questions(self, jobs: Iterable[JobId]) -> Mapping[JobId, tuple[int, str]]:
-        """The newest unanswered question to each of these jobs: its number and the word."""
+        """The newest unanswered question to each of these jobs: its number and the word.
+
+        Who holds jobs calls this every QUESTIONS_EVERY_NS, and that is also how long a claim can
+        be lost unseen: where a lock ends with a session (a proxy, a failover), this call notices
+        and takes it again. Somebody else may claim the job in between; then the run number keeps
+        the old holder from recording anything."""
 
     def answer(self, job: JobId, number: int, text: str) -> None:
         """Answer a question; need not be durable."""

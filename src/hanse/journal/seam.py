@@ -82,6 +82,9 @@ class Transactions(ABC):
         """Called after each COMMIT, before anybody is told of it. Raises JournalError if what was
         committed may be lost all the same."""
 
+    def hold_on(self) -> None:  # noqa: B027 - most lose no locks
+        """See that the locks of what was claimed are still ours, and take again what was lost."""
+
     @abstractmethod
     def alone(self, sql: Connection) -> None:
         """Let no other transaction that calls this run beside it."""
