@@ -112,10 +112,13 @@ class Journal(Protocol):
 
     # --- reading ------------------------------------------------------------------------------
     def find(self, id_or_name: str) -> Head | None:
-        """A job by its id, or by its name the one that is not superseded."""
+        """A job by its id, or by its name the one that is not superseded. Raises JournalDamaged if
+        its head is damaged."""
 
     def heads(self, limit: int = 1000) -> list[Head]:
-        """The newest jobs, newest first, in the order that they were made: clocks do not count."""
+        """The newest jobs, newest first, in the order that they were made: clocks do not count.
+        One whose head is damaged is among them, in the state "damaged", with its id and, if that
+        can be read, its name: the others can be used, and it can be removed."""
 
     def holder(self, job: JobId) -> Holder | None:
         """Who holds the job now; None if nobody does, also when its holder was killed."""
