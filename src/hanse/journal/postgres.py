@@ -2,8 +2,9 @@
 
 A claim is an advisory lock of the session that writes, so the server gives it back when the session
 ends, also when the machine of its holder vanished (keepalives). A session that broke is made anew
-by the next call, which takes the locks again; whoever claimed a job in between has changed its run,
-so an append of ours is fenced. A COMMIT whose answer was lost is given again by the caller: entries
+by the next call, which takes the locks again; a holder that has nothing to write makes one every
+while, by looking for questions. Whoever claimed a job in between has changed its run, so an append
+of ours is fenced. A COMMIT whose answer was lost is given again by the caller: entries
 that are there already are no error.
 """
 
@@ -149,6 +150,19 @@ class PostgresJournal(SqlJournal):
         self._unlocked &= self._held
         if self._unlocked:
             self._lock_again(self.connected())
+
+    def hold_on(self) -> None:
+        """See the seam. It also keeps the session from being ended as an idle one."""
+        with self._writing, self.translated():
+            if not self._held:
+                return
+            connection = self.connected()
+            try:
+                connection.run("SELECT 1")
+            except psycopg.Error:
+                self.reset(connection)
+                self.connected()
+            self.look()
 
     def alone(self, sql: Connection) -> None:
         """See the seam."""
