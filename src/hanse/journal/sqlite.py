@@ -64,7 +64,7 @@ class SqliteJournal(SqlJournal):
         self.where = self.path
         self._connect = connect or _connect
         self._marker = self.path + ".id"
-        self._id = ""
+        self.id = ""
         self._inode: tuple[int, int] | None = None
         self._locks: locks.LockFile | None = None
         try:
@@ -96,11 +96,11 @@ class SqliteJournal(SqlJournal):
         if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
             raise self._foreign()
         self._bring_forward(connection, about)
-        self._id = _about(connection).get("id", "")
-        if not self._id or marked not in (None, self._id):
+        self.id = _about(connection).get("id", "")
+        if not self.id or marked not in (None, self.id):
             raise self._foreign()
         if marked is None:
-            disk.write_small(self._marker, self._id)
+            disk.write_small(self._marker, self.id)
 
     def _bring_forward(self, connection: Connection, about: Mapping[str, str]) -> None:
         if about and schema.version(about, self.where) == schema.VERSION:
@@ -158,7 +158,7 @@ class SqliteJournal(SqlJournal):
         """See the seam. The same file as before, or an error."""
         self.look()
         connection = self._settled()
-        if _about(connection).get("id") != self._id:
+        if _about(connection).get("id") != self.id:
             connection.close()
             raise self._foreign()
         return connection
