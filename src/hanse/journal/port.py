@@ -79,6 +79,7 @@ class Append(msgspec.Struct, frozen=True):
 
 class Journal(Protocol):
     where: str  # for people: a path or a URL, without a password
+    id: str  # random, given when it was made; the same however it is reached
 
     # --- writing ------------------------------------------------------------------------------
     def create(self, head: Head, holder: Holder, older: JobId | None = None) -> int:

@@ -91,6 +91,7 @@ class PostgresJournal(SqlJournal):
             with self.transaction() as sql:
                 sql.run("SELECT pg_advisory_xact_lock(?)", (_OPENING,))
                 self._bring_forward(sql)
+                self.id = self._read_id(sql)
         except BaseException:
             self.close()
             raise
@@ -109,6 +110,13 @@ class PostgresJournal(SqlJournal):
                 f"the journal {self.where} does not say what it is: restore the table hanse.about"
             )
         schema.bring_forward(sql.run, self.types, about, self.where)
+
+    def _read_id(self, sql: Connection) -> str:
+        for (found,) in sql.run("SELECT value FROM about WHERE key = 'id'"):
+            return str(found)
+        raise JournalDamaged(
+            f"the journal {self.where} has lost its id: restore the table hanse.about"
+        )
 
     def hang_up(self) -> None:
         """In a forked child: let go of the parent's sessions without ending them. The server ends

@@ -40,6 +40,7 @@ class Transactions(ABC):
     lock, and each made anew on the next call after it broke."""
 
     where: str
+    id: str
     types: ClassVar[Mapping[str, str]]  # for hanse.journal.schema
     begin: ClassVar[str]
     for_update: ClassVar[str] = ""  # what makes a SELECT hold its rows until the transaction ends

@@ -71,7 +71,7 @@ class SqliteJournal(SqlJournal):
         self.where = self.path
         self._connect = connect or _connect
         self._marker = self.path + ".id"
-        self._id = ""
+        self.id = ""
         self._inode: disk.Inode | None = None
         self._log: disk.Inode | None = None  # where our commits go; None while nothing is open
         self._locks: locks.LockFile | None = None
@@ -108,11 +108,11 @@ class SqliteJournal(SqlJournal):
         if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
             raise self._foreign()
         self._bring_forward(connection, about)
-        self._id = _about(connection).get("id", "")
-        if not self._id or marked not in (None, self._id):
+        self.id = _about(connection).get("id", "")
+        if not self.id or marked not in (None, self.id):
             raise self._foreign()
         if marked is None:
-            disk.write_small(self._marker, self._id)
+            disk.write_small(self._marker, self.id)
 
     def _bring_forward(self, connection: Connection, about: Mapping[str, str]) -> None:
         if about and schema.version(about, self.where) == schema.VERSION:
@@ -172,7 +172,7 @@ class SqliteJournal(SqlJournal):
             self._log = None  # SQLite removes it when its last user closes it
         self.look()
         connection = self._settled()
-        if _about(connection).get("id") != self._id:
+        if _about(connection).get("id") != self.id:
             connection.close()
             raise self._foreign()
         self._log = self._log or disk.inode(self.path + "-wal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 
 import msgspec
@@ -22,6 +23,11 @@ from hanse.errors import (
     NoSuchJob,
 )
 from hanse.journal.port import Entry, Journal
+
+
+def test_a_journal_has_an_id_that_stays(journal: Journal, opened: Open) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", journal.id)
+    assert opened().id == journal.id
 
 
 def test_what_was_appended_is_read_back_in_order_by_whoever_opens_it(opened: Open) -> None:
