@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from system.command import HANSE, SRC, Job, as_json, environment, finished, hanse, open_there
 
-from hanse.cli import exits
 from hanse.cli.main import COMMANDS, main
+from hanse.cli.shared import exits
 from hanse.records.state import State
 
 ON_JOBS = (["job"], ["logs"], ["explain"], ["cancel"], ["retry", "--failed"], ["rm"],
@@ -86,8 +86,9 @@ def test_help_and_run_import_no_other_command_and_nothing_heavy(
     ran = python(code, tmp_path)
     loaded = eval(ran.stdout.splitlines()[-1])
     assert set(loaded) <= {
-        "hanse.cli", "hanse.cli.main", "hanse.cli.exits", "hanse.cli.command", "hanse.cli.output",
-        "hanse.cli.pipes", "hanse.cli.run", "hanse.cli.program", "hanse.errors",
+        "hanse.cli", "hanse.cli.main", "hanse.cli.shared", "hanse.cli.shared.exits",
+        "hanse.cli.shared.command", "hanse.cli.shared.output", "hanse.cli.shared.pipes",
+        "hanse.cli.run", "hanse.cli.shared.program", "hanse.errors",
     }, ran.stderr  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def test_a_variable_that_is_wrong_is_wrong_usage(tmp_path: Path) -> None:
 def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(1, {str(SRC)!r}); sys.argv[1:] = ['jobs', '--json']\n"
-        "from hanse.cli import lookup\nfrom hanse.errors import InternalError\n"
+        "from hanse.cli.shared import lookup\nfrom hanse.errors import InternalError\n"
         "def broken(): raise InternalError('of ours')\nlookup.records = broken\n"
         "from hanse.cli.main import main; main()"
     )
@@ -268,6 +269,19 @@ def test_the_tab_key_completes_commands_options_ids_and_names(state: State) -> N
     assert completed(state.home, "job", "cou") == ["counting"]
     assert completed(state.home, "rm", "counting", "j-") == [job.id]
     assert completed(state.home, "jobs", "--state", "d") == ["done"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["zz;touch${IFS}pwned;", "zz $(touch pwned)", "zz`touch pwned`", "zz\ntouch pwned"],
+)
+def test_the_tab_key_writes_no_name_that_a_shell_would_run(state: State, name: str) -> None:
+    job = finished(state, double, [1], name)
+    assert completed(state.home, "job", name[:2]) == [job.id]
+    assert completed(state.home, "job", "j-") == [job.id]
+    shown = hanse(home=state.home, _HANSE_COMPLETE="zsh_complete", COMP_WORDS="hanse job j-",
+                  COMP_CWORD="2").stdout  # fmt: skip
+    assert len(shown.rstrip("\n").split("\n")) == 3  # a kind, the id, and the name in one line
 
 
 def test_the_tab_key_never_shows_an_error(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from system.command import HANSE, as_json, environment, hanse
 from system.real import until
 
-from hanse.cli import exits
+from hanse.cli.shared import exits
 
 # Items take their orders from files, so that nothing here depends on how fast anything is.
 PROGRAM = """

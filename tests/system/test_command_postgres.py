@@ -7,7 +7,7 @@ from pathlib import Path
 from postgres import Server
 from system.command import as_json, hanse
 
-from hanse.cli import exits
+from hanse.cli.shared import exits
 
 PROGRAM = """
 import os, hanse

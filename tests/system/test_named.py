@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from system.programs import Program, committed, record
 from system.real import until
 
 import hanse
+from hanse.model.ranges import RangeSet
 from hanse.records.checking import damages
 from hanse.records.state import open_state
 
@@ -373,3 +377,65 @@ def test_a_job_that_was_killed_when_it_was_just_made_begins_anew(client, hanse_h
         journal.execute("UPDATE jobs SET entries = 0, state = 'running', done = 0")
     journal.close()
     assert sum(client.map(double, range(20), name="newborn")) == 380
+
+
+def test_a_job_is_run_once_at_a_time_in_one_program_too(client):
+    job = client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy, match="this program"):
+        client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy):
+        client.map(slow_double, range(100), name="twice", fresh=True)
+    with hanse.connect() as second, pytest.raises(hanse.JobBusy):
+        second.map(slow_double, range(100), name="twice")
+    assert sum(job) == 9900
+
+
+def test_a_job_that_was_let_go_can_be_taken_up_at_once(client):
+    for _ in range(10):
+        job = client.map(slow_double, range(2000), name="let go")
+        next(iter(job))
+        del job
+    fresh = client.map(double, range(10), name="let go", fresh=True)
+    assert sum(fresh) == 90
+
+
+def slow_double(x: int) -> int:
+    time.sleep(0.002)
+    return 2 * x
+
+
+def test_a_job_goes_on_from_every_beginning_of_its_record(tmp_path, hanse_home):
+    """Whatever the moment of a kill, what is recorded is some first part of the record."""
+    program = squares(tmp_path, "(x for x in range(12))", "0")
+    expected = program.result()
+    kept = tmp_path / "kept.sqlite"
+    shutil.copy(hanse_home / "journal.sqlite", kept)
+    with closing(sqlite3.connect(kept)) as journal:
+        (entries,) = journal.execute("SELECT count(*) FROM entries").fetchone()
+    assert entries > 5
+    for first in range(entries):
+        shutil.copy(kept, hanse_home / "journal.sqlite")
+        with closing(sqlite3.connect(hanse_home / "journal.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM entries WHERE seq >= ?", (first,))
+            journal.execute(
+                "UPDATE jobs SET entries = ?, state = 'running', ended_s = NULL", (first,)
+            )
+        done = committed("squares") if first else RangeSet()
+        assert program.result() == expected, first
+        again = [item for run, item in program.ran() if run == program.runs and item in done]
+        assert not again, first
+
+
+def shouts(path: str) -> str:
+    raise ValueError(f"no such file: {path}")
+
+
+def test_texts_that_are_no_utf8_are_recorded_too_and_cost_no_other_job(client):
+    names = [os.fsdecode(b"caf\xe9.txt"), "plain"]
+    other = client.map(slow_double, range(50), name="other job")
+    job = client.map(shouts, names, name="odd names", on_error="collect")
+    assert ["no such file" in str(error) for error in job] == [True, True]
+    assert sum(other) == 2450
+    assert "\\udce9" in job.failures()[0].message
+    with hanse.connect() as second:
+        assert len(list(second.map(shouts, names, name="odd names", on_error="collect"))) == 2

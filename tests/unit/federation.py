@@ -252,6 +252,9 @@ class Federation:
         segments = [n for n in notes if isinstance(n, SegmentNote) and not n.folded]
         disk = self.ledger.survives() if segments else Ledger()
         for note in segments:
+            job = self.home.jobs.get(note.job)
+            if job is not None and note.stop > job.known_to(note.lease):
+                continue  # items that came with a growth that was lost
             if note.job in disk.settled:
                 settled = disk.settled[note.job].covers(note.start, note.stop)
                 assert settled or note.job in disk.ended, f"acknowledged, and not durable: {note}"
@@ -276,7 +279,7 @@ class Federation:
         be on their way."""
         first = (self.home._next_lease // 10_000 + 1) * 10_000
         self.ledger = self.ledger.survives()
-        self.home = Home.recover(self.ledger.facts, first)
+        self.home = Home.recover(self.ledger.facts, first, list(self.sites))
         self.started, self.position = len(self.ledger.facts), 0
         self.vtimes.clear()
         self.restarts += 1

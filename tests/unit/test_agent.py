@@ -7,6 +7,7 @@ from core_builders import cpus
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.messages import CutOrder, EndNote, Grant, Orders
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.resources import Amount
 
 X, JOB = SiteId("x"), JobId("a")
 
@@ -93,3 +94,16 @@ def test_what_has_begun_is_told_within_the_bounds_of_the_lease() -> None:
     for told, begun in ((-3, 0), (2, 2), (99, 5)):
         (running,) = it.report(0, lambda lease, told=told: told).running
         assert (running.begun, running.stop) == (begun, 5)
+
+
+def test_a_site_that_is_about_to_go_has_nothing_more_to_give() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.report(0, lambda lease: 0)
+    it.resize(Amount())
+    assert it.has_news
+    report = it.report(1, lambda lease: 0)
+    assert report.capacity == Amount()
+    assert not report.free.fits(Amount(cpus_milli=1))
+    it.ended(LeaseId(1), 2)
+    assert it.report(3, lambda lease: 0).free == Amount()

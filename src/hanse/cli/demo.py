@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hanse.cli import exits
-from hanse.cli.command import Command
-from hanse.cli.output import Output
+from hanse.cli.shared import exits
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.output import Output
 
 if TYPE_CHECKING:
     from hanse.client.client import Client
@@ -42,7 +42,7 @@ def demo(out: Output) -> None:
     the middle, and compares the answer with that of a plain loop. Takes less than a minute and
     leaves nothing behind.
     """
-    from hanse.cli.counting import files_below
+    from hanse.cli.shared.counting import files_below
     from hanse.runtime.machine import usable_cpus
 
     most = min(FILES_MOST, FILES_FOR_EACH * max(2, round(usable_cpus())))
@@ -79,7 +79,7 @@ def _shown(out: Output, files: list[str]) -> dict[str, Any]:
 
 def _counted(out: Output, client: Client, files: list[str]) -> tuple[Counter[str], int | None]:
     """The words of all files, and which worker was killed while they were counted."""
-    from hanse.cli.counting import count
+    from hanse.cli.shared.counting import count
 
     job: Job[tuple[int, Counter[str]]] = client.map(count, files, name=NAME, ordered=False)
     words: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def _kill(pid: int) -> bool:
 
 def _asked_again(out: Output, files: list[str], words: Counter[str]) -> tuple[Counter[str], float]:
     import hanse
-    from hanse.cli.counting import count
+    from hanse.cli.shared.counting import count
 
     began = time.perf_counter()
     with hanse.connect() as client:
@@ -123,7 +123,7 @@ def _asked_again(out: Output, files: list[str], words: Counter[str]) -> tuple[Co
 
 
 def _in_a_loop(files: list[str]) -> tuple[Counter[str], float]:
-    from hanse.cli.counting import count
+    from hanse.cli.shared.counting import count
 
     began = time.perf_counter()
     total: Counter[str] = Counter()

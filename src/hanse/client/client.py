@@ -214,7 +214,7 @@ class Client:
                 "later run: give it their results, or no name"
             )
         return named.open_named(
-            self._runtime.state(), id, name, function, pickled, name_of(function), options,
+            self._runtime, id, name, function, pickled, name_of(function), options,
             star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,
         )  # fmt: skip
 

@@ -60,7 +60,7 @@ class Part(msgspec.Struct, frozen=True):
     def read(self) -> Payload:
         """The payload. Raises JournalError if it is kept and cannot be read."""
         assert self.payload is not None
-        return self.payload if isinstance(self.payload, Payload) else self.payload.read()
+        return self.payload if isinstance(self.payload, Payload) else self.payload.read_patiently()
 
 
 class Results:

@@ -132,6 +132,13 @@ class Agent:
         self._free = self._free.plus(held.grant.needs)
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
 
+    def resize(self, capacity: Amount) -> None:
+        """The site has this much from now on: nothing, if it is about to be taken away. What runs
+        goes on, and may be more than that for a while."""
+        self._free = self._free.plus(capacity).minus(self.capacity)
+        self.capacity = capacity
+        self._news = True
+
     def _note(self, note: Note) -> None:
         self._notes.append(note)
         self._news = True

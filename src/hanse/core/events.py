@@ -100,6 +100,7 @@ class JobGrown(msgspec.Struct, frozen=True, tag="grown", array_like=True):
     job: JobId
     size: int
     waits: dict[int, list[tuple[JobId, int]]]
+    since: LeaseId = LeaseId(0)  # leases below were granted before: they hold none of these items
 
 
 class JobSealed(msgspec.Struct, frozen=True, tag="sealed", array_like=True):

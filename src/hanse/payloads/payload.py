@@ -165,22 +165,26 @@ def refused(error: BaseException, what: str) -> BaseException:
 
 
 # --- loading --------------------------------------------------------------------------------------
-def load(payload: Payload) -> Sequence[Any]:
-    """All values. Raises what unpickling raises."""
+def load(payload: Payload, loads: Callable[..., Any] = loads) -> Sequence[Any]:
+    """All values. Raises what unpickling raises. `loads` reads one stream."""
     bulk = payload.bulk
     if payload.ends is None:
         values: Sequence[Any] = loads(payload.data, buffers=bulk.buffers(0, {}) if bulk else ())
         return values
     if bulk is None:
         return list(map(loads, streams(payload)))
-    return list(map(loads_with(bulk), range(payload.count), streams(payload)))
+    return list(map(loads_with(bulk, loads), range(payload.count), streams(payload)))
 
 
-def load_each(payload: Payload, broken: Callable[[BaseException], Any]) -> Sequence[Any]:
+def load_each(
+    payload: Payload,
+    broken: Callable[[BaseException], Any],
+    loads: Callable[..., Any] = loads,
+) -> Sequence[Any]:
     """Like `load`, with `broken(error)` in place of each value that cannot be read."""
     if payload.ends is None:
-        return load(payload)
-    load_stream = loads_with(payload.bulk)
+        return load(payload, loads)
+    load_stream = loads_with(payload.bulk, loads)
     values = []
     for index, stream in enumerate(streams(payload)):
         try:
@@ -206,7 +210,9 @@ def streams(payload: Payload) -> Iterator[memoryview]:
     return map(data.__getitem__, map(slice, (0, *payload.ends), payload.ends))
 
 
-def loads_with(bulk: Bulk | None) -> Callable[[int, memoryview], Any]:
+def loads_with(
+    bulk: Bulk | None, loads: Callable[..., Any] = loads
+) -> Callable[[int, memoryview], Any]:
     """What reads the value of a number from its stream; its values may share mapped files."""
     views: dict[int, memoryview] = {}
     return lambda index, stream: loads(

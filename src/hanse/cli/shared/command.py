@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import click
 
-from hanse.cli import exits, pipes
-from hanse.cli.output import Mode, Output, write_error, write_json_error
+from hanse.cli.shared import exits, pipes
+from hanse.cli.shared.output import Mode, Output, write_error, write_json_error
 
 _ARGS: Final = "hanse.args"  # in a context: all that the group was called with
 

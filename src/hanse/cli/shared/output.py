@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
-from hanse.cli import pipes
+from hanse.cli.shared import pipes
 
 
 class Mode(enum.Enum):
