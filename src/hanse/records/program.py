@@ -9,17 +9,26 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import shlex
 import socket
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Head
+
+HIDDEN: Final = "HIDDEN"
+# What is no secret most of the time: --passes, --max-tokens, --tokenizer, --author, --keyword.
+_SECRET = re.compile(
+    r"pass(?!es\b)|pwd|secret|token(?!s\b|iz)|credential|auth(?!ors?\b)|key(?![a-z])", re.IGNORECASE
+)
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]+@")
 
 
 class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +38,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         function: the header of its pickle (see `payloads`), which names its blobs.
         manifest: what the function is made of (see `client.fingerprint`), as msgpack.
         star: an item is a tuple of positional arguments.
-        argv, cwd, sys_path: of the program that made the job.
+        argv, cwd, sys_path: of the program that made the job; secrets in argv are hidden.
     """
 
     name: str
@@ -68,12 +77,28 @@ def here() -> dict[str, Any]:
     from hanse import __version__
 
     return {
-        "argv": list(sys.argv) or [""],
+        "argv": without_secrets(sys.argv or [""]),
         "cwd": os.getcwd(),
         "sys_path": [os.path.abspath(path) for path in sys.path],
         "python": platform.python_version(),
         "hanse": __version__,
     }
+
+
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """A command line that may be kept and shown: values of options whose names look like those of
+    secrets (`--token=v`, `--token v`, `token=v`) and passwords in URLs are replaced."""
+    kept, secret = list(argv[:1]), False
+    for word in argv[1:]:
+        name, equals, _ = word.partition("=")
+        if secret and not word.startswith("-"):
+            kept.append(HIDDEN)
+        elif equals and _SECRET.search(name):
+            kept.append(f"{name}={HIDDEN}")
+        else:
+            kept.append(_PASSWORD.sub(rf"\1:{HIDDEN}@", word))
+        secret = word.startswith("-") and not equals and _SECRET.search(word) is not None
+    return kept
 
 
 def new_head(id: JobId, name: str, function: str, total: int | None) -> Head:
