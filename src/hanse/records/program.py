@@ -28,6 +28,7 @@ HIDDEN: Final = "HIDDEN"
 _SECRET = re.compile(
     r"pass(?!es\b)|pwd|secret|token(?!s\b|iz)|credential|auth(?!ors?\b)|key(?![a-z])", re.IGNORECASE
 )
+_THIS_PROCESS = os.urandom(8).hex()
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]+@")
 
 
@@ -39,6 +40,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         manifest: what the function is made of (see `client.fingerprint`), as msgpack.
         star: an item is a tuple of positional arguments.
         argv, cwd, sys_path: of the program that made the job; secrets in argv are hidden.
+        fresh: the `hanse run --fresh` under which it was made, if it was (see `fresh_run`).
     """
 
     name: str
@@ -53,6 +55,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     sys_path: list[str]
     python: str
     hanse: str
+    fresh: str = ""
 
     @property
     def command(self) -> str:
@@ -82,7 +85,16 @@ def here() -> dict[str, Any]:
         "sys_path": [os.path.abspath(path) for path in sys.path],
         "python": platform.python_version(),
         "hanse": __version__,
+        "fresh": fresh_run(),
     }
+
+
+def fresh_run() -> str:
+    """Which `hanse run --fresh` this process belongs to: the program itself, its workers, and the
+    programs that they start have the same; empty for none. Whoever sets HANSE_FRESH=1 by hand
+    means each process by itself."""
+    told = os.environ.get("HANSE_FRESH", "")
+    return {"": "", "0": "", "1": _THIS_PROCESS}.get(told, told)
 
 
 def without_secrets(argv: Sequence[str]) -> list[str]:
