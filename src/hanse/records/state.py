@@ -13,6 +13,7 @@ from pathlib import Path
 from hanse import limits
 from hanse.blobs.store import BlobStore
 from hanse.errors import JournalError, UsageError
+from hanse.journal import private
 from hanse.journal.opening import open_journal
 from hanse.journal.port import Journal
 
@@ -48,14 +49,15 @@ def home_directory() -> Path:
 def open_state(create: bool = True) -> State | None:
     """Open the state directory; without `create`, None if there is nothing yet.
 
-    Raises JournalError if what is there cannot be used, UsageError if a variable is wrong.
+    Raises JournalError if what is there cannot be used or is not this user's alone, UsageError if
+    a variable is wrong.
     """
     home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
     if not create and url is None and not home.exists():
         return None
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.directory(str(home))
     except OSError as error:
         raise JournalError(
             f"the state directory {home} cannot be made: {error.strerror}. Set HANSE_HOME to a "
