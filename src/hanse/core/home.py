@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hanse import limits
+from hanse.core.ending import Ending
 from hanse.core.events import (
     AttemptFailed,
     CancelItems,
@@ -22,8 +23,6 @@ from hanse.core.events import (
     Forget,
     Grow,
     Hear,
-    ItemsFailed,
-    JobEnded,
     JobGrown,
     JobResumed,
     JobSealed,
@@ -36,23 +35,21 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.facts import apply
-from hanse.core.helping import Helping
 from hanse.core.job import ItemRef, Job
 from hanse.core.lease import Lease
 from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
+from hanse.core.place.length import longest_ns as longest_ns_of
 from hanse.core.site import Site
-from hanse.ids import JobId, LeaseId, SiteId
+from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
 from hanse.model.resources import Amount
 
-Lost = tuple[Job, int, int]  # items of a job that will have no result
-
 _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 
 
-class Home(Helping):
+class Home(Ending):
     """The scheduler of the jobs that were submitted here."""
 
     def __init__(self, first_lease: int = 1) -> None:
@@ -132,7 +129,8 @@ class Home(Helping):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            self._refile(job)
+            if job.shape is not None:  # else it was forgotten meanwhile
+                self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
     def _submit(self, event: Submit) -> None:
@@ -194,32 +192,16 @@ class Home(Helping):
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
         self._dropped += [(job, start, stop) for start, stop in free]
         for lease in job.leases.over(event.start, event.stop):
-            first = max(event.start, lease.begun + 1)
+            first = max(event.start, lease.after(0))
             if first < min(event.stop, lease.stop) and not lease.cancelled:
                 job.withdrawn.add(first, min(event.stop, lease.stop))
                 self._cut(lease, first)
-
-    def _drop(self) -> None:
-        """Nobody wants these items, and no lease holds them."""
-        dropped, self._dropped = self._dropped, []
-        lost: list[Lost] = []
-        for job, start, stop in dropped:
-            for a, b in [] if job.state.ended else job.settled.gaps(start, stop):
-                self._decide(ItemsFailed(job.id, a, b, Cause.CANCELLED))
-                lost.append((job, a, b))
-        self._release_failed(list(lost))
-        for job, _, _ in lost:
-            self._settled(job)
 
     def _forget(self, event: Forget) -> None:
         job = self.jobs.get(event.job)
         if job is not None and job.state.ended:
             job.forgotten = True
             self._forget_if_idle(job)
-
-    def _running(self, job_id: JobId) -> Job | None:
-        job = self.jobs.get(job_id)
-        return None if job is None or job.state.ended else job
 
     # --- sites ----------------------------------------------------------------------------------
     def _hear(self, event: Hear) -> None:
@@ -237,12 +219,24 @@ class Home(Helping):
         site.orders_seen = report.orders_seen
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
+        self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
         self._take_notes(site, report)
         self._follow_running(site, report)
         self._take_free(site, report)
         self._dirty[site.id] = site  # every report that counts is answered
+
+    def _time_trip(self, site: Site, report: Report) -> None:
+        """How long orders and the answer to them are on their way; seen where none were under way
+        that the report does not know of."""
+        if report.orders_seen == site.orders_seq:
+            site.every_ns = site.look_ns
+        if site.timed_seq and report.orders_seen >= site.timed_seq:
+            if report.orders_seen == site.timed_seq and report.orders_age_ns >= 0:
+                trip_ns = max(0, self._now_ns - site.timed_ns - report.orders_age_ns)
+                site.trip_ns += (trip_ns - site.trip_ns) // (2 if site.trip_ns else 1)
+            site.timed_seq = 0
 
     def _note_recorded(self, site_id: SiteId) -> None:
         """What this report brought is acknowledged once all facts so far are durable."""
@@ -277,6 +271,7 @@ class Home(Helping):
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
+        lease = self.leases.get(note.lease)
         parts = job.settled.gaps(note.start, note.stop)
         if note.folded and parts != [(note.start, note.stop)]:
             return
@@ -284,22 +279,10 @@ class Home(Helping):
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
             job.losses = 0
+            if lease is not None and lease.backup_of is not None:
+                job.won += 1
             self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
-
-    def _end_rivals(self, job: Job, start: int, stop: int, by: LeaseId | None) -> None:
-        """These items are settled now, by one lease: see to the others that hold some of them.
-
-        One that has no open item left is cancelled. One that its site may not have seen is taken
-        back: its grant would be repeated, and with it the items that are settled.
-        """
-        for lease in job.leases.over(start, stop):
-            if lease.id == by and stop >= lease.stop:
-                continue  # it ends by itself
-            if not job.open_under(lease):
-                self._cancel(lease)
-            elif lease.granted_seq > self.sites[lease.site].orders_seen:
-                self._close(lease)
 
     def _item_failed(self, site: Site, note: FailureNote) -> None:
         job = self._running(note.job)
@@ -361,13 +344,15 @@ class Home(Helping):
     def _follow_lease(self, site: Site, lease: Lease, running: Running) -> None:
         job = self.jobs[lease.job]
         self._moved[job.id] = job
+        if lease.queued and not running.queued and lease.granted_seq <= site.orders_seen:
+            lease.queued, lease.begun_ns = False, self._now_ns
         begun = min(running.begun, lease.stop)
         if begun > lease.begun:
             job.leased -= begun - lease.begun
             lease.begun, lease.begun_ns = begun, self._now_ns
         if running.stop < lease.stop:
             self._shorten(lease, running.stop)
-        elif lease.cut_to is not None and running.begun + 1 >= lease.stop:
+        elif lease.cut_to is not None and lease.after(0) >= lease.stop:
             lease.cut_to = None  # too late: its last item has begun
         if lease.cut_to is None and not lease.cancelled:
             self._trim(job, site, lease)
@@ -375,8 +360,9 @@ class Home(Helping):
     def _trim(self, job: Job, site: Site, lease: Lease) -> None:
         """Its items take far longer than was thought: bring it back to the longest lease."""
         mean = self._rate(job, site).mean_ns
-        if lease.unbegun * mean > 2 * limits.LEASE_MAX_NS:
-            self._cut(lease, lease.begun + 1 + int(limits.LEASE_MAX_NS / mean))
+        longest_ns = longest_ns_of(self._rate(job, site))
+        if lease.unbegun * mean > 2 * longest_ns:
+            self._cut(lease, lease.after(int(longest_ns / mean)))
 
     def _adopt(self, site: Site, running: Running) -> Lease | None:
         """Take back a lease that expired here, or that an earlier run of this home granted."""
@@ -407,62 +393,6 @@ class Home(Helping):
             if site.reserved is not None:
                 self._unreserve(self.jobs[site.reserved])
             self._set_room(site, Amount(), Amount())  # it counts for nothing until it speaks
-
-    # --- ends -----------------------------------------------------------------------------------
-    def _fail(
-        self,
-        job: Job,
-        item: int,
-        cause: Cause,
-        lease: LeaseId | None,
-        needed: ItemRef | None = None,
-    ) -> None:
-        """The item failed for good, and with it what needs its result."""
-        if job.state.ended or item in job.settled:
-            return
-        self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
-        self._end_rivals(job, item, item + 1, lease)
-        self._release_failed([(job, item, item + 1)])
-        if job.spec.fail_fast and cause is not Cause.CANCELLED:
-            self._end(job, JobState.FAILED)
-
-    def _release_failed(self, queue: list[Lost]) -> None:
-        """What waits for these items fails, and what waits for that, to the end of the chain."""
-        while queue:
-            source, low, high = queue.pop()
-            for needed, waiting in source.released(low, high):
-                for other_id, item in waiting:
-                    other = self._running(other_id)
-                    if other is None or item in other.settled:
-                        continue
-                    self._decide(
-                        ItemsFailed(
-                            other_id, item, item + 1, Cause.DEPENDENCY, None, (source.id, needed)
-                        )
-                    )
-                    queue.append((other, item, item + 1))
-                    if other.spec.fail_fast:
-                        queue += self._stop(other, JobState.FAILED)
-                    else:
-                        self._settled(other)
-
-    def _settled(self, job: Job) -> None:
-        """Something was settled or added: see whether that was the last."""
-        self._refile(job)
-        if job.complete and not job.state.ended:
-            self._end(job, JobState.DONE if job.whole else JobState.FAILED)
-
-    def _end(self, job: Job, state: JobState) -> None:
-        if not job.state.ended:
-            self._release_failed(self._stop(job, state))
-
-    def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
-        """End the job by itself; what it leaves without a result is returned."""
-        self._decide(JobEnded(job.id, state, because))
-        self._refile(job)
-        for lease in job.leases.values():
-            self._cancel(lease)
-        return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
 
 
 def _adoptable(job: Job, running: Running) -> Range | None:
