@@ -1,4 +1,4 @@
-"""How items and jobs end: what fails takes with it what needs it, and the last item ends its job."""
+"""How items and jobs end: what fails takes with it what needs it; the last item ends its job."""
 
 from __future__ import annotations
 
