@@ -7,6 +7,7 @@ from core_builders import cpus
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.messages import CutOrder, EndNote, Grant, Orders
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.resources import Amount
 
 X, JOB = SiteId("x"), JobId("a")
 
@@ -95,6 +96,19 @@ def test_what_has_begun_is_told_within_the_bounds_of_the_lease() -> None:
         assert (running.begun, running.stop) == (begun, 5)
 
 
+def test_a_site_that_is_about_to_go_has_nothing_more_to_give() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.report(0, lambda lease: 0)
+    it.resize(Amount())
+    assert it.has_news
+    report = it.report(1, lambda lease: 0)
+    assert report.capacity == Amount()
+    assert not report.free.fits(Amount(cpus_milli=1))
+    it.ended(LeaseId(1), 2)
+    assert it.report(3, lambda lease: 0).free == Amount()
+
+
 # --- the line -------------------------------------------------------------------------------------
 def test_what_does_not_fit_waits_in_line_and_starts_when_a_lease_ends() -> None:
     it = Agent(X, 3, cpus(1))
@@ -142,3 +156,13 @@ def test_a_report_tells_how_long_ago_orders_were_followed() -> None:
     it = agent()
     it.follow(orders(1, 1), 40)
     assert it.report(100, lambda lease: 0).orders_age_ns == 60
+
+
+def test_a_site_that_is_about_to_go_gives_back_what_waits_in_line() -> None:
+    it = Agent(X, 3, cpus(1))
+    it.follow(orders(1, 1, 2), 0)
+    it.resize(cpus(0))
+    report = it.report(0, lambda lease: 0)
+    assert [running.lease for running in report.running] == [1]
+    assert report.notes == [EndNote(LeaseId(2), 0, 0)]
+    assert it.ended(LeaseId(1), 5) == []

@@ -86,3 +86,41 @@ def test_leases_of_a_job_that_a_recovered_home_does_not_know_are_cancelled() -> 
     town.recover([])
     place.talk()
     assert place.cancels == [place.lease]
+
+
+def test_results_of_items_whose_growth_was_lost_are_not_those_of_other_items() -> None:
+    """What is said again after the crash may be other items under the same numbers."""
+    town = Town()
+    job = town.submit("a", 2, sealed=False)
+    town.teach(job)
+    recorded = len(town.facts)
+    place = town.place("x", 8)
+    before = sorted(place.grants)
+    town.grow(job, 10)  # and the home dies before this is recorded
+    place.talk()
+    (others,) = [lease for lease in place.grants if place.grants[lease].start == 2]
+    place.done(2, place.grants[others].stop, lease=others)
+    town.recover(town.facts[:recorded])
+    town.grow(job, 10)
+    place.talk()
+    assert not town.job(job).settled
+    assert others in place.cancels
+    assert town.home.leases.keys() >= set(before)
+    assert not town.home.leases.keys() & set(place.cancels)
+
+
+def test_results_of_two_runs_ago_are_not_those_of_items_that_the_last_run_recorded() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False)
+    recorded = len(town.facts)
+    place = town.place("x")
+    town.grow(job, 5)  # and the home dies before this is recorded
+    place.talk()
+    lease = place.lease
+    town.recover(town.facts[:recorded])
+    del town.facts[recorded:]
+    town.grow(job, 5)  # which is recorded
+    town.recover()
+    place.finish()
+    assert not town.job(job).settled
+    assert lease not in town.home.leases

@@ -14,27 +14,29 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hanse import limits
 from hanse.client.fingerprints.changes import changes
-from hanse.client.fingerprints.fingerprint import fingerprint
+from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import Inputs, MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, UsageError
 from hanse.ids import JobId
+from hanse.model.failure import plain
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
+from hanse.payloads import ours
 from hanse.payloads.payload import Payload, load_each, words
-from hanse.records.payloads import hash_only, pack
-from hanse.records.program import ProgramRecord, encode, here, new_head, this_holder
+from hanse.records.payloads import Packed, Put, hash_only, pack
+from hanse.records.program import ProgramRecord, encode, here, new_head
 from hanse.records.record import JobRecord, StoredBlock, folds, open_record
-from hanse.records.state import State
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def starts_over(name: str, fresh: bool) -> bool:
 
 
 def open_named(
-    state: State, id: JobId, name: str, function: Any, pickled: Payload, label: str,
+    runtime: Runtime, id: JobId, name: str, function: Any, pickled: Payload, label: str,
     options: Options, *, star: bool, raising: bool, total: int | None, fresh: bool,
 ) -> Opened:  # fmt: skip
     """Find the job of this name, or make it under the new id; hold it for this process.
@@ -95,41 +97,54 @@ def open_named(
         JournalError: the journal or a blob cannot be read or written.
     """
     manifest = fingerprint(function)
-    head = None if starts_over(name, fresh) else state.journal.find(name)
-    if head is not None:
-        return _reopen(state, head.id, name, manifest, star)
+    over = starts_over(name, fresh)
+    known = runtime.state().journal.find(name)
+    if known is not None and not over:
+        opened = _reopen(runtime, known.id, name, manifest, star, raising)
+        if opened is not None:
+            return opened
     head = new_head(id, name, label, total)
-    with state.blobs.writing():
-        packed = pack(pickled, state.blobs.put)
-        program = ProgramRecord(
-            name=label, function=packed.header, manifest=msgspec.msgpack.encode(manifest),
-            star=star, retries=options.retries, timeout_s=options.timeout, raising=raising,
-            **here(),
-        )  # fmt: skip
-        recorded = pack(Payload(1, encode(program)), state.blobs.put)
-        recorded = msgspec.structs.replace(
-            recorded, blobs=recorded.blobs + packed.blobs, nbytes=recorded.nbytes + packed.nbytes
-        )
-        run = state.journal.create(head, this_holder())
-    return Opened(id, None, name, Durable(head, run, recorded))
+    run = runtime.durables.create(head, known.id if known is not None else None)
+    told = {
+        "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
+        "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
+    }  # fmt: skip
+    program = partial(_pack_program, pickled, told)
+    return Opened(id, None, name, Durable(head, run, program))
 
 
-def _reopen(state: State, id: JobId, name: str, manifest: Manifest, star: bool) -> Opened:
-    run = state.journal.claim(id, this_holder())
+def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed:
+    """The program's record. Its blobs are put by whoever writes the entry that refers to them."""
+    function = pack(pickled, put)
+    packed = pack(Payload(1, encode(ProgramRecord(function=function.header, **told))), put)
+    return msgspec.structs.replace(
+        packed, blobs=packed.blobs + function.blobs, nbytes=packed.nbytes + function.nbytes
+    )
+
+
+def _reopen(
+    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool, raising: bool
+) -> Opened | None:  # fmt: skip
+    """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
+    durables, journal = runtime.durables, runtime.state().journal
+    run = durables.claim(id)
+    kept = False
     try:
-        head = state.journal.find(id)
+        head = journal.find(id)
         if head is None:
             raise UsageError(f"the job {name!r} was removed just now: run the program again")
-        record = open_record(state, head)
+        if next(iter(journal.read(id)), None) is None:
+            return None  # its program was killed when it had just made it
+        record = open_record(runtime.state(), head)
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:
-            state.journal.release(id)
             return Opened(id, record, name, None)
-    except BaseException:
-        state.journal.release(id)
-        raise
-    again = record.job_state is JobState.FAILED
-    return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+        kept = True
+        again = record.job_state is JobState.FAILED or raising  # failures are no results then
+        return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+    finally:
+        if not kept:
+            durables.unclaim(id, run)
 
 
 def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:
@@ -171,16 +186,18 @@ class NamedSource(MapSource):
         self._expected: Sequence[StoredBlock] = record.blocks if record is not None else ()
         self._at = 0  # the next of them to be compared
         self._grown = record.size if record is not None else 0  # items whose inputs are recorded
-        self._verified = 0 if record is not None and fed else _EVERYTHING
+        self._verified = 0 if self._expected and fed else _EVERYTHING
         self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
         self._numbers = itertools.count()
         self._end: tuple[JobState, BaseException | None] | None = None  # waits for the gate
+        self._stopped: tuple[JobState, BaseException | None] | None = None  # before it opened
         self._reading = record is not None and record.job_state is JobState.DONE and not again
         if reading is not None:
             self._reading = reading
         if record is not None and reading is None:
-            failed = record.job_state is JobState.FAILED
-            self._restore(record, failed if again is None else again)
+            if again is None:
+                again = record.job_state is JobState.FAILED or self._raising
+            self._restore(record, again and not self._reading)
 
     def _restore(self, record: JobRecord, again: bool) -> None:
         for block in () if self._reading else record.blocks:
@@ -196,6 +213,8 @@ class NamedSource(MapSource):
                 first = part.kept.stored.first
                 self._deliver(Part(part.start, part.stop, part.kept, first, None, True))
             elif not again:
+                if self._raising and part.failure is not None:
+                    self._results.fail(part.failure)
                 self._deliver(Part(part.start, part.stop, None, None, part.failure, True))
 
     # --- for the feeder -------------------------------------------------------------------------
@@ -236,16 +255,20 @@ class NamedSource(MapSource):
 
     def _find_difference(self, block: StoredBlock, values: Sequence[Any]) -> None:
         """The bytes differ. Equal values may be pickled in another order; else refuse."""
-        known = load_each(block.kept.read(), _Unreadable)
+        known = load_each(block.kept.read_patiently(), _Unreadable, ours.loads)
         for item, (before, now) in enumerate(zip(known, values, strict=True), block.start):
             if isinstance(before, _Unreadable):
                 self._refuse(f"its input {item} cannot be read back to compare: {before.error!r}")
             if not _equal(before, now):
-                self._refuse(f"its input {item} was {words(before)}, and is {words(now)}")
+                was, is_now = words(before), words(now)
+                if was == is_now:
+                    is_now = "another that looks the same (a class may give it an __eq__)"
+                self._refuse(f"its input {item} was {was}, and is {is_now}")
 
     def _fewer(self, size: int) -> None:
         assert self._record is not None
-        self._refuse(f"it has {size:,} inputs, and had {self._record.size:,} or more")
+        known = f"{self._record.size:,}" + ("" if self._record.job.sealed else " or more")
+        self._refuse(f"it has {size:,} input{'s' if size != 1 else ''}, and had {known}")
 
     def _refuse(self, line: str) -> None:
         assert self._record is not None
@@ -257,23 +280,19 @@ class NamedSource(MapSource):
     def seal(self) -> None:
         if self._at < len(self._expected):
             self._fewer(self._size)
+        self._open_gate(_EVERYTHING)
         if self._reading:
-            self._open_gate(_EVERYTHING)
             self._results.total = self._size
             self.ended(JobState.DONE, None)
         else:
             super().seal()
 
     def close(self, whole: bool = True) -> None:
-        if self._reading:
-            self._results.end(JobState.FAILED, None)
-        else:
+        if not self._stop(JobState.FAILED, None):
             super().close(whole)
 
     def cancel(self) -> None:
-        if self._reading:
-            self._results.end(JobState.CANCELLED, None)
-        else:
+        if not self._stop(JobState.CANCELLED, None):
             super().cancel()
 
     def abandon(self) -> None:
@@ -281,10 +300,18 @@ class NamedSource(MapSource):
         self._give_up(ClientClosed(f"the job {self._name!r} was left, and can be resumed"))
 
     def _give_up(self, error: BaseException) -> None:
-        if self._reading:
-            self._results.end(JobState.FAILED, error)
-        else:
+        if not self._stop(JobState.FAILED, error):
             self._runtime.leave(self._job, error)
+
+    def _stop(self, state: JobState, error: BaseException | None) -> bool:
+        """No further inputs are compared. If nothing runs, because the job is only read or is done
+        but for the comparing, it ends here; False if it is to be stopped where it runs."""
+        with self._lock:
+            self._stopped = state, error
+            over = self._reading or self._end is not None
+        if over:
+            self._results.end(state, error)
+        return over
 
     # --- for the runtime ------------------------------------------------------------------------
     def grown(self, size: int) -> Payload:
@@ -324,8 +351,10 @@ class NamedSource(MapSource):
     def ended(self, state: JobState, error: BaseException | None) -> None:
         with self._lock:
             if state is JobState.DONE and self._verified != _EVERYTHING:
-                self._end = state, error
-                return
+                if self._stopped is None:
+                    self._end = state, error
+                    return
+                state, error = self._stopped
         super().ended(state, error)
 
     # --- folds ----------------------------------------------------------------------------------
@@ -351,7 +380,10 @@ class _Unreadable:
 
 
 def _equal(before: Any, now: Any) -> bool:
+    """Whether the values are the same: by their own word, or part by part."""
     try:
-        return type(before) is type(now) and bool(before == now)
-    except Exception:  # noqa: BLE001 - of the user's class, or an array's: then they are not known equal
-        return False
+        if type(before) is type(now) and bool(before == now):
+            return True
+    except Exception:  # noqa: BLE001 - of the user's class, or of an array: look inside then
+        pass
+    return same_value(before, now)

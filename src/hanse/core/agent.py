@@ -170,6 +170,17 @@ class Agent:
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
         return self._start_next(now_ns)
 
+    def resize(self, capacity: Amount) -> None:
+        """The site has this much from now on: nothing, if it is about to be taken away. What runs
+        goes on, and may be more than that for a while; what waits in line for more is given
+        back."""
+        self._free = self._free.plus(capacity).minus(self.capacity)
+        self.capacity = capacity
+        self._news = True
+        for held in list(self._line.values()):
+            if not capacity.fits(held.grant.needs):
+                self._drop_queued(held)
+
     def _note(self, note: Note) -> None:
         self._notes.append(note)
         self._news = True

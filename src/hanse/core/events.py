@@ -100,6 +100,7 @@ class JobGrown(msgspec.Struct, frozen=True, tag="grown", array_like=True):
     job: JobId
     size: int
     waits: dict[int, list[tuple[JobId, int]]]
+    since: LeaseId = LeaseId(0)  # leases below were granted before: they hold none of these items
 
 
 class JobSealed(msgspec.Struct, frozen=True, tag="sealed", array_like=True):
@@ -169,8 +170,9 @@ Fact = (
 
 
 class Decision(msgspec.Struct):
-    """What a home decided on one event. Clients are told of a durable job's facts only once they
-    are recorded; the sends acknowledge nothing before that, so they may go at once."""
+    """What a home decided on one event. Its facts are recorded all or none: half of them would be
+    a job that nobody decided on. Clients are told of a durable job's facts only once they are
+    recorded; the sends acknowledge nothing before that, so they may go at once."""
 
     facts: list[Fact]
     sends: list[Orders]

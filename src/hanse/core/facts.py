@@ -30,8 +30,8 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
             jobs[job_id].failed.add(start, stop)
         case AttemptFailed(job_id, item, cause, lease):
             jobs[job_id].attempt_failed(item, cause, lease)
-        case JobGrown(job_id, size, waits):
-            jobs[job_id].grow(size, {item: len(refs) for item, refs in waits.items()})
+        case JobGrown(job_id, size, waits, since):
+            jobs[job_id].grow(size, {item: len(refs) for item, refs in waits.items()}, since)
             for item, refs in waits.items():
                 for other, needed in refs:
                     jobs[other].dependents.setdefault(needed, []).append((job_id, item))

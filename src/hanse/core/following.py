@@ -55,7 +55,12 @@ class Following(Ending):
         """Take back a lease that expired here, or that an earlier run of this home granted."""
         job = self._running(running.job)
         span = None if job is None else _adoptable(job, running)
-        if job is None or span is None or running.lease in self.leases:
+        if (
+            job is None
+            or span is None
+            or running.lease in self.leases
+            or running.stop > job.known_to(running.lease)
+        ):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
         job.ready.remove(*span)

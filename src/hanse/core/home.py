@@ -126,7 +126,7 @@ class Home(Following):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            if job.shape is not None:  # else it was forgotten meanwhile
+            if not job.state.ended:
                 self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Home(Following):
         self._decide(JobSubmitted(event.job, event.spec, self._now_ns))
         job = self.jobs[event.job]
         if event.size:
-            self._decide(JobGrown(job.id, event.size, {}))
+            self._decide(JobGrown(job.id, event.size, {}, self._first_lease))
         if event.sealed:
             self._decide(JobSealed(job.id))
         self._settled(job)
@@ -163,7 +163,7 @@ class Home(Following):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
-        self._decide(JobGrown(job.id, event.size, waits))
+        self._decide(JobGrown(job.id, event.size, waits, self._first_lease))
         for item in event.broken:
             self._fail(job, item, Cause.ARGUMENT, None)
         for item, ref in failed:
@@ -191,7 +191,8 @@ class Home(Following):
         for lease in job.leases.over(event.start, event.stop):
             first = max(event.start, lease.after(0))
             if first < min(event.stop, lease.stop) and not lease.cancelled:
-                job.withdrawn.add(first, min(event.stop, lease.stop))
+                for a, b in job.settled.gaps(first, min(event.stop, lease.stop)):
+                    job.withdrawn.add(a, b)
                 self._cut(lease, first)
 
     def _forget(self, event: Forget) -> None:
@@ -258,7 +259,7 @@ class Home(Following):
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
         lease = self.leases.get(note.lease)
-        parts = job.settled.gaps(note.start, note.stop)
+        parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
         for start, stop in parts:
@@ -276,6 +277,8 @@ class Home(Following):
             return
         if job.failed_under.get(note.item) == note.lease:
             return  # an earlier run of this home counted it
+        if note.item >= job.known_to(note.lease):
+            return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
         job.losses = 0  # a worker ran

@@ -31,6 +31,7 @@ class Indexes:
         self.jobs: dict[JobId, Job] = {}
         self.sites: dict[SiteId, Site] = {}
         self.leases: dict[LeaseId, Lease] = {}
+        self._first_lease = LeaseId(first_lease)  # those below are of earlier runs of the home
         self._next_lease = first_lease
         self._now_ns = 0  # of the event that is handled
         self._shapes = Shapes()

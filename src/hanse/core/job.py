@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hanse.core.shapes import Shape
 
 ItemRef = tuple[JobId, int]
+_ANY = LeaseId(0)
 
 
 class Job:
@@ -32,6 +33,7 @@ class Job:
     __slots__ = (
         "attempts",
         "backups",
+        "births",
         "crashes",
         "dependents",
         "failed",
@@ -72,6 +74,7 @@ class Job:
         self.submitted_ns = now_ns
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
+        self.births: list[tuple[int, LeaseId]] = []  # items from here on: known from this lease on
         self.sealed = False
         self.whole = True  # sealed and not whole: its inputs broke off
         self.ready = RangeSet()  # free to be leased; empty once the job has ended
@@ -105,8 +108,10 @@ class Job:
         self.reserved: SiteId | None = None  # a site that is emptied for this job
 
     # --- what is durable ------------------------------------------------------------------------
-    def grow(self, size: int, waits: dict[int, int]) -> None:
+    def grow(self, size: int, waits: dict[int, int], since: LeaseId = _ANY) -> None:
         start, self.size = self.size, size
+        if not self.births or self.births[-1][1] != since:
+            self.births.append((start, since))
         self.waiting.update(waits)
         for item in sorted(waits):
             self.ready.add(start, item)
@@ -171,6 +176,12 @@ class Job:
     def lost(self, item: int) -> bool:
         """The item has no result, and never will have."""
         return item in self.failed or (self.state.ended and item not in self.settled)
+
+    def known_to(self, lease: LeaseId) -> int:
+        """Items below this are those that the lease was granted for, if it was for any. It may hold
+        others by the numbers above: those came with a growth that a crash took back, and the client
+        may have said it otherwise when it said it again."""
+        return next((start for start, since in self.births if lease < since), self.size)
 
     def attempt_of(self, item: int) -> int:
         """Which attempt of the item comes next, from 1."""

@@ -1,0 +1,203 @@
+"""From a seed to a plan: who is there, what work comes, and what goes wrong.
+
+Every seed gets a temper first: some runs see one kind of trouble, some all of it, a few none, so
+that each fault is also met alone. The span of a run is long enough for leases to expire in it.
+"""
+
+from __future__ import annotations
+
+from hanse import limits
+from hanse.sim.draws import Draws
+from hanse.sim.plan import Fault, HomePlan, JobPlan, Line, Plan, SitePlan, What
+
+MS, SECOND = limits.MS, limits.SECOND
+
+_LINES = (What.CUT, What.CLOG, What.STORM)
+_SITE = (What.CRASH, What.FREEZE, What.SLOW, What.DEATH, What.LOSE, What.NOTICE)
+_HOME = (
+    What.CRASH,
+    What.AT_COMMIT,
+    What.AT_COMMIT,
+    What.OLD_DISK,
+    What.FULL_DISK,
+    What.SLOW_DISK,
+    What.FREEZE,
+)
+_CLOCK = (What.JUMP, What.DRIFT)
+_TEMPERS: tuple[tuple[What, ...], ...] = (
+    (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
+    _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.AT_COMMIT,),
+    (What.CLOG,), (What.CUT,),
+    (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
+    (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
+)  # fmt: skip
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed: the same for ever, as long as this file is."""
+    draws = Draws(seed, "plan")
+    homes = [_home(draws, n) for n in range(1 + draws.chance(250) + draws.chance(100))]
+    sites = [_site(draws, n) for n in range(draws.between(1, 5))]
+    jobs: list[JobPlan] = []
+    for n in range(draws.between(1, 8)):
+        jobs.append(_job(draws, n, homes, sites, jobs))
+    calm_ns = draws.pick((5, 20, 45, 70)) * SECOND
+    faults = _faults(draws, homes, sites, jobs, calm_ns)
+    return Plan(seed, homes, sites, jobs, faults, calm_ns)
+
+
+def _line(draws: Draws) -> Line:
+    delay_ns = draws.pick((MS // 5, 2 * MS, 20 * MS, 100 * MS))
+    bad = draws.chance(400)
+    loss, repeat = (draws.below(200), draws.below(150)) if bad else (0, 0)
+    return Line(delay_ns, draws.pick((0, delay_ns, 4 * delay_ns)), loss, repeat)
+
+
+def _home(draws: Draws, n: int) -> HomePlan:
+    return HomePlan(
+        name=f"home{n}",
+        line=_line(draws),
+        sync_ns=draws.pick((MS // 10, 3 * MS, 60 * MS)),
+        embedded=draws.chance(250),
+        drift_ppm=draws.between(-200, 200),
+        clock_ns=draws.below(1000 * SECOND),
+    )
+
+
+def _site(draws: Draws, n: int) -> SitePlan:
+    return SitePlan(
+        name=f"site{n}",
+        cpus=draws.between(1, 3) if n else draws.between(2, 3),
+        speed=draws.pick((25, 50, 100, 100, 200)),
+        drift_ppm=draws.between(-200, 200),
+        clock_ns=draws.below(1000 * SECOND),
+    )
+
+
+def _job(
+    draws: Draws, n: int, homes: list[HomePlan], sites: list[SitePlan], before: list[JobPlan]
+) -> JobPlan:
+    home = draws.pick(homes)
+    size = draws.scale(1, 200) if draws.chance(900) else draws.between(0, 2)
+    durable = draws.chance(800)
+    steps = draws.between(2, 4) if draws.chance(350) else 1
+    sizes = sorted({*(draws.between(0, size) for _ in range(steps - 1)), size})
+    waits = []
+    if not home.embedded and draws.chance(350):
+        waits = _waits(draws, f"job{n}", size, home.name, durable, before)
+    folded = not waits and draws.chance(250)
+    return JobPlan(
+        name=f"job{n}",
+        number=n,
+        home=home.name,
+        at_ns=draws.pick((0, 0, draws.below(8 * SECOND), draws.below(40 * SECOND))),
+        sizes=sizes,
+        pause_ns=draws.pick((0, 0, 300 * MS, 3 * SECOND)),
+        item_ns=draws.scale(MS, 400 * MS) if draws.chance(900) else 2500 * MS,
+        spread=draws.below(3),
+        cpus=2 if draws.chance(200) else 1,
+        retries=draws.below(3),
+        fail_fast=draws.chance(400),
+        weight=draws.between(1, 3),
+        durable=durable,
+        folded=folded,
+        failing=draws.pick((0, 0, 50, 300)),
+        deadly=draws.pick((0, 0, 0, 20)),
+        waits=waits,
+        cancel_ns=draws.scale(20 * MS, 10 * SECOND) if draws.chance(150) else 0,
+        drop=_drop(draws, size) if draws.chance(200) else None,
+        forget=not home.embedded and draws.chance(300),
+    )
+
+
+def _drop(draws: Draws, size: int) -> tuple[int, int, int]:
+    start = draws.between(0, size)
+    return draws.scale(20 * MS, 5 * SECOND), start, draws.between(start, size + 1)
+
+
+def _waits(
+    draws: Draws, name: str, size: int, home: str, durable: bool, before: list[JobPlan]
+) -> list[tuple[int, list[tuple[str, int]]]]:
+    """Items that need results of earlier items, here or in other jobs of the same kind."""
+    others = [
+        job for job in before if job.home == home and job.durable == durable and not job.forget
+    ]
+    waits = []
+    for item in range(size):
+        if not draws.chance(150):
+            continue
+        refs: list[tuple[str, int]] = []
+        for _ in range(draws.between(1, 3)):
+            if others and draws.chance(500):
+                other = draws.pick(others)
+                if other.size and other.at_ns == 0:
+                    refs.append((other.name, draws.below(other.size)))
+            elif item:
+                refs.append((name, draws.below(item)))
+        if refs:
+            waits.append((item, sorted(set(refs))))
+    return waits
+
+
+# --- faults -------------------------------------------------------------------------------------
+def _faults(
+    draws: Draws,
+    homes: list[HomePlan],
+    sites: list[SitePlan],
+    jobs: list[JobPlan],
+    calm_ns: int,
+) -> list[Fault]:
+    temper = draws.pick(_TEMPERS)
+    if not temper:
+        return []
+    faults = []
+    for _ in range(draws.between(1, 24)):
+        faults += _fault(draws, draws.pick(temper), homes, sites, calm_ns)
+    return sorted(faults, key=lambda fault: (fault.at_ns, fault.what, fault.who))
+
+
+def _fault(
+    draws: Draws, what: What, homes: list[HomePlan], sites: list[SitePlan], calm_ns: int
+) -> list[Fault]:
+    # Most work is done early; trouble comes when there is work.
+    at_ns = draws.below(draws.pick((3 * SECOND, 15 * SECOND, calm_ns)))
+    for_ns = draws.scale(5 * MS, 50 * SECOND)
+    home, site = draws.pick(homes).name, draws.pick(sites).name
+    on_site = what in _SITE and (what not in _HOME or draws.chance(700))
+    who, amount = site if on_site else home, 0
+    match what:
+        case What.CUT | What.CLOG | What.STORM:
+            lines = [f"{other.name}>{home}" for other in sites if other.name != site]
+            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site, lines)
+        case What.SLOW:
+            amount = draws.between(2, 20)
+        case What.SLOW_DISK:
+            amount = draws.between(2, 50)
+        case What.NOTICE:
+            amount = draws.scale(10 * MS, 5 * SECOND)
+            for_ns += amount
+        case What.JUMP:
+            who, amount = draws.pick((home, site)), draws.scale(MS, 40 * SECOND)
+        case What.DRIFT:
+            who, amount = draws.pick((home, site)), draws.between(-300_000, 300_000)
+        case What.AWAY:
+            who = f"client-{home}"
+        case What.CRASH | What.AT_COMMIT if who == home:
+            for_ns = min(for_ns, 8 * SECOND)
+    return [Fault(at_ns, what, who, for_ns, amount)]
+
+
+def _on_lines(draws: Draws, fault: Fault, home: str, site: str, lines: list[str]) -> list[Fault]:
+    """One direction, both, or several that are clogged one after the other."""
+    other = site if draws.chance(850) else f"client-{home}"
+    both = [f"{other}>{home}", f"{home}>{other}"]
+    names = both if draws.chance(500) else [draws.pick(both)]
+    if fault.what is What.CLOG and draws.chance(200):
+        names = draws.shuffled([*both, *lines])  # all lines of the home, one by one
+    amount = draws.between(100, 900) if fault.what is What.STORM else 0
+    gap_ns = draws.below(2 * SECOND) if fault.what is What.CLOG else 0
+    return [
+        Fault(fault.at_ns + n * gap_ns, fault.what, name, fault.for_ns, amount)
+        for n, name in enumerate(names)
+    ]

@@ -1,0 +1,186 @@
+"""A site: one real `Agent` for each home it works for, a model engine, and its share of the world.
+
+It reports as the runtime does: once for all that a turn brings, and when the home asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hanse import limits
+from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
+from hanse.ids import JobId, SiteId
+from hanse.model.failure import Cause
+from hanse.model.resources import Amount
+from hanse.sim.draws import Draws
+from hanse.sim.engine import Engine, Run
+from hanse.sim.network import Direction
+from hanse.sim.node import Alarm, Node
+from hanse.sim.plan import JobPlan, SitePlan
+from hanse.sim.world import World
+from hanse.wire import codec
+
+if TYPE_CHECKING:
+    from hanse.sim.checks.truth import Truth
+
+_COALESCE_NS = limits.MS // 2
+_ANSWER_NS = 3 * limits.MS  # an engine needs up to so much to do what it was told
+
+
+class SiteNode(Node):
+    """Everything of one site."""
+
+    def __init__(self, world: World, plan: SitePlan, seed: int) -> None:
+        super().__init__(world, plan.name, plan.clock_ns, plan.drift_ppm)
+        self.plan = plan
+        self.draws = Draws(seed, plan.name)
+        self.incarnation = 1
+        self.slowness = 1
+        self.draining = False
+        self.links: dict[str, HomeLink] = {}
+
+    def percent(self) -> int:
+        return 100 * self.slowness * 100 // self.plan.speed
+
+    def join(
+        self, home: str, line: Direction, seed: int, plans: Callable[[JobId], JobPlan], truth: Truth
+    ) -> HomeLink:
+        link = self.links[home] = HomeLink(self, line, seed, plans, truth)
+        return link
+
+    def crash(self) -> None:
+        if self.up:
+            self.die()
+            for link in self.links.values():
+                link.engine.silence()
+
+    def restart(self) -> None:
+        if self.up:
+            return
+        self.up = True
+        self.incarnation += 1
+        self.slowness = 1
+        self.draining = False
+        for link in self.links.values():
+            link.begin()
+
+    def drain(self) -> None:
+        """It was told that it will be taken away: run nothing more than what runs now."""
+        self.draining = self.up
+        for link in self.links.values() if self.up else ():
+            self.run(link.drain)
+
+    def thawed(self, lost_ns: int) -> None:
+        for link in self.links.values():
+            link.engine.shift(lost_ns)
+
+
+class HomeLink:
+    """What a site is to one home."""
+
+    def __init__(
+        self,
+        site: SiteNode,
+        line: Direction,
+        seed: int,
+        plans: Callable[[JobId], JobPlan],
+        truth: Truth,
+    ) -> None:
+        self.site, self.truth, self._line = site, truth, line
+        self.capacity = Amount(cpus_milli=1000 * site.plan.cpus)
+        self.engine = Engine(site.world, seed, plans, site.percent, lambda: site.frozen, self)
+        self.agent = Agent(SiteId(site.name), site.incarnation, self.capacity)
+        self.deliver: Callable[[bytes], None] = lambda data: None  # at the home
+        self._alarm = Alarm(site, self._report)
+        self._reporting = 0  # the turn in which a report is under way
+        self._turn = 1
+
+    def begin(self) -> None:
+        """A new process: it knows nothing."""
+        self.agent = Agent(SiteId(self.site.name), self.site.incarnation, self.capacity)
+        self._turn += 1
+        self.news()
+
+    def drain(self) -> None:
+        self.agent.resize(Amount())
+        for lease, run in list(self.engine.runs.items()):
+            self.engine.cut(lease, run.at)
+        self.news()
+
+    # --- the home -------------------------------------------------------------------------------
+    def ordered(self, data: bytes) -> None:
+        """Orders have come over the line."""
+        self.site.run(lambda: self._follow(data))
+
+    def _follow(self, data: bytes) -> None:
+        agent, now_ns = self.agent, self.site.clock.now_ns()
+        orders = codec.decode_orders(data)
+        notes, first = list(agent._notes), agent._first_note
+        commands = agent.follow(orders, now_ns)
+        self.truth.acknowledged(notes[: agent._first_note - first])
+        self._do(commands, orders.incarnation)
+        self.truth.look(self)
+        self._alarm.set(agent.report_due_ns)
+        self.news()
+
+    def _do(self, commands: Sequence[Command], incarnation: int) -> None:
+        for command in commands:
+            match command:
+                case StartLease(grant):
+                    self.truth.started(self, incarnation, self.engine.start(grant))
+                case CutLease(lease, stop):
+                    self._soon(partial(self.engine.cut, lease, stop))
+                case CancelLease(lease):
+                    grace = self.site.draws.below(limits.CANCEL_GRACE_NS)
+                    self.engine.cancel(lease, grace)
+
+    def _soon(self, action: Callable[[], None]) -> None:
+        turn = self._turn
+
+        def act() -> None:
+            if turn == self._turn and self.site.up:
+                action()
+
+        delay = self.site.draws.below(_ANSWER_NS)
+        self.site.world.after(delay, self.site.run, act)
+
+    def news(self) -> None:
+        if self.agent.has_news and self._reporting != self._turn:
+            self._reporting = self._turn
+            self.site.world.after(_COALESCE_NS, self.site.run, self._report_once)
+
+    def _report_once(self) -> None:
+        if self._reporting == self._turn:
+            self._report()
+
+    def _report(self) -> None:
+        self._reporting = 0
+        report = self.agent.report(self.site.clock.now_ns(), self.engine.begun)
+        data = codec.encode(report)
+        self.site.world.note(data)
+        if self.site.world.tracing:
+            self.site.world.trace(self.site.name, "says", report)
+        self._line.send(lambda: self.deliver(data))
+        self._alarm.set(self.agent.report_due_ns)
+
+    # --- the engine -----------------------------------------------------------------------------
+    def segment(self, run: Run, start: int, stop: int, busy_ns: int) -> None:
+        self.truth.finished(run, start, stop)
+        self.agent.segment(run.lease, start, stop, busy_ns, run.plan.folded)
+        self.news()
+
+    def failed(self, run: Run, item: int, cause: Cause, busy_ns: int) -> None:
+        self.truth.failed(run, item, cause)
+        self.agent.item_failed(run.lease, item, cause, busy_ns)
+        self.news()
+
+    def cut(self, run: Run) -> None:
+        self.agent.cut(run.lease, run.stop)
+        self.news()
+
+    def ended(self, run: Run, lost: str) -> None:
+        commands = self.agent.ended(run.lease, self.site.clock.now_ns(), lost)
+        self._do(commands, self.agent.incarnation)
+        self.news()

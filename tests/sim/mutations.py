@@ -1,0 +1,188 @@
+"""Bugs, put into the real core one at a time: each of them a mistake that somebody could make.
+
+A mutation replaces one or a few lines of one function of the core by text, and fails if those lines
+are not there any more: then it has to be written anew. It is undone when its block is left.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hanse.core import facts, home
+from hanse.core.agent import Agent
+from hanse.core.granting import Granting
+from hanse.core.home import Home
+from hanse.core.job import Job
+from hanse.core.place import tail
+from hanse.core.site import Site
+
+
+@dataclass(frozen=True)
+class Mutation:
+    name: str
+    owner: Any  # class or module
+    function: str
+    was: str
+    becomes: str
+
+
+MUTATIONS = (
+    Mutation(
+        "a home listens to dead processes", Home, "_hear",
+        "if report.incarnation < site.incarnation:", "if False:",
+    ),
+    Mutation(
+        "an agent follows orders for its predecessor", Agent, "follow",
+        "orders.incarnation != self.incarnation or ", "",
+    ),
+    Mutation(
+        "an agent follows old orders", Agent, "follow",
+        " or orders.seq <= self._orders_seen", "",
+    ),
+    Mutation(
+        "a home takes old reports", Home, "_hear",
+        "if report.seq <= site.report_seq:", "if False:",
+    ),
+    Mutation(
+        "a segment is accepted twice", Home, "_segment",
+        "parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))",
+        "parts = [(note.start, min(note.stop, job.known_to(note.lease)))]",
+    ),
+    Mutation(
+        "part of a folded value counts", Home, "_segment",
+        "if note.folded and parts != [(note.start, note.stop)]:", "if False:",
+    ),
+    Mutation(
+        "running leases are forgotten by a restart", Home, "_adopt",
+        "span = None if job is None else _adoptable(job, running)", "span = None",
+    ),
+    Mutation(
+        "a lease that runs is taken back though others hold its items", home, "_adoptable",
+        "all(job.ready.covers(a, b) for a, b in rest)", "True",
+    ),
+    Mutation(
+        "notes are acknowledged before their facts are durable", Home, "_note_recorded",
+        "site.recorded(self._recorded)", "site.recorded(self._position)",
+    ),
+    Mutation(
+        "any sync acknowledges everything", Site, "recorded",
+        "self.unrecorded[0][0] <= position", "True",
+    ),
+    Mutation(
+        "a cut ends one item early", Home, "_follow_running",
+        "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop - 1)",
+    ),
+    Mutation(
+        "a cut ends one item late", Home, "_follow_running",
+        "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop + 1)",
+    ),
+    Mutation(
+        "a cut holds before its site agrees", Granting, "_cut",
+        "lease.cut_to = stop", "self._shorten(lease, stop)",
+    ),
+    Mutation(
+        "leases expire by when they were granted", Home, "_tick",
+        "if lease.expires_ns <= now_ns:",
+        "if lease.granted_ns + limits.LEASE_TTL_NS <= now_ns:",
+    ),
+    Mutation(
+        "leases expire by when their jobs came", Home, "_tick",
+        "if lease.expires_ns <= now_ns:",
+        "if self.jobs[lease.job].submitted_ns + limits.LEASE_TTL_NS <= now_ns:",
+    ),
+    Mutation(
+        "leases never expire", Home, "_tick",
+        "if lease.expires_ns <= now_ns:", "if False:",
+    ),
+    Mutation(
+        "a retry is counted twice", Job, "attempt_failed",
+        "count[item] = count.get(item, 0) + 1", "count[item] = count.get(item, 0) + 2",
+    ),
+    Mutation(
+        "a retry that an earlier run counted is counted again", Home, "_item_failed",
+        "if job.failed_under.get(note.item) == note.lease:", "if False:",
+    ),
+    Mutation(
+        "who waits is lost by a recovery", facts, "apply",
+        "jobs[other].dependents.setdefault(needed, []).append((job_id, item))",
+        "jobs[other].dependents.setdefault(needed, [])",
+    ),
+    Mutation(
+        "who waits for what failed waits for ever after a recovery", Home, "recover",
+        "job.released(start, stop)", "pass",
+    ),
+    Mutation(
+        "results that arrive are counted twice", Job, "arrived",
+        "self.waiting[item] = left - 1", "self.waiting[item] = left - 2",
+    ),
+    Mutation(
+        "notes are forgotten one too many", Agent, "follow",
+        "del self._notes[:acknowledged]", "del self._notes[:acknowledged + 1]",
+    ),
+    Mutation(
+        "a grant that its site may not have seen is not repeated", Granting, "_orders_for",
+        "if lease.granted_seq > site.orders_seen:",
+        "if lease.granted_seq == site.orders_seq:",
+    ),
+    Mutation(
+        "leases of a site that restarted are kept", Home, "_hear",
+        "self._close(lease)", "pass",
+    ),
+    Mutation(
+        "a backup is of an item that its own site runs", tail, "best_backup",
+        "lease.site == site\n", "False\n",
+    ),
+    Mutation(
+        "a growth that was lost leaves its results", Job, "known_to",
+        "return next((start for start, since in self.births if lease < since), self.size)",
+        "return self.size",
+    ),
+)  # fmt: skip
+
+
+@contextmanager
+def applied(mutation: Mutation) -> Iterator[None]:
+    """The core has this bug inside the block."""
+    original = inspect.getattr_static(mutation.owner, mutation.function)
+    function = getattr(original, "__func__", original)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(mutation.was) == 1, f"{mutation.name}: the core reads otherwise now"
+    source = "from __future__ import annotations\n" + source.replace(mutation.was, mutation.becomes)
+    made: dict[str, Any] = {}
+    exec(compile(source, f"<{mutation.name}>", "exec"), function.__globals__, made)
+    replacements = _put(mutation, function, made[mutation.function])
+    try:
+        yield
+    finally:
+        for owner, name, value in replacements:
+            if isinstance(owner, dict):
+                owner[name] = value
+            else:
+                setattr(owner, name, value)
+
+
+def _put(mutation: Mutation, function: Any, made: Any) -> list[tuple[Any, Any, Any]]:
+    """Put it where the original is known; say how to undo that."""
+    found: list[tuple[Any, Any, Any]] = []
+    owners = [mutation.owner]
+    if inspect.ismodule(mutation.owner):  # and wherever it was imported to
+        owners = [facts, home, tail, inspect.getmodule(Home), inspect.getmodule(Granting)]
+    for owner in owners:
+        if inspect.isclass(owner):
+            found.append((owner, mutation.function, owner.__dict__[mutation.function]))
+        elif getattr(owner, mutation.function, None) is function:
+            found.append((owner, mutation.function, function))
+    for event, handler in home._HANDLERS.items():  # the table of handlers was made earlier
+        if handler is function:
+            found.append((home._HANDLERS, event, handler))
+    for owner, name, _ in found:
+        if isinstance(owner, dict):
+            owner[name] = made
+        else:
+            setattr(owner, name, made)
+    return found
