@@ -26,6 +26,9 @@ LEASE_TTL_NS = 30 * SECOND
 REPORT_EVERY_NS = 5 * SECOND
 """A site with nothing to say still reports this often: six chances within a lease's life."""
 
+REPEAT_NS = 250 * MS
+"""A report that is not answered is repeated no sooner than this: longer than most round trips."""
+
 TAIL_MIN_GAIN_NS = 2 * MS
 """A tail is cut only if the cut saves more than this: a message and a start cost about 1 ms."""
 

@@ -78,6 +78,7 @@ class Agent:
         self._orders_seen = 0
         self._news = True  # the first report says hello
         self._due_ns = 0
+        self._every_ns = limits.REPORT_EVERY_NS  # as the last orders ask
         self._followed_ns = 0
 
     # --- from the home --------------------------------------------------------------------------
@@ -112,7 +113,8 @@ class Agent:
                     self._drop_queued(held)
                 else:
                     commands.append(CancelLease(lease))
-        self._due_ns = now_ns + orders.report_after_ns
+        self._every_ns = min(max(0, orders.report_after_ns), limits.REPORT_EVERY_NS)
+        self._due_ns = now_ns + self._every_ns
         return self._start_next(now_ns) + commands
 
     def _start_next(self, now_ns: int) -> list[Command]:
@@ -202,7 +204,7 @@ class Agent:
         """Say everything that the home has not acknowledged. `begun` asks the engine."""
         self._news = False
         self._seq += 1
-        self._due_ns = now_ns + limits.REPORT_EVERY_NS
+        self._due_ns = now_ns + max(self._every_ns, limits.REPEAT_NS)  # if no answer comes
         free = self._free
         for held in self._line.values():
             free = free.minus(held.grant.needs)

@@ -90,7 +90,8 @@ class Truth:
         require(len(agent._notes) <= _NOTES, "an agent keeps too many notes:", key)
         held = sum(run.plan.cpus for run in link.engine.runs.values())
         require(held <= _OVERFULL * link.site.plan.cpus, "an agent holds too much:", key, held)
-        require(list(agent._held) == list(link.engine.runs), "agent and engine differ:", key)
+        started = [lease for lease, one in agent._held.items() if not one.queued]
+        require(started == list(link.engine.runs), "agent and engine differ:", key)
 
     # --- what homes decide ----------------------------------------------------------------------
     def committed(self, fact: SegmentCommitted, folded: bool) -> None:
