@@ -100,6 +100,7 @@ def test_what_goes_wrong_while_inputs_are_compared_ends_the_wait(client, nearly_
     job = client.map(slow_double, iter(Stopper(what)), name=nearly_done)
     with pytest.raises(error) as caught:
         list(job)
+    job.join()
     if what == "ends":
         assert "150 inputs, and had 200" in str(caught.value)
     assert job.state == "failed"
@@ -182,6 +183,7 @@ def test_failures_that_were_collected_run_again_for_who_wants_none(client):
     again = client.map(odd_ones_fail, itertools.chain(range(4), forever()), name="choosy")
     with pytest.raises(ValueError, match="odd"):
         list(again)
+    again.join()
     assert again.state == "failed"
 
 

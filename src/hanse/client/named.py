@@ -27,7 +27,7 @@ from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import Inputs, MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow
-from hanse.errors import ClientClosed, JobChanged, UsageError
+from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import plain
 from hanse.model.job import JobState
@@ -98,13 +98,21 @@ def open_named(
     """
     manifest = fingerprint(function)
     over = starts_over(name, fresh)
-    known = runtime.state().journal.find(name)
-    if known is not None and not over:
-        opened = _reopen(runtime, known.id, name, manifest, star, raising)
-        if opened is not None:
-            return opened
     head = new_head(id, name, label, total)
-    run = runtime.durables.create(head, known.id if known is not None else None)
+    run = None
+    for attempt in range(limits.NAME_ATTEMPTS):
+        known = runtime.state().journal.find(name)
+        if known is not None and not over:
+            opened = _reopen(runtime, known.id, name, manifest, star, raising)
+            if opened is not None:
+                return opened
+        try:
+            run = runtime.durables.create(head, known.id if known is not None else None)
+            break
+        except NameTaken:  # another program was quicker: its job is the one to go on with
+            if attempt + 1 == limits.NAME_ATTEMPTS:
+                raise
+    assert run is not None
     told = {
         "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
         "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),

@@ -121,12 +121,13 @@ class Durables:
             raise
 
     def create(self, head: Head, older: JobId | None) -> int:
-        """Make a new job and take it; `older` has had its name. See `claim`."""
+        """Make a new job and take it; `older` has had its name. See `claim`. Raises NameTaken if
+        another job has it by now."""
         self._owner.ask(lambda: None)
         with self._given_back:
             if older is not None and older in self._claims and self._claims[older].leaving:
                 self._wait_until_given_back(older)
-            run = self.state().journal.create(head, this_process())
+            run = self.state().journal.create(head, this_process(), older)
             self._claims[head.id] = _Claim(run)
             return run
 
