@@ -1,5 +1,5 @@
 # Everything happens in a virtual environment here; nothing outside this folder changes.
-#   make demo   install, then count the words of this Python's own files with a picture of progress
+#   make demo   install, then count words on every core, lose a worker, and prove the answer right
 #   make test   install the test tools too, then run everything
 #   make unit   the tests of single parts: seconds
 #   make lint   what CI asks of the text itself
@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	$(BIN)/hanse run examples/wordcount.py
+	$(BIN)/hanse demo
 
 test: $(VENV)/test-tools
 	$(BIN)/python -m pytest

@@ -1,11 +1,25 @@
-"""No test touches the user's own state directory."""
+"""What all tests share: no test touches the user's own state directory, and one database server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from postgres import Server, serving
 
 
 @pytest.fixture(autouse=True)
-def hanse_home(tmp_path, monkeypatch):
+def hanse_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "hanse-home"
     monkeypatch.setenv("HANSE_HOME", str(home))
-    monkeypatch.delenv("HANSE_JOURNAL", raising=False)
+    for name in ("HANSE_JOURNAL", "HANSE_QUOTA", "HANSE_FRESH"):
+        monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A real PostgreSQL, installed if it is not there; tests that need it say so."""
+    with serving() as started:
+        yield started

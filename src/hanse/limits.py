@@ -38,6 +38,29 @@ BACKUP_SHARE = 20
 BACKUP_FACTOR = 3
 """An item is late, and worth a backup, after this many times the mean time of an item."""
 
+RESERVE_AFTER_NS = 2 * SECOND
+"""An item that needs much of a site at once waits this long for it to be free by itself: then the
+site is emptied for it, within about one longest lease more."""
+
+RATES_KEPT = 4
+"""A site's own pace is remembered for so many jobs beside those of its leases, at some 400 bytes
+each: of the others the pace on all sites together is known."""
+
+SHAPES_KEPT = 64
+"""So many amounts of resources that no job needs any more are remembered: a new one looks at every
+site once."""
+
+TAILS_LOOKED = 8
+"""At one event the tails of at most this many jobs are looked at, beside those that it is about:
+others have their turn at the next."""
+
+LOOK_LEASE_NS = 20_000
+"""A tail is looked at again after this long for each of its leases: a look costs about a
+microsecond for each, so all looks together take a twentieth of the time."""
+
+LOOK_LEASES = 64
+"""... but the tail of a job with at most so many leases may be looked at whenever news comes."""
+
 MAX_CRASHES = 3
 """An item whose worker died is tried again until it was there at this many deaths: a killed
 worker costs no item, and a deadly item cannot kill for ever."""

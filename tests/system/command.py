@@ -35,10 +35,11 @@ from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_each, dump_one
 from hanse.records.entries import Body, Stored, encode
 from hanse.records.payloads import pack
-from hanse.records.program import ProgramRecord, here, new_head, this_holder
+from hanse.records.program import ProgramRecord, here, new_head
 from hanse.records.program import encode as encode_program
 from hanse.records.state import State
 from hanse.records.tally import Tally
+from hanse.runtime.durables import this_process
 
 SRC = Path(__file__).parents[2] / "src"
 INSTALLED = shutil.which("hanse", path=sysconfig.get_path("scripts"))
@@ -97,7 +98,7 @@ class Job:
                 name=label, function=packed.header, manifest=b"", star=star, retries=0,
                 timeout_s=None, raising=False, **about,
             )  # fmt: skip
-            self.run = state.journal.create(head, this_holder())
+            self.run = state.journal.create(head, this_process())
             self.tally, self.seq, self.size = Tally(head), 0, 0
             spec = JobSpec(name=name, fail_fast=False, total=total, durable=True)
             payload = Payload(1, encode_program(record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import subprocess
 import sys
@@ -47,15 +48,26 @@ def nothing_is_left() -> Iterator[None]:
     """No test leaves a process or a shared memory file behind."""
     before, children = shared_memory(), {child.pid for child in psutil.Process().children()}
     yield
-    left = [
-        each
-        for child in psutil.Process().children()
-        if child.pid not in children and child.name() != "postgres"  # a server of several tests
-        for each in (child, *child.children(recursive=True))
-    ]
+    left = [each for child in started_since(children) for each in family(child)]
     _gone, alive = psutil.wait_procs(left, timeout=10)
     assert not alive
     until(lambda: shared_memory() <= before)  # others on this machine have some for a moment
+
+
+def started_since(children: set[int]) -> list[psutil.Process]:
+    """Our children but for those, and but for a database server, which serves several tests."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.pid not in children and child.name() != "postgres":
+                found.append(child)
+    return found
+
+
+def family(child: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child, *child.children(recursive=True)]
+    return []
 
 
 def shared_memory() -> set[str]:

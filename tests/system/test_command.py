@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from system.command import HANSE, SRC, Job, as_json, environment, finished, hanse, open_there
 
-from hanse.cli import exits
 from hanse.cli.main import COMMANDS, main
+from hanse.cli.shared import exits
 from hanse.records.state import State
 
 ON_JOBS = (["job"], ["logs"], ["explain"], ["cancel"], ["retry", "--failed"], ["rm"],
@@ -86,8 +86,9 @@ def test_help_and_run_import_no_other_command_and_nothing_heavy(
     ran = python(code, tmp_path)
     loaded = eval(ran.stdout.splitlines()[-1])
     assert set(loaded) <= {
-        "hanse.cli", "hanse.cli.main", "hanse.cli.exits", "hanse.cli.command", "hanse.cli.output",
-        "hanse.cli.pipes", "hanse.cli.run", "hanse.cli.program", "hanse.errors",
+        "hanse.cli", "hanse.cli.main", "hanse.cli.shared", "hanse.cli.shared.exits",
+        "hanse.cli.shared.command", "hanse.cli.shared.output", "hanse.cli.shared.pipes",
+        "hanse.cli.run", "hanse.cli.shared.program", "hanse.errors",
     }, ran.stderr  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def test_a_variable_that_is_wrong_is_wrong_usage(tmp_path: Path) -> None:
 def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(1, {str(SRC)!r}); sys.argv[1:] = ['jobs', '--json']\n"
-        "from hanse.cli import lookup\nfrom hanse.errors import InternalError\n"
+        "from hanse.cli.shared import lookup\nfrom hanse.errors import InternalError\n"
         "def broken(): raise InternalError('of ours')\nlookup.records = broken\n"
         "from hanse.cli.main import main; main()"
     )
@@ -187,6 +188,19 @@ def test_a_reader_that_goes_away_is_no_drama(state: State, args: list[str]) -> N
         ran.stdout.close()
         assert ran.stderr.read() == b""
         assert ran.wait(30) == exits.BROKEN_PIPE
+
+
+@pytest.mark.parametrize("args", [["job", "x", "--json"], ["jbos", "--json"]], ids=" ".join)
+def test_an_error_is_told_though_the_reader_went_away(tmp_path: Path, args: list[str]) -> None:
+    with subprocess.Popen([*HANSE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, env=environment(tmp_path / "home")) as ran:  # fmt: skip
+        assert ran.stdout
+        assert ran.stderr
+        ran.stdout.close()
+        said = ran.stderr.read()
+        assert ran.wait(30) in (exits.NO_SUCH_JOB, exits.USAGE)
+    assert "'x'" in said or "'jbos'" in said
+    assert "Exception" not in said
 
 
 @pytest.mark.parametrize("args", [["jobs"], ["jobs", "--json"], ["--help"]], ids=" ".join)
@@ -298,7 +312,7 @@ def test_ctrl_c_ends_with_one_line_and_130(state: State) -> None:
 
 def test_a_stdout_that_is_closed_is_no_drama(state: State) -> None:
     finished(state, double, [1])
-    for args in (["jobs"], ["jobs", "--json"], ["--help"]):
+    for args in (["jobs"], ["jobs", "--json"]):
         ran = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *HANSE, *args], text=True,
                              stderr=subprocess.PIPE, env=environment(state.home),
                              check=False)  # fmt: skip

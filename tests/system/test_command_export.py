@@ -22,8 +22,8 @@ import pytest
 from system.command import SRC, Job, as_json, environment, finished, hanse, open_there
 
 from hanse import limits
-from hanse.cli import exits
-from hanse.cli.checks import Finding
+from hanse.cli.shared import exits
+from hanse.cli.shared.checks import Finding
 from hanse.core.events import SegmentCommitted
 from hanse.ids import LeaseId
 from hanse.payloads.payload import dump_each

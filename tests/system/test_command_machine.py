@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from system.command import HANSE, as_json, environment, finished, hanse, open_there
 
-from hanse.cli import exits
+from hanse.cli.shared import exits
 
 NAMES = {"cores", "memory", "open files", "processes", "Python", "state directory", "free there",
          "journal", "hanse", "msgspec", "pyarrow"}  # fmt: skip

@@ -14,10 +14,11 @@ import pytest
 from system.command import HANSE, Job, as_json, environment, finished, hanse, open_there
 
 from hanse import limits
-from hanse.cli import exits
+from hanse.cli.shared import exits
 from hanse.ids import job_id
-from hanse.records.program import new_head, this_holder
+from hanse.records.program import new_head
 from hanse.records.state import State
+from hanse.runtime.durables import this_process
 
 DAY = 86_400
 
@@ -191,7 +192,7 @@ def test_a_followed_job_that_is_removed_ends_with_3(state: State) -> None:
 def test_a_job_of_which_nothing_is_recorded_yet_is_no_damage(state: State) -> None:
     """Its program may have been killed right after it made the job."""
     head = new_head(job_id(b"sixteen"), "young", "f", None)
-    state.journal.create(head, this_holder())
+    state.journal.create(head, this_process())
     state.journal.release(head.id)
     told = as_json("job", "young", home=state.home)
     assert (told["state"], told["program"]) == ("interrupted", None)

@@ -14,7 +14,7 @@ import pytest
 from system.command import HANSE, Job, as_json, environment, finished, hanse, open_there
 
 from hanse import limits
-from hanse.cli import exits
+from hanse.cli.shared import exits
 from hanse.records.state import State
 
 MODULE = """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract.postgres import Server, serving
+from postgres import Server
 from system.programs import Program, committed
 from system.real import until
 
@@ -37,12 +37,6 @@ SUM = """
     if __name__ == "__main__":
         main()
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import signal
+import sqlite3
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,9 @@ from system.programs import Program, committed, record
 from system.real import until
 
 import hanse
+from hanse.model.ranges import RangeSet
+from hanse.records.checking import damages
+from hanse.records.state import open_state
 
 SQUARES = """
     import os, sys, time
@@ -323,3 +331,111 @@ def test_a_job_without_a_name_touches_no_disk(client, hanse_home):
     assert list(client.map(double, range(10))) == [2 * x for x in range(10)]
     assert client.submit(double, 4).result() == 8
     assert not hanse_home.exists()
+
+
+def sleeps_then_fails(x: int) -> int:
+    time.sleep(0.02)
+    if x == 3:
+        raise ValueError("three")
+    return x
+
+
+def test_what_items_took_is_recorded_of_good_and_of_failed_ones(client):
+    job = client.map(sleeps_then_fails, range(20), name="timed", on_error="collect", retries=1)
+    assert len(list(job)) == 20
+    found = record("timed")
+    assert found is not None
+    assert found.usage.items == 21  # the failed item twice
+    half = found.usage.quantile_ns(0.5)
+    assert half is not None
+    assert 15_000_000 < half < 200_000_000
+    assert found.usage.peak_bytes > 1_000_000
+    assert found.usage.cpu_ns > 0
+
+
+def test_a_damaged_payload_is_an_error_that_names_it_and_no_wrong_result(client, hanse_home):
+    assert sum(client.map(double, range(100), name="sound")) == 9900
+    with sqlite3.connect(hanse_home / "journal.sqlite") as journal:
+        last = "SELECT seq, payload FROM entries WHERE payload IS NOT NULL ORDER BY seq DESC"
+        seq, payload = journal.execute(last).fetchone()
+        turned = payload[:-1] + bytes([payload[-1] ^ 1])
+        journal.execute("UPDATE entries SET payload = ? WHERE seq = ?", (turned, seq))
+    journal.close()
+    state = open_state()
+    assert state is not None
+    assert any("payload" in line for line in damages(state))
+    state.close()
+    with hanse.connect() as second, pytest.raises(hanse.JournalDamaged, match="entry"):
+        list(second.map(double, range(100), name="sound"))
+
+
+def test_a_job_that_was_killed_when_it_was_just_made_begins_anew(client, hanse_home):
+    with hanse.connect() as first:
+        assert sum(first.map(double, range(10), name="newborn")) == 90
+    with sqlite3.connect(hanse_home / "journal.sqlite") as journal:
+        journal.execute("DELETE FROM entries")
+        journal.execute("UPDATE jobs SET entries = 0, state = 'running', done = 0")
+    journal.close()
+    assert sum(client.map(double, range(20), name="newborn")) == 380
+
+
+def test_a_job_is_run_once_at_a_time_in_one_program_too(client):
+    job = client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy, match="this program"):
+        client.map(slow_double, range(100), name="twice")
+    with pytest.raises(hanse.JobBusy):
+        client.map(slow_double, range(100), name="twice", fresh=True)
+    with hanse.connect() as second, pytest.raises(hanse.JobBusy):
+        second.map(slow_double, range(100), name="twice")
+    assert sum(job) == 9900
+
+
+def test_a_job_that_was_let_go_can_be_taken_up_at_once(client):
+    for _ in range(10):
+        job = client.map(slow_double, range(2000), name="let go")
+        next(iter(job))
+        del job
+    fresh = client.map(double, range(10), name="let go", fresh=True)
+    assert sum(fresh) == 90
+
+
+def slow_double(x: int) -> int:
+    time.sleep(0.002)
+    return 2 * x
+
+
+def test_a_job_goes_on_from_every_beginning_of_its_record(tmp_path, hanse_home):
+    """Whatever the moment of a kill, what is recorded is some first part of the record."""
+    program = squares(tmp_path, "(x for x in range(12))", "0")
+    expected = program.result()
+    kept = tmp_path / "kept.sqlite"
+    shutil.copy(hanse_home / "journal.sqlite", kept)
+    with closing(sqlite3.connect(kept)) as journal:
+        (entries,) = journal.execute("SELECT count(*) FROM entries").fetchone()
+    assert entries > 5
+    for first in range(entries):
+        shutil.copy(kept, hanse_home / "journal.sqlite")
+        with closing(sqlite3.connect(hanse_home / "journal.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM entries WHERE seq >= ?", (first,))
+            journal.execute(
+                "UPDATE jobs SET entries = ?, state = 'running', ended_s = NULL", (first,)
+            )
+        done = committed("squares") if first else RangeSet()
+        assert program.result() == expected, first
+        again = [item for run, item in program.ran() if run == program.runs and item in done]
+        assert not again, first
+
+
+def shouts(path: str) -> str:
+    raise ValueError(f"no such file: {path}")
+
+
+def test_texts_that_are_no_utf8_are_recorded_too_and_cost_no_other_job(client):
+    names = [os.fsdecode(b"caf\xe9.txt"), "plain"]
+    other = client.map(slow_double, range(50), name="other job")
+    job = client.map(shouts, names, name="odd names", on_error="collect")
+    assert ["no such file" in str(error) for error in job] == [True, True]
+    assert sum(other) == 2450
+    assert "\\udce9" in job.failures()[0].message
+    with hanse.connect() as second:
+        assert len(list(second.map(shouts, names, name="odd names", on_error="collect"))) == 2

@@ -94,6 +94,11 @@ class Town:
         self.home.jobs[job].seen = 10**9
         self.item_ns = mean_ns
 
+    def forget_rates(self, job: JobId) -> None:
+        """As if nothing of the job had ever been timed."""
+        of = self.home.jobs[job]
+        of.rates, of.slots, of.power, of.pooled = {}, 0, 0, Rate()
+
     def known(self, name: str, size: int, mean_ns: int = 1000, **spec: object) -> JobId:
         """A sealed job whose time per item is known before anyone asks for work."""
         job = self.submit(name, size, **spec)  # type: ignore[arg-type]
@@ -114,7 +119,8 @@ class Town:
     def recover(self, facts: Iterable[Fact] | None = None) -> None:
         """The home dies, and another starts from the facts."""
         facts = self.facts if facts is None else facts
-        self.home = Home.recover(facts, first_lease=self.home._next_lease + 1000)
+        home = self.home
+        self.home = Home.recover(facts, home._next_lease + 1000, home.sites)
         check(self.home)
 
     def job(self, job: JobId) -> Job:

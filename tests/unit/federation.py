@@ -132,11 +132,13 @@ class Site:
 class Ledger:
     """Reads every fact and every grant, and knows by itself what must never happen.
 
-    It is also the disk: `synced` facts of it survive the home's death."""
+    It is also the disk: `synced` facts of it survive the home's death. The facts of one decision
+    are on it all or none, as one transaction is."""
 
     def __init__(self, facts: list[Fact] | None = None) -> None:
         self.facts: list[Fact] = []
         self.synced = 0
+        self.decisions = [0]  # how many facts there were after each
         self.settled: dict[JobId, RangeSet] = {}
         self.ended: set[JobId] = set()
         if facts:
@@ -159,6 +161,13 @@ class Ledger:
                 assert fact.job not in self.ended, f"ended twice: {fact}"
                 self.ended.add(fact.job)
         self.facts += facts
+        self.decisions.append(len(self.facts))
+
+    def sync(self, decisions: int | None) -> None:
+        """So many more decisions are on the disk, or all."""
+        left = [count for count in self.decisions if count > self.synced]
+        if left[:decisions]:
+            self.synced = left[:decisions][-1]
 
     def survives(self) -> Ledger:
         """What a crash leaves."""
@@ -250,10 +259,9 @@ class Federation:
                 settled = disk.settled[note.job].covers(note.start, note.stop)
                 assert settled or note.job in disk.ended, f"acknowledged, and not durable: {note}"
 
-    def sync(self, facts: int | None = None) -> None:
-        """The disk has taken so many more facts, or all; the home may hear of it."""
-        left = len(self.ledger.facts) - self.ledger.synced
-        self.ledger.synced += left if facts is None else min(facts, left)
+    def sync(self, decisions: int | None = None) -> None:
+        """The disk has taken so many more decisions, or all; the home hears of it."""
+        self.ledger.sync(decisions)
         mine = self.ledger.facts[self.started : self.ledger.synced]
         self.tell(Recorded(sum(type(fact) is not JobForgotten for fact in mine)))
 
@@ -271,7 +279,7 @@ class Federation:
         be on their way."""
         first = (self.home._next_lease // 10_000 + 1) * 10_000
         self.ledger = self.ledger.survives()
-        self.home = Home.recover(self.ledger.facts, first)
+        self.home = Home.recover(self.ledger.facts, first, list(self.sites))
         self.started, self.position = len(self.ledger.facts), 0
         self.vtimes.clear()
         self.restarts += 1

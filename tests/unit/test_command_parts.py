@@ -8,8 +8,8 @@ import click
 import pytest
 
 from hanse import errors, limits
-from hanse.cli import checks, exits, words
-from hanse.cli.output import line, text
+from hanse.cli.shared import checks, exits, words
+from hanse.cli.shared.output import line, text
 from hanse.journal.port import Head
 from hanse.limits import MIB
 from hanse.records.gc import _old

@@ -11,8 +11,12 @@ from pathlib import Path
 from core_builders import Town
 
 from hanse import limits
+from hanse.core.events import Hear
 from hanse.core.invariants import check
+from hanse.core.messages import Report
+from hanse.ids import SiteId
 from hanse.model.job import JobState
+from hanse.model.resources import Amount
 
 
 def test_a_map_of_100_million_items_costs_kilobytes_while_it_runs() -> None:
@@ -39,6 +43,73 @@ def test_a_map_of_100_million_items_costs_kilobytes_while_it_runs() -> None:
     assert leases
     assert done > 10**6
     assert used < 64 * limits.KIB, f"{used:,} bytes"
+
+
+def calls_of_an_event(sites: int, jobs: int) -> int:
+    """Python calls that a home makes for a report which ends a lease and is answered by one."""
+    town = Town()
+    town.checked = False
+    for n in range(jobs):
+        town.submit(f"j{n}", 10**6 // jobs)
+    places = [town.place(f"s{n}") for n in range(sites)]
+    for place in places[:20]:
+        place.finish()
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    (lease, grant) = next(iter(places[20].grants.items()))
+    places[20].done(grant.start, grant.stop)
+    places[20].end(lease)
+    report = Hear(places[20].report())
+    sys.setprofile(count)
+    try:
+        decision = town.home.handle(report, town.now_ns)
+    finally:
+        sys.setprofile(None)
+    assert decision.sends[0].grants
+    return calls
+
+
+def test_an_event_costs_the_same_however_many_sites_and_jobs_there_are() -> None:
+    few, many = calls_of_an_event(30, 3), calls_of_an_event(3000, 300)
+    assert many < 1.5 * few, (few, many)
+
+
+def test_idle_sites_and_open_leases_are_small() -> None:
+    town = Town()
+    town.checked = False
+    sites = [SiteId(f"s{n}") for n in range(2000)]
+    capacity = Amount(cpus_milli=4000)
+    hellos = [Report(site, 1, 1, 0, capacity, capacity, 1, [], []) for site in sites]
+    tracemalloc.start()
+    try:
+        for hello in hellos:
+            town.home.handle(Hear(hello), 0)
+        idle = tracemalloc.get_traced_memory()[0] / len(sites)
+        job = town.known("a", 10**8, limits.MS)
+        leases = tracemalloc.get_traced_memory()[0] / len(sites) - idle
+    finally:
+        tracemalloc.stop()
+    assert len(town.home.leases) == 4 * len(sites), job
+    assert idle < 3000, idle
+    assert leases / 4 < 1000, leases  # with the orders of all sites, which the town keeps
+
+
+def test_the_tail_of_a_job_on_many_sites_is_evened_out_at_once() -> None:
+    """All cuts are made at one look, not one per event; and looks at long tails are rare."""
+    town = Town()
+    town.checked = False
+    job = town.known("a", 4000, 10_000)
+    busy = [town.place(f"s{n}") for n in range(200)]
+    town.teach(job, limits.SECOND)
+    idle = [town.place(f"t{n}") for n in range(200)]
+    idle[0].talk()
+    cut = [lease for lease in town.home.leases.values() if lease.cut_to is not None]
+    assert not town.job(job).ready
+    assert len(cut) >= min(len(busy), len(town.home.leases)) // 2
 
 
 def test_200_sites_work_off_50_jobs() -> None:

@@ -220,12 +220,23 @@ def test_other_jobs_take_their_share_of_the_slots() -> None:
     town.place("x", 4)
     job = town.known("a", 1000, limits.SECOND)
     alone = estimate(town.job(job), town.home, 0)
-    town.known("b", 1000, limits.SECOND, weight=3)
+    town.known("b", 10_000, limits.SECOND, weight=3)
     shared = estimate(town.job(job), town.home, 0)
     assert alone is not None
     assert shared is not None
     assert (alone.slots, shared.slots) == (4, 1)
     assert shared.end_ns > 3 * alone.end_ns
+
+
+def test_a_job_that_ends_earlier_leaves_its_slots() -> None:
+    town = Town()
+    town.place("x", 4)
+    job = town.known("a", 1000, limits.SECOND)
+    town.known("b", 500, limits.SECOND)
+    guess = estimate(town.job(job), town.home, 0)
+    assert guess is not None
+    assert guess.slots == pytest.approx(4 * 1000 / 1500)
+    assert guess.end_ns == pytest.approx(375 * limits.SECOND, rel=0.01)
 
 
 def test_explain_says_when_it_ends_who_holds_the_slots_and_what_it_is_told() -> None:

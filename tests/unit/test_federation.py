@@ -165,9 +165,9 @@ class AnyFederation(RuleBasedStateMachine):
         site, _ = chosen(self.leases(), which)
         self.world.sites[site.id] = site.restarted()
 
-    @rule(facts=st.sampled_from([0, 1, 3, None]))
-    def the_disk_takes_some(self, facts: int | None) -> None:
-        self.world.sync(facts)
+    @rule(decisions=st.sampled_from([0, 1, 3, None]))
+    def the_disk_takes_some(self, decisions: int | None) -> None:
+        self.world.sync(decisions)
 
     @rule(seldom=st.integers(0, 2))
     def the_home_restarts(self, seldom: int) -> None:

@@ -211,6 +211,22 @@ def test_cancelled_items_of_a_lease_are_cut_off_and_dropped() -> None:
     assert town.state(job) is JobState.DONE
 
 
+def test_cancelled_items_that_a_late_segment_has_settled_stay_as_they_are() -> None:
+    town = Town()
+    job = town.known("a", 8, fail_fast=False)
+    slow = town.place("slow")
+    town.wait(40)  # it is silent: its lease expires
+    quick = town.place("quick")
+    slow.done(3, 5)
+    slow.talk()
+    assert list(town.job(job).settled) == [(3, 5)]
+    town.tell(CancelItems(job, 2, 8))
+    quick.finish()
+    quick.work()
+    assert not [item for item, _ in town.failed(job) if item in (3, 4)]
+    assert town.state(job) is JobState.DONE
+
+
 def test_a_withdrawn_item_that_fails_is_dropped_once() -> None:
     town = Town()
     job = town.known("a", 4, fail_fast=False, retries=3)

@@ -43,14 +43,14 @@ def test_the_tail_of_a_slow_lease_goes_to_an_idle_site() -> None:
 
 
 def test_a_cut_that_is_answered_later_is_confirmed_where_the_site_says() -> None:
-    town, job, slow = one_slow_lease(100 * limits.MS, 20)
+    town, _job, slow = one_slow_lease(100 * limits.MS, 20)
     idle = town.place("idle")
     slow.talk()
     slow.done(0, 15)
     slow.cut(16)  # later than asked: it was further on already
     slow.talk()
     idle.talk()
-    assert town.job(job).leases[slow.lease].stop == 16
+    assert town.home.leases[slow.lease].stop == 16
     assert min(grant.start for grant in idle.grants.values()) == 16
 
 
@@ -139,7 +139,7 @@ def test_a_job_that_finds_all_busy_is_made_room_for() -> None:
 
 def test_an_overlong_lease_is_brought_back_to_the_longest() -> None:
     town, job, slow = one_slow_lease(1000, 100)
-    town.job(job).rates.clear()
+    town.forget_rates(job)
     town.wait(5)
     slow.agent.segment(slow.lease, 0, 1, 5 * SECOND)  # thought 1 us, took 5 s
     slow.begun[slow.lease] = 1

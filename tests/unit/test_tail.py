@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanse import limits
-from hanse.core.job import Job, Lease
+from hanse.core.job import Job
+from hanse.core.lease import Lease
 from hanse.core.place.rate import Rate
-from hanse.core.place.tail import best_backup, best_cut, current_left_ns
+from hanse.core.place.tail import Helper, best_backup, current_left_ns, cuts
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.job import JobSpec
 
@@ -32,7 +33,7 @@ def job(*leases: Lease, size: int = 1000) -> Job:
     made = Job(JOB, JobSpec(name="a"), 0)
     made.grow(size, {})
     for each in leases:
-        made.leases[each.id] = each
+        made.leases.add(each)
         made.ready.remove(each.start, each.stop)
     return made
 
@@ -44,9 +45,8 @@ def test_a_cut_is_behind_what_has_begun_and_before_the_end(
     leases = [
         lease(n, 100 * n + a, 100 * n + a + b, 100 * n + c) for n, (a, b, c) in enumerate(where)
     ]
-    found = best_cut(leases, {HERE: rate(mean_ns)}, idle, rate(helper_ns), now_ns)
-    if found is not None:
-        late, stop = found
+    helpers = [Helper(THERE, idle, rate(helper_ns))]
+    for late, stop in cuts(leases, {HERE: rate(mean_ns)}, helpers, now_ns):
         assert late.begun + 1 <= stop < late.stop
 
 
@@ -56,29 +56,55 @@ def test_a_cut_is_expected_to_win_more_than_it_costs(
 ) -> None:
     leases = [lease(n, 100 * n, 100 * n + b) for n, (_, b, _) in enumerate(where)]
     helper = rate(helper_ns)
-    found = best_cut(leases, {HERE: rate(mean_ns)}, idle, helper, 0)
-    if found is not None:
-        late, stop = found
+    found = cuts(leases, {HERE: rate(mean_ns)}, [Helper(THERE, idle, helper)], 0)
+    moved = sum(late.stop - stop for late, stop in found)
+    theirs = helper.cost_ns + max(moved / idle, 1) * helper_ns if moved else 0
+    for late, stop in found:
         before = (late.stop - late.begun) * mean_ns
-        moved = helper.cost_ns + (late.stop - stop) * helper_ns / idle
-        after = max((stop - late.begun) * mean_ns, moved)
+        after = max((stop - late.begun) * mean_ns, theirs - len(found) * helper_ns)
         assert after <= before - limits.TAIL_MIN_GAIN_NS + 1
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(100, 1000))
+def test_one_look_brings_work_to_all_who_idle(busy: int, idle: int, items: int) -> None:
+    """Long leases of equal length, and idle sites: all end at about the same time."""
+    leases = [lease(n, 1000 * n, 1000 * n + items) for n in range(busy)]
+    known = rate(limits.SECOND)
+    helpers = [Helper(SiteId(f"h{n}"), 1, known) for n in range(idle)]
+    found = cuts(leases, {HERE: known}, helpers, 0)
+    moved = sum(late.stop - stop for late, stop in found)
+    share = busy * items / (busy + idle)
+    assert len(found) == busy
+    assert abs(moved / idle - share) <= 2 * busy / idle + 1
+    assert all(abs(stop - late.start - share) <= 2 for late, stop in found)
+
+
+def test_a_quick_helper_is_given_more_than_a_slow_one() -> None:
+    one = lease(1, 0, 1000)
+    stops = [
+        cuts([one], {HERE: rate(limits.SECOND)}, [Helper(THERE, 1, rate(mean_ns))], 0)[0][1]
+        for mean_ns in (limits.SECOND // 4, limits.SECOND, 4 * limits.SECOND)
+    ]
+    assert stops == sorted(stops)
+    assert abs(stops[0] - 200) < 3
+    assert abs(stops[2] - 800) < 3
 
 
 @given(means, st.integers(2, 100))
 def test_two_equal_slots_share_a_long_tail_in_halves(mean_ns: int, items: int) -> None:
-    found = best_cut([lease(1, 0, items)], {HERE: rate(mean_ns)}, 1, rate(mean_ns), 0)
-    if found is None:
+    helpers = [Helper(THERE, 1, rate(mean_ns))]
+    found = cuts([lease(1, 0, items)], {HERE: rate(mean_ns)}, helpers, 0)
+    if not found:
         assert items <= 3 or items * mean_ns < 8 * limits.MS
     else:
-        assert abs(found[1] - items / 2) <= 2 + limits.MS / mean_ns
+        assert abs(found[0][1] - items / 2) <= 2 + limits.MS / mean_ns
 
 
 def test_what_is_cut_or_cancelled_already_is_left_alone() -> None:
     cut, cancelled = lease(1, 0, 100), lease(2, 100, 200)
     cut.cut_to, cancelled.cancelled = 50, True
     known = rate(limits.SECOND)
-    assert best_cut([cut, cancelled], {HERE: known}, 1, known, 0) is None
+    assert not cuts([cut, cancelled], {HERE: known}, [Helper(THERE, 1, known)], 0)
 
 
 def test_the_item_that_runs_is_expected_to_take_its_mean_then_as_long_again() -> None:
@@ -109,7 +135,7 @@ def test_an_item_that_others_may_still_take_over_is_not_backed_up() -> None:
 def test_an_item_that_is_settled_or_given_back_is_not_backed_up() -> None:
     settled, given = job(lease(1, 5, 6)), lease(1, 5, 6)
     settled.settle(5, 6)
-    given.given_back[5] = None
+    given.given_back = {5: None}
     assert not backup(settled)
     assert not backup(job(given))
 

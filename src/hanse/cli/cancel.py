@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hanse.cli import telling
-from hanse.cli.command import Command
-from hanse.cli.lookup import find, job_argument, record_of, recorded
-from hanse.cli.output import Output
+from hanse.cli.shared import telling
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import find, job_argument, record_of, recorded
+from hanse.cli.shared.output import Output
 from hanse.errors import JournalUnavailable
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _is_over(state: State, head: Head) -> bool:
 
 
 def _cancel(state: State, head: Head) -> None:
-    from hanse.cli.asking import ask, wait_until
+    from hanse.cli.shared.asking import ask, wait_until
 
     if state.journal.holder(head.id) is not None:
         answer = ask(state, head.id, "cancel")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from hanse.cli.command import Command
-from hanse.cli.output import Output
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.output import Output
 
 HOW = {
     "bash": 'eval "$(hanse completion bash)"   in ~/.bashrc',

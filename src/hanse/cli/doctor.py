@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from hanse.cli import exits
-from hanse.cli.command import Command
-from hanse.cli.output import Output
+from hanse.cli.shared import exits
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.output import Output
 
 if TYPE_CHECKING:
-    from hanse.cli.checks import Finding
+    from hanse.cli.shared.checks import Finding
     from hanse.records.state import State
 
 COUNTED: Final = 10_000  # jobs; more are not worth the time of counting them
@@ -51,7 +51,7 @@ def _show(out: Output, found: list[Finding], broken: int) -> None:
 
 
 def _findings(deep: bool) -> Iterator[Finding]:
-    from hanse.cli import checks
+    from hanse.cli.shared import checks
 
     for check in (checks.cores, checks.memory, checks.limits, checks.python):
         yield from check()
@@ -62,8 +62,8 @@ def _findings(deep: bool) -> Iterator[Finding]:
 
 
 def _records(deep: bool) -> Iterator[Finding]:
-    from hanse.cli.checks import Finding, state_directory
-    from hanse.cli.lookup import records
+    from hanse.cli.shared.checks import Finding, state_directory
+    from hanse.cli.shared.lookup import records
     from hanse.errors import HanseError
     from hanse.records.state import home_directory
 
@@ -84,8 +84,8 @@ def _records(deep: bool) -> Iterator[Finding]:
 
 
 def _journal(state: State) -> Finding:
-    from hanse.cli.checks import Finding
-    from hanse.cli.words import size
+    from hanse.cli.shared.checks import Finding
+    from hanse.cli.shared.words import size
     from hanse.journal.schema import VERSION
 
     jobs = len(state.journal.heads(limit=COUNTED))
@@ -96,8 +96,8 @@ def _journal(state: State) -> Finding:
 
 
 def _blobs(state: State) -> Finding:
-    from hanse.cli.checks import Finding, judge_quota
-    from hanse.cli.words import size
+    from hanse.cli.shared.checks import Finding, judge_quota
+    from hanse.cli.shared.words import size
     from hanse.records.state import quota_bytes
 
     used, quota = state.blobs.used_bytes(), quota_bytes()
@@ -105,9 +105,10 @@ def _blobs(state: State) -> Finding:
 
 
 def _damage(state: State) -> Iterator[Finding]:
-    from hanse.cli.checks import Finding
+    from hanse.cli.shared.checks import Finding
+    from hanse.records.checking import damages
 
-    found = [*state.journal.check(), *state.blobs.check()]
+    found = list(dict.fromkeys(damages(state)))
     for row in found[:SHOWN]:
         yield Finding("damage", row, "mend", "restore it from a copy, or start its job over")
     if len(found) > SHOWN:

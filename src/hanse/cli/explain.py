@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hanse.cli import telling
-from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, record_of, recorded
-from hanse.cli.output import Output
+from hanse.cli.shared import telling
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import job_argument, record_of, recorded
+from hanse.cli.shared.output import Output
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
@@ -30,7 +30,7 @@ def explain(out: Output, job: str) -> None:
         holder = telling.holder_of(state, head)
         answer = None
         if holder is not None:
-            from hanse.cli.asking import ask
+            from hanse.cli.shared.asking import ask
 
             answer = ask(state, head.id, "explain")
         told = _told(answer) if answer is not None else _from_record(state, head, holder)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 import msgspec
 
-from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, record_of, recorded
-from hanse.cli.output import Output
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import job_argument, record_of, recorded
+from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ def export(out: Output, job: str, target: Path, force: bool) -> None:
 def _writer(target: Path) -> Any:
     match target.suffix:
         case ".jsonl":
-            from hanse.cli.export_jsonl import write
+            from hanse.cli.shared.export_jsonl import write
 
             return write
         case ".parquet":
             try:
-                from hanse.cli.export_parquet import write as write_parquet
+                from hanse.cli.shared.export_parquet import write as write_parquet
             except ImportError as error:
                 raise UsageError(
                     f"writing .parquet needs pyarrow ({error}): pip install 'hanse[export]', or "

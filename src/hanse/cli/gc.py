@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hanse.cli.command import Command
-from hanse.cli.lookup import records
-from hanse.cli.output import Output
-from hanse.cli.words import Age, size
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import records
+from hanse.cli.shared.output import Output
+from hanse.cli.shared.words import Age, size
 from hanse.limits import RECORDS_AGE_S, RECORDS_KEPT
 
 

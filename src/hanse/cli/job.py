@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hanse.cli import exits, telling, words
-from hanse.cli.command import Command
-from hanse.cli.lookup import has_begun, job_argument, record_of, recorded
-from hanse.cli.output import Output
+from hanse.cli.shared import exits, telling, words
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import has_begun, job_argument, record_of, recorded
+from hanse.cli.shared.output import Output
 from hanse.limits import FAILURES_SHOWN
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def job(out: Output, job: str, follow: bool, failures: bool) -> None:
         raise click.UsageError("--follow and --failures exclude each other")
     with recorded(job) as (state, head):
         if follow:
-            from hanse.cli.following import follow as until_it_ends
+            from hanse.cli.shared.following import follow as until_it_ends
 
             good = until_it_ends(out, state, head)
             raise SystemExit(exits.OK if good else exits.FAILED)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hanse.cli import telling
-from hanse.cli.command import Command
-from hanse.cli.output import Output
+from hanse.cli.shared import telling
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.output import Output
 from hanse.limits import JOBS_LISTED, JOBS_SHOWN
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _found(
     everything: bool, most: int, state: str | None
 ) -> tuple[list[tuple[Head, Holder | None]], bool]:
     """The jobs, each with who runs it, and whether there are more."""
-    from hanse.cli.lookup import records
+    from hanse.cli.shared.lookup import records
 
     found: list[tuple[Head, Holder | None]] = []
     with records() as opened:

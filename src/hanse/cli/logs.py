@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hanse.cli.command import Command
-from hanse.cli.lookup import job_argument, recorded
-from hanse.cli.output import Output
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import job_argument, recorded
+from hanse.cli.shared.output import Output
 
 if TYPE_CHECKING:
     from hanse.records.logs import Piece

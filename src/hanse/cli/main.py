@@ -11,8 +11,8 @@ from typing import Final
 import click
 
 import hanse
-from hanse.cli import exits
-from hanse.cli.command import LazyGroup
+from hanse.cli.shared import exits
+from hanse.cli.shared.command import LazyGroup
 
 # In the order in which people meet them. One line each: `hanse --help` imports none of them.
 COMMANDS: Final = {

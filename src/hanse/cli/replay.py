@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hanse.cli import exits
-from hanse.cli.command import Command
-from hanse.cli.lookup import go_to, job_argument, record_of, recorded
-from hanse.cli.output import Mode, Output
+from hanse.cli.shared import exits
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import go_to, job_argument, record_of, recorded
+from hanse.cli.shared.output import Mode, Output
 from hanse.errors import UsageError
 from hanse.limits import REPR_CHARS
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from hanse.cli import exits, telling
-from hanse.cli.command import Command
-from hanse.cli.lookup import go_to, job_argument, record_of, recorded
-from hanse.cli.output import Mode, Output
+from hanse.cli.shared import exits, telling
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import go_to, job_argument, record_of, recorded
+from hanse.cli.shared.output import Mode, Output
 from hanse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ def _run(out: Output, head: Head) -> None:
     """Resume the job, and wait for its end, whatever comes of its items."""
     import hanse
 
-    with _progress_shown(out.mode is Mode.HUMAN), hanse.connect() as client:
+    for_people = out.mode is Mode.HUMAN
+    # Otherwise stdout is ours alone, and what items print goes to stderr.
+    stdout = sys.stdout if for_people else sys.stderr
+    with (
+        contextlib.redirect_stdout(stdout),
+        _progress_shown(for_people),
+        hanse.connect() as client,
+    ):
         client.resume(head.id, retry_failed=True).join()
 
 

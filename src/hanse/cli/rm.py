@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hanse.cli.command import Command
-from hanse.cli.lookup import find, jobs_argument, records
-from hanse.cli.output import Output
+from hanse.cli.shared.command import Command
+from hanse.cli.shared.lookup import find, jobs_argument, records
+from hanse.cli.shared.output import Output
 from hanse.errors import JournalUnavailable, NoSuchJob
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def rm(out: Output, jobs: tuple[str, ...]) -> None:
 
     If one of them does not exist, or is being run, none is removed.
     """
-    from hanse.cli.words import size
+    from hanse.cli.shared.words import size
     from hanse.records.gc import remove
 
     with records() as state:

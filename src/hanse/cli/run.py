@@ -13,7 +13,7 @@ from types import TracebackType
 
 import click
 
-from hanse.cli import exits, pipes
+from hanse.cli.shared import exits, pipes
 
 
 @click.command(
@@ -49,7 +49,7 @@ def run(
 
 def _exit_code(script: str, args: tuple[str, ...], module: bool) -> int:
     """Run the program to its end, and say how it ended as a shell would be told."""
-    from hanse.cli import program
+    from hanse.cli.shared import program
 
     leave: SystemExit | None = None
     try:
@@ -90,7 +90,7 @@ def _report(error: BaseException) -> int:
 
 
 def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
-    from hanse.cli import program
+    from hanse.cli.shared import program
 
     ours = (__file__, program.__file__)
     frame = traceback

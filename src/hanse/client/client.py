@@ -175,6 +175,10 @@ class Client:
         payload, needs = dump_function(target)
         id = job_id(os.urandom(6))
         label = name_of(target)
+        if name is not None:
+            from hanse.client.named import check_name
+
+            check_name(name)
         spec = self._spec(name or label, options, raising, total, durable=name is not None)
         opened = None
         if name is not None:
@@ -217,14 +221,13 @@ class Client:
     ) -> Opened:  # fmt: skip
         from hanse.client import named
 
-        named.check_name(name)
         if needs:
             raise UsageError(
                 f"the function of the named job {name!r} holds futures, which mean nothing to a "
                 "later run: give it their results, or no name"
             )
         return named.open_named(
-            self._runtime.state(), id, name, function, pickled, name_of(function), options,
+            self._runtime, id, name, function, pickled, name_of(function), options,
             star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,
         )  # fmt: skip
 

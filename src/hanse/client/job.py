@@ -354,6 +354,7 @@ def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:
         eta_s=left / rate if left is not None and rate > 0 else None,
         elapsed_s=now - results.started_s,
         state=results.outcome,
+        restored=results.restored,
     )
 
 

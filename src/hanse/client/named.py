@@ -14,7 +14,8 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,13 +29,13 @@ from hanse.client.results import Part
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, UsageError
 from hanse.ids import JobId
+from hanse.model.failure import plain
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
 from hanse.payloads.payload import Payload, load_each, words
-from hanse.records.payloads import hash_only, pack
-from hanse.records.program import ProgramRecord, encode, here, new_head, this_holder
+from hanse.records.payloads import Packed, Put, hash_only, pack
+from hanse.records.program import ProgramRecord, encode, here, new_head
 from hanse.records.record import JobRecord, StoredBlock, folds, open_record
-from hanse.records.state import State
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def starts_over(name: str, fresh: bool) -> bool:
 
 
 def open_named(
-    state: State, id: JobId, name: str, function: Any, pickled: Payload, label: str,
+    runtime: Runtime, id: JobId, name: str, function: Any, pickled: Payload, label: str,
     options: Options, *, star: bool, raising: bool, total: int | None, fresh: bool,
 ) -> Opened:  # fmt: skip
     """Find the job of this name, or make it under the new id; hold it for this process.
@@ -95,41 +96,54 @@ def open_named(
         JournalError: the journal or a blob cannot be read or written.
     """
     manifest = fingerprint(function)
-    head = None if starts_over(name, fresh) else state.journal.find(name)
-    if head is not None:
-        return _reopen(state, head.id, name, manifest, star)
+    over = starts_over(name, fresh)
+    known = runtime.state().journal.find(name)
+    if known is not None and not over:
+        opened = _reopen(runtime, known.id, name, manifest, star)
+        if opened is not None:
+            return opened
     head = new_head(id, name, label, total)
-    with state.blobs.writing():
-        packed = pack(pickled, state.blobs.put)
-        program = ProgramRecord(
-            name=label, function=packed.header, manifest=msgspec.msgpack.encode(manifest),
-            star=star, retries=options.retries, timeout_s=options.timeout, raising=raising,
-            **here(),
-        )  # fmt: skip
-        recorded = pack(Payload(1, encode(program)), state.blobs.put)
-        recorded = msgspec.structs.replace(
-            recorded, blobs=recorded.blobs + packed.blobs, nbytes=recorded.nbytes + packed.nbytes
-        )
-        run = state.journal.create(head, this_holder())
-    return Opened(id, None, name, Durable(head, run, recorded))
+    run = runtime.durables.create(head, known.id if known is not None else None)
+    told = {
+        "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
+        "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
+    }  # fmt: skip
+    program = partial(_pack_program, pickled, told)
+    return Opened(id, None, name, Durable(head, run, program))
 
 
-def _reopen(state: State, id: JobId, name: str, manifest: Manifest, star: bool) -> Opened:
-    run = state.journal.claim(id, this_holder())
+def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed:
+    """The program's record. Its blobs are put by whoever writes the entry that refers to them."""
+    function = pack(pickled, put)
+    packed = pack(Payload(1, encode(ProgramRecord(function=function.header, **told))), put)
+    return msgspec.structs.replace(
+        packed, blobs=packed.blobs + function.blobs, nbytes=packed.nbytes + function.nbytes
+    )
+
+
+def _reopen(
+    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool
+) -> Opened | None:  # fmt: skip
+    """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
+    durables, journal = runtime.durables, runtime.state().journal
+    run = durables.claim(id)
+    kept = False
     try:
-        head = state.journal.find(id)
+        head = journal.find(id)
         if head is None:
             raise UsageError(f"the job {name!r} was removed just now: run the program again")
-        record = open_record(state, head)
+        if next(iter(journal.read(id)), None) is None:
+            return None  # its program was killed when it had just made it
+        record = open_record(runtime.state(), head)
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:
-            state.journal.release(id)
             return Opened(id, record, name, None)
-    except BaseException:
-        state.journal.release(id)
-        raise
-    again = record.job_state is JobState.FAILED
-    return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+        kept = True
+        again = record.job_state is JobState.FAILED
+        return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+    finally:
+        if not kept:
+            durables.unclaim(id, run)
 
 
 def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:
@@ -171,7 +185,7 @@ class NamedSource(MapSource):
         self._expected: Sequence[StoredBlock] = record.blocks if record is not None else ()
         self._at = 0  # the next of them to be compared
         self._grown = record.size if record is not None else 0  # items whose inputs are recorded
-        self._verified = 0 if record is not None and fed else _EVERYTHING
+        self._verified = 0 if self._expected and fed else _EVERYTHING
         self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
         self._numbers = itertools.count()
         self._end: tuple[JobState, BaseException | None] | None = None  # waits for the gate

@@ -38,11 +38,14 @@ def describe(snapshot: Progress) -> str:
         parts = [f"{past:,}/{snapshot.total:,} ({percent} %)"]
     rate = snapshot.rate_per_s
     if ended:  # what counts in the end is the whole of it, not its last seconds
-        rate = past / snapshot.elapsed_s if snapshot.elapsed_s > 0 else 0.0
+        ours = past - snapshot.restored
+        rate = ours / snapshot.elapsed_s if snapshot.elapsed_s > 0 else 0.0
     if rate > 0:
         parts.append(f"{_number(rate)}/s")
     if snapshot.failed:
         parts.append(f"{snapshot.failed:,} failed")
+    if snapshot.restored:
+        parts.append(f"{snapshot.restored:,} of them by earlier runs")
     parts.append(duration(snapshot.elapsed_s))
     if not ended and snapshot.eta_s is not None:
         parts.append(f"{duration(snapshot.eta_s)} left")

@@ -17,7 +17,6 @@ from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
-from hanse.records.program import this_holder
 from hanse.records.record import JobRecord, function_payload, open_record
 from hanse.records.state import State
 from hanse.runtime.runtime import Runtime
@@ -72,7 +71,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     runtime = client._runtime
     state = runtime.state()
     head = find(state, id_or_name)
-    run = state.journal.claim(head.id, this_holder())
+    run = runtime.durables.claim(head.id)
     try:
         record = open_record(state, find(state, head.id))
         if not (record.job.sealed and record.job.whole):
@@ -88,7 +87,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
             head.id, told.name, options, function, star=told.star, logged=True
         )
     except BaseException:
-        state.journal.release(head.id)
+        runtime.durables.unclaim(head.id, run)
         raise
     results = Results(record.size)
     job = _job(runtime, record, program, results, spec.fail_fast, again)

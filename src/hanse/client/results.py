@@ -60,7 +60,7 @@ class Part(msgspec.Struct, frozen=True):
     def read(self) -> Payload:
         """The payload. Raises JournalError if it is kept and cannot be read."""
         assert self.payload is not None
-        return self.payload if isinstance(self.payload, Payload) else self.payload.read()
+        return self.payload if isinstance(self.payload, Payload) else self.payload.read_patiently()
 
 
 class Results:
@@ -77,7 +77,7 @@ class Results:
         self.error: BaseException | Failure | None = None  # what ends it, after what is good
         self.done = 0
         self.failed = 0
-        self._restored = 0  # of these, by earlier runs
+        self.restored = 0  # of these, by earlier runs
         self.handed = 0  # items that consumers have taken
         self.held_bytes = 0  # of results that wait here
         self.seen_bytes = 0  # of all results
@@ -108,7 +108,7 @@ class Results:
         """So many items ended in earlier runs; their parts will come, and are not counted again."""
         with self._lock:
             self.done, self.failed = self.done + done, self.failed + failed
-            self._restored = done + failed
+            self.restored = done + failed
 
     def end(self, state: JobState, error: BaseException | Failure | None) -> None:
         with self._lock:
@@ -202,6 +202,6 @@ class Results:
             elapsed = now - self.started_s
             recent = [r for r in self._rates if now - r[0] <= 5]
             if elapsed <= 5 or not recent:
-                return (self.settled - self._restored) / elapsed if elapsed > 0 else 0.0
+                return (self.settled - self.restored) / elapsed if elapsed > 0 else 0.0
             since, before = recent[0]
             return (self.settled - before) / max(now - since, 1e-9)

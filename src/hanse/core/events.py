@@ -170,8 +170,9 @@ Fact = (
 
 
 class Decision(msgspec.Struct):
-    """What a home decided on one event. Clients are told of a durable job's facts only once they
-    are recorded; the sends acknowledge nothing before that, so they may go at once."""
+    """What a home decided on one event. Its facts are recorded all or none: half of them would be
+    a job that nobody decided on. Clients are told of a durable job's facts only once they are
+    recorded; the sends acknowledge nothing before that, so they may go at once."""
 
     facts: list[Fact]
     sends: list[Orders]

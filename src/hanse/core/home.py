@@ -36,10 +36,10 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.facts import apply
-from hanse.core.granting import Granting
-from hanse.core.job import ItemRef, Job, Lease
+from hanse.core.helping import Helping
+from hanse.core.job import ItemRef, Job
+from hanse.core.lease import Lease
 from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
-from hanse.core.place.rate import Rate
 from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
@@ -52,46 +52,92 @@ Lost = tuple[Job, int, int]  # items of a job that will have no result
 _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 
 
-class Home(Granting):
+class Home(Helping):
     """The scheduler of the jobs that were submitted here."""
+
+    def __init__(self, first_lease: int = 1) -> None:
+        super().__init__(first_lease)
+        self._withheld: dict[JobId, Job] = {}  # of an earlier run: sites may still run them
+        self._withheld_until_ns = -1  # set at the first event
+        self._unheard: dict[SiteId, None] | None = None  # sites that are waited for, if known
+        self._all_spoke = False
 
     def handle(self, event: Event, now_ns: int) -> Decision:
         """Take one event at one moment; say what to record, tell and send."""
         assert not self._facts
         assert not self._dirty
-        _HANDLERS[type(event)](self, event, now_ns)
+        self._now_ns = now_ns
+        if self._withheld:
+            self._see_whether_all_spoke(event)
+        _HANDLERS[type(event)](self, event)
         while self._dropped:
             self._drop()
-        self._serve(now_ns)
+        if self._withheld and self._all_spoke:
+            self._go_on()
+        self._serve()
+        self._make_rooms()
+        self._look_at_tails()
         if type(event) is Hear:
             self._note_recorded(event.report.site)
+        self._moved.clear()
         facts, self._facts = self._facts, []
-        return Decision(facts, self._orders(now_ns), self._position)
+        return Decision(facts, self._orders(), self._position)
 
     def next_expiry_ns(self) -> int | None:
-        """When a `Tick` is due, if any lease runs."""
-        return min((lease.expires_ns for lease in self.leases.values()), default=None)
+        """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
+        due = self._silence_expires_ns() if self.leases else None
+        if self._withheld:
+            return self._withheld_until_ns if due is None else min(due, self._withheld_until_ns)
+        return due
 
     @classmethod
-    def recover(cls, facts: Iterable[Fact], first_lease: int) -> Home:
+    def recover(
+        cls, facts: Iterable[Fact], first_lease: int, sites: Iterable[SiteId] | None = None
+    ) -> Home:
         """A home that knows what these facts say, in the order in which they were recorded.
 
         Leases are no facts: the agents that still run some show them in their reports, and they
-        are taken back. `first_lease` must be above every number that an earlier run has granted.
+        are taken back. So nothing of these jobs is granted before all `sites` have spoken, which
+        are those that may run some of them; None: they are not known. Whoever has not spoken a
+        report interval after the first event is waited for no longer. `first_lease` must be above
+        every number that an earlier run has granted.
         """
         home = cls(first_lease)
+        home._unheard = None if sites is None else dict.fromkeys(sites)
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
+            home._shapes.join(job, ())
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
-            home._note_ready(job)
+            job.withheld = home._unheard is None or bool(home._unheard)
+            if job.withheld and not job.state.ended:
+                home._withheld[job.id] = job
+            home._refile(job)
+        home._fresh.clear()  # there is no site yet
         return home
 
+    def _see_whether_all_spoke(self, event: Event) -> None:
+        """Jobs of an earlier run go on once every site has said what it still runs of them."""
+        if self._withheld_until_ns < 0:
+            self._withheld_until_ns = self._now_ns + limits.REPORT_EVERY_NS
+        if type(event) is Hear and self._unheard is not None:
+            self._unheard.pop(event.report.site, None)
+            self._all_spoke = not self._unheard
+        if self._now_ns >= self._withheld_until_ns:
+            self._all_spoke = True
+
+    def _go_on(self) -> None:
+        """Nobody is waited for any longer."""
+        withheld, self._withheld = self._withheld, {}
+        for job in withheld.values():
+            job.withheld = False
+            self._refile(job)
+
     # --- clients --------------------------------------------------------------------------------
-    def _submit(self, event: Submit, now_ns: int) -> None:
+    def _submit(self, event: Submit) -> None:
         assert event.job not in self.jobs
-        self._decide(JobSubmitted(event.job, event.spec, now_ns))
+        self._decide(JobSubmitted(event.job, event.spec, self._now_ns))
         job = self.jobs[event.job]
         if event.size:
             self._decide(JobGrown(job.id, event.size, {}, self._first_lease))
@@ -99,7 +145,7 @@ class Home(Granting):
             self._decide(JobSealed(job.id))
         self._settled(job)
 
-    def _resume(self, event: Resume, now_ns: int) -> None:
+    def _resume(self, event: Resume) -> None:
         assert event.job not in self.jobs
         for fact in event.facts:
             assert fact.job == event.job
@@ -107,7 +153,7 @@ class Home(Granting):
         self._decide(JobResumed(event.job, event.spec, event.again))
         self._settled(self.jobs[event.job])
 
-    def _grow(self, event: Grow, now_ns: int) -> None:
+    def _grow(self, event: Grow) -> None:
         job = self._running(event.job)
         if job is None:
             return
@@ -129,28 +175,29 @@ class Home(Granting):
             self._fail(job, item, Cause.DEPENDENCY, None, ref)
         self._settled(job)
 
-    def _seal(self, event: Seal, now_ns: int) -> None:
+    def _seal(self, event: Seal) -> None:
         job = self._running(event.job)
         if job is not None and not job.sealed:
             self._decide(JobSealed(job.id, event.whole))
             self._settled(job)
 
-    def _cancel_job(self, event: CancelJob, now_ns: int) -> None:
+    def _cancel_job(self, event: CancelJob) -> None:
         job = self._running(event.job)
         if job is not None:
             self._end(job, JobState.CANCELLED)
 
-    def _cancel_items(self, event: CancelItems, now_ns: int) -> None:
+    def _cancel_items(self, event: CancelItems) -> None:
         job = self._running(event.job)
         if job is None:
             return
         free = job.ready.within(event.start, event.stop)
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
         self._dropped += [(job, start, stop) for start, stop in free]
-        for lease in job.leases.values():
+        for lease in job.leases.over(event.start, event.stop):
             first = max(event.start, lease.begun + 1)
             if first < min(event.stop, lease.stop) and not lease.cancelled:
-                job.withdrawn.add(first, min(event.stop, lease.stop))
+                for a, b in job.settled.gaps(first, min(event.stop, lease.stop)):
+                    job.withdrawn.add(a, b)
                 self._cut(lease, first)
 
     def _drop(self) -> None:
@@ -165,7 +212,7 @@ class Home(Granting):
         for job, _, _ in lost:
             self._settled(job)
 
-    def _forget(self, event: Forget, now_ns: int) -> None:
+    def _forget(self, event: Forget) -> None:
         job = self.jobs.get(event.job)
         if job is not None and job.state.ended:
             job.forgotten = True
@@ -176,13 +223,13 @@ class Home(Granting):
         return None if job is None or job.state.ended else job
 
     # --- sites ----------------------------------------------------------------------------------
-    def _hear(self, event: Hear, now_ns: int) -> None:
+    def _hear(self, event: Hear) -> None:
         report = event.report
         site = self.sites.get(report.site) or self._new_site(report.site)
         if report.incarnation < site.incarnation:
             return
         if report.incarnation > site.incarnation:
-            for lease in list(site.leases.values()):
+            for lease in list(site.leases):
                 self._close(lease)  # it died with the process that ran it
             site.restarted(report.incarnation)
         if report.seq <= site.report_seq:
@@ -190,25 +237,32 @@ class Home(Granting):
         site.report_seq = report.seq
         site.orders_seen = report.orders_seen
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
-        site.heard_ns = now_ns
-        self._take_notes(site, report, now_ns)
-        self._follow_running(site, report, now_ns)
+        site.heard_ns = self._now_ns
+        self._heard[site.id] = site
+        self._heard.move_to_end(site.id)
+        self._take_notes(site, report)
+        self._follow_running(site, report)
         self._take_free(site, report)
         self._dirty[site.id] = site  # every report that counts is answered
 
     def _note_recorded(self, site_id: SiteId) -> None:
         """What this report brought is acknowledged once all facts so far are durable."""
         site = self.sites[site_id]
-        site.unrecorded.append((self._position, site.notes_seen))
-        site.recorded(self._recorded)
+        if self._position <= self._recorded:
+            site.notes_durable = site.notes_seen
+        elif site.notes_durable < site.notes_seen:
+            self._unrecorded.append((self._position, site, site.incarnation, site.notes_seen))
 
-    def _take_recorded(self, event: Recorded, now_ns: int) -> None:
+    def _take_recorded(self, event: Recorded) -> None:
         self._recorded = max(self._recorded, event.position)
-        for site in self.sites.values():
-            if site.recorded(self._recorded):
+        waiting = self._unrecorded
+        while waiting and waiting[0][0] <= self._recorded:
+            _, site, incarnation, notes = waiting.popleft()
+            if incarnation == site.incarnation and notes > site.notes_durable:
+                site.notes_durable = notes
                 self._dirty[site.id] = site
 
-    def _take_notes(self, site: Site, report: Report, now_ns: int) -> None:
+    def _take_notes(self, site: Site, report: Report) -> None:
         fresh = max(0, site.notes_seen + 1 - report.first_note)
         for note in report.notes[fresh:]:
             if type(note) is SegmentNote:
@@ -240,9 +294,7 @@ class Home(Granting):
         One that has no open item left is cancelled. One that its site may not have seen is taken
         back: its grant would be repeated, and with it the items that are settled.
         """
-        for lease in list(job.leases.values()):
-            if lease.start >= stop or start >= lease.stop:
-                continue
+        for lease in job.leases.over(start, stop):
             if lease.id == by and stop >= lease.stop:
                 continue  # it ends by itself
             if not job.open_under(lease):
@@ -270,12 +322,12 @@ class Home(Granting):
             self._settled(job)
             return
         self._decide(AttemptFailed(job.id, note.item, note.cause, note.lease))
-        lease = job.leases.get(note.lease)
-        if lease is not None:
-            lease.given_back[note.item] = None
+        lease = self.leases.get(note.lease)
+        if lease is not None and lease.job == job.id:
+            lease.given_back = {**(lease.given_back or {}), note.item: None}
         if not job.held(note.item):
             self._make_ready(job, note.item, note.item + 1)
-            self._note_ready(job)
+            self._refile(job)
 
     def _lease_ended(self, note: EndNote) -> None:
         lease = self.leases.get(note.lease)
@@ -285,44 +337,51 @@ class Home(Granting):
         if rate is not None and not note.lost:
             rate.observe_cost(note.wall_ns - note.busy_ns)
         job = self.jobs[lease.job]
+        if not note.lost:
+            job.pooled.observe_cost(note.wall_ns - note.busy_ns)
         self._close(lease)
+        self._forget_rates(self.sites[lease.site])
         if not note.lost:
             return
         job.losses += 1
         if job.losses >= limits.MAX_LOSSES and not job.state.ended:
             self._release_failed(self._stop(job, JobState.FAILED, note.lost))
 
-    def _follow_running(self, site: Site, report: Report, now_ns: int) -> None:
+    def _follow_running(self, site: Site, report: Report) -> None:
         shown = set()
         for running in report.running:
             shown.add(running.lease)
-            lease = site.leases.get(running.lease) or self._adopt(site, running, now_ns)
-            if lease is None:
-                continue
-            lease.expires_ns = now_ns + limits.LEASE_TTL_NS
-            begun = min(running.begun, lease.stop)
-            if begun > lease.begun:
-                self.jobs[lease.job].leased -= begun - lease.begun
-                lease.begun, lease.begun_ns = begun, now_ns
-            if running.stop < lease.stop:
-                self._shorten(lease, running.stop)
-            elif lease.cut_to is not None and running.begun + 1 >= lease.stop:
-                lease.cut_to = None  # too late: its last item has begun
-            self._trim_overdue(lease, now_ns)
-        for lease in list(site.leases.values()):
+            lease = self.leases.get(running.lease)
+            if lease is None or lease.site != site.id:
+                lease = self._adopt(site, running)
+                if lease is None:
+                    continue
+            self._follow_lease(site, lease, running)
+        for lease in list(site.leases):
             if lease.id not in shown and lease.granted_seq <= report.orders_seen:
                 self._close(lease)  # the site knows nothing of it: it must have restarted
 
-    def _trim_overdue(self, lease: Lease, now_ns: int) -> None:
-        """Its items take far longer than was thought: bring it back to the longest lease."""
-        if now_ns - lease.granted_ns < 2 * limits.LEASE_MAX_NS or lease.cut_to or lease.cancelled:
-            return
-        mean = self._rate(self.jobs[lease.job], self.sites[lease.site]).mean_ns
-        keep = lease.begun + 1 + int(limits.LEASE_MAX_NS / mean)
-        if keep < lease.stop:
-            self._cut(lease, keep)
+    def _follow_lease(self, site: Site, lease: Lease, running: Running) -> None:
+        job = self.jobs[lease.job]
+        self._moved[job.id] = job
+        begun = min(running.begun, lease.stop)
+        if begun > lease.begun:
+            job.leased -= begun - lease.begun
+            lease.begun, lease.begun_ns = begun, self._now_ns
+        if running.stop < lease.stop:
+            self._shorten(lease, running.stop)
+        elif lease.cut_to is not None and running.begun + 1 >= lease.stop:
+            lease.cut_to = None  # too late: its last item has begun
+        if lease.cut_to is None and not lease.cancelled:
+            self._trim(job, site, lease)
 
-    def _adopt(self, site: Site, running: Running, now_ns: int) -> Lease | None:
+    def _trim(self, job: Job, site: Site, lease: Lease) -> None:
+        """Its items take far longer than was thought: bring it back to the longest lease."""
+        mean = self._rate(job, site).mean_ns
+        if lease.unbegun * mean > 2 * limits.LEASE_MAX_NS:
+            self._cut(lease, lease.begun + 1 + int(limits.LEASE_MAX_NS / mean))
+
+    def _adopt(self, site: Site, running: Running) -> Lease | None:
         """Take back a lease that expired here, or that an earlier run of this home granted."""
         job = self._running(running.job)
         span = None if job is None else _adoptable(job, running)
@@ -335,28 +394,27 @@ class Home(Granting):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
         job.ready.remove(*span)
-        lease = Lease(running.lease, job.id, site.id, span, now_ns)
+        lease = Lease(running.lease, job.id, site.id, span, self._now_ns)
         lease.begun = running.begun
         lease.granted_seq = site.orders_seen
         self._hold(job, site, lease)
-        self._note_ready(job)
         return lease
 
     def _take_free(self, site: Site, report: Report) -> None:
-        site.capacity = report.capacity
         free = report.free
-        for lease in site.leases.values():
+        for lease in site.leases:
             if lease.granted_seq > report.orders_seen:
                 free = free.minus(self.jobs[lease.job].spec.needs)
-        site.free = free
+        self._set_room(site, report.capacity, free)
 
-    def _tick(self, event: Tick, now_ns: int) -> None:
-        for lease in list(self.leases.values()):
-            if lease.expires_ns <= now_ns:
+    def _tick(self, event: Tick) -> None:
+        while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:
+            _, site = self._heard.popitem(last=False)
+            for lease in list(site.leases):
                 self._close(lease)
-        for site in self.sites.values():
-            if site.silent(now_ns):
-                site.capacity = site.free = Amount()  # it counts for nothing until it speaks
+            if site.reserved is not None:
+                self._unreserve(self.jobs[site.reserved])
+            self._set_room(site, Amount(), Amount())  # it counts for nothing until it speaks
 
     # --- ends -----------------------------------------------------------------------------------
     def _fail(
@@ -398,7 +456,7 @@ class Home(Granting):
 
     def _settled(self, job: Job) -> None:
         """Something was settled or added: see whether that was the last."""
-        self._note_ready(job)
+        self._refile(job)
         if job.complete and not job.state.ended:
             self._end(job, JobState.DONE if job.whole else JobState.FAILED)
 
@@ -409,14 +467,10 @@ class Home(Granting):
     def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
         """End the job by itself; what it leaves without a result is returned."""
         self._decide(JobEnded(job.id, state, because))
-        self._note_ready(job)
+        self._refile(job)
         for lease in job.leases.values():
             self._cancel(lease)
         return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
-
-    def _learn(self, job: Job, site: Site, items: int, busy_ns: int) -> None:
-        job.rates.setdefault(site.id, Rate()).observe(items, busy_ns)
-        job.seen += items
 
 
 def _adoptable(job: Job, running: Running) -> Range | None:
@@ -433,7 +487,7 @@ def _adoptable(job: Job, running: Running) -> Range | None:
     return None
 
 
-_HANDLERS: Mapping[type, Callable[[Home, Any, int], None]] = {
+_HANDLERS: Mapping[type, Callable[[Home, Any], None]] = {
     Submit: Home._submit,
     Resume: Home._resume,
     Grow: Home._grow,

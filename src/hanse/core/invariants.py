@@ -11,7 +11,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from hanse.core.job import ItemRef, Job, Lease
+from hanse.core.job import ItemRef, Job
+from hanse.core.lease import Lease
 from hanse.model.ranges import RangeSet
 
 if TYPE_CHECKING:
@@ -36,22 +37,59 @@ def check(home: Home) -> None:
         assert site.notes_durable == site.notes_seen or home._recorded < home._position, (
             f"{site.id}: all is recorded, and not acknowledged"
         )
-    runnable = [id for id, job in home.jobs.items() if job.ready and not job.state.ended]
-    assert sorted(home._runnable) == sorted(runnable), "runnable: the jobs with ready items"
-    unsaid = home._facts or home._dirty or home._strays
+    _check_shapes(home)
+    unsaid = home._facts or home._dirty or home._strays or home._roomy or home._fresh
     assert not unsaid, f"decided, and not said: {unsaid}"
 
 
 def _check_indexes(home: Home) -> None:
-    """By id, by job and by site, the leases are the same."""
-    for index, name in ((home.jobs, "job"), (home.sites, "site")):
-        leases = {id: lease for owner in index.values() for id, lease in owner.leases.items()}
-        assert leases == home.leases, f"leases by {name} and by id differ"
-        for key, owner in index.items():
-            assert key == owner.id
-            for id, lease in owner.leases.items():
-                assert lease.id == id < home._next_lease, lease.id
-                assert getattr(lease, name) == key, f"lease {id} is filed under {name} {key}"
+    """By id, by job and by site, the leases are the same; what is filed belongs where it is."""
+    by_job = {lease.id: lease for job in home.jobs.values() for lease in job.leases.values()}
+    by_site = {lease.id: lease for site in home.sites.values() for lease in site.leases}
+    assert by_job == home.leases, "leases by job and by id differ"
+    assert by_site == home.leases, "leases by site and by id differ"
+    for id, lease in home.leases.items():
+        assert lease.id == id < home._next_lease, id
+        assert lease in home.sites[lease.site].leases, f"lease {id} is filed under another site"
+    for job in home.jobs.values():
+        assert all(lease.job == job.id for lease in job.leases.values()), f"{job.id}: strangers"
+        for lease in job.leases.values():
+            found = (
+                job.leases.over(lease.start, lease.stop) if lease.start < lease.stop else [lease]
+            )
+            assert lease in found, f"lease {lease.id} is not found by its items"
+        running, leased = not job.state.ended, len(job.leases) > 0
+        runnable = running and not job.withheld and bool(job.ready)
+        assert (job.id in home._roomless) == (runnable and not leased), f"{job.id}: roomless"
+        tail = running and leased and not job.ready
+        assert (job.id in home._tails) == tail, f"{job.id}: tails"
+        rates = job.rates.values()
+        assert job.slots == sum(rate.slots for rate in rates), f"{job.id}: slots"
+        assert job.power == sum(rate.power for rate in rates), f"{job.id}: power"
+        if job.reserved is not None:
+            assert home.sites[job.reserved].reserved == job.id, f"{job.id}: reserved"
+    assert all(id in home.jobs for index in (home._roomless, home._tails) for id in index)
+
+
+def _check_shapes(home: Home) -> None:
+    """Jobs and sites are filed under the shapes that they belong to, and none idles in vain."""
+    for job in home.jobs.values():
+        shape = job.shape
+        assert shape is not None, f"{job.id} has no shape"
+        assert shape.needs == job.spec.needs, f"{job.id} is filed under other needs"
+        runnable = bool(job.ready) and not job.state.ended and not job.withheld
+        assert (job.id in shape.runnable) == runnable, f"{job.id}: runnable"
+    for shape in home._shapes:
+        assert (shape.key in home._runnable) == bool(shape.runnable), "shapes of runnable jobs"
+        best = min(shape.runnable.values(), key=lambda job: (job.vtime, job.id), default=None)
+        assert shape.first() is best, "the first of a shape"
+        slots = sum(site.capacity.times(shape.needs) for site in home.sites.values())
+        assert shape.slots == slots, f"slots: {shape.slots} counted, {slots} there"
+        for site in home.sites.values():
+            fits = site.reserved is None and site.free.fits(shape.needs)
+            silent = site.silent(home._now_ns)
+            assert silent or (site.id in shape.idle) == fits, f"{site.id}: idle"
+            assert silent or not (fits and shape.runnable), f"{site.id} idles in vain"
 
 
 def _check_job(job: Job) -> None:
@@ -122,7 +160,9 @@ def _check_ended(job: Job) -> None:
 def _check_lease(home: Home, lease: Lease) -> None:
     site, job = home.sites[lease.site], home.jobs[lease.job]
     assert 0 <= lease.start <= lease.begun <= lease.stop <= job.size, f"lease {lease.id}: bounds"
-    assert lease.cut_to is None or lease.start < lease.cut_to < lease.stop, f"lease {lease.id}: cut"
+    assert lease.cut_to is None or lease.start <= lease.cut_to < lease.stop, (
+        f"lease {lease.id}: cut"
+    )
     assert lease.granted_seq <= site.orders_seq, f"lease {lease.id} is in no orders"
     original = home.leases.get(lease.backup_of) if lease.backup_of is not None else None
     if original is not None:

@@ -7,60 +7,20 @@ of their own: those that failed before, and those that wait for other items.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hanse.core.lease import Lease, Leases
 from hanse.core.place.rate import Rate
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobSpec, JobState
 from hanse.model.ranges import Range, RangeSet
 
+if TYPE_CHECKING:
+    from hanse.core.shapes import Shape
+
 ItemRef = tuple[JobId, int]
 _ANY = LeaseId(0)
-
-
-class Lease:
-    """The right of a site to run the items `start` to `stop`, which only ever shrinks."""
-
-    __slots__ = (
-        "backup_of",
-        "begun",
-        "begun_ns",
-        "cancelled",
-        "cut_to",
-        "expires_ns",
-        "given_back",
-        "granted_ns",
-        "granted_seq",
-        "id",
-        "job",
-        "site",
-        "start",
-        "stop",
-    )
-
-    def __init__(self, id: LeaseId, job: JobId, site: SiteId, span: Range, now_ns: int) -> None:
-        self.id = id  # in the indexes of the home, of its job and of its site, or in none
-        self.job = job
-        self.site = site
-        self.start, self.stop = span  # 0 <= start <= begun <= stop <= size; stop only shrinks
-        self.begun = self.start  # all before it are finished, if not reported; only grows
-        self.begun_ns = now_ns  # when `begun` was first seen
-        self.granted_ns = now_ns
-        self.granted_seq = 0  # the orders that first carried it; at most the site's orders_seq
-        self.expires_ns = 0
-        self.cut_to: int | None = None  # asked for, not confirmed yet: start < cut_to < stop
-        self.cancelled = False  # asked for; true of every lease whose job has ended
-        self.backup_of: LeaseId | None = None  # a lease of another site; None once that is over
-        self.given_back: dict[int, None] = {}  # failed under it, so not held by it any more
-
-    def holds(self, item: int) -> bool:
-        return self.start <= item < self.stop and item not in self.given_back
-
-    @property
-    def unbegun(self) -> int:
-        """Items that its worker has not begun, as far as is known."""
-        return max(0, self.stop - self.begun - 1)
 
 
 class Job:
@@ -79,18 +39,22 @@ class Job:
         "failed",
         "failed_under",
         "forgotten",
+        "hungry_ns",
         "id",
         "leased",
         "leases",
+        "look_ns",
         "losses",
+        "pooled",
         "power",
-        "power_ns",
         "rates",
         "ready",
+        "reserved",
         "room_from",
         "sealed",
         "seen",
         "settled",
+        "shape",
         "size",
         "slots",
         "spec",
@@ -100,6 +64,7 @@ class Job:
         "waiting",
         "whole",
         "withdrawn",
+        "withheld",
     )
 
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
@@ -122,18 +87,23 @@ class Job:
         self.crashes: dict[int, int] = {}  # item: workers that died on it
         self.failed_under: dict[int, LeaseId] = {}  # item: the lease of its last failed attempt
 
-        self.leases: dict[LeaseId, Lease] = {}  # those of home.leases that are its own
+        self.leases = Leases()  # those of home.leases that are its own
+        self.shape: Shape | None = None  # of the home that owns it; None before and after that
         self.rates: dict[SiteId, Rate] = {}
+        self.pooled = Rate()  # of all sites together
         self.seen = 0  # items whose time is known
-        self.slots = 0  # leases that all sites together can run, as of power_ns
-        self.power = 0.0  # items per ns of all slots together, as of power_ns
-        self.power_ns = -1
+        self.slots = 0  # leases that the sites in `rates` can run at once: the sum of theirs
+        self.power = 0  # of these slots together, per LONG_AGES ns: the sum of theirs
         self.vtime = 0  # weighted work granted so far; the least comes first; only grows
+        self.hungry_ns = 0  # when it became runnable, or was granted a lease after that
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
         self.losses = 0  # leases that sites gave up since the last result
         self.backups = 0  # ever granted; at most a share of the items
+        self.look_ns = 0  # its tail is not looked at again before this
+        self.withheld = False  # nothing is granted: sites may still run what seems to be ready
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
+        self.reserved: SiteId | None = None  # a site that is emptied for this job
 
     # --- what is durable ------------------------------------------------------------------------
     def grow(self, size: int, waits: dict[int, int], since: LeaseId = _ANY) -> None:
@@ -173,6 +143,7 @@ class Job:
 
     def end(self, state: JobState) -> None:
         self.state = state
+        self.rates, self.slots, self.power = {}, 0, 0
         self.ready = RangeSet()
         self.withdrawn = RangeSet()
         self.waiting.clear()
@@ -217,17 +188,19 @@ class Job:
     def attempts_within(self, start: int, stop: int) -> dict[int, int]:
         if not self.attempts and not self.crashes:
             return {}
-        items = sorted({*self.attempts, *self.crashes})
-        return {i: self.attempt_of(i) for i in items if start <= i < stop}
+        if stop - start <= len(self.attempts) + len(self.crashes):
+            items = [i for i in range(start, stop) if i in self.attempts or i in self.crashes]
+        else:
+            items = sorted(i for i in {**self.attempts, **self.crashes} if start <= i < stop)
+        return {i: self.attempt_of(i) for i in items}
 
     def loose(self, start: int, stop: int) -> list[Range]:
         """The parts that are neither settled, ready, waiting nor under a lease: to be ready."""
         parts = RangeSet(self.settled.gaps(start, stop))
         given: dict[int, None] = {}
-        for lease in self.leases.values():
-            if lease.start < stop and start < lease.stop:
-                parts.remove(lease.start, lease.stop)
-                given.update(lease.given_back)
+        for lease in self.leases.over(start, stop):
+            parts.remove(lease.start, lease.stop)
+            given.update(lease.given_back or ())
         for item in sorted(given):
             if start <= item < stop and item not in self.settled and not self.held(item):
                 parts.add(item, item + 1)
@@ -244,7 +217,7 @@ class Job:
         return list(items)
 
     def held(self, item: int) -> bool:
-        return any(lease.holds(item) for lease in self.leases.values())
+        return any(lease.holds(item) for lease in self.leases.over(item, item + 1))
 
     def remaining(self) -> int:
         """Items that are ready, under way, or known to come."""

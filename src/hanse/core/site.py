@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from hanse import limits
-from hanse.core.job import Lease
-from hanse.ids import LeaseId, SiteId
+from hanse.core.lease import Lease
+from hanse.ids import JobId, SiteId
 from hanse.model.resources import Amount
 
 
@@ -24,8 +22,9 @@ class Site:
         "notes_seen",
         "orders_seen",
         "orders_seq",
+        "rated",
         "report_seq",
-        "unrecorded",
+        "reserved",
     )
 
     def __init__(self, id: SiteId) -> None:
@@ -34,13 +33,14 @@ class Site:
         self.report_seq = 0
         self.notes_seen = 0  # known here
         self.notes_durable = 0  # and whatever was decided on them is recorded: acknowledged
-        self.unrecorded: deque[tuple[int, int]] = deque()  # (position of the facts, notes_seen)
         self.orders_seq = 0  # of the last orders sent
         self.orders_seen = 0  # of the last orders it says it followed
-        self.capacity = Amount()
+        self.capacity = Amount()  # nothing while it is silent
         self.free = Amount()  # for further grants
-        self.leases: dict[LeaseId, Lease] = {}
+        self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
+        self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
+        self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
 
     def silent(self, now_ns: int) -> bool:
         return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
@@ -50,12 +50,4 @@ class Site:
         self.incarnation = incarnation
         self.report_seq = 0
         self.notes_seen = self.notes_durable = 0
-        self.unrecorded.clear()
         self.orders_seen = 0
-
-    def recorded(self, position: int) -> bool:
-        """Facts up to this position are durable; whether that acknowledges further notes."""
-        before = self.notes_durable
-        while self.unrecorded and self.unrecorded[0][0] <= position:
-            self.notes_durable = self.unrecorded.popleft()[1]
-        return self.notes_durable != before

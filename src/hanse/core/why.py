@@ -37,7 +37,9 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
         *waits,
         *_leases(job, now_ns),
     ]
-    if job.ready:
+    if job.withheld:
+        lines.append("It waits for its sites to say what they still run since its home came back.")
+    elif job.ready:
         lines += _refusals(home, job, now_ns) + _rivals(home, job)
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
@@ -108,6 +110,10 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         reason = refusal(job, site.capacity, site.free)
         if site.silent(now_ns):
             reason = f"it has been silent for {duration(now_ns - site.heard_ns)}"
+        elif site.reserved is not None and site.reserved != job.id:
+            reason = (
+                f"it is kept for {home.jobs[site.reserved].spec.name}, which needs much at once"
+            )
         if reason is not None:
             lines.append(f"{site.id} gets no lease of it: {reason}.")
     return lines

@@ -97,10 +97,10 @@ class SqliteJournal(SqlJournal):
             raise self._foreign()
         self._bring_forward(connection, about)
         self._id = _about(connection).get("id", "")
+        if not self._id or marked not in (None, self._id):
+            raise self._foreign()
         if marked is None:
             disk.write_small(self._marker, self._id)
-        elif marked != self._id:
-            raise self._foreign()
 
     def _bring_forward(self, connection: Connection, about: Mapping[str, str]) -> None:
         if about and schema.version(about, self.where) == schema.VERSION:

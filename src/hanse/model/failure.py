@@ -25,6 +25,14 @@ class Cause(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+_TEXTS = ("function", "type", "message", "traceback", "output")
+
+
+def plain(text: str) -> str:
+    """The text with whatever UTF-8 cannot carry spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """One failed attempt of one item, with everything that is known about it."""
 
@@ -42,6 +50,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     limit: str | None = None  # the limit it passed, such as "512 MiB" or "60 s"
     output: str = ""  # the last lines it wrote to stdout and stderr
     exception: bytes | None = None
+
+    def __post_init__(self) -> None:
+        # Users' texts may hold halves of surrogate pairs (file names that are no UTF-8), which no
+        # message and no journal can carry.
+        for name in _TEXTS:
+            text = getattr(self, name)
+            if text and not text.isascii():
+                msgspec.structs.force_setattr(self, name, plain(text))
 
     def headline(self) -> str:
         """One line: which item of which function, where, on which attempt, and what happened."""

@@ -17,6 +17,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         eta_s: seconds until the end at that rate; None while it cannot be told.
         elapsed_s: seconds since the job was submitted, up to its end.
         state: running, done, failed or cancelled.
+        restored: of `done` and `failed`, the items that earlier runs of a named job ended.
     """
 
     done: int
@@ -27,3 +28,4 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     eta_s: float | None
     elapsed_s: float
     state: str
+    restored: int = 0

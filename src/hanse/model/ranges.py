@@ -68,7 +68,9 @@ class RangeSet:
         if start >= stop:
             return []
         low = bisect_right(self._stops, start)
-        high = bisect_left(self._starts, stop)
+        high = bisect_left(self._starts, stop, low)
+        if low == high:
+            return []
         return [(max(start, self._starts[i]), min(stop, self._stops[i])) for i in range(low, high)]
 
     def gaps(self, start: int, stop: int) -> list[Range]:

@@ -85,6 +85,12 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def plus(self, other: Amount, times: int = 1) -> Amount:
+        if not self.custom_milli and not other.custom_milli:
+            return Amount(
+                cpus_milli=self.cpus_milli + other.cpus_milli * times,
+                gpus_milli=self.gpus_milli + other.gpus_milli * times,
+                memory_bytes=self.memory_bytes + other.memory_bytes * times,
+            )
         custom = dict(self.custom_milli)
         for name, amount in other.custom_milli.items():
             custom[name] = custom.get(name, 0) + amount * times
@@ -104,13 +110,28 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             need.cpus_milli <= self.cpus_milli
             and need.gpus_milli <= self.gpus_milli
             and need.memory_bytes <= self.memory_bytes
-            and all(n <= self.custom_milli.get(k, 0) for k, n in need.custom_milli.items())
+            and (
+                not need.custom_milli
+                or all(n <= self.custom_milli.get(k, 0) for k, n in need.custom_milli.items())
+            )
         )
 
     def times(self, need: Amount) -> int:
         """How often `need` fits into this. `need` asks for something."""
+        if not need.gpus_milli and not need.memory_bytes and not need.custom_milli:
+            return max(0, self.cpus_milli) // need.cpus_milli
         have = self._all()
         return min(max(0, have.get(k, 0)) // n for k, n in need._all().items() if n > 0)
+
+    def share_milli(self, need: Amount) -> int:
+        """The largest part of any resource here that `need` takes, in cpus of this site: what it
+        counts in a fair share (dominant resource fairness: Ghodsi et al., NSDI 2011)."""
+        cpus = self.cpus_milli or 1000
+        if not need.gpus_milli and not need.memory_bytes and not need.custom_milli:
+            return max(1, need.cpus_milli)
+        have = self._all()
+        parts = (n * cpus // have[k] for k, n in need._all().items() if n > 0 and have.get(k))
+        return max(1, *parts, 0)
 
     def lacks(self, need: Amount) -> list[str]:
         """In words, what is missing for `need`: `["gpus: needs 1, has 0"]`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 
 from hanse.core.events import JobEnded
-from hanse.journal.port import Append, Head
+from hanse.journal.port import Append, Head, Holder
 from hanse.model.job import JobState
 from hanse.records.entries import Body, encode
-from hanse.records.program import this_holder
 from hanse.records.record import open_record
 from hanse.records.state import State
 from hanse.records.tally import Tally
@@ -19,7 +20,8 @@ def cancel(state: State, head: Head) -> None:
 
     Raises JobBusy if somebody runs it after all, JournalError.
     """
-    run = state.journal.claim(head.id, this_holder())
+    holder = Holder(socket.gethostname(), os.getpid(), time.time())
+    run = state.journal.claim(head.id, holder)
     try:
         record = open_record(state, state.journal.find(head.id) or head)
         if record.job_state.ended:

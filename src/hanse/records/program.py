@@ -19,7 +19,8 @@ import msgspec
 
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
-from hanse.journal.port import Head, Holder
+from hanse.journal.port import Head
+from hanse.model.failure import plain
 
 
 class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +69,9 @@ def here() -> dict[str, Any]:
     from hanse import __version__
 
     return {
-        "argv": list(sys.argv) or [""],
-        "cwd": os.getcwd(),
-        "sys_path": [os.path.abspath(path) for path in sys.path],
+        "argv": [plain(word) for word in sys.argv] or [""],
+        "cwd": plain(os.getcwd()),
+        "sys_path": [plain(os.path.abspath(path)) for path in sys.path],
         "python": platform.python_version(),
         "hanse": __version__,
     }
@@ -80,7 +81,7 @@ def new_head(id: JobId, name: str, function: str, total: int | None) -> Head:
     """The head of a job that this process makes."""
     now = time.time()
     return Head(
-        id=id, name=name, function=function, script=(sys.argv or [""])[0], user=_user(),
+        id=id, name=name, function=function, script=plain((sys.argv or [""])[0]), user=_user(),
         host=socket.gethostname(), created_s=now, updated_s=now, total=total,
     )  # fmt: skip
 
@@ -90,7 +91,3 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a user without a name, as in containers
         return str(os.getuid())
-
-
-def this_holder() -> Holder:
-    return Holder(socket.gethostname(), os.getpid(), time.time())

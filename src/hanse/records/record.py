@@ -6,14 +6,18 @@ Bodies are read at once (some hundred bytes for each segment), payloads when the
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from hanse import limits
 from hanse.core.events import (
+    AttemptFailed,
     Fact,
     ItemsFailed,
     JobGrown,
@@ -23,7 +27,7 @@ from hanse.core.events import (
 )
 from hanse.core.facts import apply
 from hanse.core.job import Job
-from hanse.errors import JournalDamaged
+from hanse.errors import JournalDamaged, JournalUnavailable
 from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.model.failure import Failure
@@ -36,6 +40,8 @@ from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord
 from hanse.records.program import decode as decode_program
 from hanse.records.state import State
+
+_logger = logging.getLogger("hanse")
 
 
 class Kept(msgspec.Struct, frozen=True, eq=False):
@@ -57,6 +63,18 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
     def read(self) -> Payload:
         """Raises JournalDamaged if it is not what was written, JournalError."""
         return unpack(self.header(), self.state.blobs)
+
+    def read_patiently(self) -> Payload:
+        """The same, but a journal that cannot be reached is waited for. Not for a loop's thread."""
+        until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
+        while True:
+            try:
+                return self.read()
+            except JournalUnavailable as error:
+                if time.monotonic_ns() > until:
+                    raise
+                _logger.warning("hanse: %s; trying again", error)
+                time.sleep(limits.JOURNAL_RETRY_NS / 1e9)
 
     def header(self) -> bytes:
         header = self.state.journal.payload(self.job, self.seq)
@@ -117,6 +135,10 @@ class JobRecord:
         self._check()
 
     def _take(self, fact: Fact, kept: Kept | None, failure: Failure | None) -> None:
+        if not self._can_be(fact):
+            raise damaged(
+                self.head.id, len(self.facts), self.state.journal.where, f"it cannot be: {fact}"
+            )
         match fact:
             case JobSubmitted():
                 self._program = kept
@@ -131,11 +153,26 @@ class JobRecord:
                 self._parts = {at: part for at, part in self._parts.items() if part.kept}
         try:
             apply(self._jobs, fact)
-        except (KeyError, AssertionError) as error:
+        except Exception as error:
             raise damaged(
                 self.head.id, len(self.facts), self.state.journal.where, f"it cannot be: {error}"
             ) from error
         self.facts.append(fact)
+
+    def _can_be(self, fact: Fact) -> bool:
+        """Whether the fact may follow those before it: a checksum says who wrote it, not that it
+        makes sense."""
+        if isinstance(fact, JobSubmitted) != (not self.facts):
+            return False
+        match fact:
+            case SegmentCommitted(_, start, stop) | ItemsFailed(_, start, stop):
+                open_items = [(start, stop)] == self.settled.gaps(start, stop)
+                return 0 <= start < stop <= self.size and open_items
+            case AttemptFailed(_, item):
+                return 0 <= item < self.size
+            case JobGrown(_, size, waits):
+                return self.size <= size < 1 << 53 and not waits
+        return True
 
     def _check(self) -> None:
         if self._program is None or self.head.id not in self._jobs:
@@ -177,6 +214,13 @@ class JobRecord:
         """Every outcome, in order of items."""
         for start in sorted(self._parts):
             yield self._parts[start]
+
+    def payloads(self) -> Iterator[Kept]:
+        """Everything that is kept: the program, inputs, results."""
+        if self._program is not None:
+            yield self._program
+        yield from (block.kept for block in self.blocks)
+        yield from (part.kept for part in self.parts() if part.kept is not None)
 
     def failures(self) -> Iterator[Failure]:
         """Why items failed for good, in order of items."""

@@ -7,27 +7,47 @@ recorder and all that they import come with the first named job.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
-from hanse.errors import HanseError
+from hanse.errors import HanseError, JobBusy
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
+from hanse.model.usage import Usage
 from hanse.runtime.loop import Loop
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.source import Durable, DurableSource, Source
 
 if TYPE_CHECKING:
     from hanse.engines.port import Printed
+    from hanse.journal.port import Head, Holder
     from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
-    from hanse.records.payloads import Packed
+    from hanse.records.payloads import Packed, Put
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
 
+_GIVEN_BACK_S = 10.0
 _logger = logging.getLogger("hanse")
+
+
+class _Claim:
+    """A job that this client holds in the journal."""
+
+    def __init__(self, run: int = 0) -> None:
+        self.run = run  # 0: not known yet
+        self.leaving = False  # about to be given back
+
+
+def this_process() -> Holder:
+    from hanse.journal.port import Holder
+
+    return Holder(socket.gethostname(), os.getpid(), time.time())
 
 
 class Owner(Protocol):
@@ -35,6 +55,7 @@ class Owner(Protocol):
 
     loop: Loop
 
+    def ask(self, question: Callable[[], None]) -> None: ...  # from any thread
     def knows(self, job: JobId) -> bool: ...
     def begin(self, job: JobId, source: Source, event: Submit | Resume) -> None: ...
     def handle(self, event: Event) -> None: ...
@@ -51,12 +72,19 @@ class Durables:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._sources: dict[JobId, DurableSource] = {}
-        self._programs: dict[JobId, Packed] = {}  # to be recorded with the job's first fact
-        self._successors: dict[JobId, Callable[[], None]] = {}  # wait until a job is forgotten
+        self._programs: dict[
+            JobId, Callable[[Put], Packed]
+        ] = {}  # to be recorded with the job's first fact
+        self._runs: dict[JobId, int] = {}  # of the sources
+        # Jobs that begin again once the home has forgotten them.
+        self._successors: dict[JobId, tuple[JobSpec, Durable, DurableSource]] = {}
         self._recorder: Recorder | None = None
+        self._usages: dict[JobId, Usage] = {}  # what failed attempts took, not recorded yet
         self._position = 0  # facts of durable jobs so far
         self._logs: Logs | None = None
         self._opening = threading.Lock()
+        self._claims: dict[JobId, _Claim] = {}  # what this client holds
+        self._given_back = threading.Condition()
 
     def state(self) -> State:
         """The state directory, opened when it is first needed; for any thread. Raises JournalError
@@ -73,14 +101,60 @@ class Durables:
                 self._recorder = Recorder(state, self)
             return self._recorder.state
 
+    def claim(self, job: JobId) -> int:
+        """Take a recorded job for this client; returns the run number. For any thread.
+
+        Raises JobBusy if this client or another process runs it, JournalError.
+        """
+        self._owner.ask(lambda: None)  # a job that was let go just now has been left then
+        with self._given_back:
+            claim = self._claims.get(job)
+            if claim is not None and not claim.leaving:
+                raise JobBusy(f"this program runs the job {job} already")
+            self._wait_until_given_back(job)
+            claim = self._claims[job] = _Claim()
+        try:
+            claim.run = self.state().journal.claim(job, this_process())
+            return claim.run
+        except BaseException:
+            self.given_back(job, claim.run)
+            raise
+
+    def create(self, head: Head, older: JobId | None) -> int:
+        """Make a new job and take it; `older` has had its name. See `claim`."""
+        self._owner.ask(lambda: None)
+        with self._given_back:
+            if older is not None and older in self._claims and self._claims[older].leaving:
+                self._wait_until_given_back(older)
+            run = self.state().journal.create(head, this_process())
+            self._claims[head.id] = _Claim(run)
+            return run
+
+    def unclaim(self, job: JobId, run: int) -> None:
+        """Give a job back that nothing was begun with. For any thread."""
+        self.state().journal.release(job)
+        self.given_back(job, run)
+
+    def _wait_until_given_back(self, job: JobId) -> None:
+        """What was left a moment ago is still written."""
+        if not self._given_back.wait_for(lambda: job not in self._claims, _GIVEN_BACK_S):
+            raise JobBusy(f"what this program did of the job {job} is still being recorded")
+
+    def given_back(self, job: JobId, run: int) -> None:
+        """The journal has the job back from this run, and not from one that came after it."""
+        with self._given_back:
+            if job in self._claims and self._claims[job].run == run:
+                del self._claims[job]
+            self._given_back.notify_all()
+
     def submit(self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable) -> None:
         """Begin a job that this process has claimed, or go on with it."""
         if self._owner.knows(job):  # its leases of before have not ended
-            self._successors[job] = lambda: self.submit(job, spec, source, durable)
+            self._successors[job] = (spec, durable, source)
             return
         assert self._recorder is not None
         self._recorder.follow(durable.head, durable.run, len(durable.facts))
-        self._sources[job] = source
+        self._sources[job], self._runs[job] = source, durable.run
         if durable.program is not None:
             self._programs[job] = durable.program
         resume = Resume(job, spec, durable.facts, durable.again)
@@ -101,12 +175,20 @@ class Durables:
         """The inputs that came last, when the job grew to this size."""
         return self._sources[job].grown(size)
 
-    def program(self, job: JobId) -> Packed | None:
+    def program(self, job: JobId) -> Callable[[Put], Packed] | None:
         return self._programs.pop(job, None)
 
     def fold_print(self, job: JobId) -> bytes:
         source = self._sources.get(job)
         return source.fold_print if source is not None else b""
+
+    def spend(self, job: JobId, usage: Usage) -> None:
+        """A failed attempt took this; it is recorded with the next failure of the job."""
+        if job in self._sources:
+            self._usages[job] = self._usages.get(job, Usage()).plus(usage)
+
+    def spent(self, job: JobId) -> Usage | None:
+        return self._usages.pop(job, None)
 
     def record(self, outcomes: Sequence[Outcome], position: int) -> None:
         """Record what came of one decision; `position` is the decision's."""
@@ -121,18 +203,28 @@ class Durables:
             self._logs.printed(piece)
 
     def ended(self, job: JobId) -> None:
+        self._usages.pop(job, None)
+        self._runs.pop(job, None)
         if self._sources.pop(job, None) is not None and self._logs is not None:
             self._logs.ended(job)
 
     def leave(self, job: JobId) -> None:
         """Record no more of the job; it can be resumed."""
+        waiting = self._successors.pop(job, None)
+        if waiting is not None:  # it never began
+            self.unclaim(job, waiting[1].run)
         if self._sources.pop(job, None) is not None and self._recorder is not None:
-            self._recorder.leave(job)
+            run = self._runs.pop(job)
+            with self._given_back:
+                if job in self._claims and self._claims[job].run == run:
+                    self._claims[job].leaving = True
+            self._recorder.leave(job, run)
 
     def forgotten(self, job: JobId) -> None:
         """The home knows nothing of the job any more."""
         if (successor := self._successors.pop(job, None)) is not None:
-            successor()
+            spec, durable, source = successor
+            self.submit(job, spec, source, durable)
 
     @property
     def full(self) -> bool:

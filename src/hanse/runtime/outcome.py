@@ -9,10 +9,12 @@ import msgspec
 from hanse.core.events import Fact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hanse.model.failure import Failure
     from hanse.model.usage import Usage
     from hanse.payloads.payload import Payload
-    from hanse.records.payloads import Packed
+    from hanse.records.payloads import Packed, Put
     from hanse.records.record import Kept
 
 
@@ -23,7 +25,7 @@ class Outcome(msgspec.Struct, eq=False):
     fold: bytes = b""  # what folded it, if that matters
     failure: Failure | None = None
     usage: Usage | None = None
-    packed: Packed | None = None  # instead of a payload, where it is packed already
+    program: Callable[[Put], Packed] | None = None  # instead of a payload: packs the program
     kept: Kept | None = None  # set once it is recorded
 
     @property

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Protocol
 
@@ -35,6 +36,7 @@ class Listener(Protocol):
 
     def recorded(self, outcomes: Sequence[Outcome], position: int) -> None: ...
     def lost(self, job: JobId, error: HanseError) -> None: ...
+    def given_back(self, job: JobId, run: int) -> None: ...
     def asked(self, job: JobId, question: str, answer: Callable[[str], None]) -> None: ...
     def broken(self, error: BaseException) -> None: ...
 
@@ -62,7 +64,9 @@ class Recorder:
         self._written = 0
         self._waiting_bytes = 0
         self._writing_bytes = 0
-        self._leaving: list[JobId] = []
+        self._writing_blobs = ExitStack()
+        self._blobs_are_safe = False
+        self._leaving: list[tuple[JobId, int]] = []
         self._answers: list[tuple[JobId, int, str]] = []
         self._news = threading.Condition()
         self._closing = False
@@ -84,10 +88,10 @@ class Recorder:
                 self._waiting_bytes += outcome.nbytes
             self._news.notify()
 
-    def leave(self, job: JobId) -> None:
+    def leave(self, job: JobId, run: int) -> None:
         """Record no more of the job than was added, and give it back."""
         with self._news:
-            self._leaving.append(job)
+            self._leaving.append((job, run))
             self._news.notify()
 
     @property
@@ -123,8 +127,9 @@ class Recorder:
                 self._write(outcomes)
                 self._written, self._writing_bytes = position, 0
                 self._listener.recorded(outcomes, position)
-            for job in leaving:
-                self._give_back(job)
+            for job, run in leaving:
+                if job in self._jobs and self._jobs[job].run == run:
+                    self._give_back(job)
             if closing and not outcomes:
                 return
             self._give_answers()
@@ -138,12 +143,9 @@ class Recorder:
         by_job: dict[JobId, list[Outcome]] = {}
         for outcome in outcomes:
             by_job.setdefault(outcome.fact.job, []).append(outcome)
-        try:
-            with self.state.blobs.writing():  # from the first blob to the entry that names it
-                self._append_all(self._all_entries(by_job))
-        except HanseError as error:
-            for job in by_job:
-                self._lose(job, error)
+        with ExitStack() as self._writing_blobs:  # from the first blob to the entry that names it
+            self._blobs_are_safe = False
+            self._append_all(self._all_entries(by_job))
         for outcome in outcomes:
             if outcome.fact.job not in self._jobs:
                 outcome.kept = None
@@ -158,6 +160,8 @@ class Recorder:
                     appends.append(self._entries(job, some))
             except HanseError as error:  # such as no room for a blob
                 self._lose(job, error)
+            except Exception as error:  # noqa: BLE001 - one job's values must not cost the others
+                self._lose(job, JournalError(f"job {job} cannot be recorded: {error!r}"))
         return appends
 
     def _entries(self, job: JobId, outcomes: Sequence[Outcome]) -> Append:
@@ -165,9 +169,11 @@ class Recorder:
         entries: list[Entry] = []
         now = time.time()
         for outcome in outcomes:
-            packed, stored = outcome.packed, None
+            packed, stored = None, None
             if outcome.payload is not None:
                 packed = pack(outcome.payload, self._put)
+            elif outcome.program is not None:
+                packed = outcome.program(self._put)
             if packed is not None:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)
@@ -181,26 +187,33 @@ class Recorder:
         return Append(writing.tally.head, writing.run, entries)
 
     def _put(self, data: memoryview) -> BlobId:
+        if not self._blobs_are_safe:
+            self._patiently(lambda: self._writing_blobs.enter_context(self.state.blobs.writing()))
+            self._blobs_are_safe = True  # nobody collects meanwhile
         return self.state.blobs.put(data)
 
     def _append_all(self, appends: Sequence[Append]) -> None:
         """All in one transaction; if that fails, each job by itself: one must not cost another."""
+        if not appends:
+            return
         try:
-            self._append(appends)
+            self._patiently(lambda: self.state.journal.append(appends))
+        except JournalUnavailable as error:
+            for append in appends:
+                self._lose(append.head.id, error)
         except JournalError:
             for append in appends:
                 try:
-                    self._append([append])
+                    self.state.journal.append([append])
                 except JournalError as error:
                     self._lose(append.head.id, error)
 
-    def _append(self, appends: Sequence[Append]) -> None:
-        if not appends:
-            return
+    def _patiently(self, act: Callable[[], None]) -> None:
+        """Try again for a while what may pass, and say so. Raises JournalError."""
         until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
         while True:
             try:
-                self.state.journal.append(appends)
+                act()
             except JournalUnavailable as error:
                 if self._closing or time.monotonic_ns() > until:
                     raise
@@ -220,19 +233,17 @@ class Recorder:
         self.trouble = f"{error}; it is tried again for {seconds} s"
 
     def _lose(self, job: JobId, error: HanseError) -> None:
-        if self._jobs.pop(job, None) is not None:
-            self._release(job)
+        if job in self._jobs:
+            self._give_back(job)
             self._listener.lost(job, error)
 
     def _give_back(self, job: JobId) -> None:
-        if self._jobs.pop(job, None) is not None:
-            self._release(job)
-
-    def _release(self, job: JobId) -> None:
+        run = self._jobs.pop(job).run
         try:
             self.state.journal.release(job)
         except JournalError as error:
             _logger.warning("hanse: job %s: %s", job, error)
+        self._listener.given_back(job, run)
 
     # --- questions ------------------------------------------------------------------------------
     def _take_questions(self) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
 from hanse.core.events import (
+    AttemptFailed,
     CancelJob,
     Event,
     Fact,
@@ -36,7 +37,14 @@ from hanse.core.home import Home
 from hanse.core.messages import Grant, Orders, Report
 from hanse.core.why import explain
 from hanse.engines import port
-from hanse.errors import ClientClosed, EngineError, HanseError, InternalError, UsageError
+from hanse.errors import (
+    ClientClosed,
+    EngineError,
+    HanseError,
+    InternalError,
+    JournalUnavailable,
+    UsageError,
+)
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
@@ -73,14 +81,15 @@ class Runtime:
         self.home = Home()
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
-        self._durables = Durables(self)
+        self.durables = Durables(self)
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
         self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
         self._pumping = False
-        self._held_back = False
+        self._held_back = False  # no reports for now
+        self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._report_timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
@@ -88,7 +97,7 @@ class Runtime:
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
-        self._engine = engine(self.loop, self._engine_says, printed=self._durables.printed)
+        self._engine = engine(self.loop, self._engine_says, printed=self.durables.printed)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
         self.loop.post(self._pump)
@@ -105,24 +114,27 @@ class Runtime:
 
         The journal of `state` has claimed the job for this process.
         """
-        self.loop.post(lambda: self._durables.submit(job, spec, source, durable))
+        self.loop.post(lambda: self.durables.submit(job, spec, source, durable))
 
     def state(self) -> State:
         """The state directory of named jobs, opened when it is first needed. Raises JournalError
         if it cannot be used."""
-        return self._durables.state()
+        return self.durables.state()
 
     def leave(self, job: JobId, error: BaseException) -> None:
         """Stop a durable job here and let its record stand as it is, to be resumed later; whoever
         waits for it gets the error."""
-        self.loop.post(lambda: self.lose(job, error))
+        if threading.current_thread() is self._thread:
+            self.lose(job, error)  # at once: who asks for it next must find it left
+        else:
+            self.loop.post(lambda: self.lose(job, error))
 
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
-        lines = explain(self.home, job, self.loop.now_ns())
         source = self._sources.get(job)
-        return lines + self._durables.trouble + (source.why() if source is not None else [])
+        waits = self.durables.trouble + (source.why() if source is not None else [])
+        return explain(self.home, job, self.loop.now_ns(), waits)
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
@@ -189,11 +201,11 @@ class Runtime:
         outcomes: list[Outcome] = []
         for fact in decision.facts:
             outcome = self._outcome(fact)
-            if self._durables.waits_for(fact):
+            if self.durables.waits_for(fact):
                 outcomes.append(outcome)
             else:
                 self.tell_outcome(outcome)
-        self._durables.record(outcomes, decision.position)
+        self.durables.record(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
         self._pump_soon()
@@ -204,11 +216,14 @@ class Runtime:
             case SegmentCommitted():
                 return self._committed(fact)
             case ItemsFailed():
-                return Outcome(fact, failure=self._failure(fact))
-            case JobGrown(job, size) if job in self._durables:
-                return Outcome(fact, self._durables.inputs(job, size))
+                failure = self._failure(fact)
+                return Outcome(fact, failure=failure, usage=self.durables.spent(fact.job))
+            case AttemptFailed(job):
+                return Outcome(fact, usage=self.durables.spent(job))
+            case JobGrown(job, size) if job in self.durables:
+                return Outcome(fact, self.durables.inputs(job, size))
             case JobSubmitted(job):
-                return Outcome(fact, packed=self._durables.program(job))
+                return Outcome(fact, program=self.durables.program(job))
         return Outcome(fact)
 
     def tell_outcome(self, outcome: Outcome) -> None:
@@ -231,11 +246,12 @@ class Runtime:
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
             case JobForgotten(job):
-                self._durables.forgotten(job)
+                self.durables.forgotten(job)
 
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
         source = self._sources.pop(job, None)
-        self._durables.ended(job)
+        self.durables.ended(job)
+        self._unreadable.pop(job, None)
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
@@ -254,7 +270,7 @@ class Runtime:
                     fact,
                     segment.payload,
                     None if segment.folded else start - segment.start,
-                    self._durables.fold_print(job) if segment.folded else b"",
+                    self.durables.fold_print(job) if segment.folded else b"",
                     usage=segment.usage if whole else None,
                 )
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")
@@ -287,7 +303,7 @@ class Runtime:
 
     def lose(self, job: JobId, error: BaseException) -> None:
         """A durable job ends here, but not in its record."""
-        self._durables.leave(job)
+        self.durables.leave(job)
         ours = isinstance(error, ClientClosed)
         self._end(job, JobState.CANCELLED if ours else JobState.FAILED, error)
         if not self._closed:
@@ -302,9 +318,9 @@ class Runtime:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._durables.full:
+        if self.durables.full:
             self._held_back = True  # until some of it is recorded
-        elif self._broken is None:
+        elif self._broken is None and not self._held_back:
             self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
             self._set_timers()
 
@@ -324,15 +340,27 @@ class Runtime:
 
     def _start(self, grant: Grant) -> None:
         source = self._sources.get(grant.job)
+        work = None
         try:
             work = source.work(grant) if source is not None else None
-        except HanseError as error:  # recorded inputs that cannot be read back
+            self._unreadable.pop(grant.job, None)
+        except JournalUnavailable as error:
+            self._wait_for_inputs(grant.job, error)
+        except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
-            work = None
         if work is None:
             self._agent.ended(grant.lease, self.loop.now_ns())
         else:
             self._engine.start(work)
+
+    def _wait_for_inputs(self, job: JobId, error: JournalUnavailable) -> None:
+        """Recorded inputs cannot be read now. The lease was given back: ask for no other at once."""
+        now = self.loop.now_ns()
+        if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
+            self.lose(job, error)
+        else:
+            self._held_back = True
+            self.loop.call_at(now + limits.JOURNAL_RETRY_NS, self.go_on)
 
     def _set_timers(self) -> None:
         if self._report_timer is not None:
@@ -356,7 +384,9 @@ class Runtime:
                 self._segments.setdefault(lease, []).append(event)
                 agent.segment(lease, start, stop, busy_ns, event.folded)
             case port.ItemFailed(lease, item, failure, busy_ns):
-                self._failures[(agent.job_of(lease), item)] = failure
+                job = agent.job_of(lease)
+                self._failures[job, item] = failure
+                self.durables.spend(job, event.usage)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)
@@ -390,14 +420,14 @@ class Runtime:
         if self._closed:
             return
         if self._broken is None:
-            for job in self._durables:
+            for job in self.durables:
                 self.lose(job, ClientClosed("this client was closed"))
             for job in list(self._sources):
                 self.handle(CancelJob(job))
             self._closed = True
             self._engine.close()
         self._closed = True
-        self._durables.close()
+        self.durables.close()
         self.loop.stop()
 
 

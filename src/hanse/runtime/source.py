@@ -7,7 +7,7 @@ loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from hanse.payloads.payload import Payload
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head
-    from hanse.records.payloads import Packed
+    from hanse.records.payloads import Packed, Put
     from hanse.records.record import Kept
 
 
@@ -63,6 +63,6 @@ class Durable(msgspec.Struct, frozen=True, eq=False):
 
     head: Head
     run: int
-    program: Packed | None = None
+    program: Callable[[Put], Packed] | None = None
     facts: Sequence[Fact] = ()
     again: bool = False

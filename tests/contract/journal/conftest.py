@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-import sys
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from contract.journal.making import Open, open_journal
+from postgres import Server
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from journal.making import Open, open_journal
-from postgres import Server, serving
-
+from hanse.journal import locks
 from hanse.journal.port import Journal
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with serving() as started:
-        yield started
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """No test leaves a journal or a descriptor open."""
+    yield
+    assert not locks._files
+    gc.collect()
+    links = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+    assert not [link for link in links if ".sqlite" in link]
 
 
 @pytest.fixture

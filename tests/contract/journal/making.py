@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ PRELUDE = """
 import os, sys, time
 sys.path[:0] = {path!r}
 from pathlib import Path
-from journal.making import *
+from contract.journal.making import *
 journal = open_journal({url!r}, Path("/nonexistent"))
 """
 
@@ -75,14 +76,14 @@ def program(url: str, text: str) -> Iterator[subprocess.Popen[str]]:
     source = PRELUDE.format(path=path, url=url) + textwrap.dedent(text)
     process = subprocess.Popen(
         [sys.executable, "-c", source, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},  # lines stay whole
+    )  # fmt: skip
     try:
         yield process
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with what it forked
         process.communicate()
 
 

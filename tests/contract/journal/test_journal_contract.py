@@ -7,9 +7,9 @@ import threading
 
 import msgspec
 import pytest
+from contract.journal.making import ME, Append, Open, add, blob, bodies, head, job, seal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journal.making import ME, Append, Open, add, blob, bodies, head, job, seal
 
 from hanse import limits
 from hanse.errors import Fenced, InternalError, JobBusy, JournalDamaged, JournalError, NoSuchJob

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from journal.making import (
+from contract.journal.making import (
     ME,
     Holder,
     JobId,
@@ -70,29 +70,49 @@ def test_a_killed_holder_gives_its_job_back(opened: Open, url: str) -> None:
 def test_a_forked_child_does_not_keep_its_parents_jobs(opened: Open, url: str) -> None:
     journal = opened()
     forks = """
-child = os.fork()
-if child == 0:
+if os.fork() == 0:
     try:
         journal.find("shared")
     except Exception as error:
         print(type(error).__name__, "forked" in str(error), flush=True)
-    time.sleep(600)
-print(child, flush=True)
+else:
+    print("parent", flush=True)
 time.sleep(600)
 """
     with program(url, HOLD + forks) as other:
         assert line(other) == "held"
-        words = {line(other), line(other)}
-        (child,) = (int(word) for word in words if word.isdigit())
-        assert "JournalError True" in words
-        try:
-            assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
-            other.kill()
-            other.wait()
-            until(lambda: journal.holder(JOB) is None)
-            assert journal.claim(JOB, ME) == 2
-        finally:
-            os.kill(child, signal.SIGKILL)
+        assert {line(other), line(other)} == {"JournalError True", "parent"}
+        assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
+        other.kill()  # the child lives on
+        other.wait()
+        until(lambda: journal.holder(JOB) is None)
+        assert journal.claim(JOB, ME) == 2
+
+
+def test_a_forked_child_that_ends_as_usual_takes_nothing_with_it(opened: Open, url: str) -> None:
+    forks = """
+import gc
+for n in range(1, 6):
+    journal.find("shared")
+    child = os.fork()
+    if child == 0:
+        del journal
+        gc.collect()
+        sys.exit()
+    os.waitpid(child, 0)
+    add(journal, one, run, n)
+print("still here", flush=True)
+time.sleep(600)
+"""
+    with program(url, HOLD + forks) as other:
+        assert line(other) == "held"
+        assert line(other) == "still here"
+        journal = opened()
+        assert journal.holder(JOB) == Holder("there", other.pid, 1.0)
+        with pytest.raises(JobBusy):
+            journal.claim(JOB, ME)
+        assert bodies(journal, JOB) == [b"body %d" % n for n in range(6)]
+        assert journal.check() == []
 
 
 def test_a_holder_that_slept_while_another_took_over_is_fenced(
@@ -235,6 +255,7 @@ while True:
                 time.sleep(draw.random() * 0.03)  # not for a condition: any moment is right
                 one.send_signal(signal.SIGCONT)
             for one in three:
+                assert one.poll() is None  # it met no error but those it knows
                 one.kill()
             for thread in threads:
                 thread.join()

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from journal.making import ME, add, bodies, head, line, until
+from contract.journal.making import ME, add, bodies, head, line, until
 from postgres import Server
 
 from hanse.errors import (
@@ -323,7 +323,7 @@ except Exception as error:
 
 def test_the_server_of_these_tests_ends_with_a_killed_test_run(tmp_path: Path) -> None:
     text = f"""
-import sys; sys.path[:0] = {[p for p in sys.path if p] + [str(Path(__file__).parents[1])]!r}
+import sys; sys.path[:0] = {[p for p in sys.path if p] + [str(Path(__file__).parents[2])]!r}
 from postgres import serving
 with serving() as server:
     print(server.directory, server._process.pid, flush=True)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from journal.making import PRELUDE
+from contract.journal.making import PRELUDE
 
 from hanse.journal import disk
 

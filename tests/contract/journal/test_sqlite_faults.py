@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal.faulty import KINDS, Disk, Kind
-from journal.making import ME, add, bodies, head, job
+from contract.journal.faulty import KINDS, Disk, Kind
+from contract.journal.making import ME, add, bodies, head, job
 
 from hanse.errors import JournalError
 from hanse.journal.sqlite import SqliteJournal

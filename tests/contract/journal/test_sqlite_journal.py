@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from journal.making import ME, Append, add, bodies, head, seal
+from contract.journal.making import ME, Append, add, bodies, head, seal
 
 from hanse import limits
 from hanse.errors import JobBusy, JournalDamaged, JournalError, JournalUnavailable, JournalVersion

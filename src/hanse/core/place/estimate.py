@@ -40,7 +40,7 @@ class Estimate(msgspec.Struct, frozen=True):
     low_ns: int  # the end is between these in about 80 % of all cases
     high_ns: int
     items: int  # left, those that run included
-    slots: float  # that share them: of others' jobs a fair share is taken off
+    slots: float  # that share them, on average until then: what other jobs take is taken off
     mean_ns: int  # of one item
     deviation_ns: int
 
@@ -51,7 +51,7 @@ def unknown(job: Job, home: Granting) -> str | None:
         return f"the job is {job.state}"
     if not job.sealed and job.spec.total is None:
         return "further inputs may come"
-    if not any(rate.known for rate in job.rates.values()):
+    if not _timed(job):
         return "no item has been timed yet"
     if not _slots(job, home)[0]:
         return "no site that can run it takes part"
@@ -66,7 +66,7 @@ def estimate(job: Job, home: Granting, now_ns: int) -> Estimate | None:
     variance, timed, freedom = _spread(job)
     ages = _ages(job, now_ns)
     mean = _with_running(slots / power, timed, ages, variance)
-    items = max(1, job.remaining() + len(job.waiting))
+    items = _items(job)
     rests = [_whole(age, mean, variance) - age for age in ages]
     slots = max(min(slots, float(items)), 1e-3)
     rest = (variance + 1) / 2 * mean  # of an item at any moment of its run
@@ -114,13 +114,29 @@ def _slots(job: Job, home: Granting) -> tuple[float, float]:
 
 
 def _share(job: Job, home: Granting) -> float:
-    """The job's share by weight among those that have something to run."""
-    others = sum(
-        other.spec.weight
-        for other in home.jobs.values()
-        if other is not job and not other.state.ended and (other.ready or other.leases)
-    )
-    return job.spec.weight / (job.spec.weight + others)
+    """The job's share of all that is done until it ends. Another job gets its part by weight, but
+    no more than it has to do: whoever ends earlier leaves its slots."""
+    work = _work(job)
+    taken = 0.0
+    for other in home.jobs.values():
+        if other is not job and not other.state.ended and (other.ready or other.leases):
+            part = work * other.spec.weight / job.spec.weight
+            taken += min(part, _work(other)) if _timed(other) else part
+    return work / (work + taken)
+
+
+def _items(job: Job) -> int:
+    return max(1, job.remaining() + len(job.waiting))
+
+
+def _timed(job: Job) -> bool:
+    return any(rate.known for rate in job.rates.values())
+
+
+def _work(job: Job) -> float:
+    """What is left of a job that was timed, in time of one slot."""
+    means = [rate.long.mean_ns for rate in job.rates.values() if rate.known]
+    return _items(job) * sum(means) / len(means)
 
 
 def _spread(job: Job) -> tuple[float, float, float]:

@@ -6,12 +6,31 @@ left is it worth starting it once more elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from hanse import limits
-from hanse.core.job import Job, Lease
+from hanse.core.job import Job
+from hanse.core.lease import Lease
 from hanse.core.place.rate import Rate
 from hanse.ids import SiteId
+
+
+class Helper(NamedTuple):
+    """A site with idle slots."""
+
+    site: SiteId
+    slots: int
+    rate: Rate
+
+
+class _Late(NamedTuple):
+    """A lease that could be cut. Times are from now on."""
+
+    end_ns: float
+    lease: Lease
+    left_ns: float  # of the item that runs
+    mean_ns: float
 
 
 def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
@@ -21,33 +40,63 @@ def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
     return max(mean_ns - age, 0) if age < mean_ns else float(age)
 
 
-def best_cut(
-    leases: Iterable[Lease], rates: Mapping[SiteId, Rate], idle: int, helper: Rate, now_ns: int
-) -> tuple[Lease, int] | None:
-    """The lease to cut, and where, so that its site and `idle` helpers end together.
+def cuts(
+    leases: Iterable[Lease], rates: Mapping[SiteId, Rate], helpers: Sequence[Helper], now_ns: int
+) -> list[tuple[Lease, int]]:
+    """The leases to cut, and where, so that their sites and the helpers all end together.
 
-    The one that is expected to end last is looked at. With `u` items not begun, `k` of them stay,
-    such that  left + k * mean  =  cost + (u - k) * helper's mean / idle.
+    As water fills a basin: what ends after the common end flows to the helpers, and the common end
+    is where that which has flowed is done too.
     """
-    late: Lease | None = None
-    late_ns = 0.0
+    late = _late(leases, rates, now_ns)
+    if not late:
+        return []
+    end_ns, least_ns = _common_end(late, helpers)
+    found = []
+    for _, lease, left_ns, mean_ns in late:
+        unbegun = lease.unbegun
+        keep = min(max(0, int((end_ns - left_ns) / mean_ns)), unbegun)
+        after = max(left_ns + keep * mean_ns, end_ns, least_ns)
+        if keep < unbegun and left_ns + unbegun * mean_ns - after >= limits.TAIL_MIN_GAIN_NS:
+            found.append((lease, lease.begun + 1 + keep))
+    return found
+
+
+def _late(leases: Iterable[Lease], rates: Mapping[SiteId, Rate], now_ns: int) -> list[_Late]:
+    """What has items that are not begun, the last to end first."""
+    late = []
     for lease in leases:
-        if lease.unbegun and lease.cut_to is None and not lease.cancelled:
+        unbegun = lease.unbegun
+        if unbegun and lease.cut_to is None and not lease.cancelled:
             mean = rates[lease.site].mean_ns
-            left = current_left_ns(lease, mean, now_ns) + lease.unbegun * mean
-            if late is None or left > late_ns:
-                late, late_ns = lease, left
-    if late is None:
-        return None
-    mean, unbegun = rates[late.site].mean_ns, late.unbegun
-    share = (helper.mean_ns if helper.known else mean) / idle
-    now_left = current_left_ns(late, mean, now_ns)
-    keep = (unbegun * share + helper.cost_ns - now_left) / (mean + share)
-    keep = min(max(0, int(keep)), unbegun)
-    gain = late_ns - max(now_left + keep * mean, helper.cost_ns + (unbegun - keep) * share)
-    if keep == unbegun or gain < limits.TAIL_MIN_GAIN_NS:
-        return None
-    return late, late.begun + 1 + keep
+            left = current_left_ns(lease, mean, now_ns)
+            late.append(_Late(left + unbegun * mean, lease, left, mean))
+    late.sort(key=lambda one: (-one.end_ns, one.lease.id))
+    return late
+
+
+def _common_end(late: Sequence[_Late], helpers: Sequence[Helper]) -> tuple[float, float]:
+    """When all end, and when a helper has ended one item; both from now on."""
+    end_ns = least_ns = late[0].end_ns
+    for _ in range(3):  # a helper that would only begin after that is none
+        power = work = 0.0
+        least_ns = late[0].end_ns
+        for helper in helpers:
+            mean = helper.rate.mean_ns if helper.rate.known else late[0].mean_ns
+            if helper.rate.cost_ns < end_ns:
+                power += helper.slots / mean
+                work += helper.rate.cost_ns * helper.slots / mean
+                least_ns = min(least_ns, helper.rate.cost_ns + mean)
+        before, end_ns = end_ns, late[0].end_ns
+        for count, one in enumerate(late):
+            if count and one.end_ns <= end_ns:
+                break
+            power += 1 / one.mean_ns
+            work += one.end_ns / one.mean_ns
+            end_ns = work / power
+        if end_ns >= before:
+            break
+    return end_ns, least_ns
 
 
 def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
@@ -61,6 +110,7 @@ def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: in
             lease.site == site
             or lease.unbegun
             or lease.cancelled
+            or lease.queued
             or lease.backup_of is not None
             or lease.id in backed
             or not lease.holds(lease.begun)

@@ -23,7 +23,7 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.invariants import check
-from hanse.core.job import Lease
+from hanse.core.lease import Lease
 from hanse.core.messages import EndNote, Grant, Orders, Report, Running
 from hanse.ids import JobId, LeaseId
 from hanse.sim.checks.ledger import Account, Ledger
@@ -57,7 +57,7 @@ class Watch:
 
     def _begin_run(self) -> None:
         self._heard: dict[str, tuple[int, int]] = {}  # site: incarnation, and number of the report
-        self._shown_ns: dict[LeaseId, int] = {}  # when a lease was granted or last heard of
+        self._heard_ns: dict[str, int] = {}  # and when that was, on the home's clock
         self._held: dict[LeaseId, Lease] = {}
         self._vtimes: dict[JobId, int] = {}
         self._adoptable: list[Running] = []
@@ -103,6 +103,7 @@ class Watch:
             self._fresh = (report.incarnation, report.seq) > last
             if self._fresh:
                 self._heard[report.site] = (report.incarnation, report.seq)
+                self._heard_ns[report.site] = now_ns
                 self._adoptable = [r for r in report.running if self._may_adopt(node, report, r)]
 
     def after(self, node: HomeNode, event: Event, decision: Decision, now_ns: int) -> None:
@@ -113,15 +114,14 @@ class Watch:
             self._take(node, fact)
         self._check_settled(node, decision)
         self._check_closed(node, event, now_ns)
-        self._note_shown(node, event, now_ns)
         self._check_heard(node, event)
         for running in self._adoptable:
             there = running.lease in home.leases or running.job in self._ended(decision)
             require(there, "a running lease was not taken back:", running)
         if type(event) is Tick:
-            for lease in home.leases:
-                late = now_ns - self._shown_ns[lease] >= limits.LEASE_TTL_NS
-                require(not late, "a lease outlives its site's silence:", lease)
+            for id, lease in home.leases.items():
+                late = self._silent(lease, now_ns)
+                require(not late, "a lease outlives its site's silence:", id)
         for orders in decision.sends:
             self._check_orders(node, orders, now_ns)
         self._check_bounds(node)
@@ -223,7 +223,7 @@ class Watch:
         if lease.granted_seq > node.home.sites[lease.site].orders_seen:
             return True  # its site may not have seen it, and it is taken back
         if type(event) is Tick:
-            return now_ns - self._shown_ns[lease.id] >= limits.LEASE_TTL_NS
+            return self._silent(lease, now_ns)
         if type(event) is not Hear or not self._fresh or event.report.site != lease.site:
             return False
         report = event.report
@@ -235,14 +235,8 @@ class Watch:
         shown = any(running.lease == lease.id for running in report.running)
         return not shown and lease.granted_seq <= report.orders_seen
 
-    def _note_shown(self, node: HomeNode, event: Event, now_ns: int) -> None:
-        leases = node.home.leases
-        if type(event) is Hear and self._fresh:
-            for running in event.report.running:
-                if running.lease in leases:
-                    self._shown_ns[running.lease] = now_ns
-        for id in leases:
-            self._shown_ns.setdefault(id, now_ns)
+    def _silent(self, lease: Lease, now_ns: int) -> bool:
+        return now_ns - self._heard_ns[lease.site] >= limits.LEASE_TTL_NS
 
     def _check_heard(self, node: HomeNode, event: Event) -> None:
         """What a site says it will not begin is not counted as held by it."""
@@ -264,10 +258,10 @@ class Watch:
     def _check_repeats(self, node: HomeNode, orders: Orders) -> None:
         """Orders say again whatever the site has not shown to have followed."""
         site = node.home.sites[orders.site]
-        runs = [lease for lease in site.leases.values() if not lease.cancelled]
+        runs = [lease for lease in site.leases if not lease.cancelled]
         grants = [lease.id for lease in runs if lease.granted_seq > site.orders_seen]
         cuts = [(lease.id, lease.cut_to) for lease in runs if lease.cut_to is not None]
-        cancels = {lease.id for lease in site.leases.values() if lease.cancelled}
+        cancels = {lease.id for lease in site.leases if lease.cancelled}
         require([g.lease for g in orders.grants] == grants, "grants are not repeated:", orders)
         require([(c.lease, c.stop) for c in orders.cuts] == cuts, "cuts are not repeated:", orders)
         require(cancels <= set(orders.cancels), "cancels are not repeated:", orders)
@@ -295,7 +289,7 @@ class Watch:
                 require(grant.stop - grant.start == 1, "a backup of many:", grant)
                 continue
             for item in range(max(run.at, grant.start, other.start), min(run.stop, grant.stop)):
-                if item not in run.omit and item not in other.given_back:
+                if item not in run.omit and other.holds(item):
                     text = f"item {item} is granted while {run.lease} at {other.site} runs it:"
                     require(False, text, grant)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -46,7 +46,13 @@ def ago(seconds: float, now_s: float | None = None) -> str:
     return f"{age:.0f} s ago"
 
 
-class Age(click.ParamType[float]):
+if TYPE_CHECKING:
+    _Floats = click.ParamType[float]
+else:
+    _Floats = click.ParamType  # older ones are not generic
+
+
+class Age(_Floats):
     """A length of time such as 30d, 12h or 90s, as seconds."""
 
     name = "age"

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from hanse.cli import telling
-from hanse.cli.output import Mode, Output
+from hanse.cli.shared import telling
+from hanse.cli.shared.output import Mode, Output
 from hanse.errors import NoSuchJob
 from hanse.limits import FOLLOW_EVERY_S
 from hanse.model.progress import Progress

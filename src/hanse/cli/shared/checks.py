@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from hanse.cli.words import size
+from hanse.cli.shared.words import size
 from hanse.limits import MIB
 
 GIB: Final = 1024 * MIB

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from hanse.cli import words
+from hanse.cli.shared import words
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, BinaryIO
 
 from hanse.cli.export import rows
-from hanse.cli.plain import Plain
-from hanse.cli.telling import failure
+from hanse.cli.shared.plain import Plain
+from hanse.cli.shared.telling import failure
 
 if TYPE_CHECKING:
     from hanse.records.record import JobRecord

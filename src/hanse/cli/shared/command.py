@@ -9,12 +9,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from hanse.cli import exits, pipes
-from hanse.cli.output import Mode, Output, write_error
+from hanse.cli.shared import exits, pipes
+from hanse.cli.shared.output import Mode, Output, write_error, write_json_error
+
+_ARGS: Final = "hanse.args"  # in a context: all that the group was called with
 
 
 class Command(click.Command):
@@ -66,11 +68,14 @@ class LazyGroup(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:  # fmt: skip
-        with ended_in_words(list(args)):
-            return super().make_context(info_name, args, parent, **extra)
+        given = list(args)
+        with ended_in_words(given):
+            ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[_ARGS] = given
+        return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_in_words([*ctx._protected_args, *ctx.args]):
+        with ended_in_words(ctx.meta[_ARGS]):
             result = super().invoke(ctx)
             pipes.flush_stdout()
             return result
@@ -87,19 +92,20 @@ def ended_in_words(args: list[str]) -> Iterator[None]:
         _calmly(pipes.flush_stdout)
         raise
     except click.ClickException as error:
-        _json_error(args, "usage", error.format_message())
+        _tell_programs(args, "usage", error.format_message())
         error.show()
         raise SystemExit(error.exit_code) from None
     except (KeyboardInterrupt, click.Abort):
         after_its_echo = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
-        _json_error(args, "interrupted", "interrupted")
+        _tell_programs(args, "interrupted", "interrupted")
         write_error(f"{after_its_echo}hanse: interrupted")
         raise SystemExit(exits.INTERRUPTED) from None
     except InternalError as error:
-        _json_error(args, error.code, str(error))
+        _tell_programs(args, error.code, str(error))
         raise
     except HanseError as error:
-        _speaker(args).error(error.code, str(error))
+        _tell_programs(args, error.code, str(error))
+        write_error(f"hanse: {error}")
         raise SystemExit(exits.code_of(error)) from None
     except BrokenPipeError as error:
         if not pipes.reader_is_gone():
@@ -107,8 +113,8 @@ def ended_in_words(args: list[str]) -> Iterator[None]:
         pipes.silence_stdout()
         raise SystemExit(exits.code_of(error)) from None
     except OSError as error:
-        words = _os_words(error)
-        _calmly(lambda: _speaker(args).error("os", words))
+        _tell_programs(args, "os", _os_words(error))
+        write_error(f"hanse: {_os_words(error)}")
         pipes.silence_stdout()  # a full disk behind it would be told once more at the exit
         raise SystemExit(exits.code_of(error)) from None
 
@@ -131,20 +137,14 @@ def _os_words(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-def _speaker(args: list[str]) -> Output:
-    """For an error that may have come before any option was understood."""
-    return Output(Mode.JSON if wants_json(args) else Mode.HUMAN)
+def _tell_programs(args: list[str], code: str, message: str) -> None:
+    """The error as JSON, if that was asked for."""
+    if _wants_json(args):
+        write_json_error(code, message)
 
 
-def wants_json(args: list[str]) -> bool:
+def _wants_json(args: list[str]) -> bool:
+    """Told from the words themselves: the error may be that they could not be understood."""
     if args[:1] == ["run"]:  # what follows is the program's own
         return False
     return "--json" in (args[: args.index("--")] if "--" in args else args)
-
-
-def _json_error(args: list[str], code: str, message: str) -> None:
-    if wants_json(args):
-        import json
-
-        with contextlib.suppress(OSError, ValueError):
-            print(json.dumps({"error": {"code": code, "message": message}}), flush=True)

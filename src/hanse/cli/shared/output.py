@@ -8,12 +8,15 @@ are shown as text: control characters are written out, and nothing in them is ma
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
+
+from hanse.cli.shared import pipes
 
 
 class Mode(enum.Enum):
@@ -62,9 +65,10 @@ class Output:
 
     # --- showing it to people ------------------------------------------------------------------
     def say(self, words: str = "") -> None:
-        """A line or more for people, on stdout."""
+        """A line or more for people, on stdout; seen at once."""
         if self.mode is Mode.HUMAN:
             self._write(text(words))
+            sys.stdout.flush()
 
     def note(self, words: str) -> None:
         """A line for people beside the result: on stderr, in every mode but quiet."""
@@ -91,13 +95,6 @@ class Output:
             for shown in _plain_table(columns, safe):
                 self._write(shown)
 
-    # --- errors ---------------------------------------------------------------------------------
-    def error(self, code: str, message: str) -> None:
-        """What went wrong: for people on stderr, and for programs on stdout as well."""
-        if self.mode is Mode.JSON:
-            self._json({"error": {"code": code, "message": message}})
-        write_error(f"hanse: {message}")
-
     def _json(self, document: Any) -> None:
         self._write(json.dumps(document, allow_nan=False))
 
@@ -106,13 +103,19 @@ class Output:
 
 
 def write_error(words: str) -> None:
-    """Write to stderr, which must never be a reason to fail."""
+    """Write to stderr, behind what stdout has; neither must be a reason to fail."""
+    for stream, what in ((sys.stdout, ""), (sys.stderr, text(words) + "\n")):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.write(what)
+            stream.flush()
+
+
+def write_json_error(code: str, message: str) -> None:
+    """Tell a program on stdout what went wrong, if it still listens."""
     try:
-        sys.stdout.flush()
-        sys.stderr.write(text(words) + "\n")
-        sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):
-        pass
+        print(json.dumps({"error": {"code": code, "message": message}}), flush=True)
+    except (OSError, ValueError):
+        pipes.silence_stdout()
 
 
 def on_terminal(stream: TextIO | None) -> bool:

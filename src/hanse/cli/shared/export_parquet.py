@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hanse.cli.export import Row, rows
-from hanse.cli.plain import Plain
+from hanse.cli.shared.plain import Plain
 from hanse.limits import EXPORT_BYTES, EXPORT_ROWS
 
 if TYPE_CHECKING:

@@ -1,0 +1,98 @@
+"""What a home does when slots are idle or missing: tails are cut, late items backed up, and room is
+made for jobs that find all busy.
+
+All of it is looked at when news comes, for the jobs that the news is about and a few others in
+turn; see `limits` for how often the tail of a large job is.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from hanse import limits
+from hanse.core.granting import Granting
+from hanse.core.job import Job
+from hanse.core.lease import Lease
+from hanse.core.place.rate import Rate
+from hanse.core.place.tail import Helper, best_backup, cuts
+from hanse.core.site import Site
+
+_UNKNOWN = Rate()
+
+
+class Helping(Granting):
+    """How a home evens out what was granted."""
+
+    # --- tails ----------------------------------------------------------------------------------
+    def _look_at_tails(self) -> None:
+        if not self._tails:
+            return
+        looked = {id: job for id, job in self._moved.items() if id in self._tails}
+        for _ in range(min(limits.TAILS_LOOKED, len(self._tails))):
+            id, job = next(iter(self._tails.items()))
+            self._tails.move_to_end(id)
+            looked[id] = job
+        for job in looked.values():
+            if self._now_ns >= job.look_ns and self._watched(job):
+                self._help(job)
+
+    def _help(self, job: Job) -> None:
+        """Cut what ends late, so that those who idle end with the others; else back it up."""
+        assert job.shape is not None
+        count = len(job.leases)
+        if count > limits.LOOK_LEASES:
+            job.look_ns = self._now_ns + count * limits.LOOK_LEASE_NS
+        idle = list(islice(job.shape.idle.values(), count))
+        rates = {
+            lease.site: self._rate(job, self.sites[lease.site]) for lease in job.leases.values()
+        }
+        helpers = [
+            Helper(site.id, site.free.times(job.spec.needs), self._rate(job, site)) for site in idle
+        ]
+        found = cuts(job.leases.values(), rates, helpers, self._now_ns)
+        for lease, stop in found:
+            self._cut(lease, stop)
+        if not found and job.seen:
+            for site in idle:
+                self._back_up(job, site)
+
+    def _back_up(self, job: Job, site: Site) -> None:
+        mean = self._rate(job, site).mean_ns
+        late = best_backup(job, site.id, job.rates.get(site.id, _UNKNOWN), mean, self._now_ns)
+        if late is None:
+            return
+        lease = self._grant(job, site, (late.begun, late.begun + 1))
+        lease.backup_of = late.id
+        job.backups += 1
+        for shape in self._shapes:
+            shape.note(site)
+
+    # --- room -----------------------------------------------------------------------------------
+    def _make_rooms(self) -> None:
+        """Jobs that find all busy with others: at each site that spoke, the lease that would end
+        last ends after its item."""
+        if not self._roomless:
+            return
+        spoke = list(self._dirty.values()) or list(
+            islice(self._heard.values(), limits.TAILS_LOOKED)
+        )
+        for job in list(islice(self._roomless.values(), limits.TAILS_LOOKED)):
+            self._roomless.move_to_end(job.id)
+            if job.room_from not in self.leases:
+                self._make_room(job, spoke)
+
+    def _make_room(self, job: Job, sites: list[Site]) -> None:
+        late: Lease | None = None
+        late_ns = float(limits.TAIL_LOOK_NS)
+        for site in sites:
+            if not site.capacity.fits(job.spec.needs):
+                continue
+            for lease in site.leases:
+                if lease.cut_to is None and not lease.cancelled and lease.unbegun:
+                    other = self.jobs[lease.job]
+                    left = lease.unbegun * self._rate(other, site).mean_ns
+                    if left > late_ns:
+                        late, late_ns = lease, left
+        if late is not None:
+            self._cut(late, late.begun + 1)
+            job.room_from = late.id
