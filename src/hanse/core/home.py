@@ -132,7 +132,8 @@ class Home(Helping):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            self._refile(job)
+            if self.jobs.get(job.id) is job:  # else it has ended and was forgotten meanwhile
+                self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
     def _submit(self, event: Submit) -> None:
