@@ -201,6 +201,11 @@ class Watch:
             return False
         if any(getattr(note, "job", running.job) == running.job for note in report.notes):
             return False  # its notes may change what is open
+        if (
+            running.stop > job.size
+            or self.born(job.id, running.stop - 1) > running.lease >> RUN_BITS
+        ):
+            return False  # other items have these numbers now
         if not running.start <= running.begun <= running.stop <= job.size:
             return False
         gaps = job.settled.gaps(running.start, running.stop)
