@@ -15,7 +15,8 @@ TYPE_CHECKING = False  # not from typing, which costs every worker 6 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from hanse.client.client import Client, connect
+    from hanse.client.client import Client
+    from hanse.client.connecting import connect
     from hanse.client.executor import Executor
     from hanse.client.future import Future
     from hanse.client.job import Job
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "hanse.client.client": ("Client", "connect"),
+    "hanse.client.client": ("Client",),
+    "hanse.client.connecting": ("connect",),
     "hanse.client.executor": ("Executor",),
     "hanse.client.future": ("Future",),
     "hanse.client.job": ("Job",),

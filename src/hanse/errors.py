@@ -7,6 +7,7 @@
     │   ├── ResultsConsumed        results were handed out before and are not kept
     │   ├── JobChanged             a named job's function or inputs are not what they were
     │   ├── JobBusy                another program runs this named job
+    │   │   └── NameTaken              another program made a job of this name just now
     │   └── NoSuchJob              there is no job of this id or name
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
@@ -83,6 +84,12 @@ class JobBusy(UsageError):
     """Another program runs the job of this name now; says which."""
 
     code = "job-busy"
+
+
+class NameTaken(JobBusy):
+    """There is a job of this name that its maker did not know of; nobody runs it now."""
+
+    code = "name-taken"
 
 
 class NoSuchJob(UsageError):

@@ -201,6 +201,10 @@ JOURNAL_WAIT_S = 10.0
 """A call waits this long for others that write, and for a server to answer, before it says that
 the journal is unavailable: longer than any honest transaction, shorter than people's patience."""
 
+NAME_ATTEMPTS = 5
+"""A client that makes a job looks again for its name when another program was quicker: each time
+somebody made, or removed, a job of that name within milliseconds, so more is a fight."""
+
 JOURNAL_READ_ROWS = 256
 """Entries are read this many at a time: no lock is held between, and memory stays bounded."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -116,6 +117,48 @@ def test_damage_is_seen_when_it_is_opened_and_names_the_path(
     assert store.read(sound) == b"sound"
     [line] = store.check()
     assert str(path_of(root, blob)) in line
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_a_blob_that_is_damaged_at_its_size_is_written_anew_by_the_next_put(
+    store: BlobStore, root: Path, as_stream: bool
+) -> None:
+    blob = store.put(b"the right bytes")
+    reader = store.get(blob)
+    path_of(root, blob).write_bytes(b"the wrong bytes")
+    assert store.put(iter([b"the right ", b"bytes"]) if as_stream else b"the right bytes") == blob
+    assert store.read(blob) == b"the right bytes"
+    assert store.check() == []
+    assert store.used_bytes() == 15
+    assert leftovers(root) == []
+    os.close(reader.fd)
+
+
+def test_a_name_that_the_disk_refused_to_keep_is_made_anew(
+    store: BlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync that goes well after one that failed says nothing of what the first one lost."""
+    store.put(b"other")  # the directories above are there
+    refused: list[os.stat_result] = []
+    real = os.fsync
+
+    def refuse_once(fd: int) -> None:
+        found = os.readlink(f"/proc/self/fd/{fd}")
+        blobs = list(Path(found).glob("*")) if os.path.isdir(found) else []
+        if not refused and os.path.dirname(found) == str(root) and blobs:
+            refused.append(blobs[0].stat())
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse_once)
+    with pytest.raises(JournalError, match="the disk fails"):
+        store.put(b"refused")
+    [before] = refused
+    blob = store.put(b"refused")
+    assert path_of(root, blob).stat().st_ino != before.st_ino
+    again = path_of(root, blob).stat()
+    assert store.put(b"refused") == blob
+    assert path_of(root, blob).stat().st_ino == again.st_ino
 
 
 def test_a_missing_blob_is_damage(store: BlobStore, root: Path) -> None:

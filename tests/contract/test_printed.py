@@ -225,3 +225,47 @@ def test_a_callback_that_fails_stops_no_output(
     bench.call(bench.engine.close)  # which brings all that was printed
     assert failed.is_set()
     assert paper.shown["stdout"] == "".join(f"{x}\n" for x in range(11))
+
+
+def test_an_item_whose_stdout_leads_elsewhere_for_a_while_harms_no_other(
+    bench: Bench, paper: Paper
+) -> None:
+    def capture(x: int) -> None:
+        import os
+
+        if x == 0:
+            stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            for line in range(300):
+                print("hidden", line)
+            os.dup2(stdout, 1)
+            os.close(stdout)
+            os.close(nowhere)
+        print("seen", x)
+
+    running = bench.run(capture, range(40), logged=True)
+    paper.wait(lambda: paper.text(running, 39))
+    assert [paper.text(running, x) for x in range(40)] == [f"seen {x}\n" for x in range(40)]
+
+
+def test_an_item_that_writes_notes_of_its_own_gets_nothing_of_later_runs(
+    bench: Bench, paper: Paper
+) -> None:
+    def forge(x: int) -> None:
+        import gc
+        import os
+        import sys
+
+        from hanse.engines.local import attributing, printing
+
+        [noter] = [one for one in gc.get_objects() if isinstance(one, printing._Noter)]
+        who = sys.stdout.under.current()  # type: ignore[attr-defined]
+        os.write(noter._fd, attributing.note(1, who, b"EVIL\n", 1 << 62))
+        os.write(1, b"EVIL\n")
+
+    evil = bench.run(forge, [0], logged=True)
+    paper.wait(lambda: paper.text(evil, 0))
+    honest = bench.run(lambda x: print("of another", x), range(20), logged=True)
+    paper.wait(lambda: paper.text(honest, 19))
+    assert [paper.text(honest, x) for x in range(20)] == [f"of another {x}\n" for x in range(20)]
+    assert paper.text(evil, 0) == "EVIL\n"

@@ -98,7 +98,8 @@ class Job:
                 name=label, function=packed.header, manifest=b"", star=star, retries=0,
                 timeout_s=None, raising=False, **about,
             )  # fmt: skip
-            self.run = state.journal.create(head, this_process())
+            older = state.journal.find(name) if name else None
+            self.run = state.journal.create(head, this_process(), older.id if older else None)
             self.tally, self.seq, self.size = Tally(head), 0, 0
             spec = JobSpec(name=name, fail_fast=False, total=total, durable=True)
             payload = Payload(1, encode_program(record))

@@ -271,6 +271,19 @@ def test_the_tab_key_completes_commands_options_ids_and_names(state: State) -> N
     assert completed(state.home, "jobs", "--state", "d") == ["done"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["zz;touch${IFS}pwned;", "zz $(touch pwned)", "zz`touch pwned`", "zz\ntouch pwned"],
+)
+def test_the_tab_key_writes_no_name_that_a_shell_would_run(state: State, name: str) -> None:
+    job = finished(state, double, [1], name)
+    assert completed(state.home, "job", name[:2]) == [job.id]
+    assert completed(state.home, "job", "j-") == [job.id]
+    shown = hanse(home=state.home, _HANSE_COMPLETE="zsh_complete", COMP_WORDS="hanse job j-",
+                  COMP_CWORD="2").stdout  # fmt: skip
+    assert len(shown.rstrip("\n").split("\n")) == 3  # a kind, the id, and the name in one line
+
+
 def test_the_tab_key_never_shows_an_error(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert completed(home, "job", "x") == []

@@ -441,6 +441,29 @@ def test_a_program_without_streams_works(program):
     assert (one.notes / "sum").read_text() == "4950"
 
 
+def test_a_client_that_cannot_be_made_leaves_nothing(program):
+    one = program("""
+        import psutil
+        os.environ["HANSE_CPUS"] = "none"
+        for _ in range(2):  # the first imports the client meanwhile
+            try:
+                hanse.connect()
+            except hanse.UsageError as error:
+                print(error, len(psutil.Process().children()), psutil.Process().num_threads())
+    """)
+    told = "HANSE_CPUS='none' is not a number of cores 0 1\n"
+    assert one.end() == (0, told * 2, "")
+
+
+def test_nothing_starts_before_a_client_is_made(program):
+    one = program("""
+        import psutil
+        hanse.connect, hanse.Client, hanse.Executor, hanse.task
+        print(len(psutil.Process().children()), psutil.Process().num_threads())
+    """)
+    assert one.end() == (0, "0 1\n", "")
+
+
 # --- nothing gathers ------------------------------------------------------------------------------
 def test_fifty_clients_leave_nothing_behind(program):
     one = program("""

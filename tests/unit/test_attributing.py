@@ -58,3 +58,36 @@ def test_notes_come_in_any_pieces(some: list[bytes], size: int) -> None:
 def test_what_is_no_note_breaks_nothing(data: bytes) -> None:
     for _, _, size, beginning in Notes().read(data):
         assert 0 < len(beginning) <= size
+
+
+def test_a_note_of_more_than_a_pipe_holds_is_none() -> None:
+    forged = note(1, (1, 0), b"mine", 1 << 62)
+    honest = note(1, (2, 0), b"yours", 5)
+    assert list(Notes().read(forged + honest)) == [(1, (2, 0), 5, b"yours")]
+
+
+@given(st.integers(0, 5000), st.integers(1, 2), st.integers(0, 1000))
+def test_notes_of_what_went_elsewhere_hide_nobody_elses(astray: int, run: int, more: int) -> None:
+    splitter = Splitter()
+    for number in range(astray):
+        splitter.note((1, 0), 20, b"astray %d" % number, behind=6 + more)
+    splitter.note((run, 1), 6, b"hello\n", behind=6 + more)
+    assert splitter.feed(b"hello\n") == [((run, 1), b"hello\n")]
+
+
+def test_what_a_note_had_too_much_ends_with_its_run() -> None:
+    splitter = Splitter()
+    splitter.note((1, 0), 60_000, b"evil", behind=4)
+    assert splitter.feed(b"evil") == [((1, 0), b"evil")]
+    splitter.note((2, 0), 7, b"secret\n", behind=7 + 3)
+    assert splitter.feed(b"end") == [((1, 0), b"end")]
+    splitter.forget(2)
+    assert splitter.feed(b"secret\n") == [((2, 0), b"secret\n")]
+
+
+def test_a_note_waits_for_bytes_that_are_not_written_yet_whatever_follows() -> None:
+    splitter = Splitter()
+    splitter.note((1, 0), 2, b"a\n", behind=0)
+    for _ in range(3):
+        splitter.note((1, 0), 2, b"b\n", behind=2 * 4)
+    assert splitter.feed(b"a\nb\nb\nb\n") == [((1, 0), b"a\nb\nb\nb\n")]

@@ -283,7 +283,7 @@ def test_what_code_assigns_to_is_state_and_no_change(load: Load) -> None:
     assert told(load, (source.format(None),), (source.format("'loaded'"),)) == []
 
 
-def test_arrays_count_where_they_are_bound_and_not_as_globals(load: Load) -> None:
+def test_arrays_count_where_they_are_bound_and_as_globals(load: Load) -> None:
     pytest.importorskip("numpy")
     bound = """
         import numpy, functools
@@ -293,7 +293,8 @@ def test_arrays_count_where_they_are_bound_and_not_as_globals(load: Load) -> Non
     [line] = told(load, (bound.replace("{}", "9"),), (bound.replace("{}", "8"),))
     assert line == "argument 1 of partial(f) was changed"
     free = "import numpy\nA = numpy.arange({})\ndef count(x): return A[x]"
-    assert told(load, (free.format(9),), (free.format(8),)) == []
+    [line] = told(load, (free.format(9),), (free.format(8),))
+    assert line == "value A, which count uses, was changed"
 
 
 def test_the_state_of_a_bound_object_counts(load: Load) -> None:
@@ -340,3 +341,48 @@ def test_another_python_says_what_it_cannot_compare(load: Load) -> None:
         "the function count cannot be compared: it was recorded by Python 3.99, this is "
         f"{bytecode.PYTHON}, and its source is not known"
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("np.array([1, 2])", "np.array([1, 3])"),
+        ("np.float64(1)", "np.float64(2)"),
+        ("Config(1)", "Config(2)"),
+        ("SimpleNamespace(x=1)", "SimpleNamespace(x=2)"),
+        ("deque([1])", "deque([2])"),
+        ("{'settings': [Config(1)]}", "{'settings': [Config(2)]}"),
+    ],
+)
+def test_settings_of_any_common_kind_count(load: Load, before: str, after: str) -> None:
+    text = """
+        import dataclasses
+        import numpy as np
+        from collections import deque
+        from types import SimpleNamespace
+
+        @dataclasses.dataclass(frozen=True)
+        class Config:
+            x: int
+
+        SETTINGS = {}
+
+        def count(path):
+            return SETTINGS
+    """
+    same = told(load, (text.replace("{}", before), ""), (text.replace("{}", before), ""))
+    assert same == []
+    lines = told(load, (text.replace("{}", before), ""), (text.replace("{}", after), ""))
+    assert any("SETTINGS" in line for line in lines), lines
+
+
+def test_loggers_and_locks_do_not_count(load: Load) -> None:
+    text = """
+        import logging, threading
+        LOG, LOCK = logging.getLogger("NAME"), threading.Lock()
+
+        def count(path):
+            with LOCK:
+                LOG.info(path)
+    """
+    assert told(load, (text.replace("NAME", "a"), ""), (text.replace("NAME", "b"), "")) == []

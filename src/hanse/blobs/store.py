@@ -17,6 +17,7 @@ JournalUnavailable (somebody holds the lock long), and JournalError for the rest
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -70,6 +71,9 @@ class BlobStore:
         self._tmp = root / "tmp"
         self._use = Use(root, quota_bytes, self._count)
         self._durable: set[Path] = set()  # directories whose own names are known to be on the disk
+        # Blobs whose names the disk refused to keep. A later sync that goes well says nothing of
+        # what an earlier one lost, so they are written again.
+        self._doubted: set[BlobId] = set()
 
     # --- putting ------------------------------------------------------------------------------
     @contextlib.contextmanager
@@ -85,7 +89,8 @@ class BlobStore:
     def put(self, data: ReadableBuffer | Iterable[ReadableBuffer]) -> BlobId:
         """Keep these bytes, or these pieces joined; durable once this returns.
 
-        Bytes that are kept already are not written again. It leaves nothing if it fails.
+        Bytes that are kept already are not written again, unless those on the disk are damaged: a
+        job that is recorded anew rests on nothing broken. It leaves nothing if it fails.
         """
         with self.writing():
             whole = _as_bytes(data)
@@ -137,12 +142,17 @@ class BlobStore:
         directory = self._path(found).parent
         with saying(directory):
             self._make(directory)
-            sync_directory(directory)
+            try:
+                sync_directory(directory)
+            except OSError:
+                self._doubted.add(found)
+                raise
+        self._doubted.discard(found)
 
     def _is_there(self, wanted: BlobId, size: int) -> bool:
         path = self._path(wanted)
         with saying(path):
-            there = _size(path) == size
+            there = wanted not in self._doubted and _is_whole(path, wanted, size)
         if there:  # whoever put it may have been killed between the rename and this
             self._settle(wanted)
         return there
@@ -154,7 +164,12 @@ class BlobStore:
         if not directory.parent.is_dir():
             self._make(directory.parent)
         make_directory(directory)
-        sync_directory(directory.parent)
+        try:
+            sync_directory(directory.parent)
+        except OSError:
+            with contextlib.suppress(OSError):  # so that it is made, and synced, anew
+                directory.rmdir()
+            raise
         self._durable.add(directory)
 
     # --- reading ------------------------------------------------------------------------------
@@ -300,6 +315,21 @@ def _size(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_whole(path: Path, wanted: BlobId, size: int) -> bool:
+    """Whether the file has these bytes: a size alone is soon right by chance or by damage."""
+    if _size(path) != size:
+        return False
+    fd = open_own(path, os.O_RDONLY)
+    try:
+        return blob_id(_hash(fd)[0]) == wanted
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False  # it cannot be read any more
+    finally:
+        os.close(fd)
 
 
 def _write_all(fd: int, piece: memoryview) -> None:

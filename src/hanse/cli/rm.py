@@ -9,7 +9,8 @@ import click
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import find, jobs_argument, records
 from hanse.cli.shared.output import Output
-from hanse.errors import JournalUnavailable, NoSuchJob
+from hanse.errors import JournalDamaged, JournalUnavailable, NoSuchJob
+from hanse.limits import JOBS_LISTED
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head
@@ -30,7 +31,7 @@ def rm(out: Output, jobs: tuple[str, ...]) -> None:
     with records() as state:
         if state is None:
             raise NoSuchJob(f"there is no job {jobs[0]!r}: no named job has run here yet")
-        heads = {head.id: head for head in [find(state, job) for job in jobs]}
+        heads = {head.id: head for head in [_find(state, job) for job in jobs]}
         _refuse_busy(state, list(heads.values()))
         for id in heads:
             remove(state, id)
@@ -44,6 +45,17 @@ def rm(out: Output, jobs: tuple[str, ...]) -> None:
         )
         if why_not:
             out.note(f"hanse: their blobs stay until hanse gc: {why_not}")
+
+
+def _find(state: State, job: str) -> Head:
+    """As `find`; one that is damaged is found by its id, because removing it is the remedy."""
+    try:
+        return find(state, job)
+    except JournalDamaged:
+        for head in state.journal.heads(JOBS_LISTED):
+            if head.id == job:
+                return head
+        raise
 
 
 def _refuse_busy(state: State, heads: list[Head]) -> None:

@@ -10,6 +10,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,7 @@ from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.payloads.functions import name_of
-from hanse.payloads.payload import Payload, dump_one, item, join
+from hanse.payloads.payload import Payload, dump_one, items, join
 from hanse.payloads.references import collecting
 from hanse.runtime.runtime import Runtime, argument_failure
 
@@ -203,10 +204,10 @@ class CallSource:
         self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
     ) -> None:
         assert first is not None
-        for index in range(start, stop):
+        values = (payload,) if payload.count == 1 else islice(items(payload), first, None)
+        for index, value in zip(range(start, stop), values, strict=False):
             call = self._calls.pop(index, None)
             if call is not None:
-                value = payload if payload.count == 1 else item(payload, first + index - start)
                 _set(call, value, None)
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hanse.client.calls import CallSource
+from hanse.client.connecting import connect
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import Feeder, snapshot
@@ -39,28 +40,13 @@ from hanse.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from hanse.client.named import Opened
+    from hanse.engines.local.spawning import Early
 
 R = TypeVar("R")
 
 _open: list[Client] = []  # entered clients, innermost last
 _default: Client | None = None
 _lock = threading.Lock()
-
-
-def connect(url: str | None = None, *, resources: Resources | None = None) -> Client:
-    """Open a client on this machine.
-
-    Args:
-        url: a node's address. Not offered yet: there is only this machine.
-        resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
-            that) and all its memory.
-    """
-    if url is not None or os.environ.get("HANSE_URL"):
-        raise UsageError(
-            "this version of Hanse runs on one machine only: call connect() without a URL and "
-            "unset HANSE_URL"
-        )
-    return Client(resources=resources)
 
 
 def ambient() -> Client:
@@ -84,7 +70,7 @@ class Client:
     def __init__(
         self, *, resources: Resources | None = None,
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
-        max_items_per_worker: int | None = None,
+        max_items_per_worker: int | None = None, early: Early | None = None,
     ) -> None:  # fmt: skip
         self._forked = False
         self._initializer: Payload | None = None
@@ -94,7 +80,8 @@ class Client:
         self._capacity = capacity(resources)
         # As many idle workers are kept as may work at once: none is started twice for nothing.
         workers = max(1, self._capacity.cpus_milli // 1000)
-        self._runtime = Runtime(self._capacity, partial(LocalEngine, max_idle=workers))
+        engine = partial(LocalEngine, max_idle=workers, early=early)
+        self._runtime = Runtime(self._capacity, engine)
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()

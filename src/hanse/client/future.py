@@ -63,14 +63,17 @@ class Future(concurrent.futures.Future[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """Wait for the result. Raises what the call raised, CancelledError or TimeoutError."""
-        error = self.exception(timeout)
-        if error is not None:
+        if self._value is _UNREAD and (error := self.exception(timeout)) is not None:
             raise error
         return cast(T, self._value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait, and return what the call raised, or None."""
-        super().exception(timeout)
+        told = super().exception(timeout)
+        if told is None:
+            if self._is_unread():
+                self._read(self.payload())
+            return self._error
         path: list[Future[Any]] = [self]  # to the failure that the others come from, not recursive
         while (need := path[-1]._unread_need()) is not None:
             path.append(need)

@@ -181,14 +181,15 @@ class Feeder:
                 if self._starving():  # looked at last: `hungry` may have said so meanwhile
                     self._want = 1
         with self._handing:
-            self._hand_over()
+            self._hand_over(last=True)
         self._end()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, last: bool = False) -> None:
         exact = self._exact()
-        if exact is not None and len(self._pending) < exact:
+        if exact is not None and len(self._pending) < exact and not last:
             return
-        values = [self._pending.popleft() for _ in range(exact or len(self._pending))]
+        count = min(exact or len(self._pending), len(self._pending))
+        values = [self._pending.popleft() for _ in range(count)]
         if values and not self._stopped:
             self._give(values)
 

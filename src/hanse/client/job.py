@@ -21,6 +21,8 @@ from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.model.progress import Progress
 from hanse.model.resources import format_bytes
+from hanse.payloads import ours
+from hanse.payloads import pickling as here
 from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import load, load_each
 from hanse.runtime.runtime import Runtime
@@ -196,9 +198,10 @@ class Job(Generic[T]):
         first = part.first or 0
         count = 1 if part.first is None else part.stop - part.start
         try:
-            whole, sound = load(payload), True
+            loads = ours.loads if part.restored else here.loads
+            whole, sound = load(payload, loads), True
         except (Exception, SystemExit):  # noqa: BLE001 - by the user's classes; find which value
-            whole, sound = load_each(payload, _Broken), False
+            whole, sound = load_each(payload, _Broken, loads), False
         values = whole if count == len(whole) else whole[first : first + count]
         values = values if isinstance(values, list) else list(values)
         return (values, None) if sound else self._without_broken(part, values)

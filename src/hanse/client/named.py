@@ -22,16 +22,17 @@ import msgspec
 
 from hanse import limits
 from hanse.client.fingerprints.changes import changes
-from hanse.client.fingerprints.fingerprint import fingerprint
+from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import Inputs, MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow
-from hanse.errors import ClientClosed, JobChanged, UsageError
+from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import plain
 from hanse.model.job import JobState
 from hanse.model.ranges import Range
+from hanse.payloads import ours
 from hanse.payloads.payload import Payload, load_each, words
 from hanse.records.payloads import Packed, Put, hash_only, pack
 from hanse.records.program import ProgramRecord, encode, here, new_head
@@ -97,13 +98,21 @@ def open_named(
     """
     manifest = fingerprint(function)
     over = starts_over(name, fresh)
-    known = runtime.state().journal.find(name)
-    if known is not None and not over:
-        opened = _reopen(runtime, known.id, name, manifest, star)
-        if opened is not None:
-            return opened
     head = new_head(id, name, label, total)
-    run = runtime.durables.create(head, known.id if known is not None else None)
+    run = None
+    for attempt in range(limits.NAME_ATTEMPTS):
+        known = runtime.state().journal.find(name)
+        if known is not None and not over:
+            opened = _reopen(runtime, known.id, name, manifest, star, raising)
+            if opened is not None:
+                return opened
+        try:
+            run = runtime.durables.create(head, known.id if known is not None else None)
+            break
+        except NameTaken:  # another program was quicker: its job is the one to go on with
+            if attempt + 1 == limits.NAME_ATTEMPTS:
+                raise
+    assert run is not None
     told = {
         "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
         "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
@@ -122,7 +131,7 @@ def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed
 
 
 def _reopen(
-    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool
+    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool, raising: bool
 ) -> Opened | None:  # fmt: skip
     """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
     durables, journal = runtime.durables, runtime.state().journal
@@ -139,7 +148,7 @@ def _reopen(
         if record.job_state is JobState.DONE:
             return Opened(id, record, name, None)
         kept = True
-        again = record.job_state is JobState.FAILED
+        again = record.job_state is JobState.FAILED or raising  # failures are no results then
         return Opened(id, record, name, Durable(head, run, None, record.facts, again))
     finally:
         if not kept:
@@ -189,12 +198,14 @@ class NamedSource(MapSource):
         self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
         self._numbers = itertools.count()
         self._end: tuple[JobState, BaseException | None] | None = None  # waits for the gate
+        self._stopped: tuple[JobState, BaseException | None] | None = None  # before it opened
         self._reading = record is not None and record.job_state is JobState.DONE and not again
         if reading is not None:
             self._reading = reading
         if record is not None and reading is None:
-            failed = record.job_state is JobState.FAILED
-            self._restore(record, failed if again is None else again)
+            if again is None:
+                again = record.job_state is JobState.FAILED or self._raising
+            self._restore(record, again and not self._reading)
 
     def _restore(self, record: JobRecord, again: bool) -> None:
         for block in () if self._reading else record.blocks:
@@ -210,6 +221,8 @@ class NamedSource(MapSource):
                 first = part.kept.stored.first
                 self._deliver(Part(part.start, part.stop, part.kept, first, None, True))
             elif not again:
+                if self._raising and part.failure is not None:
+                    self._results.fail(part.failure)
                 self._deliver(Part(part.start, part.stop, None, None, part.failure, True))
 
     # --- for the feeder -------------------------------------------------------------------------
@@ -250,16 +263,20 @@ class NamedSource(MapSource):
 
     def _find_difference(self, block: StoredBlock, values: Sequence[Any]) -> None:
         """The bytes differ. Equal values may be pickled in another order; else refuse."""
-        known = load_each(block.kept.read(), _Unreadable)
+        known = load_each(block.kept.read_patiently(), _Unreadable, ours.loads)
         for item, (before, now) in enumerate(zip(known, values, strict=True), block.start):
             if isinstance(before, _Unreadable):
                 self._refuse(f"its input {item} cannot be read back to compare: {before.error!r}")
             if not _equal(before, now):
-                self._refuse(f"its input {item} was {words(before)}, and is {words(now)}")
+                was, is_now = words(before), words(now)
+                if was == is_now:
+                    is_now = "another that looks the same (a class may give it an __eq__)"
+                self._refuse(f"its input {item} was {was}, and is {is_now}")
 
     def _fewer(self, size: int) -> None:
         assert self._record is not None
-        self._refuse(f"it has {size:,} inputs, and had {self._record.size:,} or more")
+        known = f"{self._record.size:,}" + ("" if self._record.job.sealed else " or more")
+        self._refuse(f"it has {size:,} input{'s' if size != 1 else ''}, and had {known}")
 
     def _refuse(self, line: str) -> None:
         assert self._record is not None
@@ -271,23 +288,19 @@ class NamedSource(MapSource):
     def seal(self) -> None:
         if self._at < len(self._expected):
             self._fewer(self._size)
+        self._open_gate(_EVERYTHING)
         if self._reading:
-            self._open_gate(_EVERYTHING)
             self._results.total = self._size
             self.ended(JobState.DONE, None)
         else:
             super().seal()
 
     def close(self, whole: bool = True) -> None:
-        if self._reading:
-            self._results.end(JobState.FAILED, None)
-        else:
+        if not self._stop(JobState.FAILED, None):
             super().close(whole)
 
     def cancel(self) -> None:
-        if self._reading:
-            self._results.end(JobState.CANCELLED, None)
-        else:
+        if not self._stop(JobState.CANCELLED, None):
             super().cancel()
 
     def abandon(self) -> None:
@@ -295,10 +308,18 @@ class NamedSource(MapSource):
         self._give_up(ClientClosed(f"the job {self._name!r} was left, and can be resumed"))
 
     def _give_up(self, error: BaseException) -> None:
-        if self._reading:
-            self._results.end(JobState.FAILED, error)
-        else:
+        if not self._stop(JobState.FAILED, error):
             self._runtime.leave(self._job, error)
+
+    def _stop(self, state: JobState, error: BaseException | None) -> bool:
+        """No further inputs are compared. If nothing runs, because the job is only read or is done
+        but for the comparing, it ends here; False if it is to be stopped where it runs."""
+        with self._lock:
+            self._stopped = state, error
+            over = self._reading or self._end is not None
+        if over:
+            self._results.end(state, error)
+        return over
 
     # --- for the runtime ------------------------------------------------------------------------
     def grown(self, size: int) -> Payload:
@@ -338,8 +359,10 @@ class NamedSource(MapSource):
     def ended(self, state: JobState, error: BaseException | None) -> None:
         with self._lock:
             if state is JobState.DONE and self._verified != _EVERYTHING:
-                self._end = state, error
-                return
+                if self._stopped is None:
+                    self._end = state, error
+                    return
+                state, error = self._stopped
         super().ended(state, error)
 
     # --- folds ----------------------------------------------------------------------------------
@@ -365,7 +388,10 @@ class _Unreadable:
 
 
 def _equal(before: Any, now: Any) -> bool:
+    """Whether the values are the same: by their own word, or part by part."""
     try:
-        return type(before) is type(now) and bool(before == now)
-    except Exception:  # noqa: BLE001 - of the user's class, or an array's: then they are not known equal
-        return False
+        if type(before) is type(now) and bool(before == now):
+            return True
+    except Exception:  # noqa: BLE001 - of the user's class, or of an array: look inside then
+        pass
+    return same_value(before, now)

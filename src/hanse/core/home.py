@@ -132,7 +132,7 @@ class Home(Helping):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            if self.jobs.get(job.id) is job:  # else it has ended and was forgotten meanwhile
+            if not job.state.ended:  # it may even be forgotten
                 self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------

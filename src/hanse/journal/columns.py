@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hanse.errors import InternalError, NoSuchJob
-from hanse.ids import JobId
+import msgspec
+
+from hanse.errors import InternalError, JournalDamaged, NoSuchJob
+from hanse.ids import JobId, job_number
 from hanse.journal.port import Append, Entry, Head, Holder
-from hanse.journal.seam import Connection
+from hanse.journal.seam import Connection, Row
 
 FIELDS = Head.__struct_fields__
 COLUMNS = tuple("username" if name == "user" else name for name in FIELDS)
 HEAD = ", ".join(COLUMNS)
 _KEPT = {"id", "name", "superseded"}  # what an append does not change
 CHANGED = tuple(name for name in COLUMNS if name not in _KEPT)
+_LATEST_S = 253_402_300_799.0  # the last second of the year 9999: no calendar has later ones
+NOBODY_KNOWS = Holder("an unknown machine", 0, 0.0)
 UPDATE = ", ".join(f"{name} = ?" for name in CHANGED)
 
 
@@ -75,6 +79,52 @@ def values(head: Head) -> tuple[Any, ...]:
         int(value) if isinstance(value, bool) else text(value) if isinstance(value, str) else value
         for value in (getattr(head, name) for name in FIELDS)
     )
+
+
+def head(row: Row, where: str) -> Head:
+    """A head from its columns. Raises JournalDamaged if they cannot be one."""
+    values = dict(zip(FIELDS, row, strict=True))
+    try:
+        values["superseded"] = bool(values["superseded"])
+        found = msgspec.convert(values, Head, builtin_types=(bytes,))  # else text is base64
+        _check(found)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise unreadable(values["id"], where, error) from None
+    return found
+
+
+def unreadable(job: object, where: str, error: BaseException | None) -> JournalDamaged:
+    return JournalDamaged(
+        f"the head of job {job!r} in {where} is damaged ({error}): remove that job (`hanse rm"
+        f" {job}`), or put a copy of the journal in its place"
+    )
+
+
+def _check(head: Head) -> None:
+    job_number(head.id)
+    for name in ("created_s", "updated_s", "ended_s"):
+        if not 0 <= (getattr(head, name) or 0) <= _LATEST_S:
+            raise ValueError(f"{name} is {getattr(head, name)}, which is no time")
+    for name in ("size", "total", "done", "failed", "stored_bytes"):
+        if (getattr(head, name) or 0) < 0:
+            raise ValueError(f"{name} is {getattr(head, name)}")
+
+
+def damaged(job: object, name: object = "") -> Head:
+    """What lists show of a job whose head is damaged."""
+    return Head(
+        id=JobId(str(job)), name=name if isinstance(name, str) else "", state="damaged",
+        function="", script="", user="", host="", created_s=0.0, updated_s=0.0,
+    )  # fmt: skip
+
+
+def holder(row: Row) -> Holder:
+    """A holder from its columns: whoever it is, the lock says that there is one."""
+    try:
+        found = msgspec.convert(dict(zip(Holder.__struct_fields__, row, strict=True)), Holder)
+    except msgspec.ValidationError:
+        return NOBODY_KNOWS
+    return found if 0 <= found.since_s <= _LATEST_S else NOBODY_KNOWS
 
 
 def text(text: str) -> str:

@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-import msgspec
-
 from hanse import limits
 from hanse.errors import (
     Fenced,
     JobBusy,
     JournalDamaged,
+    NameTaken,
     NoSuchJob,
 )
 from hanse.ids import BlobId, JobId
@@ -37,12 +36,12 @@ class SqlJournal(Transactions):
         self._held: set[JobId] = set()  # what this object claimed; guarded by self._writing
 
     # --- who writes -------------------------------------------------------------------------------
-    def create(self, head: Head, holder: Holder) -> int:
+    def create(self, head: Head, holder: Holder, older: JobId | None = None) -> int:
         """See the port. A repeated call, after an error, finds its job there and claims it."""
         with (
             self._writing,
             self._taking(head.id),
-            ExitStack() as older,  # locks are given back after the transaction
+            ExitStack() as locks,  # they are given back after the transaction
             self.transaction() as sql,
         ):
             self.alone(sql)
@@ -50,7 +49,9 @@ class SqlJournal(Transactions):
                 "SELECT id FROM jobs WHERE name = ? AND name <> '' AND superseded = 0 AND id <> ?",
                 (columns.text(head.name), head.id),
             ):
-                older.enter_context(self._locking(JobId(old)))
+                if old != older:
+                    raise self._taken(head.name, JobId(old))
+                locks.enter_context(self._locking(JobId(old)))
                 sql.run("UPDATE jobs SET superseded = 1 WHERE id = ?", (old,))
             if not sql.run("SELECT 1 FROM jobs WHERE id = ?", (head.id,)):
                 columns.insert(sql, head, holder)
@@ -108,14 +109,22 @@ class SqlJournal(Transactions):
         with self.translated():
             self.unlock(job)
 
+    def _taken(self, name: str, job: JobId) -> JobBusy:
+        if self.locked(job):
+            return self._busy(job)
+        return NameTaken(
+            f"another program made a job {name!r} ({job}) just now: run this one again to go on"
+            " with that one, or give the new job another name"
+        )
+
     def _busy(self, job: JobId) -> JobBusy:
-        found = self._head_and_holder(job)
+        found = self._name_and_holder(job)
         if found is None:
             return JobBusy(f"job {job} is being made or removed by another process; try again")
-        head, holder = found
+        name, holder = found
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since_s))
         return JobBusy(
-            f"job {head.name or job!r} ({job}) is run by process {holder.pid} on {holder.host}"
+            f"job {name or job!r} ({job}) is run by process {holder.pid} on {holder.host}"
             f" since {since}: wait for it, or stop it with `hanse cancel {job}`"
         )
 
@@ -171,22 +180,45 @@ class SqlJournal(Transactions):
     # --- reading ----------------------------------------------------------------------------------
     def find(self, id_or_name: str) -> Head | None:
         """See the port."""
-        text = columns.text(id_or_name)
+        try:
+            rows = self._found(columns.HEAD, columns.text(id_or_name))
+        except JournalDamaged as error:  # such as text that is none
+            for (job,) in self._found("id", columns.text(id_or_name)):
+                raise columns.unreadable(job, self.where, error.__cause__) from error
+            raise
+        return columns.head(rows[0], self.where) if rows else None
+
+    def _found(self, what: str, text: str) -> list[Row]:
         with self.reads() as sql:
-            rows = sql.run(
-                f"SELECT {columns.HEAD} FROM jobs WHERE id = ? OR (name = ? AND name <> '' AND"
+            return sql.run(
+                f"SELECT {what} FROM jobs WHERE id = ? OR (name = ? AND name <> '' AND"
                 " superseded = 0) ORDER BY (id = ?) DESC, number DESC LIMIT 1",
                 (text, text, text),
             )
-        return self._head(rows[0]) if rows else None
 
     def heads(self, limit: int = 1000) -> list[Head]:
         """See the port. Newest is what was made last, whatever clocks say."""
-        with self.reads() as sql:
-            rows = sql.run(
-                f"SELECT {columns.HEAD} FROM jobs ORDER BY number DESC LIMIT ?", (limit,)
-            )
-        return [self._head(row) for row in rows]
+        newest = "FROM jobs ORDER BY number DESC LIMIT ?"
+        try:
+            with self.reads() as sql:
+                rows = sql.run(f"SELECT {columns.HEAD} {newest}", (limit,))
+        except JournalDamaged:  # such as text that is none: the others can still be read
+            with self.reads() as sql:
+                ids = sql.run(f"SELECT id {newest}", (limit,))
+            return [self._listed(JobId(job)) for (job,) in ids]
+        return [self._shown(row) for row in rows]
+
+    def _listed(self, job: JobId) -> Head:
+        try:
+            return self.find(job) or columns.damaged(job)
+        except JournalDamaged:
+            return columns.damaged(job)
+
+    def _shown(self, row: Row) -> Head:
+        try:
+            return columns.head(row, self.where)
+        except JournalDamaged:
+            return columns.damaged(*row[:2])
 
     def holder(self, job: JobId) -> Holder | None:
         """See the port."""
@@ -194,27 +226,19 @@ class SqlJournal(Transactions):
             self.usable()
             if not self.locked(job):
                 return None
-        found = self._head_and_holder(job)
+        found = self._name_and_holder(job)
         return found[1] if found else None
 
-    def _head_and_holder(self, job: JobId) -> tuple[Head, Holder] | None:
-        with self.reads() as sql:
-            rows = sql.run(
-                f"SELECT holder_host, holder_pid, holder_since_s, {columns.HEAD} FROM jobs"
-                " WHERE id = ?",
-                (job,),
-            )
-        return (self._head(rows[0][3:]), Holder(*rows[0][:3])) if rows else None
-
-    def _head(self, row: Row) -> Head:
-        values = dict(zip(columns.FIELDS, row, strict=True))
+    def _name_and_holder(self, job: JobId) -> tuple[str, Holder] | None:
         try:
-            return msgspec.convert({**values, "superseded": bool(values["superseded"])}, Head)
-        except msgspec.ValidationError as error:
-            raise JournalDamaged(
-                f"the head of job {values['id']!r} in {self.where} is damaged ({error}): remove"
-                " that job, or put a copy of the journal in its place"
-            ) from None
+            with self.reads() as sql:
+                rows = sql.run(
+                    "SELECT name, holder_host, holder_pid, holder_since_s FROM jobs WHERE id = ?",
+                    (job,),
+                )
+        except JournalDamaged:
+            return "", columns.NOBODY_KNOWS
+        return (str(rows[0][0]), columns.holder(rows[0][1:])) if rows else None
 
     def read(self, job: JobId, first: int = 0) -> Iterator[Entry]:
         """See the port. No lock is held between entries."""
@@ -295,6 +319,7 @@ class SqlJournal(Transactions):
 
     def questions(self, jobs: Iterable[JobId]) -> Mapping[JobId, tuple[int, str]]:
         """See the port."""
+        self.hold_on()
         wanted = list(jobs)
         found: dict[JobId, tuple[int, str]] = {}
         for start in range(0, len(wanted), _CHUNK):

@@ -7,6 +7,9 @@ import os
 
 from hanse.errors import JournalError, JournalFull
 
+Inode = tuple[int, int]
+"""Which file a path means: its device and its number there."""
+
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph"} | {
     "fuse.sshfs",
     "fuse.glusterfs",
@@ -56,13 +59,22 @@ def size(path: str) -> int:
         return 0
 
 
-def inode(path: str) -> tuple[int, int] | None:
+def inode(path: str) -> Inode | None:
     """Which file a path means now; None for none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def make_file(path: str) -> None:
+    """Make an empty file for its owner alone; one that is there is not even opened."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        pass
 
 
 def is_sqlite(path: str) -> bool:

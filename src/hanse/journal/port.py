@@ -79,13 +79,14 @@ class Append(msgspec.Struct, frozen=True):
 
 class Journal(Protocol):
     where: str  # for people: a path or a URL, without a password
+    id: str  # random, given when it was made; the same however it is reached
 
     # --- writing ------------------------------------------------------------------------------
-    def create(self, head: Head, holder: Holder) -> int:
-        """Make a new job and claim it; returns its run number. An older job of the same name is
-        superseded, unless the name is empty. Raises JobBusy if somebody holds that one, and
-        changes nothing then. May be called again after an error: the job may be there already,
-        and is claimed."""
+    def create(self, head: Head, holder: Holder, older: JobId | None = None) -> int:
+        """Make a new job and claim it; returns its run number. The job `older`, which has had the
+        name, is superseded. If any other has the name (an empty one never counts), or if somebody
+        holds `older`, nothing is changed: raises JobBusy if that job is held, else NameTaken. May
+        be called again after an error: the job may be there already, and is claimed."""
 
     def claim(self, job: JobId, holder: Holder) -> int:
         """Take the job for this process; returns its new run number. Raises JobBusy with the
@@ -112,10 +113,13 @@ class Journal(Protocol):
 
     # --- reading ------------------------------------------------------------------------------
     def find(self, id_or_name: str) -> Head | None:
-        """A job by its id, or by its name the one that is not superseded."""
+        """A job by its id, or by its name the one that is not superseded. Raises JournalDamaged if
+        its head is damaged."""
 
     def heads(self, limit: int = 1000) -> list[Head]:
-        """The newest jobs, newest first, in the order that they were made: clocks do not count."""
+        """The newest jobs, newest first, in the order that they were made: clocks do not count.
+        One whose head is damaged is among them, in the state "damaged", with its id and, if that
+        can be read, its name: the others can be used, and it can be removed."""
 
     def holder(self, job: JobId) -> Holder | None:
         """Who holds the job now; None if nobody does, also when its holder was killed."""
@@ -137,7 +141,12 @@ class Journal(Protocol):
         Only the newest few are kept. Raises NoSuchJob."""
 
     def questions(self, jobs: Iterable[JobId]) -> Mapping[JobId, tuple[int, str]]:
-        """The newest unanswered question to each of these jobs: its number and the word."""
+        """The newest unanswered question to each of these jobs: its number and the word.
+
+        Who holds jobs calls this every QUESTIONS_EVERY_NS, and that is also how long a claim can
+        be lost unseen: where a lock ends with a session (a proxy, a failover), this call notices
+        and takes it again. Somebody else may claim the job in between; then the run number keeps
+        the old holder from recording anything."""
 
     def answer(self, job: JobId, number: int, text: str) -> None:
         """Answer a question; need not be durable."""

@@ -2,8 +2,9 @@
 
 A claim is an advisory lock of the session that writes, so the server gives it back when the session
 ends, also when the machine of its holder vanished (keepalives). A session that broke is made anew
-by the next call, which takes the locks again; whoever claimed a job in between has changed its run,
-so an append of ours is fenced. A COMMIT whose answer was lost is given again by the caller: entries
+by the next call, which takes the locks again; a holder that has nothing to write makes one every
+while, by looking for questions. Whoever claimed a job in between has changed its run, so an append
+of ours is fenced. A COMMIT whose answer was lost is given again by the caller: entries
 that are there already are no error.
 """
 
@@ -90,6 +91,7 @@ class PostgresJournal(SqlJournal):
             with self.transaction() as sql:
                 sql.run("SELECT pg_advisory_xact_lock(?)", (_OPENING,))
                 self._bring_forward(sql)
+                self.id = self._read_id(sql)
         except BaseException:
             self.close()
             raise
@@ -108,6 +110,13 @@ class PostgresJournal(SqlJournal):
                 f"the journal {self.where} does not say what it is: restore the table hanse.about"
             )
         schema.bring_forward(sql.run, self.types, about, self.where)
+
+    def _read_id(self, sql: Connection) -> str:
+        for (found,) in sql.run("SELECT value FROM about WHERE key = 'id'"):
+            return str(found)
+        raise JournalDamaged(
+            f"the journal {self.where} has lost its id: restore the table hanse.about"
+        )
 
     def hang_up(self) -> None:
         """In a forked child: let go of the parent's sessions without ending them. The server ends
@@ -149,6 +158,19 @@ class PostgresJournal(SqlJournal):
         self._unlocked &= self._held
         if self._unlocked:
             self._lock_again(self.connected())
+
+    def hold_on(self) -> None:
+        """See the seam. It also keeps the session from being ended as an idle one."""
+        with self._writing, self.translated():
+            if not self._held:
+                return
+            connection = self.connected()
+            try:
+                connection.run("SELECT 1")
+            except psycopg.Error:
+                self.reset(connection)
+                self.connected()
+            self.look()
 
     def alone(self, sql: Connection) -> None:
         """See the seam."""

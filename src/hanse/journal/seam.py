@@ -40,6 +40,7 @@ class Transactions(ABC):
     lock, and each made anew on the next call after it broke."""
 
     where: str
+    id: str
     types: ClassVar[Mapping[str, str]]  # for hanse.journal.schema
     begin: ClassVar[str]
     for_update: ClassVar[str] = ""  # what makes a SELECT hold its rows until the transaction ends
@@ -78,6 +79,13 @@ class Transactions(ABC):
     def look(self) -> None:
         """Called before each transaction: whether all is as it was. Raises JournalError."""
 
+    def kept(self) -> None:  # noqa: B027 - most have nothing to do
+        """Called after each COMMIT, before anybody is told of it. Raises JournalError if what was
+        committed may be lost all the same."""
+
+    def hold_on(self) -> None:  # noqa: B027 - most lose no locks
+        """See that the locks of what was claimed are still ours, and take again what was lost."""
+
     @abstractmethod
     def alone(self, sql: Connection) -> None:
         """Let no other transaction that calls this run beside it."""
@@ -93,6 +101,7 @@ class Transactions(ABC):
                 connection.run(self.begin)
                 yield connection
                 connection.run("COMMIT")
+                self.kept()
             except BaseException:
                 self.reset(connection)
                 raise

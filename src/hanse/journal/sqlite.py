@@ -3,6 +3,12 @@
 Beside the file lie its log (`-wal`, `-shm`: SQLite's), its locks, and a marker with the random id
 that is also inside. The marker is why nothing starts silently: a journal that is gone, empty or
 exchanged is an error with words, not a fresh start that would run everything again.
+
+SQLite's locks belong to the process, and closing *any* descriptor of the file drops them all. Then
+the next program that closes the journal takes itself for the last, and removes the log under those
+that write to it. So nothing here opens the file but SQLite once it has it open; and because a
+program may do so all the same (copy the file, say), each commit is acknowledged only if the log is
+still the one that it went to.
 """
 
 from __future__ import annotations
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Connect = Callable[[str], Any]
+_in_use: list[disk.Inode] = []  # the files that this process has open, one for each journal
 
 _SETTINGS = (
     f"PRAGMA busy_timeout = {int(limits.JOURNAL_WAIT_S * 1000)}",
@@ -64,8 +71,9 @@ class SqliteJournal(SqlJournal):
         self.where = self.path
         self._connect = connect or _connect
         self._marker = self.path + ".id"
-        self._id = ""
-        self._inode: tuple[int, int] | None = None
+        self.id = ""
+        self._inode: disk.Inode | None = None
+        self._log: disk.Inode | None = None  # where our commits go; None while nothing is open
         self._locks: locks.LockFile | None = None
         try:
             with self.translated():
@@ -87,20 +95,24 @@ class SqliteJournal(SqlJournal):
                 f" though jobs may have been recorded in it ({self._marker} says that it was"
                 " made): put it back; or, to begin with an empty one, remove that file"
             )
-        if there and marked is None and not disk.is_sqlite(self.path):
+        unknown = there and marked is None and disk.inode(self.path) not in _in_use
+        if unknown and not disk.is_sqlite(self.path):
             raise self._foreign()  # SQLite itself would write over a very short file
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        disk.make_file(self.path)
         self._writer = connection = self._settled(fresh=not there)
         self._inode = disk.inode(self.path)
+        if self._inode is not None:
+            _in_use.append(self._inode)
         about = _about(connection)
+        self._log = disk.inode(self.path + "-wal")
         if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
             raise self._foreign()
         self._bring_forward(connection, about)
-        self._id = _about(connection).get("id", "")
-        if not self._id or marked not in (None, self._id):
+        self.id = _about(connection).get("id", "")
+        if not self.id or marked not in (None, self.id):
             raise self._foreign()
         if marked is None:
-            disk.write_small(self._marker, self._id)
+            disk.write_small(self._marker, self.id)
 
     def _bring_forward(self, connection: Connection, about: Mapping[str, str]) -> None:
         if about and schema.version(about, self.where) == schema.VERSION:
@@ -123,7 +135,7 @@ class SqliteJournal(SqlJournal):
         )
 
     def _settled(self, fresh: bool = False) -> Connection:
-        connection = _Connection(self._connect(self.path))
+        connection = _Connection(self._connect(self.path), self._parted)
         try:
             if fresh:  # room of removed jobs can be given back
                 connection.run("PRAGMA auto_vacuum = INCREMENTAL")
@@ -156,11 +168,14 @@ class SqliteJournal(SqlJournal):
     # --- what the seam wants ----------------------------------------------------------------------
     def dial(self, writing: bool) -> Connection:
         """See the seam. The same file as before, or an error."""
+        if self._writer is None and self._reader is None:
+            self._log = None  # SQLite removes it when its last user closes it
         self.look()
         connection = self._settled()
-        if _about(connection).get("id") != self._id:
+        if _about(connection).get("id") != self.id:
             connection.close()
             raise self._foreign()
+        self._log = self._log or disk.inode(self.path + "-wal")
         return connection
 
     def look(self) -> None:
@@ -171,6 +186,21 @@ class SqliteJournal(SqlJournal):
                 f"the journal {self.path} was removed or exchanged while it was in use: put it"
                 " back and start the program again"
             )
+        if self._parted():
+            raise JournalDamaged(
+                f"the log of the journal {self.path} was removed while this program wrote to it,"
+                " and nothing more can be recorded here. A program that opens the journal's file"
+                " by itself, to copy it for example, lets go of the locks that protect it: start"
+                " the program again; what was acknowledged before is kept"
+            )
+
+    def kept(self) -> None:
+        """See the seam: a commit went to the log, and counts if others will find it there."""
+        self.look()
+
+    def _parted(self) -> bool:
+        """Whether the log that we write to is not the one that others read."""
+        return self._log is not None and disk.inode(self.path + "-wal") != self._log
 
     def alone(self, sql: Connection) -> None:
         """See the seam: who writes is alone here anyway."""
@@ -207,6 +237,9 @@ class SqliteJournal(SqlJournal):
     def close(self) -> None:
         """See the port."""
         super().close()
+        if self._inode in _in_use:
+            _in_use.remove(self._inode)
+            self._inode = None
         if self._locks is not None:
             self._locks.close()
             self._locks = None
@@ -248,10 +281,12 @@ class SqliteJournal(SqlJournal):
 
 
 class _Connection:
-    """A connection of `sqlite3`, or one that is like it."""
+    """A connection of `sqlite3`, or one that is like it. `parted` says that its log is not the
+    file's any more."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, parted: Callable[[], bool]) -> None:
         self._connection = connection
+        self._parted = parted
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         rows: list[Row] = self._connection.execute(sql, values).fetchall()
@@ -274,14 +309,25 @@ class _Connection:
 
     def close(self) -> None:
         try:
-            self._connection.close()
-        except sqlite3.Error:
+            if self._parted():
+                _abandon(self._connection)
+            else:
+                self._connection.close()
+        except (sqlite3.Error, OSError):
             pass  # it has nothing that was acknowledged and is not in the file
 
 
 def _connect(path: str) -> sqlite3.Connection:
     # The threads of a program share it, one at a time, under our own lock.
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+def _abandon(connection: Any) -> None:
+    """Never close it, not even when the program ends: SQLite would then write what it has into the
+    file that others went on with."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def _about(connection: Connection) -> dict[str, str]:

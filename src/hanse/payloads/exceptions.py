@@ -49,6 +49,13 @@ def failure_of(
     return Failure(cause=cause or Cause.RAISED, function=function, item=item, **fields)
 
 
+def _loads_ours(data: bytes) -> Any:
+    """Of a class of `__main__`, which may be recorded: see `ours`."""
+    from hanse.payloads import ours
+
+    return ours.loads(data)
+
+
 def to_exception(failure: Failure) -> BaseException:
     """What the caller of the item gets: its own exception, or an error that says everything."""
     from hanse import errors
@@ -103,7 +110,7 @@ def _rebuilt(data: bytes | None) -> BaseException | None:
     if data is None:
         return None
     try:
-        original = loads(data)
+        original = _loads_ours(data) if b"_make_skeleton" in data else loads(data)
     except KeyboardInterrupt:
         raise  # from the user's keyboard, more likely than from the exception
     except BaseException:  # noqa: BLE001 - a class that this process lacks; TaskError says it all

@@ -15,7 +15,7 @@ from hanse.payloads.pickling import loads, stream_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
 Span = tuple[int, int, int]  # file, offset, length
@@ -163,27 +163,30 @@ def refused(error: BaseException, what: str) -> BaseException:
 
 
 # --- loading --------------------------------------------------------------------------------------
-def load(payload: Payload) -> Sequence[Any]:
-    """All values. Raises what unpickling raises."""
+def load(payload: Payload, loads: Callable[..., Any] = loads) -> Sequence[Any]:
+    """All values. Raises what unpickling raises. `loads` reads one stream."""
     bulk = payload.bulk
     if payload.ends is None:
         values: Sequence[Any] = loads(payload.data, buffers=bulk.buffers(0, {}) if bulk else ())
         return values
-    if bulk is None and payload.count == 1:
-        return [loads(payload.data)]
-    views: dict[int, memoryview] = {}
-    return [_load_stream(payload, index, views) for index in range(payload.count)]
+    if bulk is None:
+        return list(map(loads, streams(payload)))
+    return list(map(loads_with(bulk, loads), range(payload.count), streams(payload)))
 
 
-def load_each(payload: Payload, broken: Callable[[BaseException], Any]) -> Sequence[Any]:
+def load_each(
+    payload: Payload,
+    broken: Callable[[BaseException], Any],
+    loads: Callable[..., Any] = loads,
+) -> Sequence[Any]:
     """Like `load`, with `broken(error)` in place of each value that cannot be read."""
     if payload.ends is None:
-        return load(payload)
-    views: dict[int, memoryview] = {}
+        return load(payload, loads)
+    load_stream = loads_with(payload.bulk, loads)
     values = []
-    for index in range(payload.count):
+    for index, stream in enumerate(streams(payload)):
         try:
-            values.append(_load_stream(payload, index, views))
+            values.append(load_stream(index, stream))
         except BaseException as error:  # noqa: BLE001 - the caller reports it as the item's failure
             values.append(broken(error))
     return values
@@ -193,19 +196,33 @@ def load_one(payload: Payload, index: int = 0) -> Any:
     """One value. Raises what unpickling raises."""
     if payload.ends is None:
         return load(payload)[index]
-    return _load_stream(payload, index, {})
-
-
-def _load_stream(payload: Payload, index: int, views: dict[int, memoryview]) -> Any:
-    assert payload.ends is not None
     begin = payload.ends[index - 1] if index else 0
-    buffers = payload.bulk.buffers(index, views) if payload.bulk else ()
-    return loads(memoryview(payload.data)[begin : payload.ends[index]], buffers=buffers)
+    stream = memoryview(payload.data)[begin : payload.ends[index]]
+    return loads(stream, buffers=payload.bulk.buffers(index, {}) if payload.bulk else ())
+
+
+def streams(payload: Payload) -> Iterator[memoryview]:
+    """The stream of every value. A file is mapped once for all of them, not for each."""
+    assert payload.ends is not None
+    data = memoryview(payload.data)
+    return map(data.__getitem__, map(slice, (0, *payload.ends), payload.ends))
+
+
+def loads_with(
+    bulk: Bulk | None, loads: Callable[..., Any] = loads
+) -> Callable[[int, memoryview], Any]:
+    """What reads the value of a number from its stream; its values may share mapped files."""
+    views: dict[int, memoryview] = {}
+    return lambda index, stream: loads(
+        stream, buffers=bulk.buffers(index, views) if bulk is not None else ()
+    )
 
 
 # --- joining and taking apart --------------------------------------------------------------------
 def join(payloads: Sequence[Payload]) -> Payload:
     """One payload with the values of all; each of them must hold every value by itself."""
+    if len(payloads) == 1 and payloads[0].ends is not None:
+        return payloads[0]
     ends: list[int] = []
     files: list[File] = []
     spans: dict[int, tuple[Span, ...]] = {}
@@ -224,14 +241,14 @@ def join(payloads: Sequence[Payload]) -> Payload:
     return Payload(len(ends), data, tuple(ends), Bulk(tuple(files), spans) if files else None)
 
 
-def item(payload: Payload, index: int) -> Payload:
-    """One value of a payload that holds every value by itself, as a payload of its own."""
+def items(payload: Payload) -> Iterator[Payload]:
+    """Each value of a payload that holds every value by itself, as a payload of its own."""
     if payload.ends is None:
         raise ValueError("only a payload with every value by itself can be taken apart")
-    data = bytes(payload.data[payload.ends[index - 1] if index else 0 : payload.ends[index]])
-    bulk = None
-    if payload.bulk and (some := payload.bulk.spans.get(index)):
-        used = sorted({number for number, _, _ in some})
-        files = tuple(payload.bulk.files[number] for number in used)
-        bulk = Bulk(files, {0: tuple((used.index(n), at, size) for n, at, size in some)})
-    return Payload(1, data, (len(data),), bulk)
+    for index, stream in enumerate(streams(payload)):
+        data, bulk = bytes(stream), None
+        if payload.bulk and (some := payload.bulk.spans.get(index)):
+            used = sorted({number for number, _, _ in some})
+            files = tuple(payload.bulk.files[number] for number in used)
+            bulk = Bulk(files, {0: tuple((used.index(n), at, size) for n, at, size in some)})
+        yield Payload(1, data, (len(data),), bulk)

@@ -79,6 +79,17 @@ class _Collector:
         return False
 
 
+def small_stream(value: Any) -> bytes | None:
+    """The same stream as `stream_of`, if it is small and plain pickle does it; else None.
+
+    For values that are likely so: it takes a third of the time, but copies what is large."""
+    try:
+        data = dumps(value, PROTOCOL)
+    except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; `stream_of` may do better
+        return None
+    return data if len(data) < OUT_OF_BAND_BYTES and b"__main__" not in data else None
+
+
 def stream_of(value: Any) -> tuple[bytes, list[Any]]:
     """Pickle a value, whichever way works: its stream and its large buffers."""
     collector = _Collector()

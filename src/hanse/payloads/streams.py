@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from hanse.payloads.files import File
 from hanse.payloads.payload import Bulk, Payload, refused, words
-from hanse.payloads.pickling import loads, stream_of
+from hanse.payloads.pickling import loads, small_stream, stream_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._file: File | None = None
+        self._small = False  # the last value was
 
     def renew(self) -> None:
         """The file is about to be sent: what comes from now on goes into another."""
@@ -35,10 +36,13 @@ class Encoder:
 
     def encode(self, value: Any) -> tuple[Encoded, int]:
         """The value as it is now, and its size. Raises PickleError."""
+        if self._small and (data := small_stream(value)) is not None:
+            return data, len(data)
         try:
             data, buffers = stream_of(value)
         except BaseException as error:
             raise refused(error, words(value)) from error
+        self._small = not buffers
         if not buffers:
             return data, len(data)
         file = self._file = self._file or File.empty()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hanse.errors import JournalError
 from hanse.limits import JOBS_LISTED
-from hanse.records.record import open_record
+from hanse.records.record import function_payload, open_record
 from hanse.records.state import State
 
 
@@ -23,5 +23,6 @@ def damages(state: State) -> Iterator[str]:
             record = open_record(state, head)
             for kept in record.payloads():
                 kept.read()
+            function_payload(record)
         except JournalError as error:
             yield str(error)

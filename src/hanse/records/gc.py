@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from hanse import limits
-from hanse.errors import JobBusy, JournalError
+from hanse.errors import JobBusy, JournalDamaged, JournalError
 from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.records.state import State
@@ -83,8 +83,15 @@ def _remove_lost_logs(state: State) -> None:
     # The logs first, then the jobs: a log that is made meanwhile belongs to a job not listed.
     found = list(_logs(state))
     for path in found:
-        if state.journal.find(_job_of(path)) is None:
+        if not _is_known(state, _job_of(path)):
             _unlink(path)
+
+
+def _is_known(state: State, job: JobId) -> bool:
+    try:
+        return state.journal.find(job) is not None
+    except JournalDamaged:  # its log may be all that is left of it
+        return True
 
 
 def _logs(state: State) -> Iterator[str]:

@@ -62,7 +62,10 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
 
     def read(self) -> Payload:
         """Raises JournalDamaged if it is not what was written, JournalError."""
-        return unpack(self.header(), self.state.blobs)
+        try:
+            return unpack(self.header(), self.state.blobs)
+        except JournalDamaged as error:
+            raise damaged(self.job, self.seq, self.state.journal.where, str(error)) from error
 
     def read_patiently(self) -> Payload:
         """The same, but a journal that cannot be reached is waited for. Not for a loop's thread."""

@@ -1,7 +1,13 @@
 """Where named jobs live: one directory with the journal, the blobs and the logs of one user.
 
-HANSE_HOME moves it; by default it is the user's data directory, as the platform has it. With
-HANSE_JOURNAL=postgresql://... the journal is there instead, and the blobs stay here.
+HANSE_HOME moves it; by default it is the user's data directory, as the platform has it.
+
+    home/journal.sqlite, home/blobs/, home/logs/
+
+With HANSE_JOURNAL the journal is elsewhere, and what belongs to it is in a directory of its own,
+named by the journal's id: whatever one journal does not refer to, another one may.
+
+    home/journals/<id>/blobs/, home/journals/<id>/logs/
 """
 
 from __future__ import annotations
@@ -12,15 +18,19 @@ from pathlib import Path
 
 from hanse import limits
 from hanse.blobs.store import BlobStore
-from hanse.errors import JournalError, UsageError
-from hanse.journal.opening import open_journal
+from hanse.errors import JournalDamaged, JournalError, UsageError
+from hanse.journal.opening import is_own, may_be_there, open_journal
 from hanse.journal.port import Journal
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 class State:
-    """The open state directory."""
+    """An open journal, and what belongs to it.
+
+    Args:
+        home: where its blobs and logs are: the state directory, or one in it for this journal.
+    """
 
     def __init__(self, home: Path, journal: Journal, blobs: BlobStore) -> None:
         self.home = home
@@ -46,14 +56,33 @@ def home_directory() -> Path:
 
 
 def open_state(create: bool = True) -> State | None:
-    """Open the state directory; without `create`, None if there is nothing yet.
+    """Open the state directory; without `create`, None if there is no journal yet.
 
     Raises JournalError if what is there cannot be used, UsageError if a variable is wrong.
     """
     home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
-    if not create and url is None and not home.exists():
+    if not create and not may_be_there(url, home):
         return None
+    if create or is_own(url, home):
+        _make(home)
+    journal = open_journal(url, home)
+    try:
+        home = home if is_own(url, home) else home / "journals" / _name(journal)
+        return State(home, journal, BlobStore(home / "blobs", quota))
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _name(journal: Journal) -> str:
+    """The journal's id, which somebody else's database may have told: it becomes part of a path."""
+    if re.fullmatch("[0-9a-f]{32}", journal.id) is None:
+        raise JournalDamaged(f"the journal {journal.where} has no proper id: {journal.id!r}")
+    return journal.id
+
+
+def _make(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +90,6 @@ def open_state(create: bool = True) -> State | None:
             f"the state directory {home} cannot be made: {error.strerror}. Set HANSE_HOME to a "
             "directory that you can write to"
         ) from error
-    return State(home, open_journal(url, home), BlobStore(home / "blobs", quota))
 
 
 def quota_bytes() -> int:

@@ -121,12 +121,13 @@ class Durables:
             raise
 
     def create(self, head: Head, older: JobId | None) -> int:
-        """Make a new job and take it; `older` has had its name. See `claim`."""
+        """Make a new job and take it; `older` has had its name. See `claim`. Raises NameTaken if
+        another job has it by now."""
         self._owner.ask(lambda: None)
         with self._given_back:
             if older is not None and older in self._claims and self._claims[older].leaving:
                 self._wait_until_given_back(older)
-            run = self.state().journal.create(head, this_process())
+            run = self.state().journal.create(head, this_process(), older)
             self._claims[head.id] = _Claim(run)
             return run
 
@@ -164,7 +165,7 @@ class Durables:
         return job in self._sources
 
     def __iter__(self) -> Iterator[JobId]:
-        return iter(list(self._sources))
+        return iter([*self._sources, *self._successors])
 
     # --- facts ----------------------------------------------------------------------------------
     def waits_for(self, fact: Fact) -> bool:
@@ -208,10 +209,10 @@ class Durables:
         if self._sources.pop(job, None) is not None and self._logs is not None:
             self._logs.ended(job)
 
-    def leave(self, job: JobId) -> None:
-        """Record no more of the job; it can be resumed."""
+    def leave(self, job: JobId) -> DurableSource | None:
+        """Record no more of the job; it can be resumed. Returns its source if it never began."""
         waiting = self._successors.pop(job, None)
-        if waiting is not None:  # it never began
+        if waiting is not None:
             self.unclaim(job, waiting[1].run)
         if self._sources.pop(job, None) is not None and self._recorder is not None:
             run = self._runs.pop(job)
@@ -219,6 +220,11 @@ class Durables:
                 if job in self._claims and self._claims[job].run == run:
                     self._claims[job].leaving = True
             self._recorder.leave(job, run)
+        return waiting[2] if waiting is not None else None
+
+    def waits(self, job: JobId) -> bool:
+        """Whether the job has not begun, because the home has not forgotten its earlier run."""
+        return job in self._successors
 
     def forgotten(self, job: JobId) -> None:
         """The home knows nothing of the job any more."""

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 
 Callback = Callable[[], None]
+_Watch = tuple[Callback | None, Callback | None]  # on readable, on writable
+_BITS = (selectors.EVENT_READ, selectors.EVENT_WRITE)
 
 
 class Timer:
@@ -43,8 +45,7 @@ class Loop:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._readers: dict[int, Callback] = {}
-        self._writers: dict[int, Callback] = {}
+        self._watches: dict[int, _Watch] = {}
         self.watch(self._wake_read, self._drain)
         self._sleeping = False
         self._stopped = False
@@ -78,23 +79,16 @@ class Loop:
     def watch(
         self, fd: int, on_readable: Callback | None, on_writable: Callback | None = None
     ) -> None:
-        mask = 0
-        for bit, callback, table in (
-            (selectors.EVENT_READ, on_readable, self._readers),
-            (selectors.EVENT_WRITE, on_writable, self._writers),
-        ):
-            table.pop(fd, None)
-            if callback is not None:
-                table[fd] = callback
-                mask |= bit
+        watch = self._watches[fd] = (on_readable, on_writable)
+        mask = selectors.EVENT_READ if on_readable is not None else 0
+        mask |= selectors.EVENT_WRITE if on_writable is not None else 0
         if fd in self._selector.get_map():
-            self._selector.modify(fd, mask)
+            self._selector.modify(fd, mask, watch)
         else:
-            self._selector.register(fd, mask)
+            self._selector.register(fd, mask, watch)
 
     def unwatch(self, fd: int) -> None:
-        if self._readers.pop(fd, None) or self._writers.pop(fd, None):
-            self._writers.pop(fd, None)
+        if self._watches.pop(fd, None) is not None:
             self._selector.unregister(fd)
 
     def stop(self) -> None:
@@ -117,20 +111,12 @@ class Loop:
             os.close(wake)
 
     def _step(self) -> None:
-        ready = [
-            (key.fd, table, table.get(key.fd))
-            for key, mask in self._ready()
-            for bit, table in (
-                (selectors.EVENT_READ, self._readers),
-                (selectors.EVENT_WRITE, self._writers),
-            )
-            if mask & bit
-        ]
-        for fd, table, callback in ready:
-            # An earlier callback of this step may have closed the descriptor, and its number may
-            # be another's by now.
-            if callback is not None and table.get(fd) is callback:
-                self._call(callback)
+        for key, mask in self._ready():
+            for bit, callback in zip(_BITS, key.data, strict=True):
+                # An earlier callback of this step may have closed the descriptor, and its number
+                # may be another's by now.
+                if mask & bit and callback and self._watches.get(key.fd) is key.data:
+                    self._call(callback)
         for _ in range(len(self._posted)):
             self._call(self._posted.popleft())
         now = self.now_ns()

@@ -26,7 +26,8 @@ class Outcome(msgspec.Struct, eq=False):
     failure: Failure | None = None
     usage: Usage | None = None
     program: Callable[[Put], Packed] | None = None  # instead of a payload: packs the program
-    kept: Kept | None = None  # set once it is recorded
+    kept: Kept | None = None  # where the payload is, once it is recorded
+    recorded: bool = False
 
     @property
     def nbytes(self) -> int:

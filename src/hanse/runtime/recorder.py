@@ -126,7 +126,9 @@ class Recorder:
             if outcomes or position > self._written:
                 self._write(outcomes)
                 self._written, self._writing_bytes = position, 0
-                self._listener.recorded(outcomes, position)
+                # Never told: what came of a job that was lost, or that nobody here writes.
+                done = [outcome for outcome in outcomes if outcome.recorded]
+                self._listener.recorded(done, position)
             for job, run in leaving:
                 if job in self._jobs and self._jobs[job].run == run:
                     self._give_back(job)
@@ -147,9 +149,8 @@ class Recorder:
             self._blobs_are_safe = False
             self._append_all(self._all_entries(by_job))
         for outcome in outcomes:
-            if outcome.fact.job not in self._jobs:
-                outcome.kept = None
-            elif isinstance(outcome.fact, JobEnded):
+            outcome.recorded = outcome.fact.job in self._jobs
+            if outcome.recorded and isinstance(outcome.fact, JobEnded):
                 self._give_back(outcome.fact.job)
 
     def _all_entries(self, by_job: Mapping[JobId, Sequence[Outcome]]) -> list[Append]:
@@ -216,6 +217,7 @@ class Recorder:
                 act()
             except JournalUnavailable as error:
                 if self._closing or time.monotonic_ns() > until:
+                    self.trouble = ""
                     raise
                 self._say(error)
                 with self._news:

@@ -42,6 +42,7 @@ from hanse.errors import (
     EngineError,
     HanseError,
     InternalError,
+    JobCancelled,
     JournalUnavailable,
     UsageError,
 )
@@ -197,6 +198,9 @@ class Runtime:
                 error = self._broken or ClientClosed("this client was closed")
                 self.lose(event.job, error)
             return
+        if type(event) is CancelJob and self.durables.waits(event.job):
+            self.lose(event.job, JobCancelled("the job was cancelled before it began"))
+            return
         decision = self.home.handle(event, self.loop.now_ns())
         outcomes: list[Outcome] = []
         for fact in decision.facts:
@@ -303,9 +307,13 @@ class Runtime:
 
     def lose(self, job: JobId, error: BaseException) -> None:
         """A durable job ends here, but not in its record."""
-        self.durables.leave(job)
-        ours = isinstance(error, ClientClosed)
-        self._end(job, JobState.CANCELLED if ours else JobState.FAILED, error)
+        ours = isinstance(error, ClientClosed | JobCancelled)
+        state = JobState.CANCELLED if ours else JobState.FAILED
+        waiting = self.durables.leave(job)
+        if waiting is not None:
+            waiting.ended(state, error)
+            return
+        self._end(job, state, error)
         if not self._closed:
             self.handle(CancelJob(job))
 
@@ -354,7 +362,7 @@ class Runtime:
             self._engine.start(work)
 
     def _wait_for_inputs(self, job: JobId, error: JournalUnavailable) -> None:
-        """Recorded inputs cannot be read now. The lease was given back: ask for no other at once."""
+        """Recorded inputs cannot be read now. The lease is given back: ask for no other at once."""
         now = self.loop.now_ns()
         if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
             self.lose(job, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 
 import msgspec
@@ -12,8 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hanse import limits
-from hanse.errors import Fenced, InternalError, JobBusy, JournalDamaged, JournalError, NoSuchJob
+from hanse.errors import (
+    Fenced,
+    InternalError,
+    JobBusy,
+    JournalDamaged,
+    JournalError,
+    NameTaken,
+    NoSuchJob,
+)
 from hanse.journal.port import Entry, Journal
+
+
+def test_a_journal_has_an_id_that_stays(journal: Journal, opened: Open) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", journal.id)
+    assert opened().id == journal.id
 
 
 def test_what_was_appended_is_read_back_in_order_by_whoever_opens_it(opened: Open) -> None:
@@ -200,7 +214,7 @@ def test_a_newer_job_supersedes_the_older_of_its_name(journal: Journal) -> None:
     run = journal.create(first, ME)
     add(journal, first, run, 0)
     journal.release(first.id)
-    journal.create(second, ME)
+    journal.create(second, ME, first.id)
     assert journal.find("name") == second
     assert journal.find(first.id) == msgspec.structs.replace(first, superseded=True)
     assert bodies(journal, first.id) == [b"body 0"]
@@ -209,6 +223,19 @@ def test_a_newer_job_supersedes_the_older_of_its_name(journal: Journal) -> None:
     found = journal.find(first.id)
     assert found is not None
     assert found.superseded
+
+
+def test_a_job_that_its_maker_did_not_know_of_is_not_superseded(opened: Open) -> None:
+    journal, first = opened(), head("name")
+    run = journal.create(first, ME)
+    add(journal, first, run, 0)
+    journal.release(first.id)
+    for known in (None, job()):
+        with pytest.raises(NameTaken, match=f"'name' .{first.id}"):
+            opened().create(head("name"), ME, known)
+    assert journal.find("name") == first
+    assert len(journal.heads()) == 1
+    assert journal.claim(first.id, ME) == 2
 
 
 def test_jobs_without_a_name_leave_each_other_alone(journal: Journal) -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -120,6 +121,22 @@ def test_a_broken_session_says_so_once_and_the_job_is_still_held(
     assert other.holder(one.id) == ME
     journal.release(one.id)
     assert other.claim(one.id, ME) == run + 1
+    other.close()
+
+
+def test_a_holder_with_nothing_to_write_takes_its_lock_again(
+    journal: PostgresJournal, database: str, sql: Run
+) -> None:
+    one = head("idle")
+    run = journal.create(one, ME)
+    other = PostgresJournal(database)
+    for _ in range(2):  # a proxy that ends idle sessions, a failover
+        sql(END_SESSIONS)
+        with suppress(JournalUnavailable):  # the session that reads was ended, too
+            journal.questions([one.id])
+        with pytest.raises(JobBusy, match="idle"):
+            with_patience(lambda: other.claim(one.id, ME))
+    add(journal, one, run, 0)
     other.close()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from hanse.cli.shared.output import line
 from hanse.errors import NoSuchJob, UsageError
 
 if TYPE_CHECKING:
@@ -97,15 +99,27 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         if state is not None:
             found: dict[str, str] = {}
             for head in state.journal.heads(COMPLETIONS):
-                found[head.id] = head.name
-                if not head.superseded:
-                    found[head.name] = head.id
-            return [
-                CompletionItem(text, help=words)
-                for text, words in found.items()
-                if text.startswith(incomplete)
-            ]
+                found |= _choices(head, incomplete)
+            return [CompletionItem(text, help=words) for text, words in found.items()]
     return []
+
+
+def _choices(head: Head, incomplete: str) -> dict[str, str]:
+    """What the word may become, and what the shell may say of it.
+
+    Shells put what they are given on the command line as it is, to be run by the next Enter. So of
+    a job whose name is no plain word the id is offered, also for the beginning of its name.
+    """
+    if not re.fullmatch("j-[0-9a-f]{12}", head.id):  # from a database of somebody else's
+        return {}
+    plain = re.fullmatch(r"[\w.+:@/][\w.+:@/-]*", head.name) is not None
+    by_name = not head.superseded and head.name.startswith(incomplete)
+    found: dict[str, str] = {}
+    if head.id.startswith(incomplete) or (by_name and not plain):
+        found[head.id] = line(head.name)
+    if by_name and plain:
+        found[head.name] = head.id
+    return found
 
 
 job_argument = click.argument("job", metavar="ID", shell_complete=_complete)

@@ -3,7 +3,8 @@ of its parts are one object, or on the process. Equal programs get equal digests
 
 Not the digest of a pickle, which depends on all of these. Numbers, text and containers of them are
 written by rules of our own; functions, classes and modules by a name that the caller gives; other
-objects either by their type alone, or (`exact`) by what they would hand to pickle.
+objects by what they would hand to pickle (numpy's, and all if `exact`), by their fields
+(dataclasses, namespaces), or by their type alone, as loggers, locks and caches must be.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import copyreg
 import marshal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable
 from pickle import PickleBuffer
-from types import CodeType
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 from blake3 import blake3
@@ -37,6 +39,16 @@ _TOLD_BY_TEXT = {
     "uuid": {"UUID"},
     "zoneinfo": {"ZoneInfo"},
 }
+
+# What only holds values, as a program's settings do.
+_HOLDERS = (SimpleNamespace, deque)
+
+
+def _held(value: Any) -> list[Any]:
+    if isinstance(value, deque):
+        return list(value)
+    names = getattr(type(value), "__dataclass_fields__", None) or vars(value)
+    return [part for name in names for part in (name, getattr(value, name, None))]
 
 
 def hashed(*pieces: bytes) -> bytes:
@@ -127,7 +139,11 @@ class Canonical:
             return hashed(label, *sorted(map(self.digest, value)))
         if kind is dict or (kind.__module__ == "collections" and issubclass(kind, dict)):
             return hashed(label, self._sequence(value), self._sequence(value.values()))
-        return self._object(value) if self._exact else self._by_type(value)
+        if self._exact or kind.__module__.partition(".")[0] == "numpy":
+            return self._object(value)
+        if hasattr(kind, "__dataclass_fields__") or kind in _HOLDERS:
+            return hashed(label, self._sequence(_held(value)))
+        return self._by_type(value)
 
     def _sequence(self, values: Iterable[Any]) -> bytes:
         items = list(values)

@@ -56,6 +56,22 @@ def fingerprint(function: Callable[..., Any]) -> Manifest:
     return Manifest(_plain_name(function), walk.parts)
 
 
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values are the same in every part, whatever their objects say of equality."""
+
+    def named(each: Any) -> str | None:
+        if isinstance(each, type):
+            return f"class {each.__module__}.{each.__qualname__}"
+        if isinstance(each, FunctionType):
+            return f"{each.__module__}.{each.__qualname__} {read(each.__code__).digest.hex()}"
+        return getattr(each, "__name__", None) if isinstance(each, ModuleType) else None
+
+    def digest(value: Any) -> bytes:
+        return Canonical(named, lambda code: read(code).digest, exact=True).digest(value)
+
+    return digest(one) == digest(other)
+
+
 def _plain_name(function: Any) -> str:
     while isinstance(function, (Task, functools.partial)):
         function = function.__wrapped__ if isinstance(function, Task) else function.func

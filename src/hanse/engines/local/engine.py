@@ -20,7 +20,7 @@ from hanse.engines.local.pipes import Owner
 from hanse.engines.local.pool import Pool
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import children
-from hanse.engines.local.spawning import check_depth
+from hanse.engines.local.spawning import Early, check_depth
 from hanse.engines.local.watching import Watching
 from hanse.engines.port import Cut, End, Ended, Event, Loop, Work
 from hanse.errors import EngineError
@@ -39,6 +39,7 @@ class LocalEngine:
         forward: gets (stream, text) of what workers print; by default it is printed here.
         printed: gets what items of programs with `logged` print, in the thread that reads it.
         max_idle: idle workers that are kept; by default one per CPU.
+        early: a nursery that starts already.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class LocalEngine:
         forward: Forward | None = None,
         printed: OnPrinted | None = None,
         max_idle: int | None = None,
+        early: Early | None = None,
     ) -> None:
         check_depth()
         self._loop = loop
@@ -60,7 +62,7 @@ class LocalEngine:
         self._executions: dict[LeaseId, Execution] = {}
         self._idle: list[Process] = []
         self._keeps = printed is not None
-        self._pool = Pool(loop, Output(forward, printed), self._on_frames, self._on_dead)
+        self._pool = Pool(loop, Output(forward, printed), self._on_frames, self._on_dead, early)
         self._watching = Watching(loop, self._pool.board)
         _engines.add(self)
         self._pool.prepare()

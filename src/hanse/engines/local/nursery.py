@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GRACE_S = 0.5  # for workers that were asked to leave
+_IDLE_S = 0.001  # a first call of a function that workers can import asks for one sooner
 
 
 class Nursery:
@@ -76,6 +77,8 @@ class Nursery:
         if command[0] == "fork":
             self._fork(command[1], command[2], fds)
             self._become_reaper()
+        elif command[0] == "ready":
+            self.use_idle_time()
         else:
             self._leaving = set(command[1])
 
@@ -118,20 +121,25 @@ class Nursery:
 
             become_subreaper()
 
-    def idle(self) -> bool:
-        """Whether main has nothing to ask for at this moment."""
-        return not select([self._sock], [], [], 0)[0]
+    def use_idle_time(self) -> None:
+        """Main could ask for a worker now. If it does not, it is likely importing cloudpickle to
+        send a function by value: then import it here meanwhile, once for all workers."""
+        if not select([self._sock], [], [], _IDLE_S)[0]:
+            self.import_cloudpickle()
+
+    def import_cloudpickle(self) -> None:
+        try:
+            import cloudpickle  # noqa: F401
+        except ImportError:
+            pass  # it may need what `site` adds; the worker tries again with that
 
     def _warm_up(self) -> None:
         """Import with idle time what most workers need, so that later ones are born with it."""
         if self._reaper and not self._warm:
             self._warm = True
-            try:
-                import traceback  # noqa: F401
+            import traceback  # noqa: F401
 
-                import cloudpickle  # noqa: F401
-            except ImportError:
-                pass  # it may need what `site` adds; the worker tries again with that
+            self.import_cloudpickle()
 
     def _tell(self, kind: int, number: int, value: int) -> None:
         try:
@@ -221,13 +229,10 @@ def main(fd: int) -> None:
     sys.argv[:] = config["argv"]
     sys.prefix, sys.exec_prefix = config["prefix"]
     nursery = Nursery(sock, config, inbox)
-    # Once for all workers: if main has it, functions travel by value; if main does not ask for a
-    # worker yet, it is likely importing it right now.
-    if config["by_value"] or (not frames and nursery.idle()):
-        try:
-            import cloudpickle  # noqa: F401
-        except ImportError:
-            pass
+    if config["by_value"]:
+        nursery.import_cloudpickle()
+    elif not config["early"] and not frames:
+        nursery.use_idle_time()
     try:
         nursery.serve(frames)
     finally:

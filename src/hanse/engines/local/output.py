@@ -137,7 +137,7 @@ class Output:
     def _pass_on(self, source: Source) -> None:
         """What was written until now is the last owner's."""
         self._drain(source)
-        source.owner = source.latest
+        source.passed_on()
 
     def _finish(self, source: Source, done: Callable[[], None]) -> None:
         self._drain(source)

@@ -5,9 +5,12 @@ The loop's thread makes them and says whose run it is; the output thread reads (
 
 from __future__ import annotations
 
+import array
 import codecs
+import fcntl
 import os
 import select
+import termios
 from collections.abc import Iterable
 
 from hanse.engines.local.attributing import Notes, Splitter, Who
@@ -17,7 +20,15 @@ from hanse.ids import JobId, LeaseId
 from hanse.limits import OUTPUT_TAIL_BYTES
 
 _READ = 64 * 1024
+_NOTE_READS = 64  # at a time; of one who writes notes without end, the rest comes too late
 _RUNS = 2048  # about as many notes as a pipe holds: each may be of another run
+
+
+def _waiting(fd: int) -> int:
+    """Bytes in a pipe."""
+    count = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return count[0]
 
 
 class Owner:
@@ -91,20 +102,34 @@ class Source:
         last of it."""
         if not self._owners:
             return ()
-        self._read_notes()
-        splitter = self._splitters[1 if stream == "stdout" else 2]
+        number = 1 if stream == "stdout" else 2
+        self._read_notes(number, len(data))
+        splitter = self._splitters[number]
         parts = splitter.feed(data) if data else splitter.finish()
         return [told for part in parts if (told := self._printed(stream, *part)) is not None]
 
-    def _read_notes(self) -> None:
-        """The notes of everything that was read: each is written before its bytes are."""
-        try:
-            while data := os.read(self._notes, _READ):
-                for fd, who, size, beginning in self._reader.read(data):
-                    if fd in self._splitters:
-                        self._splitters[fd].note(who, size, beginning)
-        except BlockingIOError:
-            pass
+    def _read_notes(self, number: int, read: int) -> None:
+        """The notes of everything that was read: each is written before its bytes are. Of stream
+        `number` so many bytes were read that are not told yet."""
+        notes: list[tuple[int, Who, int, bytes]] = []
+        for _ in range(_NOTE_READS):
+            try:
+                notes += self._reader.read(os.read(self._notes, _READ))
+            except BlockingIOError:
+                break
+        if not notes:
+            return
+        behind = {each: _waiting(fd) for each, (fd, _) in enumerate(self.reads, 1)}
+        behind[number] += read
+        for fd, who, size, beginning in notes:
+            if fd in self._splitters:
+                self._splitters[fd].note(who, size, beginning, behind[fd])
+
+    def passed_on(self) -> None:
+        """All that was written before the latest run began has been told."""
+        self.owner = self.latest
+        for splitter in self._splitters.values():
+            splitter.forget(-1 if self.latest is None else self.latest.run)
 
     def _printed(self, stream: str, who: Who | None, data: bytes) -> Printed | None:
         run, item = who or (0, -1)

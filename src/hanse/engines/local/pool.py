@@ -15,7 +15,7 @@ from hanse.engines.local.output import Output
 from hanse.engines.local.pipes import Owner
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import family, kill_group
-from hanse.engines.local.spawning import Spawner
+from hanse.engines.local.spawning import Early, Spawner
 from hanse.engines.port import Loop
 from hanse.errors import EngineError
 
@@ -28,7 +28,14 @@ OnDead = Callable[[Process, int | None, str], None]
 
 
 class Pool:
-    def __init__(self, loop: Loop, output: Output, on_frames: OnFrames, on_dead: OnDead) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        output: Output,
+        on_frames: OnFrames,
+        on_dead: OnDead,
+        early: Early | None = None,
+    ) -> None:
         self._loop = loop
         self._output = output
         self._on_frames = on_frames
@@ -37,9 +44,12 @@ class Pool:
         self._ending: set[Process] = set()  # dead, their last output on its way
         self._free_slots: list[int] = []
         self._slots = self._numbers = 0
-        self._board_fd = slots.make()
+        self._spawner = early.take() if early else None
+        self._board_fd = early.board if early and self._spawner else slots.make()
         self.board = slots.Board(self._board_fd)
-        self._spawner: Spawner | None = None
+        if self._spawner is not None:
+            loop.watch(self._spawner.sock.fileno(), self._on_news)
+            self._spawner.ready()
         self._lost_in_a_row = 0
         self.last_words = "not one was started"
 

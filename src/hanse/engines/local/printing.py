@@ -95,7 +95,9 @@ class _Raw(io.FileIO):
     def write(self, data: Any) -> int:
         who = self.who if self.waits else self.current()
         if who is not None:
-            self.noter.note(self.fileno(), who, data)
+            with memoryview(data).cast("B") as view, view[: attributing.WRITE_BYTES] as part:
+                self.noter.note(self.fileno(), who, part)
+                return super().write(part)  # who called writes the rest, with a note of its own
         return super().write(data)
 
 

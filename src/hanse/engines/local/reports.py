@@ -66,6 +66,8 @@ def _unpacked(packed: Any, fds: list[int], count: int, folded: bool) -> Payload:
         raise Garbled("it holds no results") from error
     if payload.count != count:
         raise Garbled(f"it holds {payload.count} results for {count} items")
+    if payload.ends is not None and len(payload.ends) != count:
+        raise Garbled(f"it holds {len(payload.ends)} streams for {count} results")
     return payload
 
 

@@ -226,8 +226,10 @@ class Runner(Waiting):
             if program.flat and is_flat_one(result):
                 self._bytes += getsizeof(result, 64)
                 append(result)
-            else:
+            elif program.flat or program.fold is not None:
                 self._keep(at, result)
+            else:
+                self._append(result)
             at += 1
             if now > flush_at or self._bytes > FLUSH_BYTES:
                 break
@@ -241,7 +243,11 @@ class Runner(Waiting):
         if self.program.fold is not None:
             self._fold_of(at).take(at, result)
             self.base = at + 1
-            return
+        else:
+            self._append(result)
+
+    def _append(self, result: Any) -> None:
+        """Pickle a result as it is now."""
         try:
             encoded, size = self._encoder.encode(result)
         except BaseException as error:

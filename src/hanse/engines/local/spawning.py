@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from pickle import dumps
 from typing import Any
 
 from hanse import limits
+from hanse.engines.local import slots
 from hanse.engines.local.frames import NEWS, pieces, rights
 from hanse.engines.local.processes import kill_group
 from hanse.errors import EngineError
@@ -58,11 +61,41 @@ def _interpreter() -> list[str]:
     return [sys.executable, *flags, "-S", "-P", "-c", _BOOT]
 
 
+class Early:
+    """A nursery that starts before its engine is there. Raises EngineError."""
+
+    def __init__(self) -> None:
+        check_depth()
+        self.board = slots.make()
+        try:
+            self._spawner: Spawner | None = Spawner(self.board, early=True)
+        except BaseException:
+            os.close(self.board)
+            raise
+
+    def take(self) -> Spawner | None:
+        """The nursery, once: whoever takes it ends it, and closes the board."""
+        spawner, self._spawner = self._spawner, None
+        return spawner
+
+    def end(self) -> None:
+        """End it if nobody took it."""
+        if (spawner := self.take()) is not None:
+            spawner.bury()
+            os.close(self.board)
+
+
 class Spawner:
     """One nursery process. `news` reports what happened to its workers."""
 
-    def __init__(self, board: int) -> None:
+    def __init__(self, board: int, *, early: bool = False) -> None:
         self.sock, theirs = socket.socketpair()
+        if theirs.fileno() < 3:  # the program has closed its streams, and these are their numbers
+            low, theirs = (
+                theirs,
+                socket.socket(fileno=fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)),
+            )
+            low.close()
         try:
             self.process = subprocess.Popen(
                 [*_interpreter(), str(theirs.fileno()), _HOME],
@@ -85,6 +118,7 @@ class Spawner:
             "prefix": (sys.prefix, sys.exec_prefix),
             "main": os.getpid(),
             "by_value": "cloudpickle" in sys.modules,
+            "early": early,  # `ready` will be told
         }
         try:
             self._send(config, [board])
@@ -94,6 +128,11 @@ class Spawner:
     def fork(self, number: int, slot: int, fds: list[int]) -> None:
         """Ask for a worker; `news` will tell. Raises OSError if the nursery is gone."""
         self._send(("fork", number, slot), fds)
+
+    def ready(self) -> None:
+        """Main could ask for workers from now on."""
+        with contextlib.suppress(OSError):  # it is dead: its end of the socket tells
+            self._send(("ready",), [])
 
     def _send(self, command: Any, fds: list[int]) -> None:
         for data, some in pieces(dumps(command), fds):

@@ -294,7 +294,7 @@ class Watch:
                 require(grant.stop - grant.start == 1, "a backup of many:", grant)
                 continue
             for item in range(max(run.at, grant.start, other.start), min(run.stop, grant.stop)):
-                if item not in run.omit and other.holds(item):
+                if item not in run.omit and not (other.given_back and item in other.given_back):
                     text = f"item {item} is granted while {run.lease} at {other.site} runs it:"
                     require(False, text, grant)
 

@@ -1,0 +1,45 @@
+"""`hanse.connect`: starts what workers come from, and imports the client while that starts.
+
+Importing the client takes as long as a Python process takes to start, and both need only a core
+each. So this module imports next to nothing, and the two happen at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from hanse.errors import UsageError
+
+if TYPE_CHECKING:
+    from hanse.client.client import Client
+    from hanse.model.resources import Resources
+
+
+def connect(url: str | None = None, *, resources: Resources | None = None) -> Client:
+    """Open a client on this machine.
+
+    Args:
+        url: a node's address. Not offered yet: there is only this machine.
+        resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
+            that) and all its memory.
+    """
+    if url is not None or os.environ.get("HANSE_URL"):
+        raise UsageError(
+            "this version of Hanse runs on one machine only: call connect() without a URL and "
+            "unset HANSE_URL"
+        )
+    if "hanse.client.client" in sys.modules:
+        from hanse.client.client import Client
+
+        return Client(resources=resources)
+    from hanse.engines.local.spawning import Early
+
+    early = Early()
+    try:
+        from hanse.client.client import Client
+
+        return Client(resources=resources, early=early)
+    finally:
+        early.end()
