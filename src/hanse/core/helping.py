@@ -33,8 +33,19 @@ class Helping(Granting):
             self._tails.move_to_end(id)
             looked[id] = job
         for job in looked.values():
-            if self._now_ns >= job.look_ns and self._watched(job):
+            if self._now_ns >= job.look_ns and self._watched(job) and not self._give_up(job):
                 self._help(job)
+        self._serve()
+
+    def _give_up(self, job: Job) -> bool:
+        """Take back leases of sites that should have spoken: slots idle that can run them. A site
+        that speaks after all keeps what nobody has begun again; its results are welcome anyway."""
+        lost = [
+            lease for lease in job.leases.values() if self.sites[lease.site].overdue(self._now_ns)
+        ]
+        for lease in lost:
+            self._close(lease)
+        return bool(lost)
 
     def _help(self, job: Job) -> None:
         """Cut what ends late, so that those who idle end with the others; else back it up."""
@@ -94,5 +105,5 @@ class Helping(Granting):
                     if left > late_ns:
                         late, late_ns = lease, left
         if late is not None:
-            self._cut(late, late.begun + 1)
+            self._cut(late, late.after(0))
             job.room_from = late.id

@@ -128,7 +128,7 @@ class Indexes:
         if rate is None:
             rate = job.rates[site.id] = Rate()
         rate.observe(items, busy_ns)
-        job.pooled.observe_pace(items, busy_ns)
+        job.pooled.observe(items, busy_ns)
         job.seen += items
         if fresh or not rate.slots:
             self._count(job, site)

@@ -65,6 +65,7 @@ class Job:
         "whole",
         "withdrawn",
         "withheld",
+        "won",
     )
 
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
@@ -85,7 +86,7 @@ class Job:
         self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
         self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
         self.crashes: dict[int, int] = {}  # item: workers that died on it
-        self.failed_under: dict[int, LeaseId] = {}  # item: the lease of its last failed attempt
+        self.failed_under: dict[int, tuple[LeaseId, ...]] = {}  # item: leases of counted failures
 
         self.leases = Leases()  # those of home.leases that are its own
         self.shape: Shape | None = None  # of the home that owns it; None before and after that
@@ -99,6 +100,7 @@ class Job:
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
         self.losses = 0  # leases that sites gave up since the last result
         self.backups = 0  # ever granted; at most a share of the items
+        self.won = 0  # of these, those that were done before what they backed up
         self.look_ns = 0  # its tail is not looked at again before this
         self.withheld = False  # nothing is granted: sites may still run what seems to be ready
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
@@ -128,7 +130,7 @@ class Job:
     def attempt_failed(self, item: int, cause: Cause, lease: LeaseId) -> None:
         count = self.crashes if cause is Cause.DIED else self.attempts
         count[item] = count.get(item, 0) + 1
-        self.failed_under[item] = lease
+        self.failed_under[item] = (*self.failed_under.get(item, ()), lease)
 
     def arrived(self, item: int) -> None:
         """One of the results that the item waits for is there."""

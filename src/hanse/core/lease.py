@@ -102,7 +102,11 @@ class Lease:
     @property
     def unbegun(self) -> int:
         """Items that its worker has not begun, as far as is known."""
-        return max(0, self.stop - self.begun - 1)
+        return max(0, self.stop - self.after(0))
+
+    def after(self, items: int) -> int:
+        """Where it would be cut so that it keeps what runs now, and so many items more."""
+        return self.begun + items + (not self.queued)
 
 
 class Leases:

@@ -27,8 +27,8 @@ _CLOCK = (What.JUMP, What.DRIFT)
 _TEMPERS: tuple[tuple[What, ...], ...] = (
     (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
     _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
-    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.CRASH,), (What.AT_COMMIT,),
-    (What.CLOG,), (What.CUT,),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,),
+    (What.CRASH,), (What.AT_COMMIT,), (What.CLOG,), (What.CUT,),
     (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
     (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
 )  # fmt: skip
