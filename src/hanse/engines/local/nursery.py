@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GRACE_S = 0.5  # for workers that were asked to leave
-_IDLE_S = 0.001  # a first call of a function that workers can import asks for one sooner
+_IDLE_S = 0.003  # a first call of what workers can import asks for one within a ms or two
 
 
 class Nursery:
