@@ -26,7 +26,8 @@ class Helping(Granting):
     """How a home evens out what was granted."""
 
     # --- tails ----------------------------------------------------------------------------------
-    def _look_at_tails(self) -> None:
+    def _look_at_tails(self) -> bool:
+        """Whether leases were granted or taken back."""
         looked = self._tails
         if len(looked) > limits.TAILS_LOOKED:
             looked = self._some_tails()
@@ -34,9 +35,7 @@ class Helping(Granting):
         for job in list(looked.values()):
             if self._now_ns >= job.look_ns and self._watched(job):
                 changed |= self._give_up(job) or self._help(job)
-        if changed:
-            self._serve()
-            self._file_moved()
+        return changed
 
     def _some_tails(self) -> OrderedDict[JobId, Job]:
         """Those that have moved, and those whose turn it is."""

@@ -64,21 +64,24 @@ class Home(Following):
         if self._withheld:
             self._see_whether_all_spoke(event)
         _HANDLERS[type(event)](self, event)
-        while self._dropped:
-            self._drop()
         if self._withheld and self._all_spoke:
             self._go_on()
-        self._serve()
-        self._file_moved()
+        self._grant_all()
         if self._roomless:
             self._make_rooms()
-        if self._tails:
-            self._look_at_tails()
+        if self._tails and self._look_at_tails():
+            self._grant_all()
         if type(event) is Hear:
             self._note_recorded(event.report.site)
         self._moved.clear()
         facts, self._facts = self._facts, []
         return Decision(facts, self._orders(), self._position)
+
+    def _grant_all(self) -> None:
+        while self._dropped:
+            self._drop()
+        self._serve()
+        self._file_moved()
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
