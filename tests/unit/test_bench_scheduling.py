@@ -1,4 +1,4 @@
-"""The bench of scheduling stays what it says: repeatable, and within its goals where it is small."""
+"""The bench of scheduling stays what it says: repeatable, and within its goals."""
 
 from __future__ import annotations
 
