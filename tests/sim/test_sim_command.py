@@ -20,6 +20,7 @@ def sim(*arguments: str, rc: int = 0) -> str:
         env={**os.environ, "PYTHONPATH": SOURCE},
         capture_output=True,
         text=True,
+        check=False,
     )
     assert done.returncode == rc, done.stderr
     return done.stdout + done.stderr
