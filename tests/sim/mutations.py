@@ -87,13 +87,8 @@ MUTATIONS = (
         "lease.cut_to = stop", "self._shorten(lease, stop)",
     ),
     Mutation(
-        "leases expire by when their items began", Home, "_tick",
-        "_, site = self._heard.popitem(last=False)",
-        """site = next(iter(self._heard.values()))
-        for lease in list(self.leases.values()):
-            if lease.begun_ns + limits.LEASE_TTL_NS <= self._now_ns:
-                self._close(lease)
-        self._heard.pop(site.id)""",
+        "silence is counted from a site's first word", Home, "_hear",
+        "site.heard_ns = self._now_ns", "site.heard_ns = site.heard_ns or self._now_ns",
     ),
     Mutation(
         "leases expire at half of their time", Indexes, "_silence_expires_ns",
