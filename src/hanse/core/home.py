@@ -71,6 +71,8 @@ class Home(Following):
         self._serve()
         self._make_rooms()
         self._look_at_tails()
+        while self._dropped:  # an overdue lease may have held withdrawn items
+            self._drop()
         if type(event) is Hear:
             self._note_recorded(event.report.site)
         self._moved.clear()
