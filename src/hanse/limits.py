@@ -26,17 +26,33 @@ LEASE_TTL_NS = 30 * SECOND
 REPORT_EVERY_NS = 5 * SECOND
 """A site with nothing to say still reports this often: six chances within a lease's life."""
 
+REPEAT_NS = 250 * MS
+"""A report that is not answered is repeated no sooner than this: longer than most round trips."""
+
 TAIL_MIN_GAIN_NS = 2 * MS
 """A tail is cut only if the cut saves more than this: a message and a start cost about 1 ms."""
 
 TAIL_LOOK_NS = 20 * MS
 """While slots are idle and leases run, the tails are looked at this often."""
 
-BACKUP_SHARE = 20
-"""At most one backup per this many items of a job: 5 % extra work."""
+BACKUP_SHARE = 16
+"""At most one backup per this many items of a job, beside those that won: 6 % extra work."""
 
-BACKUP_FACTOR = 3
-"""An item is late, and worth a backup, after this many times the mean time of an item."""
+BACKUP_FACTOR = 3.0
+BACKUP_LEAST = 1.25
+"""An item is late, and worth a backup, after this many times the mean time of an item: three times
+where items differ as waiting times do, less where they are nearly alike."""
+
+OVERDUE_NS = SECOND
+"""A site that has not reported for so long beyond twice the time it was told is overdue: what it
+runs is started elsewhere where slots idle, though its leases have not expired."""
+
+LOOK_AHEAD_NS = 5 * MS
+"""A site whose orders are on their way for this long or longer is granted its next lease before the
+present one ends: below that the wait is lost in what a lease costs anyway."""
+
+LOOK_AHEAD_LEASES = 4
+"""... so many at most for each lease that it can run at once."""
 
 RESERVE_AFTER_NS = 2 * SECOND
 """An item that needs much of a site at once waits this long for it to be free by itself: then the

@@ -173,7 +173,10 @@ class Place:
         return self.town.orders.get(self.agent.site, [])[before:]
 
     def follow(self, orders: Orders) -> None:
-        for command in self.agent.follow(orders, self.town.now_ns):
+        self.do(self.agent.follow(orders, self.town.now_ns))
+
+    def do(self, commands: list[Command]) -> None:
+        for command in commands:
             if isinstance(command, StartLease):
                 self.grants[command.grant.lease] = command.grant
                 self.begun[command.grant.lease] = command.grant.start
@@ -213,8 +216,8 @@ class Place:
 
     def end(self, lease: LeaseId | None = None, lost: str = "") -> None:
         lease = self.lease if lease is None else lease
-        self.agent.ended(lease, self.town.now_ns, lost)
         del self.grants[lease], self.begun[lease]
+        self.do(self.agent.ended(lease, self.town.now_ns, lost))
 
     def finish(self) -> None:
         """Everything that runs here ends well, and the home hears of it."""

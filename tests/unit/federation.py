@@ -7,7 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from hanse import limits
-from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
+from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
 from hanse.core.events import (
     AttemptFailed,
     Event,
@@ -62,7 +62,10 @@ class Site:
         return site
 
     def follow(self, data: bytes, now_ns: int) -> None:
-        for command in self.agent.follow(codec.decode_orders(data), now_ns):
+        self.do(self.agent.follow(codec.decode_orders(data), now_ns))
+
+    def do(self, commands: list[Command]) -> None:
+        for command in commands:
             match command:
                 case StartLease(grant):
                     assert grant.lease not in self.running, "started twice"
@@ -121,7 +124,7 @@ class Site:
     def end(self, lease: LeaseId, now_ns: int, lost: str = "") -> None:
         """The lease is over; what was not reported counts as not run."""
         del self.running[lease]
-        self.agent.ended(lease, now_ns, lost)
+        self.do(self.agent.ended(lease, now_ns, lost))
 
     def end_if_done(self, lease: LeaseId, now_ns: int) -> None:
         run = self.running[lease]

@@ -107,3 +107,62 @@ def test_a_site_that_is_about_to_go_has_nothing_more_to_give() -> None:
     assert not report.free.fits(Amount(cpus_milli=1))
     it.ended(LeaseId(1), 2)
     assert it.report(3, lambda lease: 0).free == Amount()
+
+
+# --- the line -------------------------------------------------------------------------------------
+def test_what_does_not_fit_waits_in_line_and_starts_when_a_lease_ends() -> None:
+    it = Agent(X, 3, cpus(1))
+    assert it.follow(orders(1, 1, 2, 3), 0) == [StartLease(grant(1))]
+    report = it.report(0, lambda lease: 7)
+    assert [(r.lease, r.begun, r.queued) for r in report.running] == [
+        (1, 7, False),
+        (2, 0, True),
+        (3, 0, True),
+    ]
+    assert report.free.cpus_milli == -2000
+    assert it.ended(LeaseId(1), 5) == [StartLease(grant(2))]
+    assert it.ended(LeaseId(2), 9) == [StartLease(grant(3))]
+    assert free(it) == 0
+
+
+def test_a_lease_in_line_is_cut_or_given_back_without_the_engine() -> None:
+    it = Agent(X, 3, cpus(1))
+    it.follow(orders(1, 1, 2, 3), 0)
+    cuts = [CutOrder(LeaseId(2), 4), CutOrder(LeaseId(3), 0)]
+    assert it.follow(Orders(X, 3, 2, 0, [], cuts, [], 100), 0) == []
+    report = it.report(0, lambda lease: 0)
+    assert [(r.lease, r.stop) for r in report.running] == [(1, 10), (2, 4)]
+    assert report.notes == [EndNote(LeaseId(3), 0, 0)]
+    (start,) = it.ended(LeaseId(1), 5)
+    assert isinstance(start, StartLease)
+    assert (start.grant.lease, start.grant.stop) == (2, 4)
+
+
+def test_a_lease_in_line_that_is_cancelled_never_starts() -> None:
+    it = Agent(X, 3, cpus(1))
+    it.follow(orders(1, 1, 2), 0)
+    assert it.follow(Orders(X, 3, 2, 0, [], [], [LeaseId(2)], 100), 0) == []
+    assert it.ended(LeaseId(1), 5) == []
+
+
+def test_a_lease_that_can_never_fit_starts_when_nothing_else_runs() -> None:
+    """Whoever granted it knew of a larger site; it is better run than kept for ever."""
+    it = Agent(X, 3, cpus(0.5))
+    assert it.follow(orders(1, 1, 2), 0) == [StartLease(grant(1))]
+    assert it.ended(LeaseId(1), 5) == [StartLease(grant(2))]
+
+
+def test_a_report_tells_how_long_ago_orders_were_followed() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 40)
+    assert it.report(100, lambda lease: 0).orders_age_ns == 60
+
+
+def test_a_site_that_is_about_to_go_gives_back_what_waits_in_line() -> None:
+    it = Agent(X, 3, cpus(1))
+    it.follow(orders(1, 1, 2), 0)
+    it.resize(cpus(0))
+    report = it.report(0, lambda lease: 0)
+    assert [running.lease for running in report.running] == [1]
+    assert report.notes == [EndNote(LeaseId(2), 0, 0)]
+    assert it.ended(LeaseId(1), 5) == []

@@ -43,7 +43,8 @@ reports = st.builds(
     amounts,
     numbers,
     st.lists(notes),
-    st.lists(st.builds(Running, leases, jobs, numbers, numbers, numbers)),
+    st.lists(st.builds(Running, leases, jobs, numbers, numbers, numbers, st.booleans())),
+    numbers,
 )
 orders = st.builds(
     Orders,
@@ -99,7 +100,7 @@ def test_a_damaged_report_is_a_report_or_a_bad_message(report: Report, data: st.
         b"",
         VERSION,
         VERSION + b"\x99\xa2\xff\xfe",  # text that is no UTF-8
-        VERSION + b"\x9a" + HELLO[2:] + b"\x91" * 100_000 + b"\xc0",  # nested without end
+        VERSION + b"\x9b" + HELLO[2:] + b"\x91" * 100_000 + b"\xc0",  # nested without end
         VERSION + b"\xdd\xff\xff\xff\xff",  # claims four billion fields
         HELLO + b"x",
         HELLO[:-1],
@@ -118,9 +119,15 @@ def test_another_version_is_refused_by_name() -> None:
 
 
 def test_fields_that_a_later_version_added_at_the_end_are_passed_over() -> None:
-    assert HELLO[1] == 0x99  # an array of nine fields
-    later = VERSION + b"\x9a" + HELLO[2:] + b"\xa3new"
+    assert HELLO[1] == 0x9A  # an array of ten fields
+    later = VERSION + b"\x9b" + HELLO[2:] + b"\xa3new"
     assert decode_report(later) == decode_report(HELLO)
+
+
+def test_a_report_of_an_earlier_version_has_nothing_queued_and_tells_no_age() -> None:
+    earlier = VERSION + b"\x99" + HELLO[2:-1]
+    assert decode_report(earlier) == decode_report(HELLO)
+    assert decode_report(earlier).orders_age_ns == -1
 
 
 def test_reports_are_no_orders() -> None:

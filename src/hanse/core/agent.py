@@ -1,5 +1,8 @@
 """Agent: keeps one site busy. Holds leases, reports segments, follows orders.
 
+A lease that does not fit into what is free waits in line, and starts when those before it have
+ended: so a site far from its home has its next lease at hand.
+
 The runtime tells it what the engine did and hands it the home's orders; it answers with commands
 for the engine, and with a report whenever there is something to say. Notes are kept until the home
 has acknowledged them, so a report may be lost; grants are known by their id, so orders may repeat.
@@ -44,9 +47,9 @@ Command = StartLease | CutLease | CancelLease
 
 
 class _Held:
-    """A lease that the engine runs."""
+    """A lease that the engine runs, or that waits in line."""
 
-    __slots__ = ("busy_ns", "cancelled", "cut_to", "grant", "started_ns", "stop")
+    __slots__ = ("busy_ns", "cancelled", "cut_to", "grant", "queued", "started_ns", "stop")
 
     def __init__(self, grant: Grant, now_ns: int) -> None:
         self.grant = grant
@@ -55,6 +58,7 @@ class _Held:
         self.started_ns = now_ns
         self.busy_ns = 0
         self.cancelled = False
+        self.queued = True
 
 
 class Agent:
@@ -64,7 +68,8 @@ class Agent:
         self.site = site
         self.incarnation = incarnation
         self.capacity = capacity
-        self._free = capacity
+        self._free = capacity  # without what is queued
+        self._line: dict[LeaseId, _Held] = {}  # the held ones that are queued, in their order
         self._held: dict[LeaseId, _Held] = {}
         self._last_lease = 0  # the highest ever granted: orders repeat, so all below are known
         self._notes: list[Note] = []
@@ -73,6 +78,8 @@ class Agent:
         self._orders_seen = 0
         self._news = True  # the first report says hello
         self._due_ns = 0
+        self._every_ns = limits.REPORT_EVERY_NS  # as the last orders ask
+        self._followed_ns = 0
 
     # --- from the home --------------------------------------------------------------------------
     def follow(self, orders: Orders, now_ns: int) -> list[Command]:
@@ -80,31 +87,62 @@ class Agent:
         if orders.incarnation != self.incarnation or orders.seq <= self._orders_seen:
             return []
         self._orders_seen = orders.seq
+        self._followed_ns = now_ns
         acknowledged = orders.notes_seen - self._first_note + 1
         if acknowledged > 0:
             del self._notes[:acknowledged]
             self._first_note += acknowledged
-        commands: list[Command] = [
-            self._start(grant, now_ns) for grant in orders.grants if grant.lease > self._last_lease
-        ]
+        for grant in orders.grants:
+            if grant.lease > self._last_lease:
+                self._held[grant.lease] = self._line[grant.lease] = _Held(grant, now_ns)
+        commands: list[Command] = []
         self._last_lease = max([self._last_lease, *(grant.lease for grant in orders.grants)])
         for cut in orders.cuts:
             held = self._held.get(cut.lease)
             if held is not None and cut.stop < held.cut_to:
                 held.cut_to = cut.stop
-                commands.append(CutLease(cut.lease, cut.stop))
+                if held.queued:
+                    self._cut_queued(held, cut.stop)
+                else:
+                    commands.append(CutLease(cut.lease, cut.stop))
         for lease in orders.cancels:
             held = self._held.get(lease)
             if held is not None and not held.cancelled:
                 held.cancelled = True
-                commands.append(CancelLease(lease))
-        self._due_ns = now_ns + orders.report_after_ns
+                if held.queued:
+                    self._drop_queued(held)
+                else:
+                    commands.append(CancelLease(lease))
+        self._every_ns = min(max(0, orders.report_after_ns), limits.REPORT_EVERY_NS)
+        self._due_ns = now_ns + self._every_ns
+        return self._start_next(now_ns) + commands if self._line else commands
+
+    def _start_next(self, now_ns: int) -> list[Command]:
+        """Start what comes next in line, while it fits; something always runs."""
+        commands: list[Command] = []
+        while self._line:
+            lease, held = next(iter(self._line.items()))
+            grant = held.grant
+            if not self._free.fits(grant.needs) and len(self._held) > len(self._line):
+                break
+            del self._line[lease]
+            held.queued, held.started_ns = False, now_ns
+            self._free = self._free.minus(grant.needs)
+            if held.stop < grant.stop:
+                grant = msgspec.structs.replace(grant, stop=held.stop)
+            commands.append(StartLease(grant))
         return commands
 
-    def _start(self, grant: Grant, now_ns: int) -> Command:
-        self._held[grant.lease] = _Held(grant, now_ns)
-        self._free = self._free.minus(grant.needs)
-        return StartLease(grant)
+    def _cut_queued(self, held: _Held, stop: int) -> None:
+        held.stop = max(stop, held.grant.start)
+        self._news = True
+        if held.stop == held.grant.start:
+            self._drop_queued(held)
+
+    def _drop_queued(self, held: _Held) -> None:
+        """Nothing of it has run, and nothing will."""
+        del self._line[held.grant.lease], self._held[held.grant.lease]
+        self._note(EndNote(held.grant.lease, 0, 0))
 
     # --- from the engine ------------------------------------------------------------------------
     def segment(
@@ -127,17 +165,23 @@ class Agent:
             held.stop = stop
             self._news = True
 
-    def ended(self, lease: LeaseId, now_ns: int, lost: str = "") -> None:
+    def ended(self, lease: LeaseId, now_ns: int, lost: str = "") -> list[Command]:
+        """The engine is done with a lease; what it is to start in its place."""
         held = self._held.pop(lease)
         self._free = self._free.plus(held.grant.needs)
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
+        return self._start_next(now_ns) if self._line else []
 
     def resize(self, capacity: Amount) -> None:
         """The site has this much from now on: nothing, if it is about to be taken away. What runs
-        goes on, and may be more than that for a while."""
+        goes on, and may be more than that for a while; what waits in line for more is given
+        back."""
         self._free = self._free.plus(capacity).minus(self.capacity)
         self.capacity = capacity
         self._news = True
+        for held in list(self._line.values()):
+            if not capacity.fits(held.grant.needs):
+                self._drop_queued(held)
 
     def _note(self, note: Note) -> None:
         self._notes.append(note)
@@ -160,25 +204,25 @@ class Agent:
         """Say everything that the home has not acknowledged. `begun` asks the engine."""
         self._news = False
         self._seq += 1
-        self._due_ns = now_ns + limits.REPORT_EVERY_NS
-        running = [
-            Running(
-                lease,
-                held.grant.job,
-                held.grant.start,
-                min(max(begun(lease), held.grant.start), held.stop),
-                held.stop,
-            )
-            for lease, held in self._held.items()
-        ]
+        self._due_ns = now_ns + max(self._every_ns, limits.REPEAT_NS)  # if no answer comes
+        free = self._free
+        for held in self._line.values():
+            free = free.minus(held.grant.needs)
+        running = [self._running(held, begun) for held in self._held.values()]
         return Report(
             self.site,
             self.incarnation,
             self._seq,
             self._orders_seen,
             self.capacity,
-            self._free,
+            free,
             self._first_note,
             list(self._notes),
             running,
+            now_ns - self._followed_ns,
         )
+
+    def _running(self, held: _Held, begun: Callable[[LeaseId], int]) -> Running:
+        grant = held.grant
+        at = grant.start if held.queued else min(max(begun(grant.lease), grant.start), held.stop)
+        return Running(grant.lease, grant.job, grant.start, at, held.stop, held.queued)

@@ -8,15 +8,19 @@ orders at the end of the event.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from hanse import limits
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.messages import CutOrder, Grant, Orders
 from hanse.core.place.length import lease_length
+from hanse.core.place.tail import current_left_ns
 from hanse.core.site import Site
 from hanse.ids import LeaseId
 from hanse.model.ranges import Range
+from hanse.model.resources import Amount
 
 
 class Granting(Indexes):
@@ -38,12 +42,41 @@ class Granting(Indexes):
             for shape in self._shapes:
                 shape.idle.pop(site.id, None)
             return
-        while self._runnable and (job := self._next(site)) is not None:
+        while self._runnable and (job := self._next(site, site.free)) is not None:
             self._lease(job, site)
+        if self._runnable and site.leases and site.trip_ns >= limits.LOOK_AHEAD_NS:
+            self._look_ahead(site)
         for shape in self._shapes:
             shape.note(site)
 
-    def _next(self, site: Site) -> Job | None:
+    def _look_ahead(self, site: Site) -> None:
+        """Grant what is to follow the leases that will end before an answer to their end could be
+        there; it waits in line at the site."""
+        most = limits.LOOK_AHEAD_LEASES * sum(not lease.queued for lease in site.leases)
+        while sum(lease.queued for lease in site.leases) < most:
+            job = self._next(site, self._free_soon(site)) if site.reserved is None else None
+            if job is None:
+                return
+            self._lease(job, site).queued = True
+
+    def _free_soon(self, site: Site) -> Amount:
+        """What will be free within a trip, and the time in which a site may say nothing."""
+        soon_ns = 2 * site.trip_ns + limits.FLUSH_NS
+        free = site.free
+        line: list[float] = []  # when the slots of the site are free, the next first
+        for lease in site.leases:
+            job = self.jobs[lease.job]
+            mean = self._rate(job, site).mean_ns
+            if lease.queued:
+                end_ns = (heappop(line) if line else 0.0) + lease.unbegun * mean
+            else:
+                end_ns = current_left_ns(lease, mean, self._now_ns) + lease.unbegun * mean
+            heappush(line, end_ns)
+            if end_ns < soon_ns:
+                free = free.plus(job.spec.needs)
+        return free
+
+    def _next(self, site: Site, free: Amount) -> Job | None:
         """Who gets a lease of this site: of the jobs that fit, the one that was granted the least.
 
         One that comes before it and does not fit, because others hold parts of the site, has the
@@ -51,7 +84,7 @@ class Granting(Indexes):
         """
         if site.reserved is not None:
             return self._reserved_for(site)
-        free, best, wide = site.free, None, None
+        best = wide = None
         for shape in self._runnable.values():
             if free.fits(shape.needs):
                 best = _before(shape.first(), best)
@@ -80,15 +113,18 @@ class Granting(Indexes):
         job.reserved, site.reserved = site.id, job.id
         for lease in site.leases:
             if lease.unbegun and lease.cut_to is None and not lease.cancelled:
-                self._cut(lease, lease.begun + 1)
+                self._cut(lease, lease.after(0))
         return True
 
     def _lease(self, job: Job, site: Site) -> Lease:
         """Grant the job its next lease, and charge it for that."""
         rate = self._rate(job, site)
-        slots, power = self._power(job, site)
-        most = lease_length(job.remaining(), slots, power, rate, job.seen)
-        self._vtime = max(self._vtime, job.vtime)
+        most = 1
+        if (remaining := job.remaining()) > 1:
+            slots, power = self._power(job, rate)
+            most = lease_length(remaining, slots, power, rate, job.seen)
+        if job.vtime > self._vtime:
+            self._vtime = job.vtime
         lease = self._grant(job, site, job.ready.take(most))
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)
@@ -116,6 +152,8 @@ class Granting(Indexes):
     def _orders_for(self, site: Site) -> Orders:
         """Everything that the site's last report did not show yet."""
         site.orders_seq += 1
+        if not site.timed_seq:
+            site.timed_seq, site.timed_ns = site.orders_seq, self._now_ns
         grants, cuts = [], []
         cancels = list(self._strays.pop(site.id, ())) if self._strays else []
         look = limits.REPORT_EVERY_NS
@@ -139,6 +177,7 @@ class Granting(Indexes):
                 )
             if lease.cut_to is not None:
                 cuts.append(CutOrder(lease.id, lease.cut_to))
+        site.look_ns, site.every_ns = look, max(site.every_ns, look)
         return Orders(
             site.id,
             site.incarnation,

@@ -22,8 +22,6 @@ from hanse.core.events import (
     Forget,
     Grow,
     Hear,
-    ItemsFailed,
-    JobEnded,
     JobGrown,
     JobResumed,
     JobSealed,
@@ -36,23 +34,19 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.facts import apply
-from hanse.core.helping import Helping
+from hanse.core.following import Following
 from hanse.core.job import ItemRef, Job
-from hanse.core.lease import Lease
-from hanse.core.messages import EndNote, FailureNote, Report, Running, SegmentNote
+from hanse.core.messages import EndNote, FailureNote, Report, SegmentNote
 from hanse.core.site import Site
-from hanse.ids import JobId, LeaseId, SiteId
+from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
-from hanse.model.ranges import Range
 from hanse.model.resources import Amount
-
-Lost = tuple[Job, int, int]  # items of a job that will have no result
 
 _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 
 
-class Home(Helping):
+class Home(Following):
     """The scheduler of the jobs that were submitted here."""
 
     def __init__(self, first_lease: int = 1) -> None:
@@ -70,18 +64,24 @@ class Home(Helping):
         if self._withheld:
             self._see_whether_all_spoke(event)
         _HANDLERS[type(event)](self, event)
-        while self._dropped:
-            self._drop()
         if self._withheld and self._all_spoke:
             self._go_on()
-        self._serve()
-        self._make_rooms()
-        self._look_at_tails()
+        self._grant_all()
+        if self._roomless:
+            self._make_rooms()
+        if self._tails and self._look_at_tails():
+            self._grant_all()
         if type(event) is Hear:
             self._note_recorded(event.report.site)
         self._moved.clear()
         facts, self._facts = self._facts, []
         return Decision(facts, self._orders(), self._position)
+
+    def _grant_all(self) -> None:
+        while self._dropped:
+            self._drop()
+        self._serve()
+        self._file_moved()
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
@@ -115,6 +115,8 @@ class Home(Helping):
                 home._withheld[job.id] = job
             home._refile(job)
         home._fresh.clear()  # there is no site yet
+        home._file_moved()
+        home._moved.clear()
         return home
 
     def _see_whether_all_spoke(self, event: Event) -> None:
@@ -132,7 +134,7 @@ class Home(Helping):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            if not job.state.ended:  # it may even be forgotten
+            if not job.state.ended:
                 self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
@@ -195,33 +197,17 @@ class Home(Helping):
         free += [(i, i + 1) for i in sorted(job.waiting) if event.start <= i < event.stop]
         self._dropped += [(job, start, stop) for start, stop in free]
         for lease in job.leases.over(event.start, event.stop):
-            first = max(event.start, lease.begun + 1)
+            first = max(event.start, lease.after(0))
             if first < min(event.stop, lease.stop) and not lease.cancelled:
                 for a, b in job.settled.gaps(first, min(event.stop, lease.stop)):
                     job.withdrawn.add(a, b)
                 self._cut(lease, first)
-
-    def _drop(self) -> None:
-        """Nobody wants these items, and no lease holds them."""
-        dropped, self._dropped = self._dropped, []
-        lost: list[Lost] = []
-        for job, start, stop in dropped:
-            for a, b in [] if job.state.ended else job.settled.gaps(start, stop):
-                self._decide(ItemsFailed(job.id, a, b, Cause.CANCELLED))
-                lost.append((job, a, b))
-        self._release_failed(list(lost))
-        for job, _, _ in lost:
-            self._settled(job)
 
     def _forget(self, event: Forget) -> None:
         job = self.jobs.get(event.job)
         if job is not None and job.state.ended:
             job.forgotten = True
             self._forget_if_idle(job)
-
-    def _running(self, job_id: JobId) -> Job | None:
-        job = self.jobs.get(job_id)
-        return None if job is None or job.state.ended else job
 
     # --- sites ----------------------------------------------------------------------------------
     def _hear(self, event: Hear) -> None:
@@ -239,6 +225,7 @@ class Home(Helping):
         site.orders_seen = report.orders_seen
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
+        self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
         self._take_notes(site, report)
@@ -279,6 +266,7 @@ class Home(Helping):
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
+        lease = self.leases.get(note.lease)
         parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
@@ -286,28 +274,16 @@ class Home(Helping):
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
             job.losses = 0
+            if lease is not None and lease.backup_of is not None:
+                job.won += 1
             self._end_rivals(job, note.start, note.stop, note.lease)
             self._settled(job)
-
-    def _end_rivals(self, job: Job, start: int, stop: int, by: LeaseId | None) -> None:
-        """These items are settled now, by one lease: see to the others that hold some of them.
-
-        One that has no open item left is cancelled. One that its site may not have seen is taken
-        back: its grant would be repeated, and with it the items that are settled.
-        """
-        for lease in job.leases.over(start, stop):
-            if lease.id == by and stop >= lease.stop:
-                continue  # it ends by itself
-            if not job.open_under(lease):
-                self._cancel(lease)
-            elif lease.granted_seq > self.sites[lease.site].orders_seen:
-                self._close(lease)
 
     def _item_failed(self, site: Site, note: FailureNote) -> None:
         job = self._running(note.job)
         if job is None or not 0 <= note.item < job.size or note.item in job.settled:
             return
-        if note.lease in job.failed_under.get(note.item, ()):
+        if job.failed_under.get(note.item) == note.lease:
             return  # an earlier run of this home counted it
         if note.item >= job.known_to(note.lease):
             return
@@ -334,79 +310,21 @@ class Home(Helping):
         lease = self.leases.get(note.lease)
         if lease is None:
             return
-        rate = self.jobs[lease.job].rates.get(lease.site)
+        job = self.jobs[lease.job]
+        rate = job.rates.get(lease.site)
         if rate is not None and not note.lost:
             rate.observe_cost(note.wall_ns - note.busy_ns)
-        job = self.jobs[lease.job]
-        if not note.lost:
-            job.pooled.observe_cost(note.wall_ns - note.busy_ns)
+            if len(self.sites) > 1:
+                job.pooled.observe_cost(note.wall_ns - note.busy_ns)
         self._close(lease)
-        self._forget_rates(self.sites[lease.site])
+        site = self.sites[lease.site]
+        if len(site.rated) > limits.RATES_KEPT:
+            self._forget_rates(site)
         if not note.lost:
             return
         job.losses += 1
         if job.losses >= limits.MAX_LOSSES and not job.state.ended:
             self._release_failed(self._stop(job, JobState.FAILED, note.lost))
-
-    def _follow_running(self, site: Site, report: Report) -> None:
-        shown = set()
-        for running in report.running:
-            shown.add(running.lease)
-            lease = self.leases.get(running.lease)
-            if lease is None or lease.site != site.id:
-                lease = self._adopt(site, running)
-                if lease is None:
-                    continue
-            self._follow_lease(site, lease, running)
-        for lease in list(site.leases):
-            if lease.id not in shown and lease.granted_seq <= report.orders_seen:
-                self._close(lease)  # the site knows nothing of it: it must have restarted
-
-    def _follow_lease(self, site: Site, lease: Lease, running: Running) -> None:
-        job = self.jobs[lease.job]
-        self._moved[job.id] = job
-        begun = min(running.begun, lease.stop)
-        if begun > lease.begun:
-            job.leased -= begun - lease.begun
-            lease.begun, lease.begun_ns = begun, self._now_ns
-        if running.stop < lease.stop:
-            self._shorten(lease, running.stop)
-        elif lease.cut_to is not None and running.begun + 1 >= lease.stop:
-            lease.cut_to = None  # too late: its last item has begun
-        if lease.cut_to is None and not lease.cancelled:
-            self._trim(job, site, lease)
-
-    def _trim(self, job: Job, site: Site, lease: Lease) -> None:
-        """Its items take far longer than was thought: bring it back to the longest lease."""
-        mean = self._rate(job, site).mean_ns
-        if lease.unbegun * mean > 2 * limits.LEASE_MAX_NS:
-            self._cut(lease, lease.begun + 1 + int(limits.LEASE_MAX_NS / mean))
-
-    def _adopt(self, site: Site, running: Running) -> Lease | None:
-        """Take back a lease that expired here, or that an earlier run of this home granted."""
-        job = self._running(running.job)
-        span = None if job is None else _adoptable(job, running)
-        if (
-            job is None
-            or span is None
-            or running.lease in self.leases
-            or running.stop > job.known_to(running.lease)
-        ):
-            self._strays.setdefault(site.id, {})[running.lease] = None
-            return None
-        job.ready.remove(*span)
-        lease = Lease(running.lease, job.id, site.id, span, self._now_ns)
-        lease.begun = running.begun
-        lease.granted_seq = site.orders_seen
-        self._hold(job, site, lease)
-        return lease
-
-    def _take_free(self, site: Site, report: Report) -> None:
-        free = report.free
-        for lease in site.leases:
-            if lease.granted_seq > report.orders_seen:
-                free = free.minus(self.jobs[lease.job].spec.needs)
-        self._set_room(site, report.capacity, free)
 
     def _tick(self, event: Tick) -> None:
         while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:
@@ -416,76 +334,6 @@ class Home(Helping):
             if site.reserved is not None:
                 self._unreserve(self.jobs[site.reserved])
             self._set_room(site, Amount(), Amount())  # it counts for nothing until it speaks
-
-    # --- ends -----------------------------------------------------------------------------------
-    def _fail(
-        self,
-        job: Job,
-        item: int,
-        cause: Cause,
-        lease: LeaseId | None,
-        needed: ItemRef | None = None,
-    ) -> None:
-        """The item failed for good, and with it what needs its result."""
-        if job.state.ended or item in job.settled:
-            return
-        self._decide(ItemsFailed(job.id, item, item + 1, cause, lease, needed))
-        self._end_rivals(job, item, item + 1, lease)
-        self._release_failed([(job, item, item + 1)])
-        if job.spec.fail_fast and cause is not Cause.CANCELLED:
-            self._end(job, JobState.FAILED)
-
-    def _release_failed(self, queue: list[Lost]) -> None:
-        """What waits for these items fails, and what waits for that, to the end of the chain."""
-        while queue:
-            source, low, high = queue.pop()
-            for needed, waiting in source.released(low, high):
-                for other_id, item in waiting:
-                    other = self._running(other_id)
-                    if other is None or item in other.settled:
-                        continue
-                    self._decide(
-                        ItemsFailed(
-                            other_id, item, item + 1, Cause.DEPENDENCY, None, (source.id, needed)
-                        )
-                    )
-                    queue.append((other, item, item + 1))
-                    if other.spec.fail_fast:
-                        queue += self._stop(other, JobState.FAILED)
-                    else:
-                        self._settled(other)
-
-    def _settled(self, job: Job) -> None:
-        """Something was settled or added: see whether that was the last."""
-        self._refile(job)
-        if job.complete and not job.state.ended:
-            self._end(job, JobState.DONE if job.whole else JobState.FAILED)
-
-    def _end(self, job: Job, state: JobState) -> None:
-        if not job.state.ended:
-            self._release_failed(self._stop(job, state))
-
-    def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
-        """End the job by itself; what it leaves without a result is returned."""
-        self._decide(JobEnded(job.id, state, because))
-        self._refile(job)
-        for lease in job.leases.values():
-            self._cancel(lease)
-        return [(job, start, stop) for start, stop in job.settled.gaps(0, job.size)]
-
-
-def _adoptable(job: Job, running: Running) -> Range | None:
-    """The part of the lease that may be taken back: none of its open items is anywhere else.
-
-    What it has finished and not reported yet is taken back too, if it can be.
-    """
-    if not 0 <= running.start <= running.begun <= running.stop <= job.size:
-        return None
-    for start in (running.start, running.begun):
-        rest = job.settled.gaps(start, running.stop)
-        if (rest or start == running.stop) and all(job.ready.covers(a, b) for a, b in rest):
-            return start, running.stop
-    return None
 
 
 _HANDLERS: Mapping[type, Callable[[Home, Any], None]] = {

@@ -65,6 +65,7 @@ class Job:
         "whole",
         "withdrawn",
         "withheld",
+        "won",
     )
 
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
@@ -99,6 +100,7 @@ class Job:
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
         self.losses = 0  # leases that sites gave up since the last result
         self.backups = 0  # ever granted; at most a share of the items
+        self.won = 0  # of these, those that were done before what they backed up
         self.look_ns = 0  # its tail is not looked at again before this
         self.withheld = False  # nothing is granted: sites may still run what seems to be ready
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease

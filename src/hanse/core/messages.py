@@ -56,6 +56,7 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
     start: int
     begun: int
     stop: int
+    queued: bool = False  # it waits for another lease to end: nothing of it has begun
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
@@ -66,10 +67,11 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     seq: int  # counts this incarnation's reports
     orders_seen: int  # the last orders this incarnation has followed
     capacity: Amount
-    free: Amount  # for leases that are not in `running`
+    free: Amount  # for leases that are not in `running`; what is queued there is taken off too
     first_note: int  # number of the first note below; the others follow one by one
     notes: list[Note]
     running: list[Running]
+    orders_age_ns: int = -1  # how long ago the last orders were followed; -1: it does not tell
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -82,7 +84,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CutOrder(msgspec.Struct, frozen=True, array_like=True):
-    """End the lease in front of `stop`, or just past the item that runs now."""
+    """End the lease in front of `stop`, or just past the item that runs now. One that is queued
+    ends just there, and at its start is given back."""
 
     lease: LeaseId
     stop: int

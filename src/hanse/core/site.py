@@ -13,11 +13,13 @@ class Site:
 
     __slots__ = (
         "capacity",
+        "every_ns",
         "free",
         "heard_ns",
         "id",
         "incarnation",
         "leases",
+        "look_ns",
         "notes_durable",
         "notes_seen",
         "orders_seen",
@@ -25,6 +27,9 @@ class Site:
         "rated",
         "report_seq",
         "reserved",
+        "timed_ns",
+        "timed_seq",
+        "trip_ns",
     )
 
     def __init__(self, id: SiteId) -> None:
@@ -42,6 +47,16 @@ class Site:
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
 
+        self.look_ns = limits.REPORT_EVERY_NS  # its last orders ask for a report after this long
+        self.every_ns = limits.REPORT_EVERY_NS  # ... and the longest that it may still go by
+        self.timed_seq = 0  # orders whose trip is being timed; 0: none
+        self.timed_ns = 0  # when they were sent
+        self.trip_ns = 0  # of a message there and one back
+
+    def overdue(self, now_ns: int) -> bool:
+        """It should have spoken by now, and may be dead."""
+        return now_ns - self.heard_ns > limits.OVERDUE_NS + 2 * (self.every_ns + self.trip_ns)
+
     def silent(self, now_ns: int) -> bool:
         return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 
@@ -50,4 +65,4 @@ class Site:
         self.incarnation = incarnation
         self.report_seq = 0
         self.notes_seen = self.notes_durable = 0
-        self.orders_seen = 0
+        self.orders_seen = self.timed_seq = 0

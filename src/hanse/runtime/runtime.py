@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hanse import limits
-from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
+from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
 from hanse.core.events import (
     AttemptFailed,
     CancelJob,
@@ -337,7 +337,10 @@ class Runtime:
         self._segments.clear()  # every note of the report has been decided on
 
     def _ordered(self, orders: Orders) -> None:
-        for command in self._agent.follow(orders, self.loop.now_ns()):
+        self._do(self._agent.follow(orders, self.loop.now_ns()))
+
+    def _do(self, commands: list[Command]) -> None:
+        for command in commands:
             match command:
                 case StartLease(grant):
                     self._start(grant)
@@ -357,7 +360,7 @@ class Runtime:
         except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
         if work is None:
-            self._agent.ended(grant.lease, self.loop.now_ns())
+            self._do(self._agent.ended(grant.lease, self.loop.now_ns()))
         else:
             self._engine.start(work)
 
@@ -400,7 +403,7 @@ class Runtime:
                 agent.cut(lease, stop)
             case port.Ended(lease, end, because):
                 lost = because or "lost" if end is port.End.LOST else ""
-                agent.ended(lease, self.loop.now_ns(), lost)
+                self._do(agent.ended(lease, self.loop.now_ns(), lost))
         self._pump_soon()
 
     # --- ends -----------------------------------------------------------------------------------

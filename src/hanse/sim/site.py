@@ -5,12 +5,12 @@ It reports as the runtime does: once for all that a turn brings, and when the ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hanse import limits
-from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
+from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
 from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.resources import Amount
@@ -120,18 +120,21 @@ class HomeLink:
         notes, first = list(agent._notes), agent._first_note
         commands = agent.follow(orders, now_ns)
         self.truth.acknowledged(notes[: agent._first_note - first])
+        self._do(commands, orders.incarnation)
+        self.truth.look(self)
+        self._alarm.set(agent.report_due_ns)
+        self.news()
+
+    def _do(self, commands: Sequence[Command], incarnation: int) -> None:
         for command in commands:
             match command:
                 case StartLease(grant):
-                    self.truth.started(self, orders, self.engine.start(grant))
+                    self.truth.started(self, incarnation, self.engine.start(grant))
                 case CutLease(lease, stop):
                     self._soon(partial(self.engine.cut, lease, stop))
                 case CancelLease(lease):
                     grace = self.site.draws.below(limits.CANCEL_GRACE_NS)
                     self.engine.cancel(lease, grace)
-        self.truth.look(self)
-        self._alarm.set(agent.report_due_ns)
-        self.news()
 
     def _soon(self, action: Callable[[], None]) -> None:
         turn = self._turn
@@ -178,5 +181,6 @@ class HomeLink:
         self.news()
 
     def ended(self, run: Run, lost: str) -> None:
-        self.agent.ended(run.lease, self.site.clock.now_ns(), lost)
+        commands = self.agent.ended(run.lease, self.site.clock.now_ns(), lost)
+        self._do(commands, self.agent.incarnation)
         self.news()

@@ -15,6 +15,12 @@ GROWTH = 16
 """A lease has at most 16 times the items that were ever timed: one quick item proves little."""
 
 
+def longest_ns(rate: Rate) -> float:
+    """How long a lease lasts at most: longer where each costs much. What a lost site costs does not
+    grow with it, as results stream, and a rate that is stale is made good by cutting the tail."""
+    return max(limits.LEASE_MAX_NS, 4 * limits.LEASE_COSTS * rate.cost_ns)
+
+
 def lease_length(remaining: int, slots: int, power: float, rate: Rate, seen: int) -> int:
     """Items for the next lease.
 
@@ -30,5 +36,5 @@ def lease_length(remaining: int, slots: int, power: float, rate: Rate, seen: int
     speed = 1 / rate.mean_ns
     fair = remaining * speed / max(power, speed)
     worth = limits.LEASE_COSTS * rate.cost_ns * speed
-    most = min(limits.LEASE_MAX_NS * speed, GROWTH * seen)
+    most = min(longest_ns(rate) * speed, GROWTH * seen)
     return max(1, int(min(fair, max(fair / 2, worth), most)))

@@ -25,13 +25,14 @@ was added can be taken out again."""
 class Rate:
     """Decayed means. Times are for one slot."""
 
-    __slots__ = ("_busy_ns", "_items", "cost_ns", "long", "power", "slots")
+    __slots__ = ("_busy_ns", "_costs", "_items", "cost_ns", "long", "power", "slots")
 
     def __init__(self) -> None:
         self.slots = 0  # of its site, as counted into its job's
         self.power = 0  # of these slots, as counted into its job's
         self._items = 0.0
         self._busy_ns = 0.0
+        self._costs = 0  # measured ones, up to four: the first count for more
         self.cost_ns = float(limits.MS)  # of a lease, beyond its items; a guess until measured
         self.long = Spread()
 
@@ -46,20 +47,18 @@ class Rate:
 
     def observe(self, items: int, busy_ns: int) -> None:
         """`items` more were finished, in `busy_ns` of their slot's time."""
-        self.observe_pace(items, busy_ns)
-        self.long.observe(items, max(busy_ns, items))
-
-    def observe_pace(self, items: int, busy_ns: int) -> None:
-        """The same, where nobody asks for the long memory."""
-        busy_ns = max(busy_ns, items)  # a nanosecond each at least: rates stay finite
+        if busy_ns < items:
+            busy_ns = items  # a nanosecond each at least: rates stay finite
         # Half at a half-life, by division alone: a power would differ between C libraries.
         keep = HALF_LIFE_NS / (HALF_LIFE_NS + busy_ns)
         self._items = self._items * keep + items
         self._busy_ns = self._busy_ns * keep + busy_ns
+        self.long.observe(items, busy_ns)
 
     def observe_cost(self, cost_ns: int) -> None:
         """A lease took this much longer than its items."""
-        self.cost_ns += (max(0, cost_ns) - self.cost_ns) / 4
+        self._costs = min(4, self._costs + 1)
+        self.cost_ns += (max(0, cost_ns) - self.cost_ns) / max(2, self._costs)
 
 
 class Spread:

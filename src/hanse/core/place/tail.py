@@ -7,6 +7,7 @@ left is it worth starting it once more elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isqrt
 from typing import NamedTuple
 
 from hanse import limits
@@ -36,6 +37,8 @@ class _Late(NamedTuple):
 def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
     """How long the item that runs now will still take: to its mean, then as long again as it has
     taken, which is right for heavy tails and harmless for others."""
+    if lease.queued:
+        return 0.0
     age = now_ns - lease.begun_ns
     return max(mean_ns - age, 0) if age < mean_ns else float(age)
 
@@ -58,7 +61,7 @@ def cuts(
         keep = min(max(0, int((end_ns - left_ns) / mean_ns)), unbegun)
         after = max(left_ns + keep * mean_ns, end_ns, least_ns)
         if keep < unbegun and left_ns + unbegun * mean_ns - after >= limits.TAIL_MIN_GAIN_NS:
-            found.append((lease, lease.begun + 1 + keep))
+            found.append((lease, lease.after(keep)))
     return found
 
 
@@ -101,7 +104,7 @@ def _common_end(late: Sequence[_Late], helpers: Sequence[Helper]) -> tuple[float
 
 def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
     """The lease whose last item is late enough that `site`, another one, would likely win."""
-    if job.backups >= max(1, job.size // limits.BACKUP_SHARE):
+    if job.backups - job.won >= max(1, job.size // limits.BACKUP_SHARE):
         return None
     backed = {lease.backup_of for lease in job.leases.values()}
     late: Lease | None = None
@@ -123,4 +126,16 @@ def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: in
         return None
     age = now_ns - late.begun_ns
     expected = (helper.mean_ns if helper.known else mean_ns) + helper.cost_ns
-    return late if age > limits.BACKUP_FACTOR * mean_ns and age > expected else None
+    return late if age > _lateness(job) * mean_ns and age > expected else None
+
+
+def _lateness(job: Job) -> float:
+    """After how many means an item is late: past three deviations, within reason; later, while few
+    were timed."""
+    spread = job.pooled.long
+    if not job.pooled.known:
+        return limits.BACKUP_FACTOR
+    deviation_milli = isqrt(int(spread.relative_variance * 1_000_000))
+    usual = 1 + 3 * deviation_milli / 1000
+    least = limits.BACKUP_LEAST + 1 / spread.batches
+    return min(limits.BACKUP_FACTOR, max(least, usual))

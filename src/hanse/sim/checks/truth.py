@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hanse.core.events import AttemptFailed, ItemsFailed, SegmentCommitted
-from hanse.core.messages import EndNote, FailureNote, Note, Orders
+from hanse.core.messages import EndNote, FailureNote, Note
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.ranges import RangeSet
@@ -54,10 +54,10 @@ class Truth:
         count[run.job, item] += 1
         self.failed_under.add((run.job, item, run.lease))
 
-    def started(self, link: HomeLink, orders: Orders, run: Run) -> None:
+    def started(self, link: HomeLink, incarnation: int, run: Run) -> None:
         """A lease began: at the process that it was granted to, and once."""
         site = link.site
-        require(orders.incarnation == site.incarnation, "orders for a dead process:", orders)
+        require(incarnation == site.incarnation, "orders for a dead process:", run.lease)
         key = (site.name, site.incarnation, run.lease)
         require(key not in self._started, "started twice:", key)
         self._started.add(key)
@@ -90,7 +90,8 @@ class Truth:
         require(len(agent._notes) <= _NOTES, "an agent keeps too many notes:", key)
         held = sum(run.plan.cpus for run in link.engine.runs.values())
         require(held <= _OVERFULL * link.site.plan.cpus, "an agent holds too much:", key, held)
-        require(list(agent._held) == list(link.engine.runs), "agent and engine differ:", key)
+        started = [lease for lease, one in agent._held.items() if not one.queued]
+        require(started == list(link.engine.runs), "agent and engine differ:", key)
 
     # --- what homes decide ----------------------------------------------------------------------
     def committed(self, fact: SegmentCommitted, folded: bool) -> None:

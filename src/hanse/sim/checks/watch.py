@@ -227,6 +227,9 @@ class Watch:
     def _may_close(self, node: HomeNode, event: Event, lease: Lease, now_ns: int) -> bool:
         if lease.granted_seq > node.home.sites[lease.site].orders_seen:
             return True  # its site may not have seen it, and it is taken back
+        quiet_ns = now_ns - self._heard_ns[lease.site]
+        if quiet_ns > limits.OVERDUE_NS and node.home.sites[lease.site].overdue(now_ns):
+            return True  # its site should have spoken, and others idle
         if type(event) is Tick:
             return self._silent(lease, now_ns)
         if type(event) is not Hear or not self._fresh or event.report.site != lease.site:

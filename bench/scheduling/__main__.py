@@ -1,0 +1,13 @@
+"""`python -m scheduling` from bench/, or `python -m bench.scheduling` from the repository."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from scheduling.run import main  # noqa: E402
+
+main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, HERE / "results")
