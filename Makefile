@@ -2,6 +2,7 @@
 #   make demo   install, then count words on every core, lose a worker, and prove the answer right
 #   make test   install the test tools too, then run everything
 #   make unit   the tests of single parts: seconds
+#   make simulate SEEDS=1000   so many federations under faults, over both of two cores
 #   make lint   what CI asks of the text itself
 # Another Python: make PYTHON=/path/to/python3.12
 
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit lint clean
+.PHONY: demo test unit simulate lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -24,6 +25,12 @@ test: $(VENV)/test-tools
 
 unit: $(VENV)/test-tools
 	$(BIN)/python -m pytest -q tests/unit
+
+# Seeds that the tests do not run; a night takes SEEDS=100000.
+SEEDS ?= 1000
+FIRST ?= 100000
+simulate: $(VENV)/installed
+	$(BIN)/python -m hanse.sim --seeds $(FIRST)..$$(($(FIRST) + $(SEEDS))) --jobs 2
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ are not there any more: then it has to be written anew. It is undone when its bl
 from __future__ import annotations
 
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ from hanse.core import facts, home
 from hanse.core.agent import Agent
 from hanse.core.granting import Granting
 from hanse.core.home import Home
+from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.place import tail
-from hanse.core.site import Site
 
 
 @dataclass(frozen=True)
@@ -67,37 +68,39 @@ MUTATIONS = (
     ),
     Mutation(
         "notes are acknowledged before their facts are durable", Home, "_note_recorded",
-        "site.recorded(self._recorded)", "site.recorded(self._position)",
+        "if self._position <= self._recorded:", "if True:",
     ),
     Mutation(
-        "any sync acknowledges everything", Site, "recorded",
-        "self.unrecorded[0][0] <= position", "True",
+        "any sync acknowledges everything", Home, "_take_recorded",
+        "waiting and waiting[0][0] <= self._recorded", "waiting",
     ),
     Mutation(
-        "a cut ends one item early", Home, "_follow_running",
+        "a cut ends one item early", Home, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop - 1)",
     ),
     Mutation(
-        "a cut ends one item late", Home, "_follow_running",
+        "a cut ends one item late", Home, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop + 1)",
     ),
     Mutation(
-        "a cut holds before its site agrees", Granting, "_cut",
+        "a cut holds before its site agrees", Indexes, "_cut",
         "lease.cut_to = stop", "self._shorten(lease, stop)",
     ),
     Mutation(
-        "leases expire by when they were granted", Home, "_tick",
-        "if lease.expires_ns <= now_ns:",
-        "if lease.granted_ns + limits.LEASE_TTL_NS <= now_ns:",
+        "silence is counted from a site's first word", Home, "_hear",
+        "site.heard_ns = self._now_ns", "site.heard_ns = site.heard_ns or self._now_ns",
     ),
     Mutation(
-        "leases expire by when their jobs came", Home, "_tick",
-        "if lease.expires_ns <= now_ns:",
-        "if self.jobs[lease.job].submitted_ns + limits.LEASE_TTL_NS <= now_ns:",
+        "leases expire at half of their time", Indexes, "_silence_expires_ns",
+        "site.heard_ns + limits.LEASE_TTL_NS", "site.heard_ns + limits.LEASE_TTL_NS // 2",
     ),
     Mutation(
-        "leases never expire", Home, "_tick",
-        "if lease.expires_ns <= now_ns:", "if False:",
+        "leases of silent sites are kept", Home, "_tick",
+        "for lease in list(site.leases):", "for lease in ():",
+    ),
+    Mutation(
+        "a site that speaks is still silent", Home, "_hear",
+        "self._heard.move_to_end(site.id)", "pass",
     ),
     Mutation(
         "a retry is counted twice", Job, "attempt_failed",
@@ -105,7 +108,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a retry that an earlier run counted is counted again", Home, "_item_failed",
-        "if job.failed_under.get(note.item) == note.lease:", "if False:",
+        "if note.lease in job.failed_under.get(note.item, ()):", "if False:",
+    ),
+    Mutation(
+        "only the last failure is known to have been counted", Home, "_item_failed",
+        "if note.lease in job.failed_under.get(note.item, ()):",
+        "if note.lease in job.failed_under.get(note.item, ())[-1:]:",
     ),
     Mutation(
         "who waits is lost by a recovery", facts, "apply",
@@ -171,7 +179,7 @@ def _put(mutation: Mutation, function: Any, made: Any) -> list[tuple[Any, Any, A
     found: list[tuple[Any, Any, Any]] = []
     owners = [mutation.owner]
     if inspect.ismodule(mutation.owner):  # and wherever it was imported to
-        owners = [facts, home, tail, inspect.getmodule(Home), inspect.getmodule(Granting)]
+        owners = [module for name, module in sys.modules.items() if name.startswith("hanse.core")]
     for owner in owners:
         if inspect.isclass(owner):
             found.append((owner, mutation.function, owner.__dict__[mutation.function]))

@@ -59,7 +59,8 @@ def started_since(children: set[int]) -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if child.pid not in children and child.name() != "postgres":
+            ours = any("hanse-postgres-" in word for word in child.cmdline())
+            if child.pid not in children and not ours:
                 found.append(child)
     return found
 

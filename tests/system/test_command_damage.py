@@ -1,4 +1,4 @@
-"""Commands go on where a record is damaged, and can remove it."""
+"""Commands go on where a record is damaged, can remove it, and say whose directory it must be."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def test_a_damaged_head_stops_no_command_and_can_be_removed(tmp_path: Path, what
     ran = hanse("rm", harmed.id, home=home)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert [job["id"] for job in as_json("jobs", home=home)["jobs"]] == [sound.id]
+
+
+def test_a_state_directory_that_others_may_write_to_is_named_by_every_command(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    ran = hanse("doctor", home=home)
+    assert ran.returncode == 1
+    assert "chmod go-w" in ran.stdout
+    assert f"others may write to {home}" in hanse("jobs", home=home).stderr

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import enum
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import uuid
 from collections import namedtuple
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +282,57 @@ def test_the_file_has_the_rights_that_the_user_chose(state: State) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(
         (state.home.parent / "plain").stat().st_mode
     )
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_file_that_is_replaced_keeps_its_rights(state: State, mode: int) -> None:
+    job, target = finished(state, same, [1]), state.home.parent / "out.jsonl"
+    target.touch()
+    target.chmod(mode)
+    assert hanse("export", job.id, "--to", target, "--force", home=state.home).returncode == 0
+    assert lines(target) == [{"item": 0, "value": 1}]
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_others_make_meanwhile_is_not_overwritten(state: State, links: bool) -> None:
+    """It appears while values are read; on disks with hard links and on those without."""
+    target = state.home.parent / "out.jsonl"
+    job = finished(state, meddle, [str(target)])
+    code = (
+        f"import os, sys; sys.path[1:1] = [{str(SRC)!r}, {str(Path(__file__).parents[1])!r}]\n"
+        "def refuse(*args): raise PermissionError(1, 'Operation not permitted')\n"
+        f"if not {links}: os.link = refuse\n"
+        "from hanse.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, "export", job.id, "--to", str(target)]
+    run = partial(subprocess.run, capture_output=True, text=True, env=environment(state.home))
+    ran = run(command)
+    assert ran.returncode == exits.USAGE, ran.stderr
+    assert "is there already" in ran.stderr
+    assert target.read_text() == "mine"
+    target.unlink()
+    target.with_suffix(".made").touch()  # it meddles once
+    assert run(command).returncode == exits.OK
+    assert len(lines(target)) == 1
+    assert [path.name for path in state.home.parent.glob(".*")] == []
+
+
+class Meddler:
+    """A value that, when it is read, makes a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __setstate__(self, found: dict[str, str]) -> None:
+        self.__dict__.update(found)
+        if not os.path.exists(self.path.replace(".jsonl", ".made")):
+            with open(self.path, "w") as file:
+                file.write("mine")
+
+
+def meddle(path: str) -> Meddler:
+    return Meddler(path)
 
 
 # --- the job --------------------------------------------------------------------------------------

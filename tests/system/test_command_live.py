@@ -171,6 +171,40 @@ def test_fresh_starts_over(project: Path, home: Path) -> None:
     assert len(as_json("jobs", "--all", home=home)["jobs"]) == 2
 
 
+NESTED = """
+import os, signal, hanse
+
+def inner(n):
+    print("inner", n, file=open("ran", "a"))
+    return n
+
+def outer(n):
+    with hanse.connect() as client:
+        total = sum(client.map(inner, range(3), name=f"part-{n}"))
+    if not os.path.exists(f"died-{n}"):
+        open(f"died-{n}", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return total
+
+with hanse.connect() as client:
+    print(sum(client.map(outer, range(2), name="outer")))
+    print(sum(client.map(outer, range(2), name="outer")))
+"""
+
+
+def test_fresh_starts_a_job_over_once_in_a_run_whichever_of_its_processes_comes_to_it(
+    tmp_path: Path, home: Path
+) -> None:
+    (tmp_path / "nested.py").write_text(NESTED)
+    for times in (1, 2):
+        ran = hanse("run", "-q", "--fresh", "nested.py", home=home, cwd=tmp_path)
+        assert ran.stdout == "6\n6\n", ran.stderr
+        lines = (tmp_path / "ran").read_text().splitlines()
+        assert sorted(lines) == sorted([f"inner {n}" for n in range(3)] * 2 * times)
+        for n in range(2):
+            (tmp_path / f"died-{n}").unlink()
+
+
 def test_real_results_are_exported(project: Path, home: Path) -> None:
     hanse("run", "-q", "prog.py", home=home, cwd=project)
     target = project / "out.jsonl"

@@ -18,6 +18,7 @@ def test_a_job_that_an_earlier_version_left_half_done_goes_on(
     home: Path, hanse_home: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(home, hanse_home)
+    hanse_home.chmod(0o700)  # whatever mode the working tree was given
     done = committed("half done")
     assert list(done) == [(0, 20)]
     program = Program(tmp_path, (HOMES / "program.py").read_text())

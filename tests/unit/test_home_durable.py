@@ -124,3 +124,16 @@ def test_an_attempt_that_an_earlier_run_of_the_home_counted_is_not_counted_twice
     place.talk()  # nothing was acknowledged: the failure is told again
     assert town.job(job).attempts == {0: 1}
     assert not town.failed(job)
+
+
+def test_attempts_that_an_earlier_run_counted_are_not_counted_twice_however_many() -> None:
+    town = Town()
+    job = town.known("a", 1, durable=True, retries=3)
+    place = town.place("x")
+    for _ in range(2):
+        place.fails(0, Cause.RAISED)
+        place.end()
+        place.talk()
+    town.home = Home.recover(town.facts, 1000)
+    place.talk()  # nothing was acknowledged: both failures are told again
+    assert town.job(job).attempts == {0: 2}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core_builders import Town
 
+from hanse.core.events import CancelJob, Forget
 from hanse.model.job import JobState
 
 
@@ -124,3 +125,18 @@ def test_results_of_two_runs_ago_are_not_those_of_items_that_the_last_run_record
     place.finish()
     assert not town.job(job).settled
     assert lease not in town.home.leases
+
+
+def test_a_job_may_be_cancelled_and_forgotten_before_all_sites_have_spoken() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    other = town.known("b", 10)
+    place = town.place("x")
+    town.recover()
+    town.tell(CancelJob(job))
+    town.tell(Forget(job))
+    assert job not in town.home.jobs
+    town.wait(6)
+    place.talk()
+    place.work()
+    assert town.state(other) is JobState.DONE

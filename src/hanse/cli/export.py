@@ -53,8 +53,8 @@ def export(out: Output, job: str, target: Path, force: bool) -> None:
     are imported.
     """
     write = _writer(target)
-    if target.exists() and not force:
-        raise UsageError(f"{target} is there already: choose another name, or say --force")
+    if target.exists() and not force:  # before the work; what counts is asked at its end
+        raise _is_there(target)
     with recorded(job) as (state, head):
         record = record_of(state, head)
         if any(part.folded for part in record.parts()):
@@ -63,7 +63,7 @@ def export(out: Output, job: str, target: Path, force: bool) -> None:
                 "were not kept: there is nothing to export"
             )
         sys.path += [path for path in record.program.sys_path if path not in sys.path]
-        with _replacing(target) as file:
+        with _whole(target, force) as file:
             odd = write(record, file)
         _tell(out, record, target, odd)
 
@@ -125,16 +125,56 @@ def _values(part: StoredPart) -> list[Any]:
         ) from error
 
 
+def _is_there(target: Path) -> UsageError:
+    return UsageError(f"{target} is there already: choose another name, or say --force")
+
+
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the target's place when it is whole, or is gone."""
+def _whole(target: Path, force: bool) -> Iterator[BinaryIO]:
+    """A new file that gets the target's name when it is whole, or is gone.
+
+    With `force` it takes the place of what is there, and its rights too: results that were for one
+    user alone stay so. Otherwise raises UsageError if there is anything by then.
+    """
     path = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    rights = _rights(target) if force else None
     try:
-        with open(path, "xb") as file:
+        with open(path, "xb", opener=None if rights is None else _open_private) as file:
             yield file
             file.flush()
+            if rights is not None:
+                os.fchmod(file.fileno(), rights)
             os.fsync(file.fileno())
-        os.replace(path, target)
+        if not force:
+            _claim(path, target)
+        else:
+            os.replace(path, target)
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _rights(target: Path) -> int | None:
+    """The permissions of a file that is there."""
+    try:
+        return target.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _claim(path: Path, target: Path) -> None:
+    """Give the file a name that nobody may have taken meanwhile. Raises UsageError."""
+    try:
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without such links, as on a USB stick
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            os.replace(path, target)
+    except FileExistsError:
+        raise _is_there(target) from None

@@ -43,7 +43,9 @@ def run(
     # Through the environment: the client reads it, and the programs that this one starts.
     os.environ["HANSE_PROGRESS"] = "1" if progress and not quiet else "0"
     if fresh:
-        os.environ["HANSE_FRESH"] = "1"
+        # This run's own: a job that it has started over is not started over again, whichever of
+        # its processes comes to it next.
+        os.environ["HANSE_FRESH"] = os.urandom(8).hex()
     raise SystemExit(_exit_code(script, args, module))
 
 

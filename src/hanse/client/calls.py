@@ -62,6 +62,7 @@ class CallSource:
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._flushing = False
+        self._small = True  # the arguments of the last call
         self._sealed = False
         self._over = threading.Event()
         self._told: BaseException = ClientClosed("this client was closed")  # to calls after the end
@@ -78,7 +79,8 @@ class CallSource:
         payload = None
         with collecting() as found:
             try:
-                payload = dump_one((target, args, kwargs))
+                payload = dump_one((target, args, kwargs), small=self._small)
+                self._small = payload.bulk is None
             except Exception as caught:  # noqa: BLE001 - it becomes the future's exception
                 error = caught
         for needed in found:

@@ -106,9 +106,10 @@ class MapSource:
         waits: dict[int, list[tuple[JobId, int]]] = {}
         plain: list[Payload] = []
         for item, (payload, found) in enumerate(payloads, self._size):
-            needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
-            if needs:
-                waits[item] = needs
+            if found or self._needs:
+                needs = [f.reference for f in (*found, *self._needs) if not f.arrived]
+                if needs:
+                    waits[item] = needs
             for future in found:
                 future.check_owner(self._runtime)
             if found:
@@ -235,14 +236,17 @@ def dump_each_input(
     travel: such a one, or one that cannot be read there, costs only itself."""
     payloads: list[tuple[Payload, Sequence[Future[Any]]]] = []
     broken: dict[int, Failure] = {}
-    for item, value in enumerate(values, start):
-        with collecting() as found:
+    small = False
+    with collecting() as found:
+        for item, value in enumerate(values, start):
             try:
-                payload = dump_one(value)
+                payload = dump_one(value, small=small)
+                small = payload.bulk is None
             except PickleError as error:
                 broken[item] = argument_failure(name, item, error)
                 payload = dump_one(Unsent(str(error)))
-        payloads.append((payload, found))
+            payloads.append((payload, tuple(found)))
+            found.clear()
     return payloads, broken
 
 

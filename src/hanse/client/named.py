@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,19 +33,19 @@ from hanse.model.ranges import Range
 from hanse.payloads import ours
 from hanse.payloads.payload import Payload, load_each, words
 from hanse.records.payloads import Packed, Put, hash_only, pack
-from hanse.records.program import ProgramRecord, encode, here, new_head
-from hanse.records.record import JobRecord, StoredBlock, folds, open_record
+from hanse.records.program import ProgramRecord, encode, fresh_run, here, new_head
+from hanse.records.record import JobRecord, StoredBlock, folds, fresh_run_of, open_record
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
     from hanse.client.options import Options
+    from hanse.journal.port import Head
     from hanse.model.job import JobSpec
     from hanse.records.record import Kept
+    from hanse.records.state import State
     from hanse.runtime.runtime import Runtime
 
 _EVERYTHING = 1 << 62
-_started: set[str] = set()  # names that `hanse run --fresh` has started over in this process
-_lock = threading.Lock()
 
 
 class Opened(msgspec.Struct, frozen=True, eq=False):
@@ -77,12 +75,11 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} looks like a job's id: choose another name")
 
 
-def starts_over(name: str, fresh: bool) -> bool:
-    """Whether the job starts over: told by the call, or by `hanse run --fresh`, once a name."""
-    with _lock:
-        told = os.environ.get("HANSE_FRESH") == "1" and name not in _started
-        _started.add(name)
-    return fresh or told
+def starts_over(state: State, known: Head, fresh: bool) -> bool:
+    """Whether the job starts over: told by the call, or by `hanse run --fresh`, unless that very
+    run has made it: items of it may come to the job again when their worker died."""
+    run = fresh_run()
+    return fresh or bool(run and fresh_run_of(state, known) != run)
 
 
 def open_named(
@@ -97,12 +94,11 @@ def open_named(
         JournalError: the journal or a blob cannot be read or written.
     """
     manifest = fingerprint(function)
-    over = starts_over(name, fresh)
     head = new_head(id, name, label, total)
     run = None
     for attempt in range(limits.NAME_ATTEMPTS):
         known = runtime.state().journal.find(name)
-        if known is not None and not over:
+        if known is not None and not starts_over(runtime.state(), known, fresh):
             opened = _reopen(runtime, known.id, name, manifest, star, raising)
             if opened is not None:
                 return opened

@@ -86,7 +86,7 @@ class Job:
         self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
         self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
         self.crashes: dict[int, int] = {}  # item: workers that died on it
-        self.failed_under: dict[int, LeaseId] = {}  # item: the lease of its last failed attempt
+        self.failed_under: dict[int, tuple[LeaseId, ...]] = {}  # item: leases of counted failures
 
         self.leases = Leases()  # those of home.leases that are its own
         self.shape: Shape | None = None  # of the home that owns it; None before and after that
@@ -130,7 +130,7 @@ class Job:
     def attempt_failed(self, item: int, cause: Cause, lease: LeaseId) -> None:
         count = self.crashes if cause is Cause.DIED else self.attempts
         count[item] = count.get(item, 0) + 1
-        self.failed_under[item] = lease
+        self.failed_under[item] = (*self.failed_under.get(item, ()), lease)
 
     def arrived(self, item: int) -> None:
         """One of the results that the item waits for is there."""

@@ -51,7 +51,7 @@ class SqlJournal(Transactions):
             ):
                 if old != older:
                     raise self._taken(head.name, JobId(old))
-                locks.enter_context(self._locking(older))
+                locks.enter_context(self._locking(JobId(old)))
                 sql.run("UPDATE jobs SET superseded = 1 WHERE id = ?", (old,))
             if not sql.run("SELECT 1 FROM jobs WHERE id = ?", (head.id,)):
                 columns.insert(sql, head, holder)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from hanse.errors import JournalError, JournalFull
+from hanse.journal import private
 
 Inode = tuple[int, int]
 """Which file a path means: its device and its number there."""
@@ -14,15 +16,18 @@ _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "bee
     "fuse.sshfs",
     "fuse.glusterfs",
 }
+LOG, NOTE = "-wal", ".open"
+_ENDS = ("", LOG, "-shm", "-journal", ".id", ".locks", NOTE)
 _ROOM_BYTES = 256 * 1024  # less than this free: an error of the disk means that it is full
 _SMALL_BYTES = 1024
 
 
 def prepare(path: str) -> None:
-    """Make the directory of a journal, for its owner alone. Raises JournalError where SQLite's log
-    would not be safe."""
+    """Make the directory of a journal, for its owner alone. Raises JournalError where others could
+    write to it, or SQLite's log would not be safe."""
     directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    private.directory(directory)
+    private.files(path + end for end in _ENDS)
     kind = _file_system(directory)
     if kind in _REMOTE:
         raise JournalError(
@@ -94,18 +99,19 @@ def read_small(path: str) -> str | None:
 
 def write_small(path: str, text: str) -> None:
     """Write a small text file so that it is there as a whole and for good, or not at all."""
-    fresh = path + ".new"
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    fresh = f"{path}.{os.urandom(8).hex()}.new"  # a name that nobody can lay a link under
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        with open(os.open(fresh, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+        raise
+    private.sync(os.path.dirname(path))
 
 
 def is_full(path: str) -> bool:

@@ -103,7 +103,7 @@ def open_locks(path: str) -> LockFile:
     with _files_lock:
         found = _known(path)
         if found is None:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             found = LockFile(path, fd, _key(os.fstat(fd)))
             _files[found._key] = found
         found._users += 1

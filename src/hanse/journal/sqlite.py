@@ -2,7 +2,8 @@
 
 Beside the file lie its log (`-wal`, `-shm`: SQLite's), its locks, and a marker with the random id
 that is also inside. The marker is why nothing starts silently: a journal that is gone, empty or
-exchanged is an error with words, not a fresh start that would run everything again.
+exchanged is an error with words, not a fresh start that would run everything again. The same goes
+for its log (`hanse.journal.log`).
 
 SQLite's locks belong to the process, and closing *any* descriptor of the file drops them all. Then
 the next program that closes the journal takes itself for the last, and removes the log under those
@@ -16,7 +17,8 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hanse import limits
@@ -30,6 +32,7 @@ from hanse.errors import (
 from hanse.ids import JobId, job_number
 from hanse.journal import disk, locks, schema
 from hanse.journal.common import SqlJournal
+from hanse.journal.log import Log
 from hanse.journal.seam import Connection, Row
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ class SqliteJournal(SqlJournal):
         self._marker = self.path + ".id"
         self.id = ""
         self._inode: disk.Inode | None = None
-        self._log: disk.Inode | None = None  # where our commits go; None while nothing is open
+        self._log = Log(self.path)
         self._locks: locks.LockFile | None = None
         try:
             with self.translated():
@@ -98,13 +101,15 @@ class SqliteJournal(SqlJournal):
         unknown = there and marked is None and disk.inode(self.path) not in _in_use
         if unknown and not disk.is_sqlite(self.path):
             raise self._foreign()  # SQLite itself would write over a very short file
+        if there:
+            self._log.look()
         disk.make_file(self.path)
         self._writer = connection = self._settled(fresh=not there)
         self._inode = disk.inode(self.path)
         if self._inode is not None:
             _in_use.append(self._inode)
         about = _about(connection)
-        self._log = disk.inode(self.path + "-wal")
+        self._log.see()
         if not about and (marked is not None or connection.run("SELECT 1 FROM sqlite_master")):
             raise self._foreign()
         self._bring_forward(connection, about)
@@ -135,7 +140,7 @@ class SqliteJournal(SqlJournal):
         )
 
     def _settled(self, fresh: bool = False) -> Connection:
-        connection = _Connection(self._connect(self.path), self._parted)
+        connection = _Connection(self._connect(self.path), self._log)
         try:
             if fresh:  # room of removed jobs can be given back
                 connection.run("PRAGMA auto_vacuum = INCREMENTAL")
@@ -169,13 +174,13 @@ class SqliteJournal(SqlJournal):
     def dial(self, writing: bool) -> Connection:
         """See the seam. The same file as before, or an error."""
         if self._writer is None and self._reader is None:
-            self._log = None  # SQLite removes it when its last user closes it
+            self._log.forget()
         self.look()
         connection = self._settled()
         if _about(connection).get("id") != self.id:
             connection.close()
             raise self._foreign()
-        self._log = self._log or disk.inode(self.path + "-wal")
+        self._log.see()
         return connection
 
     def look(self) -> None:
@@ -186,7 +191,7 @@ class SqliteJournal(SqlJournal):
                 f"the journal {self.path} was removed or exchanged while it was in use: put it"
                 " back and start the program again"
             )
-        if self._parted():
+        if self._log.parted:
             raise JournalDamaged(
                 f"the log of the journal {self.path} was removed while this program wrote to it,"
                 " and nothing more can be recorded here. A program that opens the journal's file"
@@ -197,10 +202,14 @@ class SqliteJournal(SqlJournal):
     def kept(self) -> None:
         """See the seam: a commit went to the log, and counts if others will find it there."""
         self.look()
+        self._log.note()
 
-    def _parted(self) -> bool:
-        """Whether the log that we write to is not the one that others read."""
-        return self._log is not None and disk.inode(self.path + "-wal") != self._log
+    def reset(self, connection: Connection) -> None:
+        """See the seam."""
+        super().reset(connection)
+        if self._writer is None and self._reader is None:
+            with self._log.closing(alone=False):
+                pass  # it was closed, and SQLite may have removed the log
 
     def alone(self, sql: Connection) -> None:
         """See the seam: who writes is alone here anyway."""
@@ -236,13 +245,28 @@ class SqliteJournal(SqlJournal):
 
     def close(self) -> None:
         """See the port."""
-        super().close()
+        with self._closing():
+            super().close()
         if self._inode in _in_use:
             _in_use.remove(self._inode)
             self._inode = None
         if self._locks is not None:
             self._locks.close()
             self._locks = None
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        if self._locks is None or (self._writer is None and self._reader is None):
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._locks.waiting(locks.OPENING))
+                alone = True
+            except (JournalUnavailable, OSError):
+                alone = False
+            stack.enter_context(self._log.closing(alone))
+            yield
 
     # --- errors -----------------------------------------------------------------------------------
     def translate(self, error: Exception) -> JournalError:
@@ -281,12 +305,11 @@ class SqliteJournal(SqlJournal):
 
 
 class _Connection:
-    """A connection of `sqlite3`, or one that is like it. `parted` says that its log is not the
-    file's any more."""
+    """A connection of `sqlite3`, or one that is like it."""
 
-    def __init__(self, connection: Any, parted: Callable[[], bool]) -> None:
+    def __init__(self, connection: Any, log: Log) -> None:
         self._connection = connection
-        self._parted = parted
+        self._log = log
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         rows: list[Row] = self._connection.execute(sql, values).fetchall()
@@ -309,7 +332,7 @@ class _Connection:
 
     def close(self) -> None:
         try:
-            if self._parted():
+            if self._log.parted:
                 _abandon(self._connection)
             else:
                 self._connection.close()

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 SCALARS = frozenset({int, float, complex, str, bytes, bool, type(None)})
 _NO_BYTES = SCALARS - {bytes}
 _AND_TUPLES = SCALARS | {tuple}
+_NESTING = 3
+_PARTS = 1 << 20  # tuples may hold one another a thousand times, and so on: looking must end
 
 
-def is_flat(values: Iterable[Any]) -> bool:
+def is_flat(values: Iterable[Any], nesting: int = _NESTING) -> bool:
     """Are all of these flat, and none so large that it should travel beside the stream?
 
-    `values` is read more than once. The loops run in C, because this is asked of every result."""
+    `values` is read more than once. The loops run in C, because this is asked of every result.
+    Tuples that are nested deeper, or of very many parts, count as if they were not flat."""
     types = set(map(type, values))
     if types <= _NO_BYTES:
         return True
@@ -37,9 +40,14 @@ def is_flat(values: Iterable[Any]) -> bool:
         return True
     tuples = values if len(types) == 1 else [value for value in values if type(value) is tuple]
     inner = set(map(type, chain.from_iterable(tuples)))
-    if not inner <= SCALARS:
+    if not inner <= _AND_TUPLES or (bytes in inner and _any_large(chain.from_iterable(tuples))):
         return False
-    return bytes not in inner or not _any_large(chain.from_iterable(tuples))
+    if tuple not in inner:
+        return True
+    if not nesting or sum(map(len, tuples)) > _PARTS:
+        return False
+    nested = [part for part in chain.from_iterable(tuples) if type(part) is tuple]
+    return is_flat(nested, nesting - 1)
 
 
 def is_flat_one(value: Any) -> bool:

@@ -10,8 +10,11 @@ Workers import this module before anything of the user, so it imports nothing he
 
 from __future__ import annotations
 
+from _operator import sub
+from itertools import accumulate
+
 from hanse.payloads.files import File
-from hanse.payloads.pickling import loads, stream_of
+from hanse.payloads.pickling import loads, small_stream, stream_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,8 +131,10 @@ def dump_each(values: Sequence[Any]) -> Payload:
     return Payload(len(parts), b"".join(parts), tuple(ends), _bulk(bulk))
 
 
-def dump_one(value: Any) -> Payload:
-    """One value by itself. Raises PickleError."""
+def dump_one(value: Any, *, small: bool = False) -> Payload:
+    """One value by itself. Raises PickleError. `small`: those before it held no large buffers."""
+    if small and (stream := small_stream(value)) is not None:
+        return Payload(1, stream, (len(stream),))
     try:
         data, buffers = stream_of(value)
     except BaseException as error:
@@ -223,22 +228,24 @@ def join(payloads: Sequence[Payload]) -> Payload:
     """One payload with the values of all; each of them must hold every value by itself."""
     if len(payloads) == 1 and payloads[0].ends is not None:
         return payloads[0]
-    ends: list[int] = []
+    lengths: list[int] = []  # of each value's stream
     files: list[File] = []
     spans: dict[int, tuple[Span, ...]] = {}
-    offset = 0
     for payload in payloads:
         if payload.ends is None:
             raise ValueError("only payloads with every value by itself can be joined")
         if payload.bulk:
-            first, base = len(files), len(ends)
+            first, base = len(files), len(lengths)
             files.extend(payload.bulk.files)
             for stream, some in payload.bulk.spans.items():
                 spans[base + stream] = tuple((first + n, at, size) for n, at, size in some)
-        ends.extend([offset + end for end in payload.ends])
-        offset += payload.stream_bytes
+        if payload.count == 1:
+            lengths.append(payload.stream_bytes)
+        else:
+            lengths.extend(map(sub, payload.ends, (0, *payload.ends)))
     data = b"".join([payload.data for payload in payloads])
-    return Payload(len(ends), data, tuple(ends), Bulk(tuple(files), spans) if files else None)
+    bulk = Bulk(tuple(files), spans) if files else None
+    return Payload(len(lengths), data, tuple(accumulate(lengths)), bulk)
 
 
 def items(payload: Payload) -> Iterator[Payload]:

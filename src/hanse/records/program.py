@@ -9,11 +9,13 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import shlex
 import socket
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +23,14 @@ from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.model.failure import plain
+
+HIDDEN: Final = "HIDDEN"
+# What is no secret most of the time: --passes, --max-tokens, --tokenizer, --author, --keyword.
+_SECRET = re.compile(
+    r"pass(?!es\b)|pwd|secret|token(?!s\b|iz)|credential|auth(?!ors?\b)|key(?![a-z])", re.IGNORECASE
+)
+_THIS_PROCESS = os.urandom(8).hex()
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]+@")
 
 
 class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +40,8 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         function: the header of its pickle (see `payloads`), which names its blobs.
         manifest: what the function is made of (see `client.fingerprint`), as msgpack.
         star: an item is a tuple of positional arguments.
-        argv, cwd, sys_path: of the program that made the job.
+        argv, cwd, sys_path: of the program that made the job; secrets in argv are hidden.
+        fresh: the `hanse run --fresh` under which it was made, if it was (see `fresh_run`).
     """
 
     name: str
@@ -45,6 +56,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     sys_path: list[str]
     python: str
     hanse: str
+    fresh: str = ""
 
     @property
     def command(self) -> str:
@@ -69,12 +81,37 @@ def here() -> dict[str, Any]:
     from hanse import __version__
 
     return {
-        "argv": [plain(word) for word in sys.argv] or [""],
+        "argv": [plain(word) for word in without_secrets(sys.argv or [""])],
         "cwd": plain(os.getcwd()),
         "sys_path": [plain(os.path.abspath(path)) for path in sys.path],
         "python": platform.python_version(),
         "hanse": __version__,
+        "fresh": fresh_run(),
     }
+
+
+def fresh_run() -> str:
+    """Which `hanse run --fresh` this process belongs to: the program itself, its workers, and the
+    programs that they start have the same; empty for none. Whoever sets HANSE_FRESH=1 by hand
+    means each process by itself."""
+    told = os.environ.get("HANSE_FRESH", "")
+    return {"": "", "0": "", "1": _THIS_PROCESS}.get(told, told)
+
+
+def without_secrets(argv: Sequence[str]) -> list[str]:
+    """A command line that may be kept and shown: values of options whose names look like those of
+    secrets (`--token=v`, `--token v`, `token=v`) and passwords in URLs are replaced."""
+    kept, secret = list(argv[:1]), False
+    for word in argv[1:]:
+        name, equals, _ = word.partition("=")
+        if secret and not word.startswith("-"):
+            kept.append(HIDDEN)
+        elif equals and _SECRET.search(name):
+            kept.append(f"{name}={HIDDEN}")
+        else:
+            kept.append(_PASSWORD.sub(rf"\1:{HIDDEN}@", word))
+        secret = word.startswith("-") and not equals and _SECRET.search(word) is not None
+    return kept
 
 
 def new_head(id: JobId, name: str, function: str, total: int | None) -> Head:

@@ -257,6 +257,21 @@ def open_record(state: State, head: Head) -> JobRecord:
     return JobRecord(state, head)
 
 
+def fresh_run_of(state: State, head: Head) -> str:
+    """The `hanse run --fresh` that made the job; empty if none did, or if that cannot be read: who
+    starts over wants nothing of the record. Raises JournalError for what may pass."""
+    try:
+        for entry in state.journal.read(head.id):
+            stored = decode(head.id, entry, state.journal.where).stored
+            if stored is not None:
+                payload = Kept(state, head.id, entry.seq, stored).read()
+                return decode_program(bytes(payload.data), head.id).fresh
+            break
+    except JournalDamaged:
+        pass
+    return ""
+
+
 def function_payload(record: JobRecord) -> Payload:
     return unpack(record.program.function, record.state.blobs)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from hanse import limits
 from hanse.blobs.store import BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
+from hanse.journal import private
 from hanse.journal.opening import is_own, may_be_there, open_journal
 from hanse.journal.port import Journal
 
@@ -58,7 +59,8 @@ def home_directory() -> Path:
 def open_state(create: bool = True) -> State | None:
     """Open the state directory; without `create`, None if there is no journal yet.
 
-    Raises JournalError if what is there cannot be used, UsageError if a variable is wrong.
+    Raises JournalError if what is there cannot be used or is not this user's alone, UsageError if
+    a variable is wrong.
     """
     home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
@@ -84,7 +86,7 @@ def _name(journal: Journal) -> str:
 
 def _make(home: Path) -> None:
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.directory(str(home))
     except OSError as error:
         raise JournalError(
             f"the state directory {home} cannot be made: {error.strerror}. Set HANSE_HOME to a "

@@ -162,6 +162,17 @@ class ClientNode(Node):
         alarm = self._alarms[job] = Alarm(self, lambda: self._go_on(job))
         alarm.set(plan.at_ns)
 
+    def leave(self) -> None:
+        """Whatever is said to it meanwhile is lost."""
+        self.die()
+
+    def come_back(self) -> None:
+        """Ask again, with all that it was told before."""
+        if not self.up:
+            self.up = True
+            for job, alarm in self._alarms.items():
+                alarm.set(max(self.clock.now_ns(), self.jobs[job].plan.at_ns))
+
     def bereave(self, run: int, durable_too: bool) -> None:
         """The home has lost its memory, and its disk if so: what it knew until `run` is gone."""
         for memory in self.jobs.values():

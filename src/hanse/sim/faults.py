@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hanse import limits
+from hanse.sim.client import ClientNode
 from hanse.sim.draws import Draws
 from hanse.sim.federation import Federation
 from hanse.sim.home import HomeNode
@@ -37,7 +38,10 @@ class Faults:
         node = self._all.node(fault.who)
         if direction is not None:
             self._on_line(fault, direction)
-        elif fault.what in (What.FREEZE, What.JUMP, What.DRIFT, What.AWAY):
+        elif isinstance(node, ClientNode):
+            node.leave()
+            self._later(fault, node.come_back)
+        elif fault.what in (What.FREEZE, What.JUMP, What.DRIFT):
             if node is not None:
                 self._on_node(fault, node)
         elif isinstance(node, HomeNode):
@@ -128,7 +132,7 @@ class Faults:
                 site.crash()
                 site.restart()
         for client in self._all.clients.values():
-            client.thaw()
+            client.come_back()
         lines = self._draws.shuffled(list(self._all.network.directions.values()))
         for place, line in enumerate(lines):
             self._world.after(place * _HEAL_NS // max(1, len(lines) - 1), line.heal)

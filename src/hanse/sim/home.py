@@ -178,8 +178,13 @@ class HomeNode(Node):
             self._resume()
             self.watch.gave_up(self)
         else:
-            self.home = Home.recover(self.disk.facts, self._first_lease())
+            self.home = Home.recover(self.disk.facts, self._first_lease(), self._sites())
             self.watch.restarted(self)
+
+    def _sites(self) -> list[SiteId] | None:
+        """Who may still run something: known, or not, depending on what it keeps of that."""
+        sites = [SiteId(name) for name in self.deliveries]
+        return sites if self.draws.chance(500) else None
 
     def _resume(self) -> None:
         """Programs run again, and go on with their jobs."""

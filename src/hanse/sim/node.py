@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hanse.sim.world import World
+from hanse.sim.world import World, require
 
 _PPM = 1_000_000
+_MISSED = 5000
 
 
 class Clock:
@@ -51,6 +52,7 @@ class Node:
         """Do this, or once the node moves again. What comes to a dead node is lost."""
         if self.frozen:
             self._missed.append(action)
+            require(len(self._missed) <= _MISSED, "too much waits for a node that stands still")
         elif self.up:
             action()
 

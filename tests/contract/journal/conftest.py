@@ -29,6 +29,12 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a journal in a file may be made."""
+    return tmp_path / "home" / "journal.sqlite"
+
+
+@pytest.fixture
 def database(server: Server) -> Iterator[str]:
     """The URL of a new database."""
     name = f"test{next(_numbers)}"

@@ -37,7 +37,7 @@ def with_mounts(tmp_path: Path, text: str) -> None:
 def test_a_full_disk_says_so_loses_nothing_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with_mounts(tmp_path, """
         from hanse.errors import JournalFull
-        mount("-t", "tmpfs", "-o", "size=1m", "none", str(home))
+        mount("-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(home))
         filler = home / "filler"
         filler.write_bytes(bytes(300_000))
         journal, one = open_journal(None, home), head("full")
@@ -77,7 +77,7 @@ def test_a_full_disk_says_so_loses_nothing_and_goes_on_when_there_is_room(tmp_pa
 def test_the_same_journal_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     with_mounts(tmp_path, """
         from hanse.errors import JournalFull
-        mount("-t", "tmpfs", "-o", "size=1m", "none", str(home))
+        mount("-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(home))
         journal, one = open_journal(None, home), head("full")
         run = journal.create(one, ME)
         add(journal, one, run, 0)
@@ -105,7 +105,7 @@ def test_the_same_journal_goes_on_when_there_is_room_again(tmp_path: Path) -> No
 def test_a_full_disk_at_the_first_start_says_so_and_the_next_start_is_whole(tmp_path: Path) -> None:
     with_mounts(tmp_path, """
         from hanse.errors import JournalFull
-        mount("-t", "tmpfs", "-o", "size=1m", "none", str(home))
+        mount("-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(home))
         for free in range(0, 200_000, 8192):
             filler = home / "filler"
             filler.write_bytes(b"")
@@ -129,7 +129,7 @@ def test_a_full_disk_at_the_first_start_says_so_and_the_next_start_is_whole(tmp_
 def test_a_read_only_disk_says_so(tmp_path: Path) -> None:
     with_mounts(tmp_path, """
         from hanse.errors import JournalError
-        mount("-t", "tmpfs", "-o", "size=1m", "none", str(home))
+        mount("-t", "tmpfs", "-o", "size=1m,mode=700", "none", str(home))
         open_journal(None, home / "there").close()
         mount("-o", "remount,ro", str(home))
         for name in ("there", "new"):

@@ -85,9 +85,10 @@ def test_no_failing_operation_of_the_disk_loses_what_was_acknowledged(
                 cut = tmp_path / f"{nth}-{name}"
                 cut.mkdir()
                 disk.power_cut(cut, kept)
-                marker = home / "journal.sqlite.id"
-                if marker.exists():
-                    shutil.copy(marker, cut)
+                for end in (".id", ".open"):
+                    marker = home / f"journal.sqlite{end}"
+                    if marker.exists():
+                        shutil.copy(marker, cut)
                 nothing_is_lost(cut / "journal.sqlite", run.acknowledged)
         if run.journal is not None:
             run.journal.close()

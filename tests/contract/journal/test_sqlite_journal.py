@@ -25,11 +25,6 @@ OLD = Path(__file__).parents[2] / "fixtures" / "journals"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "journal.sqlite"
-
-
-@pytest.fixture
 def filled(path: Path) -> tuple[Head, Head]:
     """A closed journal with two jobs, some entries each."""
     journal = SqliteJournal(path)

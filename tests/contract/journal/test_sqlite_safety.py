@@ -23,11 +23,6 @@ write()
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "journal.sqlite"
-
-
 def look_and_close(path: Path) -> None:
     """What `hanse jobs` does from another process: who closes last tidies up."""
     other = SqliteJournal(path)

@@ -114,7 +114,7 @@ def _choices(head: Head, incomplete: str) -> dict[str, str]:
         return {}
     plain = re.fullmatch(r"[\w.+:@/][\w.+:@/-]*", head.name) is not None
     by_name = not head.superseded and head.name.startswith(incomplete)
-    found = {}
+    found: dict[str, str] = {}
     if head.id.startswith(incomplete) or (by_name and not plain):
         found[head.id] = line(head.name)
     if by_name and plain:

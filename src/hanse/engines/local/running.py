@@ -126,7 +126,7 @@ class Runner(Waiting):
     def block(self, start: int, inputs: Inputs, skip: frozenset[int], omit: frozenset[int]) -> None:
         """Run the items of one block that the run covers."""
         end = start + inputs.count
-        special = sorted(index for index in skip | omit if start <= index < end)
+        special = sorted(i for i in skip | omit if start <= i < end) if skip or omit else None
         while (at := self._next()) < min(self.stop, end):
             ahead = special[bisect_left(special, at)] if special and special[-1] >= at else end
             if ahead == at:

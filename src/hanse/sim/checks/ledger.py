@@ -26,7 +26,17 @@ from hanse.sim.world import require
 class Account:
     """One job."""
 
-    __slots__ = ("counted", "ended", "failed", "over", "sealed", "settled", "size", "sizes")
+    __slots__ = (
+        "attempted",
+        "counted",
+        "ended",
+        "failed",
+        "over",
+        "sealed",
+        "settled",
+        "size",
+        "sizes",
+    )
 
     def __init__(self) -> None:
         self.settled, self.failed = RangeSet(), RangeSet()
@@ -34,7 +44,8 @@ class Account:
         self.sizes: list[int] = []  # after each growth
         self.sealed = self.ended = False
         self.over = False  # it ended once, even if it was resumed since
-        self.counted: set[tuple[int, int]] = set()  # (item, lease) of failed attempts, in one run
+        self.attempted: set[tuple[int, int]] = set()  # (item, lease) of all failed attempts
+        self.counted: set[tuple[int, int]] = set()  # and of those since the job was resumed
 
 
 class Ledger:
@@ -69,6 +80,7 @@ def _attempt(account: Account, fact: AttemptFailed) -> None:
     require(fact.item not in account.settled, "an attempt of a settled item:", fact)
     require((fact.item, fact.lease) not in account.counted, "counted twice:", fact)
     account.counted.add((fact.item, fact.lease))
+    account.attempted.add((fact.item, fact.lease))
 
 
 def _grown(account: Account, fact: JobGrown) -> None:

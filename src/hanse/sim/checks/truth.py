@@ -76,7 +76,7 @@ class Truth:
             if last >= account.size or self._watch.born(note.job, last) > note.lease >> RUN_BITS:
                 continue  # a crash took the item back before its growth was recorded
             if isinstance(note, FailureNote):
-                there = note.item in account.settled or (note.item, note.lease) in account.counted
+                there = note.item in account.settled or (note.item, note.lease) in account.attempted
                 require(there, "acknowledged, and not durable:", note)
             elif not note.folded:
                 there = account.settled.covers(note.start, note.stop)

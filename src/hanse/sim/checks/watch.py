@@ -57,7 +57,7 @@ class Watch:
 
     def _begin_run(self) -> None:
         self._heard: dict[str, tuple[int, int]] = {}  # site: incarnation, and number of the report
-        self._shown_ns: dict[LeaseId, int] = {}  # when a lease was granted or last heard of
+        self._heard_ns: dict[str, int] = {}  # and when that was, on the home's clock
         self._held: dict[LeaseId, Lease] = {}
         self._vtimes: dict[JobId, int] = {}
         self._adoptable: list[Running] = []
@@ -103,6 +103,7 @@ class Watch:
             self._fresh = (report.incarnation, report.seq) > last
             if self._fresh:
                 self._heard[report.site] = (report.incarnation, report.seq)
+                self._heard_ns[report.site] = now_ns
                 self._adoptable = [r for r in report.running if self._may_adopt(node, report, r)]
 
     def after(self, node: HomeNode, event: Event, decision: Decision, now_ns: int) -> None:
@@ -113,15 +114,14 @@ class Watch:
             self._take(node, fact)
         self._check_settled(node, decision)
         self._check_closed(node, event, now_ns)
-        self._note_shown(node, event, now_ns)
         self._check_heard(node, event)
         for running in self._adoptable:
             there = running.lease in home.leases or running.job in self._ended(decision)
             require(there, "a running lease was not taken back:", running)
         if type(event) is Tick:
-            for lease in home.leases:
-                late = now_ns - self._shown_ns[lease] >= limits.LEASE_TTL_NS
-                require(not late, "a lease outlives its site's silence:", lease)
+            for id, lease in home.leases.items():
+                late = self._silent(lease, now_ns)
+                require(not late, "a lease outlives its site's silence:", id)
         for orders in decision.sends:
             self._check_orders(node, orders, now_ns)
         self._check_bounds(node)
@@ -201,6 +201,11 @@ class Watch:
             return False
         if any(getattr(note, "job", running.job) == running.job for note in report.notes):
             return False  # its notes may change what is open
+        if (
+            running.stop > job.size
+            or self.born(job.id, running.stop - 1) > running.lease >> RUN_BITS
+        ):
+            return False  # other items have these numbers now
         if not running.start <= running.begun <= running.stop <= job.size:
             return False
         gaps = job.settled.gaps(running.start, running.stop)
@@ -222,11 +227,11 @@ class Watch:
     def _may_close(self, node: HomeNode, event: Event, lease: Lease, now_ns: int) -> bool:
         if lease.granted_seq > node.home.sites[lease.site].orders_seen:
             return True  # its site may not have seen it, and it is taken back
-        quiet_ns = now_ns - self._shown_ns[lease.id]
+        quiet_ns = now_ns - self._heard_ns[lease.site]
         if quiet_ns > limits.OVERDUE_NS and node.home.sites[lease.site].overdue(now_ns):
             return True  # its site should have spoken, and others idle
         if type(event) is Tick:
-            return now_ns - self._shown_ns[lease.id] >= limits.LEASE_TTL_NS
+            return self._silent(lease, now_ns)
         if type(event) is not Hear or not self._fresh or event.report.site != lease.site:
             return False
         report = event.report
@@ -238,14 +243,8 @@ class Watch:
         shown = any(running.lease == lease.id for running in report.running)
         return not shown and lease.granted_seq <= report.orders_seen
 
-    def _note_shown(self, node: HomeNode, event: Event, now_ns: int) -> None:
-        leases = node.home.leases
-        if type(event) is Hear and self._fresh:
-            for running in event.report.running:
-                if running.lease in leases:
-                    self._shown_ns[running.lease] = now_ns
-        for id in leases:
-            self._shown_ns.setdefault(id, now_ns)
+    def _silent(self, lease: Lease, now_ns: int) -> bool:
+        return now_ns - self._heard_ns[lease.site] >= limits.LEASE_TTL_NS
 
     def _check_heard(self, node: HomeNode, event: Event) -> None:
         """What a site says it will not begin is not counted as held by it."""
