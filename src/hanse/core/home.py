@@ -283,7 +283,7 @@ class Home(Following):
         job = self._running(note.job)
         if job is None or not 0 <= note.item < job.size or note.item in job.settled:
             return
-        if job.failed_under.get(note.item) == note.lease:
+        if note.lease in job.failed_under.get(note.item, ()):
             return  # an earlier run of this home counted it
         if note.item >= job.known_to(note.lease):
             return
