@@ -134,7 +134,7 @@ class Home(Following):
         withheld, self._withheld = self._withheld, {}
         for job in withheld.values():
             job.withheld = False
-            if not job.state.ended:
+            if not job.state.ended:  # it may even be forgotten
                 self._refile(job)
 
     # --- clients --------------------------------------------------------------------------------
