@@ -1,0 +1,49 @@
+"""PySpark in local mode."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from bench.contract import Peer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+
+class Contestant(Peer):
+    name = "PySpark"
+    package = "pyspark"
+    settings = (
+        "`local[workers]`, no web page, everything else as it comes. RDDs of four partitions per "
+        "worker (its guide: two to four); an iterator: `parallelize`, which takes all of it first, "
+        "and `toLocalIterator`; word count: `map(count).reduce(merge)`."
+    )
+
+    def open(self) -> None:
+        builder = SparkSession.builder.master(f"local[{self.workers}]").appName("bench")
+        self.session = builder.config("spark.ui.enabled", "false").getOrCreate()
+        self.context = self.session.sparkContext
+        self.context.setLogLevel("ERROR")
+
+    def close(self) -> None:
+        self.session.stop()
+
+    def _rdd(self, items: Sequence[Any]) -> Any:
+        return self.context.parallelize(items, 4 * self.workers)
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        return self._rdd(items).map(function).collect()
+
+    def tasks(self, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+        parts = min(len(items), 64 * self.workers)
+        return self.context.parallelize(items, parts).map(function).collect()
+
+    def stream(self, function: Callable[[Any], Any], inputs: Iterator[Any]) -> Iterator[Any]:
+        return self.context.parallelize(inputs, 64 * self.workers).map(function).toLocalIterator()
+
+    def fold(
+        self, function: Callable[[Any], Any], items: Sequence[Any], merge: Callable[[Any, Any], Any]
+    ) -> Any:
+        return self._rdd(items).map(function).reduce(merge)
