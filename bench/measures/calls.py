@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from bench.contract import Peer
 from bench.measures.measure import (
     Family,
+    Figures,
     Measure,
     Sizes,
     Teller,
@@ -17,6 +18,7 @@ from bench.measures.measure import (
     both,
     bound,
     check,
+    fitting,
     timed,
 )  # fmt: skip
 from bench.work import add, bump, same
@@ -24,33 +26,35 @@ from bench.work import add, bump, same
 TRIPS_AT_MOST_S = 3.0
 
 
-def _map(peer: Peer, items: Sequence[int]) -> float:
-    seconds, results = timed(lambda: list(peer.map(same, items)))
-    check(results == list(range(len(items))), "the results of the map are not its inputs")
-    return len(items) / seconds
+Run = Callable[[int], list[int]]  # so many items, and their results
+
+
+def _rate(count: int, run: Run) -> float:
+    """Items per second of a run whose results are its inputs."""
+    count = fitting(count, run)
+    seconds, results = timed(lambda: run(count))
+    check(results == list(range(count)), "the results are not the inputs")
+    return count / seconds
 
 
 def map_range(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    return _map(peer, range(sizes.items))
+    return _rate(sizes.items, lambda count: list(peer.map(same, range(count))))
 
 
 def map_list(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    return _map(peer, list(range(sizes.items)))
+    items = list(range(sizes.items))
+    return _rate(sizes.items, lambda count: list(peer.map(same, items[:count])))
 
 
 def map_journal(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    seconds, results = timed(lambda: list(peer.durable_map(same, range(sizes.items))))
-    check(results == list(range(sizes.items)), "the results of the map are not its inputs")
-    return sizes.items / seconds
+    return _rate(sizes.items, lambda count: list(peer.durable_map(same, range(count))))
 
 
 def submits(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    def work() -> list[int]:
-        return peer.results([peer.submit(same, i) for i in range(sizes.submits)])
+    def run(count: int) -> list[int]:
+        return peer.results([peer.submit(same, i) for i in range(count)])
 
-    seconds, results = timed(work)
-    check(results == list(range(sizes.submits)), "the results of the calls are not their inputs")
-    return sizes.submits / seconds
+    return _rate(sizes.submits, run)
 
 
 def trip(peer: Peer, sizes: Sizes, teller: Teller) -> float:
@@ -68,31 +72,33 @@ def trip(peer: Peer, sizes: Sizes, teller: Teller) -> float:
 def tree(peer: Peer, sizes: Sizes, teller: Teller) -> float:
     """Leaves, and one add per pair, to a single sum: two nodes per leaf, less one."""
 
-    def work() -> list[int]:
-        row = [peer.call(same, i) for i in range(sizes.leaves)]
+    def run(leaves: int) -> list[int]:
+        row = [peer.call(same, i) for i in range(leaves)]
         while len(row) > 1:
             pairs = [peer.call(add, *row[at : at + 2]) for at in range(0, len(row) - 1, 2)]
             row = pairs + row[len(row) - len(row) % 2 :]
         return peer.compute(row)
 
-    seconds, results = timed(work)
-    check(results == [sum(range(sizes.leaves))], "the sum of the tree is wrong")
-    return (2 * sizes.leaves - 1) / seconds
+    leaves = fitting(sizes.leaves, run)
+    seconds, results = timed(lambda: run(leaves))
+    check(results == [sum(range(leaves))], "the sum of the tree is wrong")
+    return (2 * leaves - 1) / seconds
 
 
 def chains(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    def work() -> list[int]:
+    def run(count: int) -> list[int]:
         ends = []
-        for i in range(sizes.chains):
+        for i in range(count):
             node = peer.call(bump, i)
             for _ in range(9):
                 node = peer.call(bump, node)
             ends.append(node)
         return peer.compute(ends)
 
-    seconds, results = timed(work)
-    check(results == [i + 10 for i in range(sizes.chains)], "the ends of the chains are wrong")
-    return 10 * sizes.chains / seconds
+    count = fitting(sizes.chains, run)
+    seconds, results = timed(lambda: run(count))
+    check(results == [i + 10 for i in range(count)], "the ends of the chains are wrong")
+    return 10 * count / seconds
 
 
 def _journal(figures: Figures) -> bool | None:

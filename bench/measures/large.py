@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bench.contract import Peer
 from bench.measures.measure import (
     Family,
@@ -15,6 +13,7 @@ from bench.measures.measure import (
     both,
     bound,
     check,
+    fitting,
     timed,
 )  # fmt: skip
 from bench.work import same
@@ -43,20 +42,17 @@ def arrays(peer: Peer, sizes: Sizes, teller: Teller) -> float:
 
 
 def stream(peer: Peer, sizes: Sizes, teller: Teller) -> float:
-    def numbers() -> Iterator[int]:
-        yield from range(sizes.streamed)
-
-    def work() -> tuple[int, int]:
-        count = total = 0
-        for value in peer.stream(same, numbers()):
-            count += 1
+    def run(count: int) -> tuple[int, int]:
+        seen = total = 0
+        for value in peer.stream(same, (i for i in range(count))):
+            seen += 1
             total += value
-        return count, total
+        return seen, total
 
-    seconds, seen = timed(work)
-    wanted = sizes.streamed, sizes.streamed * (sizes.streamed - 1) // 2
-    check(seen == wanted, f"{seen} are not the count and the sum of the stream")
-    return sizes.streamed / seconds
+    count = fitting(sizes.streamed, run)
+    seconds, seen = timed(lambda: run(count))
+    check(seen == (count, count * (count - 1) // 2), f"{seen} are not the stream's count and sum")
+    return count / seconds
 
 
 def ahead(figures: Figures) -> bool | None:

@@ -97,6 +97,20 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
+LONG_S = 20.0
+
+
+def fitting(count: int, trial: Callable[[int], Any]) -> int:
+    """How many of these a contestant is given: all, or a tenth of them (again and again) if a trial
+    with a hundredth says that they would take it more than LONG_S. Rates are per second anyway."""
+    part = max(1, count // 100)
+    trial(part)  # once to warm up
+    seconds, _ = timed(lambda: trial(part))
+    while count > part and seconds / part * count > LONG_S:
+        count //= 10
+    return count
+
+
 def check(is_right: bool, what: str) -> None:
     if not is_right:
         raise WrongAnswer(what)

@@ -22,10 +22,10 @@ class Contestant(Peer):
     package = "distributed"
     settings = (
         "`LocalCluster(n_workers=workers, threads_per_worker=1)`, no dashboard. Small items and "
-        "word count: a bag with 16 partitions per worker (`bag.range` for a range), word count with its "
-        "`fold`; an iterator: futures of batches of 10,000, four per worker under way; long or "
-        "uneven items and single calls: `Client.map`, `submit`; a graph: `delayed`; arrays: "
-        "`scatter`, `map` and one `result()` each."
+        "word count: a bag with 16 partitions per worker (`bag.range` for a range; batches made "
+        "by hand are hardly faster), word count with its `fold`; an iterator: futures of batches "
+        "of 10,000, four per worker under way; long or uneven items and single calls: "
+        "`Client.map`, `submit`; a graph: `delayed`; arrays: `scatter`, `map`, `result()` each."
     )
 
     def open(self) -> None:

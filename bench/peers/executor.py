@@ -18,8 +18,8 @@ class Contestant(Peer):
     name = "ProcessPoolExecutor"
     settings = (
         "Small items: `map` with Pool's rule for chunks (four per worker); long or uneven items "
-        "and arrays: `map` as it is; an iterator: `map` with `chunksize=10_000`, which reads all of it "
-        "first; word count as for Pool, with `map`."
+        "and arrays: `map` as it is; an iterator: `map` with `chunksize=10_000`, which reads all "
+        "of it first; word count as for Pool, with `map`."
     )
 
     def open(self) -> None:
