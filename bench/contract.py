@@ -25,6 +25,7 @@ class Peer:
     name = ""
     package = ""  # the distribution whose version is told; none for the standard library
     settings = ""  # how it is set up and why, for the reader of the results
+    parallel = True  # has workers, so that its start and its memory mean something
     largest_map = 10**7  # more items than this are not asked of `map`: it holds all results
 
     def __init__(self, workers: int) -> None:

@@ -122,6 +122,7 @@ class Sitting:
         self._plan, self._family, self._peer, self._measures = plan, family, peer, measures
         self.went_on = False  # whether it got as far as to begin a measure
         self._begun: str | None = None  # the measure that it is in
+        self._limit_s = plan.limit_s
         self._series: list[tuple[float, float]] = []  # (seconds, MB) of a watched measure
         self._began, self._next_sample = 0.0, float("inf")
 
@@ -181,8 +182,8 @@ class Sitting:
                         break
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:
-                        deadline = time.monotonic() + self._plan.limit_s
                         yield from self._take(process, json.loads(line))
+                        deadline = time.monotonic() + self._limit_s
         yield from self._ended(process, said)
 
     def _take(
@@ -190,6 +191,7 @@ class Sitting:
     ) -> Iterator[dict[str, Any]]:
         if "begin" in line:
             self._begun, self.went_on = line["begin"], True
+            self._limit_s = line["limit_s"] or self._plan.limit_s
             if line["watched"]:
                 self._series, self._began = [], time.monotonic()
                 self._next_sample = self._began
@@ -216,7 +218,7 @@ class Sitting:
     def _hung(self, process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
         process.kill()
         process.wait()
-        yield from self._unfinished("hung", f"no end within {self._plan.limit_s:.0f} s")
+        yield from self._unfinished("hung", f"no end within {self._limit_s:.0f} s")
 
     def _ended(self, process: subprocess.Popen[str], said: TextIO) -> Iterator[dict[str, Any]]:
         """The line was closed: by the end of the process, or by its death in mid-measure."""

@@ -48,7 +48,7 @@ def contestant(name: str, workers: int) -> Peer:
 def attempt(measure: Measure, peer: Peer, sizes: Sizes, line: Line) -> None:
     """Do one measure and tell what came of it. Its failure is a result like any other."""
     assert measure.work is not None
-    line.tell(begin=measure.key, watched=measure.watched)
+    line.tell(begin=measure.key, watched=measure.watched, limit_s=measure.limit_s)
     began = time.perf_counter()
     told: dict[str, Any]
     try:

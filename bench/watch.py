@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import psutil
 
 MARK = "BENCH_SITTING"
+GRACE_S, KILLING_S = 1.0, 10.0
 
 
 def below(pid: int) -> list[psutil.Process]:
@@ -61,9 +62,11 @@ def marked(mark: str) -> Iterator[psutil.Process]:
 
 
 def end_all(mark: str) -> list[str]:
-    """Kill what carries the mark, until nothing does; the names of what was left."""
+    """Kill what carries the mark, until nothing does; the names of what was left. What is on its
+    way to its end is given a moment."""
     names: list[str] = []
-    until = time.monotonic() + 10
+    psutil.wait_procs(list(marked(mark)), timeout=GRACE_S)
+    until = time.monotonic() + KILLING_S
     while (left := list(marked(mark))) and time.monotonic() < until:
         for process in left:
             try:

@@ -60,6 +60,7 @@ class Measure:
             measure's work or the runner gives.
         met: whether Hanse's figure reaches the goal; None where that cannot be told.
         watched: whether the runner samples the memory of all its processes meanwhile.
+        limit_s: what takes longer is killed; by default the plan's limit.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Measure:
     goal: str = ""
     met: Callable[[Figures], bool | None] = no_goal
     watched: bool = False
+    limit_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ RECOVERY = Family(
     "recovery",
     (
         Measure("recovery", "SIGKILL of 1 of 2 workers: extra time over lost work", "x", False,
-                recovery, "under 1.05", bound("recovery", high=1.05)),
+                recovery, "under 1.05", bound("recovery", high=1.05), limit_s=30.0),
     ),
     rounds=3,
 )  # fmt: skip

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 class Contestant(Peer):
     name = "one process"
+    parallel = False
     settings = (
         "A plain loop, for comparison; no goal is set against it but memcpy's. Arrays are copied "
         "twice: out into a buffer, and back into a new array."

@@ -18,7 +18,8 @@ class Contestant(Peer):
     settings = (
         "`local[workers]`, no web page, everything else as it comes. RDDs of four partitions per "
         "worker (its guide: two to four); an iterator: `parallelize`, which takes all of it first, "
-        "and `toLocalIterator`; word count: `map(count).reduce(merge)`."
+        "and `toLocalIterator`; arrays: a partition each, and `collect`; word "
+        "count: `map(count).reduce(merge)`."
     )
 
     def open(self) -> None:
@@ -42,6 +43,9 @@ class Contestant(Peer):
 
     def stream(self, function: Callable[[Any], Any], inputs: Iterator[Any]) -> Iterator[Any]:
         return self.context.parallelize(inputs, 64 * self.workers).map(function).toLocalIterator()
+
+    def arrays(self, function: Callable[[Any], Any], arrays: Sequence[Any]) -> Iterable[Any]:
+        return self.context.parallelize(arrays, len(arrays)).map(function).collect()
 
     def fold(
         self, function: Callable[[Any], Any], items: Sequence[Any], merge: Callable[[Any, Any], Any]
