@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bench import environments
-from bench.peers import ENVIRONMENT_OF, QUICK
+from bench.peers import ENTRIES, QUICK
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -60,8 +60,8 @@ def _run(quick: bool, given: argparse.Namespace, path: Path) -> None:
     from bench import measures, runner
     from bench.measures.measure import Sizes
 
-    wanted = given.peers.split(",") if given.peers else list(QUICK if quick else ENVIRONMENT_OF)
-    peers = [p for p in wanted if environments.why_not(ENVIRONMENT_OF[p]) is None]
+    wanted = given.peers.split(",") if given.peers else list(QUICK if quick else ENTRIES)
+    peers = [p for p in wanted if environments.why_not(ENTRIES[p].environment) is None]
     names = given.families.split(",") if given.families else []
     families = [f for f in measures.FAMILIES if not names or f.name in names]
     plan = runner.Plan(

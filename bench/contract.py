@@ -22,8 +22,6 @@ class NotOffered(Exception):
 class Peer:
     """A contestant. Between `open` and `close` its workers are up and warm."""
 
-    name = ""
-    package = ""  # the distribution whose version is told; none for the standard library
     settings = ""  # how it is set up and why, for the reader of the results
     parallel = True  # has workers, so that its start and its memory mean something
     largest_map = 10**7  # more items than this are not asked of `map`: it holds all results

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench import watch
+from bench import machine, watch
 from bench.environments import python_of
 from bench.measures.measure import Family, Sizes, as_dict
-from bench.peers import ENVIRONMENT_OF
+from bench.peers import ENTRIES
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -72,6 +72,7 @@ def run(plan: Plan, path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with path.open("a") as out:
         books = Bookkeeping(out)
+        books.write(measure="machine", value=machine.describe(plan.peers, plan.workers))
         for family in plan.families:
             for number in range(min(plan.rounds, family.rounds or plan.rounds)):
                 for peer in plan.peers:
@@ -88,6 +89,9 @@ def _round(plan: Plan, family: Family, peer: str, number: int, books: Bookkeepin
         sitting = Sitting(plan, family, peer, left)
         for record in sitting.records():
             done = record["measure"]
+            if done == "about":
+                books.write(peer=peer, **record)
+                continue
             left = [key for key in left if key != done]
             books.spent[peer, done] += record.pop("seconds", 0.0)
             if record["status"] != "ok":
@@ -154,7 +158,7 @@ class Sitting:
             "RAY_TMPDIR": short, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0",
             "TMPDIR": short, "SPARK_LOCAL_IP": "127.0.0.1", "BENCH_BEGAN": repr(time.monotonic()),
         }  # fmt: skip
-        interpreter = python_of(ENVIRONMENT_OF[self._peer])
+        interpreter = python_of(ENTRIES[self._peer].environment)
         environment["PYSPARK_PYTHON"] = environment["PYSPARK_DRIVER_PYTHON"] = str(interpreter)
         return subprocess.Popen(
             [str(interpreter), "-m", self._family.program, json.dumps(spec)],
@@ -201,6 +205,8 @@ class Sitting:
             assert process.stdin is not None
             process.stdin.write(json.dumps(answer) + "\n")
             process.stdin.flush()
+        elif "about" in line:
+            yield {"measure": "about", "status": "ok", "value": line["about"]}
         elif "end" in line:
             self._begun, self._next_sample = None, float("inf")
             yield {"measure": line.pop("end"), **line}

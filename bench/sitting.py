@@ -81,6 +81,7 @@ def main(spec: dict[str, Any]) -> None:
     line = Line(spec["fd"])
     measures = {m.key: m for family in FAMILIES for m in family.measures}
     peer = contestant(spec["peer"], spec["workers"])
+    line.tell(about=peer.settings)
     peer.open()
     warm(peer)
     for key in spec["measures"]:

@@ -118,7 +118,7 @@ FAMILY = Family(
         Measure("map_list", "the same from a list", "items/s", True, map_list,
                 "0.9 x Pool.map or more", at_least(0.9, "map_list", "pool")),
         Measure("map_journal", "the same with a journal on disk", "items/s", True, map_journal,
-                "0.7 x Pool.map or more", _journal),
+                "0.7 x Pool.map or more", _journal, against="map_range"),
         Measure("submits", "20,000 independent submits", "items/s", True, submits,
                 "25,000/s; 18 x Ray; 2 x ProcessPoolExecutor",
                 both(bound("submits", low=25_000), at_least(18, "submits", "ray"),

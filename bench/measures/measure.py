@@ -60,6 +60,7 @@ class Measure:
             measure's work or the runner gives.
         met: whether Hanse's figure reaches the goal; None where that cannot be told.
         watched: whether the runner samples the memory of all its processes meanwhile.
+        against: the measure whose figures of the peers Hanse's is compared with, if not this one.
         limit_s: what takes longer is killed; by default the plan's limit.
     """
 
@@ -71,6 +72,7 @@ class Measure:
     goal: str = ""
     met: Callable[[Figures], bool | None] = no_goal
     watched: bool = False
+    against: str = ""
     limit_s: float | None = None
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "one process"
     parallel = False
     settings = (
         "A plain loop, for comparison; no goal is set against it but memcpy's. Arrays are copied "

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "Dask"
-    package = "distributed"
     settings = (
         "`LocalCluster(n_workers=workers, threads_per_worker=1)`, no dashboard. Small items and "
         "word count: a bag with 16 partitions per worker (`bag.range` for a range; batches made "

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "ProcessPoolExecutor"
     settings = (
         "Small items: `map` with Pool's rule for chunks (four per worker); long or uneven items "
         "and arrays: `map` as it is; an iterator: `map` with `chunksize=10_000`, which reads all "

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "Hanse"
-    package = "hanse"
     settings = (
         "`hanse.connect()` with nothing set. The durable map has a name: its journal is on disk."
     )

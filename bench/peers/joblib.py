@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "joblib"
-    package = "joblib"
     settings = (
         "`Parallel` of the loky backend, one that is kept open. Small items: `batch_size=10_000` "
         "(the default finds its size by trial, and is slower); long or uneven items: as it is; an "

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "Pool"
     settings = (
         "`multiprocessing.Pool`. Small items: `map` with its own chunk size; long or uneven items: "
         "`map` with `chunksize=1`; an iterator: `imap` with `chunksize=10_000`; arrays: `imap`; "

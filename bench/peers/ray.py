@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 class Contestant(Peer):
-    name = "Ray"
-    package = "ray"
     settings = (
         "`ray.init(num_cpus=workers, include_dashboard=False)`. Small items: batched into tasks, "
         "as its page on too fine-grained tasks says, 16 per worker; long or uneven items: one task "

@@ -11,27 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
+OPTIONS = {"spark.ui.enabled": "false", "spark.driver.memory": "4g"}
+
 
 class Contestant(Peer):
-    name = "PySpark"
-    package = "pyspark"
     settings = (
-        "`local[workers]`, no web page, everything else as it comes. RDDs of four partitions per "
-        "worker (its guide: two to four); an iterator: `parallelize`, which takes all of it first, "
-        "and `toLocalIterator`; arrays: a partition each, and `collect`; word "
-        "count: `map(count).reduce(merge)`."
+        "`local[workers]`, no web page, 4 GB for its driver (1 GB cannot hold the arrays). RDDs "
+        "of four partitions per worker (its guide: two to four) and `collect`, also of an "
+        "iterator, which `parallelize` reads whole; long or uneven items: 64 partitions per "
+        "worker; arrays: a partition each; word count: `map(count).reduce(merge)`."
     )
 
     def open(self) -> None:
         builder = SparkSession.builder.master(f"local[{self.workers}]").appName("bench")
-        self.session = builder.config("spark.ui.enabled", "false").getOrCreate()
+        for option, value in OPTIONS.items():
+            builder = builder.config(option, value)
+        self.session = builder.getOrCreate()
         self.context = self.session.sparkContext
         self.context.setLogLevel("ERROR")
 
     def close(self) -> None:
         self.session.stop()
 
-    def _rdd(self, items: Sequence[Any]) -> Any:
+    def _rdd(self, items: Iterable[Any]) -> Any:
         return self.context.parallelize(items, 4 * self.workers)
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
@@ -42,7 +44,7 @@ class Contestant(Peer):
         return self.context.parallelize(items, parts).map(function).collect()
 
     def stream(self, function: Callable[[Any], Any], inputs: Iterator[Any]) -> Iterator[Any]:
-        return self.context.parallelize(inputs, 64 * self.workers).map(function).toLocalIterator()
+        return iter(self._rdd(inputs).map(function).collect())
 
     def arrays(self, function: Callable[[Any], Any], arrays: Sequence[Any]) -> Iterable[Any]:
         return self.context.parallelize(arrays, len(arrays)).map(function).collect()
