@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -42,9 +43,11 @@ def _with_figures(command: str, rest: list[str]) -> int:
     options.add_argument(
         "--families", default="", help=", ".join(f.name for f in measures.FAMILIES)
     )
-    options.add_argument("--rounds", type=int, default=3 if command == "quick" else 5)
+    options.add_argument("--rounds", type=int, default=2 if command == "quick" else 5)
     options.add_argument("--patience", type=float, default=3.0 if command == "quick" else 60.0,
                          help="seconds after which a measure is not repeated")  # fmt: skip
+    options.add_argument("--minutes", type=float, default=1.5 if command == "quick" else 120.0,
+                         help="no turn begins after that")  # fmt: skip
     options.add_argument("--workers", type=int, default=_cores())
     given = options.parse_args(rest)
     path = given.records or RESULTS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
@@ -67,7 +70,10 @@ def _run(quick: bool, given: argparse.Namespace, path: Path) -> None:
     plan = runner.Plan(
         peers, families, Sizes.quick() if quick else Sizes(), given.workers,
         rounds=given.rounds, patience_s=given.patience, limit_s=20.0 if quick else 120.0,
+        until_s=time.monotonic() + 60 * given.minutes,
     )  # fmt: skip
+    # A command that is ended ends its contestants on its way out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     runner.run(plan, path)
 
 

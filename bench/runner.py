@@ -42,6 +42,7 @@ class Plan:
         rounds: of each measure at most.
         limit_s: a measure that takes longer is killed.
         patience_s: a measure that took a contestant this long in all is not repeated.
+        until_s: no turn begins later than that (monotonic); what has no figure by then has none.
     """
 
     peers: list[str]
@@ -51,6 +52,7 @@ class Plan:
     rounds: int = 5
     limit_s: float = 120.0
     patience_s: float = 60.0
+    until_s: float = float("inf")
 
 
 @dataclass
@@ -85,7 +87,7 @@ def _round(plan: Plan, family: Family, peer: str, number: int, books: Bookkeepin
         m.key for m in family.measures
         if (peer, m.key) not in books.over and books.spent[peer, m.key] < plan.patience_s
     ]  # fmt: skip
-    while left:
+    while left and time.monotonic() < plan.until_s:
         sitting = Sitting(plan, family, peer, left)
         for record in sitting.records():
             done = record["measure"]
@@ -136,10 +138,15 @@ class Sitting:
         short = tempfile.mkdtemp(prefix="b-")  # sockets need short paths
         reading, writing = os.pipe()
         try:
-            with open(os.path.join(folder, "said"), "w+") as said:
-                process = self._start(mark, folder, short, writing, said)
+            with (
+                open(os.path.join(folder, "said"), "w+") as said,
+                self._start(mark, folder, short, writing, said) as process,
+            ):
                 os.close(writing)
-                yield from self._listen(process, reading, said)
+                try:
+                    yield from self._listen(process, reading, said)
+                finally:
+                    process.kill()  # it has ended, or it is to
         finally:
             os.close(reading)
             left = watch.end_all(mark)
@@ -154,7 +161,8 @@ class Sitting:
         spec = {"peer": self._peer, "workers": self._plan.workers, "fd": fd,
                 "measures": self._measures, "sizes": as_dict(self._plan.sizes)}  # fmt: skip
         environment = {
-            **os.environ, watch.MARK: mark, "PYTHONPATH": str(ROOT), "HANSE_HOME": folder,
+            **os.environ, watch.MARK: mark, "HANSE_HOME": folder,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             "RAY_TMPDIR": short, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0",
             "TMPDIR": short, "SPARK_LOCAL_IP": "127.0.0.1", "BENCH_BEGAN": repr(time.monotonic()),
         }  # fmt: skip
@@ -195,10 +203,10 @@ class Sitting:
     ) -> Iterator[dict[str, Any]]:
         if "begin" in line:
             self._begun, self.went_on = line["begin"], True
-            self._limit_s = line["limit_s"] or self._plan.limit_s
+            self._limit_s = min(line["limit_s"] or self._plan.limit_s, self._plan.limit_s)
             if line["watched"]:
                 self._series, self._began = [], time.monotonic()
-                self._next_sample = self._began
+                self._sample(process.pid)
         elif "ask" in line:
             time.sleep(IDLE_S)
             answer = watch.idle_memory(process.pid, line["ask"]["idle"])

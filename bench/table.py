@@ -24,6 +24,9 @@ medians, with the smallest and the largest, and how often each ran: work that ta
 long is repeated less often, and one that would need over 20 s is given a tenth of the items (rates
 are per second either way). Every answer is checked for equality; a wrong one would be no figure.
 """
+QUICK = """\
+These are trial figures: smaller sizes than the titles say, few rounds, no heavy peers. Goals are
+meant for `make bench`."""
 REPEAT = """\
 ## How to repeat it
 
@@ -50,9 +53,9 @@ def full(path: Path) -> str:
 
 
 def quick(path: Path) -> str:
-    """Only the table, for a terminal."""
+    """Only the tables, for a terminal."""
     record = read(path)
-    return "\n".join([*_goals(record), "", *_all(record)])
+    return "\n".join(["", *_goals(record), "", *_all(record), "", QUICK])
 
 
 # --- parts --------------------------------------------------------------------------------------

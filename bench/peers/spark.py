@@ -16,14 +16,15 @@ OPTIONS = {"spark.ui.enabled": "false", "spark.driver.memory": "4g"}
 
 class Contestant(Peer):
     settings = (
-        "`local[workers]`, no web page, 4 GB for its driver (1 GB cannot hold the arrays). RDDs "
-        "of four partitions per worker (its guide: two to four) and `collect`, also of an "
-        "iterator, which `parallelize` reads whole; long or uneven items: 64 partitions per "
-        "worker; arrays: a partition each; word count: `map(count).reduce(merge)`."
+        "`local[workers,4]`: a task may fail three times, as on its clusters; no web page, 4 GB "
+        "for its driver (1 GB cannot hold the arrays). RDDs of four partitions per worker (its "
+        "guide: two to four) and `collect`, also of an iterator, which `parallelize` reads whole; "
+        "long or uneven items: 64 partitions per worker; arrays: a partition each; word count: "
+        "`map(count).reduce(merge)`."
     )
 
     def open(self) -> None:
-        builder = SparkSession.builder.master(f"local[{self.workers}]").appName("bench")
+        builder = SparkSession.builder.master(f"local[{self.workers},4]").appName("bench")
         for option, value in OPTIONS.items():
             builder = builder.config(option, value)
         self.session = builder.getOrCreate()
