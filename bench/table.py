@@ -81,8 +81,8 @@ def _goals(record: Record) -> Iterator[str]:
         met = measure.met(figures)
         yield from _row(
             measure.title, measure.goal or "-",
-            _format(own, measure.unit) if own is not None else _why(record, measure, "hanse"),
-            "-" if best is None else f"{_format(best[1], measure.unit)} {ENTRIES[best[0]].name}",
+            _told(own, measure.unit) if own is not None else _why(record, measure, "hanse"),
+            "-" if best is None else f"{_told(best[1], measure.unit)}, {ENTRIES[best[0]].name}",
             "-" if best is None or own is None else f"{_lead(measure, own, best[1]):.2f} x",
             {None: "-", True: "met", False: "**not met**"}[met],
         )  # fmt: skip
@@ -199,6 +199,11 @@ def _format(value: float, unit: str) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3f}" if value < 10 else f"{value:.1f}"
+
+
+def _told(value: float, unit: str) -> str:
+    """With its unit."""
+    return _format(value, unit) + ("/s" if unit == "items/s" else " " + unit)
 
 
 def _row(*cells: str) -> Iterable[str]:

@@ -50,7 +50,7 @@ def test_a_goal_is_met_by_the_medians(page: Any) -> None:
         *[("map_range", "hanse", v) for v in (9e6, 5e6, 1e3)],
         *[("map_range", "pool", v) for v in (5e6, 5.5e6, 6e6)],
     )
-    assert row(text, "map of 1,000,000")[2:] == ["5.00M", "5.50M Pool", "0.91 x", "met"]
+    assert row(text, "map of 1,000,000")[2:] == ["5.00M/s", "5.50M/s, Pool", "0.91 x", "met"]
 
 
 def test_a_goal_that_is_missed_and_a_peer_that_is_ahead_are_said(page: Any) -> None:
@@ -77,4 +77,4 @@ def test_what_could_not_be_installed_is_told(page: Any) -> None:
 
 def test_the_journal_is_measured_against_a_pool_without_one(page: Any) -> None:
     text = page(("map_journal", "hanse", 3e6), ("map_range", "pool", 6e6))
-    assert row(text, "the same with a journal")[3:] == ["6.00M Pool", "0.50 x", "**not met**"]
+    assert row(text, "the same with a journal")[3:] == ["6.00M/s, Pool", "0.50 x", "**not met**"]
