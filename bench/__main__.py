@@ -44,8 +44,8 @@ def _with_figures(command: str, rest: list[str]) -> int:
         "--families", default="", help=", ".join(f.name for f in measures.FAMILIES)
     )
     options.add_argument("--rounds", type=int, default=2 if command == "quick" else 5)
-    options.add_argument("--patience", type=float, default=3.0 if command == "quick" else 60.0,
-                         help="seconds after which a measure is not repeated")  # fmt: skip
+    options.add_argument("--patience", type=float, default=5.0 if command == "quick" else 120.0,
+                         help="seconds after which a family is not repeated")  # fmt: skip
     options.add_argument("--minutes", type=float, default=1.5 if command == "quick" else 120.0,
                          help="no turn begins after that")  # fmt: skip
     options.add_argument("--workers", type=int, default=_cores())

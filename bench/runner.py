@@ -1,9 +1,9 @@
 """Runs the families of measures: each round, every contestant in turn, each in its own process.
 
 A contestant that hangs in a measure is killed there with all that it started; what is left of its
-round runs in another process, and the measure is not tried with it again. A measure that has had
-its patience with a contestant (seconds, all rounds together) is not repeated either: the table
-says how often each ran. Every single figure goes to a file of JSON lines as it comes.
+round runs in another process, and the measure is not tried with it again. A contestant that has
+taken a family's patience (seconds, its starts and all rounds together) has no further round of
+it: the table says how often each ran. Every single figure goes to a file of JSON lines as it comes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Plan:
     Attributes:
         rounds: of each measure at most.
         limit_s: a measure that takes longer is killed.
-        patience_s: a measure that took a contestant this long in all is not repeated.
+        patience_s: a family that took a contestant this long in all is not repeated.
         until_s: no turn begins later than that (monotonic); what has no figure by then has none.
     """
 
@@ -51,7 +51,7 @@ class Plan:
     workers: int
     rounds: int = 5
     limit_s: float = 120.0
-    patience_s: float = 60.0
+    patience_s: float = 120.0
     until_s: float = float("inf")
 
 
@@ -83,11 +83,11 @@ def run(plan: Plan, path: Path) -> None:
 
 def _round(plan: Plan, family: Family, peer: str, number: int, books: Bookkeeping) -> None:
     """One contestant's turn: in one process, or in several if it hangs."""
-    left = [
-        m.key for m in family.measures
-        if (peer, m.key) not in books.over and books.spent[peer, m.key] < plan.patience_s
-    ]  # fmt: skip
+    if books.spent[peer, family.name] > plan.patience_s:
+        return
+    left = [m.key for m in family.measures if (peer, m.key) not in books.over]
     while left and time.monotonic() < plan.until_s:
+        began, before = time.monotonic(), len(left)
         sitting = Sitting(plan, family, peer, left)
         for record in sitting.records():
             done = record["measure"]
@@ -95,13 +95,14 @@ def _round(plan: Plan, family: Family, peer: str, number: int, books: Bookkeepin
                 books.write(peer=peer, **record)
                 continue
             left = [key for key in left if key != done]
-            books.spent[peer, done] += record.pop("seconds", 0.0)
+            record.pop("seconds", None)
             if record["status"] != "ok":
                 books.over.add((peer, done))
             _tell(peer, number, record)
             for each in _split(record):
                 books.write(peer=peer, family=family.name, round=number, **each)
-        if not sitting.went_on:
+        books.spent[peer, family.name] += time.monotonic() - began
+        if not sitting.went_on or len(left) == before:
             return
 
 

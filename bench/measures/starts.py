@@ -40,5 +40,5 @@ IDLE = Family(
                 "under 30 MB", bound("memory_worker", high=30)),
         Measure("memory_all", "memory when idle, all processes", "MB", False),
     ),
-    rounds=3,  # it hardly varies
+    rounds=2,  # it hardly varies
 )  # fmt: skip
