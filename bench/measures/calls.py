@@ -43,7 +43,8 @@ def map_range(peer: Peer, sizes: Sizes, teller: Teller) -> float:
 
 def map_list(peer: Peer, sizes: Sizes, teller: Teller) -> float:
     items = list(range(sizes.items))
-    return _rate(sizes.items, lambda count: list(peer.map(same, items[:count])))
+    parts = {sizes.items // n: items[: sizes.items // n] for n in (1, 10, 100)}
+    return _rate(sizes.items, lambda count: list(peer.map(same, parts[count])))
 
 
 def map_journal(peer: Peer, sizes: Sizes, teller: Teller) -> float:
