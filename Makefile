@@ -4,6 +4,9 @@
 #   make unit   the tests of single parts: seconds
 #   make simulate SEEDS=1000   so many federations under faults, over both of two cores
 #   make lint   what CI asks of the text itself
+#   make bench  beside Ray, Dask, PySpark, joblib and the standard library: installs them under
+#               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
+#   make bench-quick   two minutes, without the heavy ones; prints the table
 # Another Python: make PYTHON=/path/to/python3.12
 
 # The first Python on the path that is new enough; else python3, and the check below says what to do.
@@ -12,9 +15,10 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 	"$$p" -c "$(NEW_ENOUGH)" 2>/dev/null && echo "$$p" && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate lint clean
+.PHONY: demo test unit simulate lint bench bench-quick clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -38,8 +42,16 @@ lint: $(VENV)/lint-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(VENV)/made
+	"$(PYTHON)" -m bench install
+	$(BENCH) run
+
+bench-quick: $(VENV)/made
+	"$(PYTHON)" -m bench install light
+	$(BENCH) quick
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) bench/.venvs bench/results build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a second call does nothing unless pyproject.toml changed. The install is editable, so

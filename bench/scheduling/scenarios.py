@@ -11,8 +11,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hanse import limits
 from scheduling.model import Case, Worker
+
+from hanse import limits
 
 ITEMS, MEAN_NS = 40_000, 10 * limits.MS
 SPEEDS = (4.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.5, 0.25)

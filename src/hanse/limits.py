@@ -39,7 +39,7 @@ BACKUP_SHARE = 16
 """At most one backup per this many items of a job, beside those that won: 6 % extra work."""
 
 BACKUP_FACTOR = 3.0
-BACKUP_LEAST = 1.25
+BACKUP_LEAST = 1.2
 """An item is late, and worth a backup, after this many times the mean time of an item: three times
 where items differ as waiting times do, less where they are nearly alike."""
 

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hanse.core import facts, home
+from hanse.core import facts, following, home
 from hanse.core.agent import Agent
+from hanse.core.following import Following
 from hanse.core.granting import Granting
 from hanse.core.home import Home
 from hanse.core.indexes import Indexes
@@ -59,11 +60,11 @@ MUTATIONS = (
         "if note.folded and parts != [(note.start, note.stop)]:", "if False:",
     ),
     Mutation(
-        "running leases are forgotten by a restart", Home, "_adopt",
+        "running leases are forgotten by a restart", Following, "_adopt",
         "span = None if job is None else _adoptable(job, running)", "span = None",
     ),
     Mutation(
-        "a lease that runs is taken back though others hold its items", home, "_adoptable",
+        "a lease that runs is taken back though others hold its items", following, "_adoptable",
         "all(job.ready.covers(a, b) for a, b in rest)", "True",
     ),
     Mutation(
@@ -75,11 +76,11 @@ MUTATIONS = (
         "waiting and waiting[0][0] <= self._recorded", "waiting",
     ),
     Mutation(
-        "a cut ends one item early", Home, "_follow_lease",
+        "a cut ends one item early", Following, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop - 1)",
     ),
     Mutation(
-        "a cut ends one item late", Home, "_follow_lease",
+        "a cut ends one item late", Following, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop + 1)",
     ),
     Mutation(
@@ -87,13 +88,8 @@ MUTATIONS = (
         "lease.cut_to = stop", "self._shorten(lease, stop)",
     ),
     Mutation(
-        "leases expire by when their items began", Home, "_tick",
-        "_, site = self._heard.popitem(last=False)",
-        """site = next(iter(self._heard.values()))
-        for lease in list(self.leases.values()):
-            if lease.begun_ns + limits.LEASE_TTL_NS <= self._now_ns:
-                self._close(lease)
-        self._heard.pop(site.id)""",
+        "silence is counted from a site's first word", Home, "_hear",
+        "site.heard_ns = self._now_ns", "site.heard_ns = site.heard_ns or self._now_ns",
     ),
     Mutation(
         "leases expire at half of their time", Indexes, "_silence_expires_ns",
@@ -114,11 +110,6 @@ MUTATIONS = (
     Mutation(
         "a retry that an earlier run counted is counted again", Home, "_item_failed",
         "if note.lease in job.failed_under.get(note.item, ()):", "if False:",
-    ),
-    Mutation(
-        "only the last failure is known to have been counted", Home, "_item_failed",
-        "if note.lease in job.failed_under.get(note.item, ()):",
-        "if note.lease in job.failed_under.get(note.item, ())[-1:]:",
     ),
     Mutation(
         "who waits is lost by a recovery", facts, "apply",

@@ -97,7 +97,7 @@ MOUNTED = """
 import os, subprocess, sys
 home = sys.argv[1]
 os.makedirs(home, exist_ok=True)
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", home], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", home], check=True)
 run = lambda: subprocess.run([sys.executable, sys.argv[2]], text=True, capture_output=True)
 first = run()
 assert first.returncode == 1, first

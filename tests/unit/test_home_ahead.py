@@ -5,7 +5,7 @@ from __future__ import annotations
 from core_builders import Place, Town
 
 from hanse import limits
-from hanse.core.events import Hear
+from hanse.core.events import CancelItems, Hear
 from hanse.core.messages import Orders
 from hanse.model.job import JobState
 
@@ -127,3 +127,19 @@ def test_a_site_that_was_told_to_report_seldom_is_waited_for() -> None:
     town.place("idle")
     assert [lease.site for lease in town.home.leases.values()] == ["quiet"]
     assert quiet.grants
+
+
+def test_items_that_nobody_wants_any_more_are_dropped_when_their_site_is_overdue() -> None:
+    town = Town()
+    job = town.known("a", 10, fail_fast=False)
+    dead = town.place("dead")
+    idle = town.place("idle")
+    dead.talk()
+    dead.talk()
+    town.tell(CancelItems(job, 4, 6))
+    town.now_ns += 2 * limits.SECOND
+    idle.talk()
+    assert [item for item, _ in town.failed(job)] == [4, 5]
+    idle.talk()
+    idle.work()
+    assert town.state(job) is JobState.DONE

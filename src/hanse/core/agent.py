@@ -115,7 +115,7 @@ class Agent:
                     commands.append(CancelLease(lease))
         self._every_ns = min(max(0, orders.report_after_ns), limits.REPORT_EVERY_NS)
         self._due_ns = now_ns + self._every_ns
-        return self._start_next(now_ns) + commands
+        return self._start_next(now_ns) + commands if self._line else commands
 
     def _start_next(self, now_ns: int) -> list[Command]:
         """Start what comes next in line, while it fits; something always runs."""
@@ -170,7 +170,7 @@ class Agent:
         held = self._held.pop(lease)
         self._free = self._free.plus(held.grant.needs)
         self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
-        return self._start_next(now_ns)
+        return self._start_next(now_ns) if self._line else []
 
     def resize(self, capacity: Amount) -> None:
         """The site has this much from now on: nothing, if it is about to be taken away. What runs

@@ -119,9 +119,12 @@ class Granting(Indexes):
     def _lease(self, job: Job, site: Site) -> Lease:
         """Grant the job its next lease, and charge it for that."""
         rate = self._rate(job, site)
-        slots, power = self._power(job, site)
-        most = lease_length(job.remaining(), slots, power, rate, job.seen)
-        self._vtime = max(self._vtime, job.vtime)
+        most = 1
+        if (remaining := job.remaining()) > 1:
+            slots, power = self._power(job, rate)
+            most = lease_length(remaining, slots, power, rate, job.seen)
+        if job.vtime > self._vtime:
+            self._vtime = job.vtime
         lease = self._grant(job, site, job.ready.take(most))
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)

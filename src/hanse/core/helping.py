@@ -7,6 +7,7 @@ turn; see `limits` for how often the tail of a large job is.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import islice
 
 from hanse import limits
@@ -16,6 +17,7 @@ from hanse.core.lease import Lease
 from hanse.core.place.rate import Rate
 from hanse.core.place.tail import Helper, best_backup, cuts
 from hanse.core.site import Site
+from hanse.ids import JobId
 
 _UNKNOWN = Rate()
 
@@ -24,18 +26,25 @@ class Helping(Granting):
     """How a home evens out what was granted."""
 
     # --- tails ----------------------------------------------------------------------------------
-    def _look_at_tails(self) -> None:
-        if not self._tails:
-            return
-        looked = {id: job for id, job in self._moved.items() if id in self._tails}
-        for _ in range(min(limits.TAILS_LOOKED, len(self._tails))):
+    def _look_at_tails(self) -> bool:
+        """Whether leases were granted or taken back."""
+        looked = self._tails
+        if len(looked) > limits.TAILS_LOOKED:
+            looked = self._some_tails()
+        changed = False
+        for job in list(looked.values()):
+            if self._now_ns >= job.look_ns and self._watched(job):
+                changed |= self._give_up(job) or self._help(job)
+        return changed
+
+    def _some_tails(self) -> OrderedDict[JobId, Job]:
+        """Those that have moved, and those whose turn it is."""
+        looked = OrderedDict((id, job) for id, job in self._moved.items() if id in self._tails)
+        for _ in range(limits.TAILS_LOOKED):
             id, job = next(iter(self._tails.items()))
             self._tails.move_to_end(id)
             looked[id] = job
-        for job in looked.values():
-            if self._now_ns >= job.look_ns and self._watched(job) and not self._give_up(job):
-                self._help(job)
-        self._serve()
+        return looked
 
     def _give_up(self, job: Job) -> bool:
         """Take back leases of sites that should have spoken: slots idle that can run them. A site
@@ -47,8 +56,9 @@ class Helping(Granting):
             self._close(lease)
         return bool(lost)
 
-    def _help(self, job: Job) -> None:
-        """Cut what ends late, so that those who idle end with the others; else back it up."""
+    def _help(self, job: Job) -> bool:
+        """Cut what ends late, so that those who idle end with the others; else back it up. Whether
+        anything was granted."""
         assert job.shape is not None
         count = len(job.leases)
         if count > limits.LOOK_LEASES:
@@ -63,9 +73,12 @@ class Helping(Granting):
         found = cuts(job.leases.values(), rates, helpers, self._now_ns)
         for lease, stop in found:
             self._cut(lease, stop)
-        if not found and job.seen:
-            for site in idle:
-                self._back_up(job, site)
+        if found or not job.seen:
+            return False
+        backups = job.backups
+        for site in idle:
+            self._back_up(job, site)
+        return job.backups > backups
 
     def _back_up(self, job: Job, site: Site) -> None:
         mean = self._rate(job, site).mean_ns
@@ -82,8 +95,6 @@ class Helping(Granting):
     def _make_rooms(self) -> None:
         """Jobs that find all busy with others: at each site that spoke, the lease that would end
         last ends after its item."""
-        if not self._roomless:
-            return
         spoke = list(self._dirty.values()) or list(
             islice(self._heard.values(), limits.TAILS_LOOKED)
         )

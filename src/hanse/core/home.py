@@ -64,18 +64,24 @@ class Home(Following):
         if self._withheld:
             self._see_whether_all_spoke(event)
         _HANDLERS[type(event)](self, event)
-        while self._dropped:
-            self._drop()
         if self._withheld and self._all_spoke:
             self._go_on()
-        self._serve()
-        self._make_rooms()
-        self._look_at_tails()
+        self._grant_all()
+        if self._roomless:
+            self._make_rooms()
+        if self._tails and self._look_at_tails():
+            self._grant_all()
         if type(event) is Hear:
             self._note_recorded(event.report.site)
         self._moved.clear()
         facts, self._facts = self._facts, []
         return Decision(facts, self._orders(), self._position)
+
+    def _grant_all(self) -> None:
+        while self._dropped:
+            self._drop()
+        self._serve()
+        self._file_moved()
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
@@ -109,6 +115,8 @@ class Home(Following):
                 home._withheld[job.id] = job
             home._refile(job)
         home._fresh.clear()  # there is no site yet
+        home._file_moved()
+        home._moved.clear()
         return home
 
     def _see_whether_all_spoke(self, event: Event) -> None:
@@ -302,14 +310,16 @@ class Home(Following):
         lease = self.leases.get(note.lease)
         if lease is None:
             return
-        rate = self.jobs[lease.job].rates.get(lease.site)
+        job = self.jobs[lease.job]
+        rate = job.rates.get(lease.site)
         if rate is not None and not note.lost:
             rate.observe_cost(note.wall_ns - note.busy_ns)
-        job = self.jobs[lease.job]
-        if not note.lost:
-            job.pooled.observe_cost(note.wall_ns - note.busy_ns)
+            if len(self.sites) > 1:
+                job.pooled.observe_cost(note.wall_ns - note.busy_ns)
         self._close(lease)
-        self._forget_rates(self.sites[lease.site])
+        site = self.sites[lease.site]
+        if len(site.rated) > limits.RATES_KEPT:
+            self._forget_rates(site)
         if not note.lost:
             return
         job.losses += 1

@@ -19,9 +19,11 @@ from hanse.core.place.rate import LONG_AGES, Rate
 from hanse.core.shapes import Key, Shape, Shapes
 from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.job import JobState
 from hanse.model.resources import Amount
 
 _UNKNOWN = Rate()
+_RUNNING = JobState.RUNNING
 
 
 class Indexes:
@@ -64,7 +66,8 @@ class Indexes:
             durable = kind is not JobForgotten and self.jobs[fact.job].spec.durable
         self._position += durable
         if kind is JobForgotten:
-            self._tails.pop(fact.job, None)
+            for index in (self._tails, self._roomless, self._moved):
+                index.pop(fact.job, None)
             self._shapes.leave(self.jobs[fact.job])
         for job in apply(self.jobs, fact):
             self._refile(job)
@@ -75,8 +78,8 @@ class Indexes:
         """Something has changed on which it depends whether the job is runnable, or a tail."""
         shape, id = job.shape, job.id
         assert shape is not None
-        running = not job.state.ended
-        runnable = running and not job.withheld and bool(job.ready)
+        self._moved[id] = job
+        runnable = bool(job.ready) and job.state is _RUNNING and not job.withheld
         if runnable is not (id in shape.runnable):
             if runnable:
                 job.vtime = max(job.vtime, self._vtime)  # sleep saves up no claim on the past
@@ -89,13 +92,17 @@ class Indexes:
                 self._unreserve(job)
                 if not shape.runnable:
                     del self._runnable[shape.key]
-        leased = len(job.leases) > 0
-        roomless = runnable and not leased
-        if roomless is not (id in self._roomless):
-            _file(self._roomless, job, roomless)
-        tail = running and leased and not job.ready
-        if tail is not (id in self._tails):
-            _file(self._tails, job, tail)
+
+    def _file_moved(self) -> None:
+        """File the jobs that this event has changed by what is left of them."""
+        for id, job in self._moved.items():
+            running, leased = job.state is _RUNNING, bool(job.leases)
+            roomless = running and not leased and bool(job.ready) and not job.withheld
+            if roomless is not (id in self._roomless):
+                _file(self._roomless, job, roomless)
+            tail = running and leased and not job.ready
+            if tail is not (id in self._tails):
+                _file(self._tails, job, tail)
 
     def _unreserve(self, job: Job) -> None:
         if job.reserved is not None:
@@ -128,7 +135,8 @@ class Indexes:
         if rate is None:
             rate = job.rates[site.id] = Rate()
         rate.observe(items, busy_ns)
-        job.pooled.observe(items, busy_ns)
+        if len(self.sites) > 1:
+            job.pooled.observe(items, busy_ns)
         job.seen += items
         if fresh or not rate.slots:
             self._count(job, site)
@@ -167,13 +175,15 @@ class Indexes:
             return job.pooled
         return next((r for r in job.rates.values() if r.known), _UNKNOWN)
 
-    def _power(self, job: Job, site: Site) -> tuple[int, float]:
+    def _power(self, job: Job, like: Rate) -> tuple[int, float]:
         """Slots that may run the job, and items per nanosecond of all of them together; those that
-        never ran it are taken to be like the site."""
+        never ran it are taken to be like this one."""
         assert job.shape is not None
         slots = job.shape.slots
-        unknown = max(0, slots - job.slots) / self._rate(job, site).mean_ns
-        return slots, job.power / LONG_AGES + unknown
+        power = job.power / LONG_AGES
+        if slots > job.slots:
+            power += (slots - job.slots) / like.mean_ns
+        return slots, power
 
     # --- leases ---------------------------------------------------------------------------------
     def _hold(self, job: Job, site: Site, lease: Lease) -> None:
@@ -181,7 +191,6 @@ class Indexes:
         job.leases.add(lease)
         site.leases.append(lease)
         job.leased += lease.stop - lease.begun
-        self._moved[job.id] = job
         self._refile(job)
 
     def _close(self, lease: Lease) -> None:
@@ -204,7 +213,6 @@ class Indexes:
     def _forget_if_idle(self, job: Job) -> None:
         """A job is kept until nobody asks about it and no site runs anything of it."""
         if job.forgotten and not job.leases:
-            self._moved.pop(job.id, None)
             self._decide(JobForgotten(job.id))
 
     def _return(self, job: Job, start: int, stop: int) -> None:

@@ -38,7 +38,9 @@ def check(home: Home) -> None:
             f"{site.id}: all is recorded, and not acknowledged"
         )
     _check_shapes(home)
-    unsaid = home._facts or home._dirty or home._strays or home._roomy or home._fresh
+    unsaid = (
+        home._facts or home._dirty or home._strays or home._roomy or home._fresh or home._dropped
+    )
     assert not unsaid, f"decided, and not said: {unsaid}"
 
 

@@ -143,7 +143,9 @@ class Leases:
 
     def _sorted_over(self, start: int, stop: int) -> list[Lease]:
         found = []
-        for at in range(bisect_left(self._starts, stop) - 1, -1, -1):
+        at = bisect_left(self._starts, stop)
+        while at:
+            at -= 1
             lease = self._leases[at]
             if lease.stop > start:
                 found.append(lease)
@@ -156,3 +158,6 @@ class Leases:
 
     def __len__(self) -> int:
         return len(self._leases) + len(self._beside)
+
+    def __bool__(self) -> bool:
+        return bool(self._leases or self._beside)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 
 from hanse.errors import JournalError
 
@@ -16,9 +17,10 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def directory(path: str) -> None:
-    """Make a directory, with those above it, for its owner alone. Raises JournalError if it is
-    another user's, or if others may write to it; OSError."""
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    """Make a directory, with those above it, for its owner alone, and for good: a power cut takes
+    none of them away with what was recorded. Raises JournalError if it is another user's, or if
+    others may write to it; OSError."""
+    _make(path)
     found = os.stat(path)
     _owned(path, found)
     if found.st_mode & _OTHERS_WRITE:
@@ -27,6 +29,20 @@ def directory(path: str) -> None:
             " change what programs of this user load and run: `chmod go-w` it, or set HANSE_HOME to"
             " a directory of your own"
         )
+
+
+def _make(path: str) -> None:
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    _make(parent)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):  # else another program was quicker
+            raise
+    with suppress(PermissionError):  # who may make a name there may not be allowed to read it
+        sync(parent)
 
 
 def files(paths: Iterable[str]) -> None:

@@ -42,7 +42,7 @@ def draw(seed: int) -> Plan:
     jobs: list[JobPlan] = []
     for n in range(draws.between(1, 8)):
         jobs.append(_job(draws, n, homes, sites, jobs))
-    calm_ns = draws.pick((5, 20, 45, 70)) * SECOND
+    calm_ns = draws.pick((5, 20, 60, 80)) * SECOND
     faults = _faults(draws, homes, sites, jobs, calm_ns)
     return Plan(seed, homes, sites, jobs, faults, calm_ns)
 
@@ -163,6 +163,8 @@ def _fault(
     # Most work is done early; trouble comes when there is work.
     at_ns = draws.below(draws.pick((3 * SECOND, 15 * SECOND, calm_ns)))
     for_ns = draws.scale(5 * MS, 50 * SECOND)
+    if draws.chance(150):  # longer than leases live
+        for_ns = draws.between(31, 60) * SECOND
     home, site = draws.pick(homes).name, draws.pick(sites).name
     on_site = what in _SITE and (what not in _HOME or draws.chance(700))
     who, amount = site if on_site else home, 0

@@ -79,3 +79,36 @@ def test_a_file_that_everybody_may_write_is_refused(path: Path) -> None:
     path.chmod(0o666)
     with pytest.raises(JournalError, match=f"write to {path}: .chmod 600"):
         SqliteJournal(path)
+
+
+def test_directories_above_a_new_one_are_private_and_outlive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a" / "b" / "home"
+    monkeypatch.setenv("HANSE_HOME", str(home))
+    synced: list[tuple[str, list[str]]] = []  # each directory, and what was in it then
+    fsync = os.fsync
+
+    def watched(fd: int) -> None:
+        path = os.path.realpath(f"/proc/self/fd/{fd}")
+        if os.path.isdir(path):
+            synced.append((path, os.listdir(path)))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    state = open_state()
+    assert state is not None
+    state.close()
+    for made in (home, *list(home.parents)[:2]):
+        assert made.stat().st_mode & 0o777 == 0o700
+        assert any(path == str(made.parent) and made.name in names for path, names in synced)
+    count = len(synced)
+    private.directory(str(home))  # what is there is not synced again
+    assert len(synced) == count
+
+
+def test_a_file_in_the_way_of_a_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "home"):
+        with pytest.raises(JournalError, match=f"{tmp_path / 'file'}"):
+            SqliteJournal(path / "journal.sqlite")

@@ -47,7 +47,8 @@ class Rate:
 
     def observe(self, items: int, busy_ns: int) -> None:
         """`items` more were finished, in `busy_ns` of their slot's time."""
-        busy_ns = max(busy_ns, items)  # a nanosecond each at least: rates stay finite
+        if busy_ns < items:
+            busy_ns = items  # a nanosecond each at least: rates stay finite
         # Half at a half-life, by division alone: a power would differ between C libraries.
         keep = HALF_LIFE_NS / (HALF_LIFE_NS + busy_ns)
         self._items = self._items * keep + items
