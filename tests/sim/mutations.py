@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hanse.core import facts, home
+from hanse.core import facts, following, home
 from hanse.core.agent import Agent
+from hanse.core.following import Following
 from hanse.core.granting import Granting
 from hanse.core.home import Home
 from hanse.core.indexes import Indexes
@@ -59,11 +60,11 @@ MUTATIONS = (
         "if note.folded and parts != [(note.start, note.stop)]:", "if False:",
     ),
     Mutation(
-        "running leases are forgotten by a restart", Home, "_adopt",
+        "running leases are forgotten by a restart", Following, "_adopt",
         "span = None if job is None else _adoptable(job, running)", "span = None",
     ),
     Mutation(
-        "a lease that runs is taken back though others hold its items", home, "_adoptable",
+        "a lease that runs is taken back though others hold its items", following, "_adoptable",
         "all(job.ready.covers(a, b) for a, b in rest)", "True",
     ),
     Mutation(
@@ -75,11 +76,11 @@ MUTATIONS = (
         "waiting and waiting[0][0] <= self._recorded", "waiting",
     ),
     Mutation(
-        "a cut ends one item early", Home, "_follow_lease",
+        "a cut ends one item early", Following, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop - 1)",
     ),
     Mutation(
-        "a cut ends one item late", Home, "_follow_lease",
+        "a cut ends one item late", Following, "_follow_lease",
         "self._shorten(lease, running.stop)", "self._shorten(lease, running.stop + 1)",
     ),
     Mutation(
