@@ -86,7 +86,7 @@ def _job(
     waits = []
     if not home.embedded and draws.chance(350):
         waits = _waits(draws, f"job{n}", size, home.name, durable, before)
-    folded = not waits and draws.chance(250)
+    folded = not waits and draws.chance(500)
     return JobPlan(
         name=f"job{n}",
         number=n,
