@@ -92,8 +92,8 @@ MUTATIONS = (
         "site.heard_ns = self._now_ns", "site.heard_ns = site.heard_ns or self._now_ns",
     ),
     Mutation(
-        "leases expire at half of their time", Indexes, "_silence_expires_ns",
-        "site.heard_ns + limits.LEASE_TTL_NS", "site.heard_ns + limits.LEASE_TTL_NS // 2",
+        "leases expire after a second of silence", Indexes, "_silence_expires_ns",
+        "site.heard_ns + limits.LEASE_TTL_NS", "site.heard_ns + limits.SECOND",
     ),
     Mutation(
         "leases of silent sites are kept", Home, "_tick",

@@ -61,6 +61,7 @@ class Watch:
         self._held: dict[LeaseId, Lease] = {}
         self._vtimes: dict[JobId, int] = {}
         self._adoptable: list[Running] = []
+        self._overdue: set[str] = set()  # before the event: its orders may ask for less
         self._fresh = True
 
     def granted_to(self, lease: LeaseId) -> tuple[str, int] | None:
@@ -95,6 +96,7 @@ class Watch:
     # --- events ---------------------------------------------------------------------------------
     def before(self, node: HomeNode, event: Event, now_ns: int) -> None:
         self._held = dict(node.home.leases)
+        self._overdue = {id for id, site in node.home.sites.items() if site.overdue(now_ns)}
         self._adoptable = []
         self._fresh = True
         if type(event) is Hear:
@@ -228,7 +230,7 @@ class Watch:
         if lease.granted_seq > node.home.sites[lease.site].orders_seen:
             return True  # its site may not have seen it, and it is taken back
         quiet_ns = now_ns - self._heard_ns[lease.site]
-        if quiet_ns > limits.OVERDUE_NS and node.home.sites[lease.site].overdue(now_ns):
+        if quiet_ns > limits.OVERDUE_NS and lease.site in self._overdue:
             return True  # its site should have spoken, and others idle
         if type(event) is Tick:
             return self._silent(lease, now_ns)
