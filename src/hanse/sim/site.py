@@ -53,7 +53,12 @@ class SiteNode(Node):
         return 100 * self.slowness * 100 // self.plan.speed
 
     def join(
-        self, home: str, line: Direction, seed: int, plans: Callable[[JobId], JobPlan], truth: Witness
+        self,
+        home: str,
+        line: Direction,
+        seed: int,
+        plans: Callable[[JobId], JobPlan],
+        truth: Witness,
     ) -> HomeLink:
         link = self.links[home] = HomeLink(self, line, seed, plans, truth)
         return link
