@@ -16,8 +16,8 @@ from hanse.limits import REHEARSED_BYTES
 
 if TYPE_CHECKING:
     from hanse.sim.rehearsal import Rehearsal
-    from hanse.sim.rehearsal_bound import Bound
     from hanse.sim.rehearsal_books import SiteBook
+    from hanse.sim.rehearsal_bound import Bound
     from hanse.sim.rehearsal_scenario import Scenario
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -42,7 +42,7 @@ def simulate(
 
     SCENARIO is a TOML file with the tables [[site]], [[job]] and [[fault]]; docs/simulate.md
     explains each key, and examples/scenarios has three to begin with. The real scheduler runs it in
-    virtual time: nothing is started, and hours pass in seconds. The same seed gives the same result.
+    virtual time: nothing is started, and hours pass in seconds. The same seed, the same result.
 
     The bound is the time that no schedule could beat: all work spread evenly over all cpus, or the
     longest item. The exit code is 1 if a job fails or does not end.
@@ -50,7 +50,7 @@ def simulate(
     from hanse.sim.rehearsal import rehearse
     from hanse.sim.rehearsal_scenario import parse
 
-    draw_png = _png_writer() if png is not None else None
+    draw_png = _png_writer() if png is not None else _nothing
     plan = parse(_read(scenario))
     if like is not None:
         plan = _like(plan, like)
@@ -100,6 +100,10 @@ def _png_writer() -> Any:
     return draw
 
 
+def _nothing(*_: Any) -> None:
+    """No PNG is wanted."""
+
+
 def _page(rehearsal: Rehearsal, title: str) -> str:
     from hanse.cli.shared.simulate_html import page
     from hanse.sim.rehearsal_timeline import timeline
@@ -135,7 +139,7 @@ def _unfinished(rehearsal: Rehearsal) -> str:
 
 
 def _job_rows(rehearsal: Rehearsal) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind, (id, book) in zip(rehearsal.scenario.jobs, rehearsal.books.jobs.items(), strict=True):
         bound_s, ended_s = rehearsal.bounds[id].seconds, book.ended_ns / 1e9
         rows.append(

@@ -179,10 +179,10 @@ def parse(text: str) -> Scenario:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the scenario is not TOML: {error}") from None
+        raise UsageError(f"the scenario is not TOML: {_short(str(error))}") from None
     for key in document:
         if key not in _TABLES:
-            raise UsageError(f"{key!r} is no table of a scenario{_near(key, _TABLES)}: "
+            raise UsageError(f"{_short(repr(key))} is no table of a scenario{_near(key, _TABLES)}: "
                              "there are [[site]], [[job]] and [[fault]]")  # fmt: skip
     sites = tuple(_site(*row) for row in _rows(document, "site", REHEARSED_SITES))
     jobs = tuple(_job(*row) for row in _rows(document, "job", REHEARSED_JOBS))
@@ -215,7 +215,7 @@ def _row(table: str, number: int, row: dict[str, Any]) -> Row:
     kinds = _TABLES[table]
     for key in row:
         if key not in kinds:
-            raise UsageError(f"{where}: there is no key {key!r}{_near(key, kinds)}; "
+            raise UsageError(f"{where}: there is no key {_short(repr(key))}{_near(key, kinds)}; "
                              f"there are {', '.join(kinds)}")  # fmt: skip
     return where, {key: _value(where, key, kind, row.get(key)) for key, kind in kinds.items()}
 
@@ -264,8 +264,7 @@ def _typed(kind: Number | Words, value: Any) -> Any:
 def _wrong(where: str, key: str, kind: Kind, given: Any) -> UsageError:
     near = _near(given, kind.choices) if isinstance(kind, Words) else ""
     shown = repr(given) if not isinstance(given, int) or abs(given) < 1e30 else "a huge number"
-    shown = shown if len(shown) <= _NAME_CHARS else f"{shown[:_NAME_CHARS]}..."
-    return UsageError(f"{where}: {key} must be {_wanted(kind)}, not {shown}{near}")
+    return UsageError(f"{where}: {key} must be {_wanted(kind)}, not {_short(shown)}{near}")
 
 
 def _wanted(kind: Kind) -> str:
@@ -273,6 +272,10 @@ def _wanted(kind: Kind) -> str:
         return f"one of {', '.join(kind.choices)}" if kind.choices else "text"
     what = "a whole number" if kind.whole else "a number"
     return f"{what} from {kind.low:,g} to {kind.high:,.12g}"
+
+
+def _short(shown: str) -> str:
+    return shown if len(shown) <= _NAME_CHARS else f"{shown[:_NAME_CHARS]}..."
 
 
 def _near(word: Any, known: Any) -> str:

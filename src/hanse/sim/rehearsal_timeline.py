@@ -1,5 +1,5 @@
-"""The picture of a rehearsal as plain shapes: one row for each machine, in it one lane for each cpu,
-bars for leases, bands for what went wrong. Drawing them is up to others.
+"""The picture of a rehearsal as plain shapes: one row for each machine, in it one lane for each
+cpu, bars for leases, bands for what went wrong. Drawing them is up to others.
 
 There are never more than TIMELINE_BARS bars: those of one job that are closest to each other in a
 lane are joined, and then look like one.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hanse import limits
 from hanse.sim.rehearsal import Rehearsal
 
+_BANDS = 2000  # the longest ones are shown
 _SHARPNESS = 1500  # bars closer than this part of the whole look like one anyway
 
 
@@ -69,9 +70,15 @@ def timeline(rehearsal: Rehearsal) -> Timeline:
         for mark in rehearsal.books.marks
         if mark.start_ns < end_ns
     ]
+    bands = sorted(sorted(bands, key=_length)[:_BANDS], key=lambda band: (band.row, band.start_ns))
     jobs = [str(job) for job in rehearsal.books.jobs]
     bars = _few(_bars(rehearsal, rows, place), end_ns)
     return Timeline(rows, lanes, jobs, bars, bands, end_ns)
+
+
+def _length(band: Band) -> tuple[int, int, int, str]:
+    """The longest first."""
+    return band.start_ns - band.stop_ns, band.row, band.start_ns, band.what
 
 
 def _bars(rehearsal: Rehearsal, rows: list[Row], place: dict[str, int]) -> list[Bar]:

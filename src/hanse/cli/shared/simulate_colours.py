@@ -11,9 +11,9 @@ JOBS: Final = (
 FAULTS: Final = {
     "evicted": "#d62728",
     "killed": "#8c1a1a",
-    "frozen": "#3b8ed0",
-    "cut": "#b8860b",
-    "slow": "#9467bd",
+    "frozen": "#a5dcf5",
+    "cut": "#e8c050",
+    "slow": "#c9a5e8",
 }
 LOST: Final = "#999999"
 

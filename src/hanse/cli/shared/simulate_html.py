@@ -43,7 +43,7 @@ p {{ margin: .2rem 0 1rem; }}
 .names svg {{ width: 100%; display: block; }}
 text {{ fill: var(--dim); font-size: 11px; }}
 .grid {{ stroke: var(--line); }}
-.wrong {{ fill-opacity: .25; }}
+.wrong {{ fill-opacity: .45; }}
 table {{ border-collapse: collapse; margin: 1.2rem 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); }}
 th {{ color: var(--dim); font-weight: 600; }}
@@ -99,7 +99,7 @@ def _colours(jobs: int) -> str:
 def _legend(timeline: Timeline) -> str:
     shown = [(f"j{n}", name) for n, name in enumerate(timeline.jobs)]
     if any(bar.lost for bar in timeline.bars):
-        shown.append(("lost", "work that was lost"))
+        shown.append(("lost", "failed or lost"))
     seen = {band.what for band in timeline.bands}
     shown += [(what, what) for what in FAULTS if what in seen]
     return "".join(f'<span><i class="{kind}"></i>{_text(name)}</span>' for kind, name in shown)
@@ -139,6 +139,11 @@ def _svg(timeline: Timeline) -> str:
         parts.append(
             f'<text x="{x:.4g}%" y="{scale.height - 8}" text-anchor="{side}">{label(ns)}</text>'
         )
+    for bar in timeline.bars:
+        where = _place(scale, bar.start_ns, bar.stop_ns, end, bar.lane, bar.lanes)
+        kind, lost = ("lost", ", lost") if bar.lost else (f"j{bar.job}", "")
+        told = f"{_text(timeline.jobs[bar.job])}{lost}, {_span(bar.start_ns, bar.stop_ns)}"
+        parts.append(f'<rect class="{kind}" {where}><title>{told}</title></rect>')
     for band in timeline.bands:
         row = timeline.rows[band.row]
         where = _place(scale, band.start_ns, band.stop_ns, end, row.first_lane, row.lanes)
@@ -146,11 +151,6 @@ def _svg(timeline: Timeline) -> str:
         parts.append(f'<rect class="wrong {band.what}" {where}><title>{told}</title></rect>')
         edge = _place(scale, band.start_ns, band.start_ns, end, row.first_lane, row.lanes)
         parts.append(f'<rect class="{band.what}" {edge} style="width:2px"/>')
-    for bar in timeline.bars:
-        where = _place(scale, bar.start_ns, bar.stop_ns, end, bar.lane, bar.lanes)
-        kind, lost = ("lost", ", lost") if bar.lost else (f"j{bar.job}", "")
-        told = f"{_text(timeline.jobs[bar.job])}{lost}, {_span(bar.start_ns, bar.stop_ns)}"
-        parts.append(f'<rect class="{kind}" {where}><title>{told}</title></rect>')
     return f'<svg height="{scale.height}" role="img">{"".join(parts)}</svg>'
 
 

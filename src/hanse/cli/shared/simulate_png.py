@@ -25,7 +25,7 @@ def draw(timeline: Timeline, title: str, file: BinaryIO) -> None:
     _bands(axes, timeline)
     _bars(axes, timeline)
     for row in timeline.rows[1:]:
-        axes.axhline(row.first_lane, color="#bbbbbb", linewidth=0.6, zorder=3)
+        axes.axhline(row.first_lane, color="#bbbbbb", linewidth=0.6, zorder=4)
     _axes(axes, timeline, title)
     _legend(figure, timeline)
     figure.savefig(file, format="png", metadata={"Software": None})
@@ -52,7 +52,7 @@ def _bands(axes: Any, timeline: Timeline) -> None:
         row = timeline.rows[band.row]
         shape = Rectangle(
             (band.start_ns / 1e9, row.first_lane), (band.stop_ns - band.start_ns) / 1e9, row.lanes,
-            facecolor=FAULTS[band.what], alpha=0.25, edgecolor="none", zorder=1,
+            facecolor=FAULTS[band.what], alpha=0.45, edgecolor="none", zorder=3,
         )  # fmt: skip
         axes.add_patch(shape)
         axes.plot(
@@ -71,7 +71,7 @@ def _axes(axes: Any, timeline: Timeline, title: str) -> None:
     names = [_short(row.name) for row in rows]
     axes.set_yticks([row.first_lane + row.lanes / 2 for row in rows], names, parse_math=False)
     axes.tick_params(axis="y", length=0)
-    axes.set_title(_short(title, 100), loc="left", fontsize=10, parse_math=False)
+    axes.set_title(_short(title, 140), loc="left", fontsize=9, parse_math=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -81,7 +81,7 @@ def _legend(figure: Figure, timeline: Timeline) -> None:
         Patch(facecolor=of_job(n), label=_short(name)) for n, name in enumerate(timeline.jobs[:8])
     ]
     if any(bar.lost for bar in timeline.bars):
-        handles.append(Patch(facecolor=LOST, label="work that was lost"))
+        handles.append(Patch(facecolor=LOST, label="failed or lost"))
     seen = {band.what for band in timeline.bands}
     for what, colour in FAULTS.items():
         if what in seen:
