@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import SRC, as_json, environment, finished, hanse, open_there
+from system.command import SRC, as_json, environment, finished, hanse, open_there
 
 from hanse.model.usage import middle_of
 
