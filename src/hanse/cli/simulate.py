@@ -38,7 +38,7 @@ _SITES: Final = ("~site", "~region", ">machines", ">cpus", ">items", ">use", ">t
 def simulate(
     out: Output, scenario: Path, seed: int, png: Path | None, html: Path | None, like: str | None
 ) -> None:
-    """Rehearse a scenario: when do its jobs end, and what do they cost?
+    """Rehearse a scenario: what time and money do its jobs take?
 
     SCENARIO is a TOML file with the tables [[site]], [[job]] and [[fault]]; docs/simulate.md
     explains each key, and examples/scenarios has three to begin with. The real scheduler runs it in
