@@ -30,7 +30,7 @@ MISTAKES = [
     ("site = 3", "write [[site]]"),
     (SMALL + "itmes = 3", "[[job]] number 1 ('work'): there is no key 'itmes' (did you"),
     (SMALL.replace("cpus = 2", ""), "[[site]] number 1 ('laptop'): cpus is missing"),
-    (SMALL.replace("cpus = 2", "cpus = 0"), "cpus must be a whole number from 1 to 10,000, not 0"),
+    (SMALL.replace("cpus = 2", "cpus = 0"), "cpus must be a whole number from 1 to 1,000, not 0"),
     (SMALL.replace("cpus = 2", "cpus = 1.5"), "not 1.5"),
     (SMALL.replace("cpus = 2", "cpus = true"), "not True"),
     (SMALL.replace("cpus = 2", "cpus = 1" + 40 * "0"), "not a huge number"),
@@ -49,7 +49,7 @@ MISTAKES = [
     (SMALL + "[[fault]]\nwhat = 'eat'\nat_s = 1", "kill, freeze, cut, slow"),
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nsite = 'lapto'", "did you mean 'laptop'?"),
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nregion = 'mars'", "no region 'mars'"),
-    (SMALL + "[[site]]\nname='b'\ncpus=9999\ncount=900", "are too many: a rehearsal has 10,000"),
+    (SMALL + "[[site]]\nname='b'\ncpus=999\ncount=900", "are too many: a rehearsal has 10,000"),
     (SMALL + "x = " + 2000 * "[" + 2000 * "]", "not TOML"),
 ]  # fmt: skip
 

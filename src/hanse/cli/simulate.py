@@ -51,6 +51,9 @@ def simulate(
     from hanse.sim.rehearsal_scenario import parse
 
     draw_png = _png_writer() if png is not None else _nothing
+    for path in (png, html):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
     plan = parse(_read(scenario))
     if like is not None:
         plan = _like(plan, like)

@@ -74,6 +74,7 @@ class _Stage:
         self._work = Work(seed, self.plans, self.times, failures)
         self.network = Network(self.world, seed)
         self.network.calm = True  # nothing is lost but by the scenario's faults
+        self.network.most = limits.REHEARSED_STEPS  # a long line holds many
         self.home = HomeNode(self.world, HomePlan(HOME, _NO_DELAY), seed, self.books)
         self.machines = [Machine(self.world, *each, seed, self.books) for each in names]
         for machine in self.machines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from hanse.core.events import Decision, Event, Fact, ItemsFailed, JobEnded, SegmentCommitted
 from hanse.core.messages import Note, Orders
@@ -50,8 +51,7 @@ class SiteBook:
     failed_ns: int = 0  # attempts that failed
     up_ns: int = 0
     up_since_ns: int = -1
-    free: list[int] = field(default_factory=list)  # lanes, the lowest last
-    lanes: int = 0
+    free: list[int] = field(default_factory=list)  # lanes of the picture, as a heap
 
     @property
     def twice_ns(self) -> int:
@@ -66,16 +66,18 @@ class SiteBook:
     def cost(self) -> float:
         return self.kind.price_per_hour * self.up_ns / 3.6e12
 
-    def take_lane(self, count: int) -> int:
-        """The lowest free lanes; the first of them."""
-        taken = [self.free.pop() for _ in range(min(count, len(self.free)))]
-        if len(taken) < count:  # a grant that overtook an end
-            return self.kind.cpus - count
-        return taken[0] if count == 1 else self._span(taken)
+    def take_lanes(self, count: int) -> list[int]:
+        """The lowest free lanes, beside each other if there are so many."""
+        if count == 1 and self.free:
+            return [heappop(self.free)]
+        free = sorted(self.free)
+        first = next((n for n in range(len(free)) if _adjacent(free[n : n + count], count)), 0)
+        taken, self.free = free[first : first + count], free[:first] + free[first + count :]
+        return taken
 
-    def _span(self, taken: list[int]) -> int:
-        """Lanes beside each other, if there are as many; else they overlap in the picture."""
-        return min(taken[0], self.kind.cpus - len(taken))
+
+def _adjacent(lanes: list[int], count: int) -> bool:
+    return len(lanes) == count and lanes[-1] - lanes[0] == count - 1
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,9 @@ class Books:
         self.jobs = {job: JobBook() for job in jobs}
         self.leases: dict[LeaseId, LeaseBook] = {}
         self.marks: list[Mark] = []
-        self._busy_lanes: dict[LeaseId, int] = {}
+        self._lanes: dict[LeaseId, list[int]] = {}  # of the leases that run
         for site in self.sites.values():
-            site.free = list(range(site.kind.cpus - 1, -1, -1))
+            site.free = list(range(site.kind.cpus))
 
     # --- machines -------------------------------------------------------------------------------
     def up(self, name: str, now_ns: int) -> None:
@@ -123,7 +125,8 @@ class Books:
         name, cpus, now_ns = link.site.name, run.plan.cpus, link.site.world.now_ns
         site = self.sites[name]
         site.leases += 1
-        lane = site.take_lane(cpus)
+        taken = self._lanes[run.lease] = site.take_lanes(cpus)
+        lane = min(taken[0], site.kind.cpus - cpus) if taken else 0  # a grant overtook an end
         self.leases[run.lease] = LeaseBook(run.job, name, lane, cpus, now_ns, now_ns)
 
     def began(self, lease: LeaseId, now_ns: int) -> None:
@@ -149,7 +152,8 @@ class Books:
         site = self.sites[book.site]
         site.busy_ns += lost_ns * book.lanes
         book.ended_ns = now_ns
-        site.free = sorted({*site.free, *range(book.lane, book.lane + book.lanes)}, reverse=True)
+        for lane in self._lanes.pop(lease):
+            heappush(site.free, lane)
 
     def _committed(self, fact: SegmentCommitted) -> None:
         book = self.leases[fact.lease]

@@ -27,6 +27,7 @@ class Troubles:
         self._machine, self._lines, self._seed = machine, lines, seed
         self._world = machine.world
         self._held: Counter[str] = Counter()  # how many faults of each kind last
+        self._luck = Draws(seed, machine.name, "evictions")
         self._strikes = 0
 
     def begin(self, faults: list[FaultKind]) -> None:
@@ -42,8 +43,7 @@ class Troubles:
             self._world.at(_ns(kind.stop_s - kind.notice_s), self._machine.drain)
             self._world.at(_ns(kind.stop_s), self._take_down)
         if kind.evictions_per_hour:
-            draws = Draws(self._seed, self._machine.name, "evictions")
-            self._next(draws, kind.evictions_per_hour, self._evict)
+            self._next_eviction()
         for number, fault in enumerate(faults):
             self._plan(number, fault)
 
@@ -67,24 +67,28 @@ class Troubles:
             self._world.after(_ns(gap_s), action)
 
     # --- evictions ------------------------------------------------------------------------------
+    def _next_eviction(self) -> None:
+        self._next(self._luck, self._machine.kind.evictions_per_hour, self._evict)
+
     def _evict(self) -> None:
-        machine, kind = self._machine, self._machine.kind
-        if machine.up:
-            machine.drain()
-            machine.books.sites[machine.name].evictions += 1
-        self._world.after(_ns(kind.notice_s), self._evicted)
+        """Tell it; one that is down already is left alone."""
+        machine = self._machine
+        if not machine.up:
+            self._next_eviction()
+            return
+        machine.drain()
+        self._world.after(_ns(machine.kind.notice_s), self._evicted)
 
     def _evicted(self) -> None:
-        kind = self._machine.kind
-        self._mark("evicted", kind.back_after_s)
+        machine = self._machine
+        machine.books.sites[machine.name].evictions += 1
+        self._mark("evicted", machine.kind.back_after_s)
         self._take_down()
-        self._world.after(_ns(kind.back_after_s), self._back)
+        self._world.after(_ns(machine.kind.back_after_s), self._back)
 
     def _back(self) -> None:
         self._release("kill", 1.0)
-        kind = self._machine.kind
-        draws = Draws(self._seed, self._machine.name, "evictions", self._world.now_ns)
-        self._next(draws, kind.evictions_per_hour, self._evict)
+        self._next_eviction()
 
     def _take_down(self) -> None:
         self._hold("kill")

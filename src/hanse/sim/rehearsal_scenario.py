@@ -16,6 +16,7 @@ from typing import Any, Final
 from hanse.errors import UsageError
 from hanse.limits import (
     REHEARSED_BUCKETS,
+    REHEARSED_CPUS,
     REHEARSED_FAULTS,
     REHEARSED_ITEMS,
     REHEARSED_JOBS,
@@ -63,11 +64,11 @@ FAULTS: Final = ("kill", "freeze", "cut", "slow")
 SITE: Final[Mapping[str, Kind]] = {
     "name": Words(None),
     "count": Number(1, REHEARSED_SITES, 1, whole=True),
-    "cpus": Number(1, REHEARSED_SLOTS, None, whole=True),
+    "cpus": Number(1, REHEARSED_CPUS, None, whole=True),
     "speed": Number(0.001, 1000, 1),
     "price_per_hour": Number(0, 1e6, 0),
     "region": Words(""),
-    "round_trip_ms": Number(0, 60_000, 0.2),
+    "round_trip_ms": Number(0, 5_000, 0.2),
     "lease_cost_ms": Number(0, 600_000, 2),
     "evictions_per_hour": Number(0, 1000, 0),
     "notice_s": Number(0, 86_400, 0),
@@ -86,7 +87,7 @@ JOB: Final[Mapping[str, Kind]] = {
     "counts": Numbers(0, 1e12, whole=True),
     "failures": Number(0, 1, 0),
     "retries": Number(0, 100, 0, whole=True),
-    "cpus": Number(1, REHEARSED_SLOTS, 1, whole=True),
+    "cpus": Number(1, REHEARSED_CPUS, 1, whole=True),
     "weight": Number(1, 1000, 1, whole=True),
     "submitted_s": Number(0, _YEAR_S, 0),
 }
