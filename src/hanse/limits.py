@@ -238,14 +238,15 @@ CHANGES_DIFF_LINES = 20
 rewrote a project learns that soon enough."""
 
 REHEARSED_BYTES = MIB
-REHEARSED_SITES = 1000
+REHEARSED_SITES = 400
 REHEARSED_CPUS = 1000
-REHEARSED_SLOTS = 10_000
+REHEARSED_SLOTS = 4000
 REHEARSED_JOBS = 100
 REHEARSED_ITEMS = 1_000_000
 REHEARSED_FAULTS = 1000
 REHEARSED_BUCKETS = 1000
-"""What a scenario of `hanse simulate` may hold: minutes of one core, and a GiB, at worst."""
+"""What a scenario of `hanse simulate` may hold: minutes of one core
+in most cases, and a GiB at worst; a tail of thousands of leases takes the home longest."""
 
 REHEARSED_STEPS = 3_000_000
 """Steps after which a rehearsal gives up: some minutes of one core."""

@@ -49,7 +49,7 @@ MISTAKES = [
     (SMALL + "[[fault]]\nwhat = 'eat'\nat_s = 1", "kill, freeze, cut, slow"),
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nsite = 'lapto'", "did you mean 'laptop'?"),
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nregion = 'mars'", "no region 'mars'"),
-    (SMALL + "[[site]]\nname='b'\ncpus=999\ncount=900", "are too many: a rehearsal has 10,000"),
+    (SMALL + "[[site]]\nname='b'\ncpus=999\ncount=300", "are too many: a rehearsal has 4,000"),
     (SMALL + "x = " + 2000 * "[" + 2000 * "]", "not TOML"),
 ]  # fmt: skip
 
