@@ -245,8 +245,8 @@ REHEARSED_JOBS = 100
 REHEARSED_ITEMS = 1_000_000
 REHEARSED_FAULTS = 1000
 REHEARSED_BUCKETS = 1000
-"""What a scenario of `hanse simulate` may hold: minutes of one core
-in most cases, and a GiB at worst; a tail of thousands of leases takes the home longest."""
+"""What a scenario of `hanse simulate` may hold: minutes of one core in most cases, and a GiB at
+worst; a tail of thousands of leases takes longest."""
 
 REHEARSED_STEPS = 3_000_000
 """Steps after which a rehearsal gives up: some minutes of one core."""

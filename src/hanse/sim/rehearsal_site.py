@@ -95,8 +95,9 @@ class RehearsalEngine(Engine):
     def __init__(
         self, machine: Machine, plans: Callable[[JobId], JobPlan], work: Work, link: Link
     ) -> None:
-        frozen = lambda: machine.frozen  # noqa: E731
-        super().__init__(machine.world, work.seed, plans, machine.percent, frozen, link)
+        super().__init__(
+            machine.world, work.seed, plans, machine.percent, lambda: machine.frozen, link
+        )
         self._machine, self._work = machine, work
         self._cost_ns = round(machine.kind.lease_cost_ms * limits.MS)
         self._unreported: dict[LeaseId, int] = {}  # since when each lease has reported nothing
