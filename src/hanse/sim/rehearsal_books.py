@@ -28,8 +28,8 @@ class LeaseBook:
 
     job: JobId
     site: str
-    lane: int
-    lanes: int
+    lanes: list[int]  # of the picture
+    cpus: int
     begun_ns: int
     reported_ns: int  # all before it was reported
     ended_ns: int = -1
@@ -67,7 +67,8 @@ class SiteBook:
         return self.kind.price_per_hour * self.up_ns / 3.6e12
 
     def take_lanes(self, count: int) -> list[int]:
-        """The lowest free lanes, beside each other if there are so many."""
+        """The lowest free lanes, beside each other if there are so many; fewer if a grant has
+        overtaken an end."""
         if count == 1 and self.free:
             return [heappop(self.free)]
         free = sorted(self.free)
@@ -106,7 +107,6 @@ class Books:
         self.jobs = {job: JobBook() for job in jobs}
         self.leases: dict[LeaseId, LeaseBook] = {}
         self.marks: list[Mark] = []
-        self._lanes: dict[LeaseId, list[int]] = {}  # of the leases that run
         for site in self.sites.values():
             site.free = list(range(site.kind.cpus))
 
@@ -125,9 +125,8 @@ class Books:
         name, cpus, now_ns = link.site.name, run.plan.cpus, link.site.world.now_ns
         site = self.sites[name]
         site.leases += 1
-        taken = self._lanes[run.lease] = site.take_lanes(cpus)
-        lane = min(taken[0], site.kind.cpus - cpus) if taken else 0  # a grant overtook an end
-        self.leases[run.lease] = LeaseBook(run.job, name, lane, cpus, now_ns, now_ns)
+        taken = site.take_lanes(cpus)
+        self.leases[run.lease] = LeaseBook(run.job, name, taken, cpus, now_ns, now_ns)
 
     def began(self, lease: LeaseId, now_ns: int) -> None:
         """Its first item begins."""
@@ -136,23 +135,23 @@ class Books:
 
     def ran(self, run: Run, start: int, stop: int, busy_ns: int, now_ns: int) -> None:
         book = self.leases[run.lease]
-        book.parts.append((start, stop, busy_ns * book.lanes))
+        book.parts.append((start, stop, busy_ns * book.cpus))
         book.reported_ns = now_ns
-        self.sites[book.site].busy_ns += busy_ns * book.lanes
+        self.sites[book.site].busy_ns += busy_ns * book.cpus
 
     def attempt_failed(self, run: Run, busy_ns: int, now_ns: int) -> None:
         book = self.leases[run.lease]
         book.reported_ns = now_ns
-        self.sites[book.site].busy_ns += busy_ns * book.lanes
-        self.sites[book.site].failed_ns += busy_ns * book.lanes
+        self.sites[book.site].busy_ns += busy_ns * book.cpus
+        self.sites[book.site].failed_ns += busy_ns * book.cpus
 
     def ended(self, lease: LeaseId, lost_ns: int, now_ns: int) -> None:
         """It is over at its site, and with it so much time of which nothing was reported."""
         book = self.leases[lease]
         site = self.sites[book.site]
-        site.busy_ns += lost_ns * book.lanes
+        site.busy_ns += lost_ns * book.cpus
         book.ended_ns = now_ns
-        for lane in self._lanes.pop(lease):
+        for lane in book.lanes:
             heappush(site.free, lane)
 
     def _committed(self, fact: SegmentCommitted) -> None:

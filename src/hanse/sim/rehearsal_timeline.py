@@ -21,7 +21,6 @@ class Bar:
     """A lease, or several that follow each other. `lane` counts over all machines."""
 
     lane: int
-    lanes: int
     job: int
     lost: bool  # it did not count
     start_ns: int
@@ -85,14 +84,14 @@ def _bars(rehearsal: Rehearsal, rows: list[Row], place: dict[str, int]) -> list[
     job_at = {job: number for number, job in enumerate(rehearsal.books.jobs)}
     bars = []
     for lease in rehearsal.books.leases.values():
-        lane, job = rows[place[lease.site]].first_lane + max(0, lease.lane), job_at[lease.job]
+        first, job = rows[place[lease.site]].first_lane, job_at[lease.job]
         spans = [
             (lease.begun_ns, lease.reported_ns, not lease.useful_ns),
             (lease.reported_ns, lease.ended_ns, True),
         ]
         for start_ns, stop_ns, lost in spans:
             if stop_ns > start_ns:
-                bars.append(Bar(lane, lease.lanes, job, lost, start_ns, stop_ns))
+                bars += [Bar(first + n, job, lost, start_ns, stop_ns) for n in lease.lanes]
     return sorted(bars, key=lambda bar: (bar.lane, bar.start_ns, bar.stop_ns, bar.job))
 
 
@@ -112,12 +111,11 @@ def _joined(bars: list[Bar], gap_ns: int) -> list[Bar]:
         last = out[-1] if out else None
         if (
             last is not None
-            and (last.lane, last.lanes, last.job, last.lost)
-            == (bar.lane, bar.lanes, bar.job, bar.lost)
+            and (last.lane, last.job, last.lost) == (bar.lane, bar.job, bar.lost)
             and bar.start_ns - last.stop_ns <= gap_ns
         ):
             stop_ns = max(last.stop_ns, bar.stop_ns)
-            out[-1] = Bar(bar.lane, bar.lanes, bar.job, bar.lost, last.start_ns, stop_ns)
+            out[-1] = Bar(bar.lane, bar.job, bar.lost, last.start_ns, stop_ns)
         else:
             out.append(bar)
     return out

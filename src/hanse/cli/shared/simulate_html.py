@@ -140,7 +140,7 @@ def _svg(timeline: Timeline) -> str:
             f'<text x="{x:.4g}%" y="{scale.height - 8}" text-anchor="{side}">{label(ns)}</text>'
         )
     for bar in timeline.bars:
-        where = _place(scale, bar.start_ns, bar.stop_ns, end, bar.lane, bar.lanes)
+        where = _place(scale, bar.start_ns, bar.stop_ns, end, bar.lane, 1)
         kind, lost = ("lost", ", lost") if bar.lost else (f"j{bar.job}", "")
         told = f"{_text(timeline.jobs[bar.job])}{lost}, {_span(bar.start_ns, bar.stop_ns)}"
         parts.append(f'<rect class="{kind}" {where}><title>{told}</title></rect>')

@@ -39,7 +39,7 @@ def _bars(axes: Any, timeline: Timeline) -> None:
             Rectangle(
                 (bar.start_ns / 1e9, bar.lane + (1 - thick) / 2),
                 (bar.stop_ns - bar.start_ns) / 1e9,
-                bar.lanes - 1 + thick,
+                thick,
             )
             for bar in bars
         ]
