@@ -256,3 +256,23 @@ CHANGES_LINES = 60
 CHANGES_DIFF_LINES = 20
 """What changed is told in at most so many lines, so many for each difference of source: who
 rewrote a project learns that soon enough."""
+
+REHEARSED_BYTES = MIB
+REHEARSED_SITES = 400
+REHEARSED_CPUS = 1000
+REHEARSED_SLOTS = 4000
+REHEARSED_JOBS = 100
+REHEARSED_ITEMS = 1_000_000
+REHEARSED_FAULTS = 1000
+REHEARSED_BUCKETS = 1000
+"""What a scenario of `hanse simulate` may hold: minutes of one core in most cases, and a GiB at
+worst; a tail of thousands of leases takes longest."""
+
+REHEARSED_STEPS = 3_000_000
+"""Steps after which a rehearsal gives up: some minutes of one core."""
+
+REHEARSED_STRIKES = 1000
+"""Evictions and seeded faults of one machine: far more than anybody wants to read of."""
+
+TIMELINE_BARS = 20_000
+"""Rectangles in a picture of a rehearsal: browsers draw so many at once. Short ones are joined."""

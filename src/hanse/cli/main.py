@@ -28,6 +28,10 @@ COMMANDS: Final = {
     "rm": ("hanse.cli.rm", "Forget jobs, with all their results."),
     "gc": ("hanse.cli.gc", "Remove old jobs, and bytes that no job needs."),
     "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),
+    "simulate": (
+        "hanse.cli.simulate",
+        "Rehearse a scenario: what time and money do its jobs take?",
+    ),
     "demo": ("hanse.cli.demo", "Count words, lose a worker, and prove the answer right."),
     "completion": ("hanse.cli.completion", "Print the completion script of a shell."),
 }

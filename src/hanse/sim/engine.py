@@ -145,19 +145,26 @@ class Engine:
         self.runs.clear()
 
     # --- work -----------------------------------------------------------------------------------
+    def _takes_ns(self, run: Run, item: int) -> int:
+        """How long an item would take if it began now."""
+        return work.item_ns(self._seed, run.plan, item, run.lease) * self._percent() // 100
+
+    def _fate(self, run: Run, item: int, attempt: int) -> Cause | None:
+        """What ends this attempt, or None."""
+        return work.fate(self._seed, run.plan, item, attempt)
+
     def _next_batch(self, run: Run) -> None:
         """Decide what the worker does until it says something."""
         while run.at in run.omit:
             run.at += 1
         run.ends, run.fate = [], None
         run.since_ns = when = self._world.now_ns
-        item, percent = run.at, self._percent()
+        item = run.at
         flush_ns = when + (1 << 62 if run.plan.folded else limits.FLUSH_NS)
         while item < run.stop and when < flush_ns and item not in run.omit:
-            when += work.item_ns(self._seed, run.plan, item, run.lease) * percent // 100
+            when += self._takes_ns(run, item)
             run.ends.append(when)
-            attempt = run.grant.attempts.get(item, 1)
-            run.fate = work.fate(self._seed, run.plan, item, attempt)
+            run.fate = self._fate(run, item, run.grant.attempts.get(item, 1))
             if run.fate is not None:
                 break
             item += 1

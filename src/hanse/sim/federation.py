@@ -25,6 +25,7 @@ class Federation:
         self.network = Network(self.world, plan.seed)
         self.jobs = {JobId(job.name): job for job in plan.jobs}
         self.homes: dict[str, HomeNode] = {}
+        self.watches: dict[str, Watch] = {}  # of the homes
         self.sites = {s.name: SiteNode(self.world, s, plan.seed) for s in plan.sites}
         self.clients: dict[str, ClientNode] = {}
         for home in plan.homes:
@@ -42,7 +43,7 @@ class Federation:
         return self.jobs[job]
 
     def _add_home(self, plan: HomePlan) -> None:
-        watch = Watch(self.jobs)
+        watch = self.watches[plan.name] = Watch(self.jobs)
         node = self.homes[plan.name] = HomeNode(self.world, plan, self.plan.seed, watch)
         client = ClientNode(self.world, client_of(plan.name), node.asked)
         self.clients[client.name] = client

@@ -8,9 +8,10 @@ that, with lease numbers that no earlier run has used.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hanse.core.events import (
+    Decision,
     Event,
     Fact,
     Grow,
@@ -33,14 +34,24 @@ from hanse.sim.plan import RUN_BITS, HomePlan
 from hanse.sim.world import World
 from hanse.wire import codec
 
-if TYPE_CHECKING:
-    from hanse.sim.checks.watch import Watch
+
+class Overseer(Protocol):
+    """Whoever looks at what a home decides."""
+
+    def before(self, node: HomeNode, event: Event, now_ns: int) -> None: ...
+    def after(self, node: HomeNode, event: Event, decision: Decision, now_ns: int) -> None: ...
+    def synced(self, node: HomeNode, facts: Sequence[Fact]) -> None: ...
+    def told(self, node: HomeNode, ask: Ask, answer: Answer) -> None: ...
+    def crashed(self, node: HomeNode, disk: bool) -> None: ...
+    def restarted(self, node: HomeNode) -> None: ...
+    def gave_up(self, node: HomeNode) -> None: ...
+    def unwanted(self, job: JobId) -> bool: ...
 
 
 class HomeNode(Node):
     """Everything of one home."""
 
-    def __init__(self, world: World, plan: HomePlan, seed: int, watch: Watch) -> None:
+    def __init__(self, world: World, plan: HomePlan, seed: int, watch: Overseer) -> None:
         super().__init__(world, plan.name, plan.clock_ns, plan.drift_ppm)
         self.plan = plan
         self.draws = Draws(seed, plan.name)

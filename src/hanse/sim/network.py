@@ -45,7 +45,7 @@ class Direction:
         if not self._network.calm and self._draws.chance(20):
             delay *= 8  # a straggler
         self._network.in_flight += 1
-        require(self._network.in_flight < _IN_FLIGHT, "too many messages are on their way")
+        require(self._network.in_flight < self._network.most, "too many messages are on their way")
         self._world.after(delay, self._arrive, deliver)
 
     def _arrive(self, deliver: Callable[[], None]) -> None:
@@ -67,6 +67,7 @@ class Network:
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._seed = world, seed
         self.calm = False  # nothing is lost or repeated any more
+        self.most = _IN_FLIGHT  # messages on their way at a time; more are a mistake of somebody
         self.in_flight = 0
         self.directions: dict[str, Direction] = {}
 

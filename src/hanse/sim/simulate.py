@@ -43,5 +43,5 @@ def simulate(plan: Plan, trace: Callable[[str], None] | None = None) -> Outcome:
 
 def _check_ends(federation: Federation) -> None:
     federation.check()
-    for home in federation.homes.values():
-        home.watch.check_ends(home)
+    for name, home in federation.homes.items():
+        federation.watches[name].check_ends(home)

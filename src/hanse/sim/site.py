@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
+from hanse.core.messages import Note, Orders
 from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.resources import Amount
@@ -22,11 +23,18 @@ from hanse.sim.plan import JobPlan, SitePlan
 from hanse.sim.world import World
 from hanse.wire import codec
 
-if TYPE_CHECKING:
-    from hanse.sim.checks.truth import Truth
-
 _COALESCE_NS = limits.MS // 2
 _ANSWER_NS = 3 * limits.MS  # an engine needs up to so much to do what it was told
+
+
+class Witness(Protocol):
+    """Whoever looks at what agents and engines do."""
+
+    def started(self, link: HomeLink, orders: Orders, run: Run) -> None: ...
+    def finished(self, run: Run, start: int, stop: int) -> None: ...
+    def failed(self, run: Run, item: int, cause: Cause) -> None: ...
+    def acknowledged(self, notes: Sequence[Note]) -> None: ...
+    def look(self, link: HomeLink) -> None: ...
 
 
 class SiteNode(Node):
@@ -45,7 +53,12 @@ class SiteNode(Node):
         return 100 * self.slowness * 100 // self.plan.speed
 
     def join(
-        self, home: str, line: Direction, seed: int, plans: Callable[[JobId], JobPlan], truth: Truth
+        self,
+        home: str,
+        line: Direction,
+        seed: int,
+        plans: Callable[[JobId], JobPlan],
+        truth: Witness,
     ) -> HomeLink:
         link = self.links[home] = HomeLink(self, line, seed, plans, truth)
         return link
@@ -86,7 +99,7 @@ class HomeLink:
         line: Direction,
         seed: int,
         plans: Callable[[JobId], JobPlan],
-        truth: Truth,
+        truth: Witness,
     ) -> None:
         self.site, self.truth, self._line = site, truth, line
         self.capacity = Amount(cpus_milli=1000 * site.plan.cpus)

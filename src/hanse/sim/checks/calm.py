@@ -52,14 +52,14 @@ def settle(federation: Federation) -> None:
 
 
 def _done(federation: Federation) -> bool:
-    return all(home.watch.done() for home in federation.homes.values())
+    return all(watch.done() for watch in federation.watches.values())
 
 
 def _open(federation: Federation) -> list[str]:
     return [
         f"{job} ({home.home.jobs[job].state if job in home.home.jobs else 'unknown'} at {name})"
         for name, home in federation.homes.items()
-        for client in home.watch.clients
+        for client in federation.watches[name].clients
         for job, memory in client.jobs.items()
         if not memory.ended and not memory.lost
     ]
