@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from hanse.core.events import Decision, Event, Fact, ItemsFailed, JobEnded, SegmentCommitted
-from hanse.core.messages import Note, Orders
+from hanse.core.messages import Note
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.sim.client import Answer, Ask
@@ -121,7 +121,7 @@ class Books:
             site.up_since_ns = -1
 
     # --- leases ---------------------------------------------------------------------------------
-    def started(self, link: HomeLink, orders: Orders, run: Run) -> None:
+    def started(self, link: HomeLink, incarnation: int, run: Run) -> None:
         name, cpus, now_ns = link.site.name, run.plan.cpus, link.site.world.now_ns
         site = self.sites[name]
         site.leases += 1

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hanse import limits
 from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
-from hanse.core.messages import Note, Orders
+from hanse.core.messages import Note
 from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.resources import Amount
@@ -30,7 +30,7 @@ _ANSWER_NS = 3 * limits.MS  # an engine needs up to so much to do what it was to
 class Witness(Protocol):
     """Whoever looks at what agents and engines do."""
 
-    def started(self, link: HomeLink, orders: Orders, run: Run) -> None: ...
+    def started(self, link: HomeLink, incarnation: int, run: Run) -> None: ...
     def finished(self, run: Run, start: int, stop: int) -> None: ...
     def failed(self, run: Run, item: int, cause: Cause) -> None: ...
     def acknowledged(self, notes: Sequence[Note]) -> None: ...
