@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Record, Runs, read
 from bench.measures import FAMILIES, rows
@@ -66,7 +67,17 @@ def _machine(record: Record) -> str:
     return (
         f"{on['date']}, commit {on['commit']}: {on['processor']}, {on['cores']} cores "
         f"({on['workers']} workers), {on['memory_gb']} GB, {on['system']}, {on['python']}, "
-        f"{versions}. Load before the run: {on['load_before']:.1f}.{missing}\n"
+        f"{versions}. Load before the run: {on['load_before']:.1f}.{missing}{_noise(on)}\n"
+    )
+
+
+def _noise(on: dict[str, Any]) -> str:
+    """A word of warning where the machine was not ours alone."""
+    if on["load_before"] < on["cores"] / 2:
+        return ""
+    return (
+        "\n\n**Other programs kept this machine busy during the run**: figures are lower than on a "
+        "quiet one, by different amounts, and ratios are rough."
     )
 
 
