@@ -30,6 +30,7 @@ class Record:
     """Everything that one run of the benchmarks wrote down."""
 
     machine: dict[str, Any] = field(default_factory=dict)
+    parts: int = 0  # runs that were appended to one file
     settings: dict[str, str] = field(default_factory=dict)
     runs: dict[str, dict[str, Runs]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(Runs))
@@ -57,6 +58,7 @@ def _add(record: Record, each: dict[str, Any]) -> None:
     measure = each["measure"]
     if measure == "machine":
         record.machine = each["value"]
+        record.parts += 1
         return
     if measure == "about":
         record.settings[each["peer"]] = each["value"]

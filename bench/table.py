@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Record, Runs, read
 from bench.measures import FAMILIES, rows
@@ -17,7 +18,7 @@ EVEN = 0.02  # a difference this small is no difference
 HEAD = """\
 # Hanse beside its peers
 
-Written by `make bench`; every figure of this page is from one run of it. A round gives every
+Written by `make bench`, of the figures that it recorded. A round gives every
 contestant its turn, in a process of its own (A B C A B C ...), with its workers up and warm before
 the clock starts, at the settings listed below; nothing else of it runs meanwhile. Figures are
 medians, with the smallest and the largest, and how often each ran: work that takes a contestant
@@ -66,7 +67,25 @@ def _machine(record: Record) -> str:
     return (
         f"{on['date']}, commit {on['commit']}: {on['processor']}, {on['cores']} cores "
         f"({on['workers']} workers), {on['memory_gb']} GB, {on['system']}, {on['python']}, "
-        f"{versions}. Load before the run: {on['load_before']:.1f}.{missing}\n"
+        f"{versions}. Load before the run: {on['load_before']:.1f}.{missing}{_noise(on)}"
+        f"{_parts(record)}\n"
+    )
+
+
+def _parts(record: Record) -> str:
+    """That the figures of one file are not all from one run, if so."""
+    if record.parts < 2:
+        return ""
+    return f"\n\n**Put together from {record.parts} runs**: not all contestants took turns at once."
+
+
+def _noise(on: dict[str, Any]) -> str:
+    """A word of warning where the machine was not ours alone."""
+    if on["load_before"] < on["cores"] / 2:
+        return ""
+    return (
+        "\n\n**Other programs kept this machine busy during the run**: figures are lower than on a "
+        "quiet one, by different amounts, and ratios are rough."
     )
 
 
