@@ -109,6 +109,8 @@ class Client:
         if not self._closed:
             self._closed = True
             self._runtime.close()
+            for job in list(self._jobs.values()):
+                job.end_with(ClientClosed("this client was closed"))
 
     @property
     def closed(self) -> bool:

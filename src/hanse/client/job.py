@@ -309,6 +309,12 @@ class Job(Generic[T]):
         self._feeder.stop()
         self._source.cancel()
 
+    def end_with(self, error: BaseException) -> None:
+        """Nothing comes any more: whoever waits gets the error, if the job has not ended."""
+        self._feeder.stop()
+        if not self._results.state.ended:
+            self._results.end(JobState.CANCELLED, error)
+
     def failures(self) -> list[Failure]:
         """The items that failed for good, each with all that is known about it, in the order in
         which they failed; the first thousand."""
@@ -331,7 +337,7 @@ def waiting(feeder: Feeder, results: Results) -> list[str]:
         return ["Further inputs are read once the first results tell how large they are."]
     if feeder.waits:
         return [
-            f"No further inputs are read: results of {results.settled} items "
+            f"No further inputs are read: results of {results.settled - results.handed} items "
             f"({format_bytes(results.held_bytes)} held) wait to be taken."
         ]
     return []

@@ -181,7 +181,9 @@ class JobRecord:
         if self._program is None or self.head.id not in self._jobs:
             raise damaged(self.head.id, 0, self.state.journal.where, "the record has no beginning")
         covered = RangeSet((part.start, part.stop) for part in self._parts.values())
-        if covered != self.job.settled:
+        job = self.job
+        holes = job.state is JobState.DONE and not job.complete
+        if covered != job.settled or holes:
             raise JournalDamaged(f"the record of job {self.head.id} does not add up")
 
     # --- what is known ----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
-from hanse.errors import HanseError, JobBusy
+from hanse.errors import HanseError, JobBusy, UsageError
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
 from hanse.model.usage import Usage
@@ -106,12 +106,11 @@ class Durables:
 
         Raises JobBusy if this client or another process runs it, JournalError.
         """
-        self._owner.ask(lambda: None)  # a job that was let go just now has been left then
+        self._let_the_loop_turn()
         with self._given_back:
-            claim = self._claims.get(job)
-            if claim is not None and not claim.leaving:
-                raise JobBusy(f"this program runs the job {job} already")
             self._wait_until_given_back(job)
+            if job in self._claims:
+                raise JobBusy(f"this program runs the job {job} already")
             claim = self._claims[job] = _Claim()
         try:
             claim.run = self.state().journal.claim(job, this_process())
@@ -123,23 +122,37 @@ class Durables:
     def create(self, head: Head, older: JobId | None) -> int:
         """Make a new job and take it; `older` has had its name. See `claim`. Raises NameTaken if
         another job has it by now."""
-        self._owner.ask(lambda: None)
-        with self._given_back:
-            if older is not None and older in self._claims and self._claims[older].leaving:
+        self._let_the_loop_turn()
+        if older is not None:
+            with self._given_back:
                 self._wait_until_given_back(older)
-            run = self.state().journal.create(head, this_process(), older)
+        run = self.state().journal.create(head, this_process(), older)
+        with self._given_back:
             self._claims[head.id] = _Claim(run)
-            return run
+        return run
 
     def unclaim(self, job: JobId, run: int) -> None:
         """Give a job back that nothing was begun with. For any thread."""
         self.state().journal.release(job)
         self.given_back(job, run)
 
+    def _let_the_loop_turn(self) -> None:
+        """A job that was let go just now has been left after this."""
+        try:
+            self._owner.ask(lambda: None)
+        except TimeoutError as error:
+            raise UsageError(
+                "a done-callback of this program holds up its client: no named job can begin "
+                "before it returns"
+            ) from error
+
     def _wait_until_given_back(self, job: JobId) -> None:
         """What was left a moment ago is still written."""
-        if not self._given_back.wait_for(lambda: job not in self._claims, _GIVEN_BACK_S):
+        if not self._given_back.wait_for(lambda: not self._is_leaving(job), _GIVEN_BACK_S):
             raise JobBusy(f"what this program did of the job {job} is still being recorded")
+
+    def _is_leaving(self, job: JobId) -> bool:
+        return job in self._claims and self._claims[job].leaving
 
     def given_back(self, job: JobId, run: int) -> None:
         """The journal has the job back from this run, and not from one that came after it."""
@@ -193,6 +206,7 @@ class Durables:
 
     def record(self, outcomes: Sequence[Outcome], position: int) -> None:
         """Record what came of one decision; `position` is the decision's."""
+        assert not outcomes or position > self._position, "facts that would never be recorded"
         if position > self._position:
             assert self._recorder is not None
             self._position = position
@@ -212,22 +226,30 @@ class Durables:
     def leave(self, job: JobId) -> DurableSource | None:
         """Record no more of the job; it can be resumed. Returns its source if it never began."""
         waiting = self._successors.pop(job, None)
-        if waiting is not None:
-            self.unclaim(job, waiting[1].run)
+        if waiting is not None and self._recorder is not None:
+            self._let_go(job, waiting[1].run, begun=False)
         if self._sources.pop(job, None) is not None and self._recorder is not None:
-            run = self._runs.pop(job)
-            with self._given_back:
-                if job in self._claims and self._claims[job].run == run:
-                    self._claims[job].leaving = True
-            self._recorder.leave(job, run)
+            self._let_go(job, self._runs.pop(job), begun=True)
         return waiting[2] if waiting is not None else None
+
+    def _let_go(self, job: JobId, run: int, begun: bool) -> None:
+        with self._given_back:
+            if job in self._claims and self._claims[job].run == run:
+                self._claims[job].leaving = True
+        assert self._recorder is not None
+        self._recorder.leave(job, run, begun)
 
     def waits(self, job: JobId) -> bool:
         """Whether the job has not begun, because the home has not forgotten its earlier run."""
         return job in self._successors
 
     def forgotten(self, job: JobId) -> None:
-        """The home knows nothing of the job any more."""
+        """The home knows nothing of the job any more. What waits for that begins in a turn of its
+        own: the decision that said so is not recorded yet."""
+        if job in self._successors:
+            self._owner.loop.post(lambda: self._begin_successor(job))
+
+    def _begin_successor(self, job: JobId) -> None:
         if (successor := self._successors.pop(job, None)) is not None:
             spec, durable, source = successor
             self.submit(job, spec, source, durable)

@@ -66,7 +66,7 @@ class Recorder:
         self._writing_bytes = 0
         self._writing_blobs = ExitStack()
         self._blobs_are_safe = False
-        self._leaving: list[tuple[JobId, int]] = []
+        self._leaving: list[tuple[JobId, int, bool]] = []
         self._answers: list[tuple[JobId, int, str]] = []
         self._news = threading.Condition()
         self._closing = False
@@ -88,10 +88,11 @@ class Recorder:
                 self._waiting_bytes += outcome.nbytes
             self._news.notify()
 
-    def leave(self, job: JobId, run: int) -> None:
-        """Record no more of the job than was added, and give it back."""
+    def leave(self, job: JobId, run: int, begun: bool = True) -> None:
+        """Record no more of the job than was added, and give it back; not `begun`: it was claimed,
+        and `follow` was never called for this run."""
         with self._news:
-            self._leaving.append((job, run))
+            self._leaving.append((job, run, begun))
             self._news.notify()
 
     @property
@@ -129,8 +130,10 @@ class Recorder:
                 # Never told: what came of a job that was lost, or that nobody here writes.
                 done = [outcome for outcome in outcomes if outcome.recorded]
                 self._listener.recorded(done, position)
-            for job, run in leaving:
-                if job in self._jobs and self._jobs[job].run == run:
+            for job, run, begun in leaving:
+                if not begun:
+                    self._release(job, run)
+                elif job in self._jobs and self._jobs[job].run == run:
                     self._give_back(job)
             if closing and not outcomes:
                 return
@@ -240,7 +243,9 @@ class Recorder:
             self._listener.lost(job, error)
 
     def _give_back(self, job: JobId) -> None:
-        run = self._jobs.pop(job).run
+        self._release(job, self._jobs.pop(job).run)
+
+    def _release(self, job: JobId, run: int) -> None:
         try:
             self.state.journal.release(job)
         except JournalError as error:
