@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from system.programs import Program, record
 
 import hanse
 from hanse.journal.sqlite import SqliteJournal
@@ -37,3 +38,32 @@ def test_a_job_that_was_made_and_done_meanwhile_is_not_lost(
     assert [head.superseded for head in state.journal.heads()] == ([False, True] if fresh else
                                                                    [False])  # fmt: skip
     state.close()
+
+
+def test_a_job_that_begins_again_takes_nothing_from_others(tmp_path):
+    """Its earlier run may be forgotten by the very report that brings another job's results."""
+    program = Program(tmp_path, """
+        import hanse, time
+        def quick(x): return x + 1
+        def slow(x):
+            time.sleep(0.002)
+            return x
+        def main():
+            with hanse.connect(resources=hanse.Resources(cpus=2)) as client:
+                loop = client._runtime.loop
+                other = client.map(quick, range(20_000), name="other")
+                other.run_ahead()
+                for _ in range(4):
+                    job = client.map(slow, iter(range(500)), name="again")
+                    next(iter(job))
+                    del job
+                    again = client.map(slow, iter(range(500)), name="again")
+                    loop.post(lambda: time.sleep(0.3))  # one report brings more than one thing
+                    del again
+                print(len(list(other)), other.state)
+        main()
+    """)  # fmt: skip
+    assert program.result() == "20000 done"
+    found = record("other")
+    assert found is not None
+    assert len(found.settled) == 20_000

@@ -64,10 +64,11 @@ def open_state(create: bool = True) -> State | None:
     """
     home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
-    if not create and not may_be_there(url, home):
-        return None
-    if create or is_own(url, home):
+    there = may_be_there(url, home)
+    if create or (is_own(url, home) and (there or home.is_dir())):
         _make(home)
+    if not create and not there:
+        return None
     journal = open_journal(url, home)
     try:
         home = home if is_own(url, home) else home / "journals" / _name(journal)
