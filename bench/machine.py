@@ -21,7 +21,7 @@ def describe(peers: list[str], workers: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "workers": workers,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "versions": _versions(peers),
         "missing": {
