@@ -10,7 +10,7 @@ import re
 import sys
 import time
 
-from bench.contract import NotOffered
+from bench.contest import NotOffered
 from bench.work import same
 
 

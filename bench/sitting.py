@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from bench.contract import NotOffered, Peer
+from bench.contest import NotOffered, Peer
 from bench.measures import FAMILIES
 from bench.measures.measure import Measure, Sizes, Teller, WrongAnswer
 

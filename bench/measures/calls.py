@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.measures.measure import (
     Family,
     Figures,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.contract import Peer
+from bench.contest import Peer
 
 Medians = Mapping[str, float]  # of one measure, by contestant; only those that have a figure
 Figures = Mapping[str, Medians]  # by measure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.measures.measure import Family, Measure, Sizes, Teller, check, timed
 from bench.work import same
 

@@ -5,7 +5,7 @@ The first is a program of its own (bench/first.py), which imports as little as c
 
 from __future__ import annotations
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.measures.measure import Family, Measure, Sizes, Teller, bound, check
 from bench.work import same, whoami
 

@@ -9,7 +9,7 @@ import sysconfig
 from collections import Counter
 from pathlib import Path
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.measures.measure import (
     Family,
     Measure,

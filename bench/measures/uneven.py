@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.measures.measure import Family, Measure, Sizes, Teller, bound, check, timed
 from bench.work import nap, spin
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from bench.contract import Peer
+from bench.contest import Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import dask
 import dask.bag
 from distributed import Client, LocalCluster
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.work import each, in_chunks, windowed
 
 TYPE_CHECKING = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from concurrent.futures import ProcessPoolExecutor
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.work import folded, slices
 
 TYPE_CHECKING = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import hanse
-from bench.contract import Peer
+from bench.contest import Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import functools
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.work import folded, slices
 
 TYPE_CHECKING = False

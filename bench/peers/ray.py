@@ -6,7 +6,7 @@ import functools
 
 import ray
 
-from bench.contract import Peer
+from bench.contest import Peer
 from bench.work import each, folded, in_chunks, slices, windowed
 
 TYPE_CHECKING = False

@@ -16,8 +16,8 @@ _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "bee
     "fuse.sshfs",
     "fuse.glusterfs",
 }
-LOG, NOTE = "-wal", ".open"
-_ENDS = ("", LOG, "-shm", "-journal", ".id", ".locks", NOTE)
+LOG = "-wal"
+_ENDS = ("", LOG, "-shm", "-journal", ".id", ".locks")
 _ROOM_BYTES = 256 * 1024  # less than this free: an error of the disk means that it is full
 _SMALL_BYTES = 1024
 

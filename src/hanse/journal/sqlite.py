@@ -18,7 +18,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hanse import limits
@@ -101,8 +101,6 @@ class SqliteJournal(SqlJournal):
         unknown = there and marked is None and disk.inode(self.path) not in _in_use
         if unknown and not disk.is_sqlite(self.path):
             raise self._foreign()  # SQLite itself would write over a very short file
-        if there:
-            self._log.look()
         disk.make_file(self.path)
         self._writer = connection = self._settled(fresh=not there)
         self._inode = disk.inode(self.path)
@@ -202,14 +200,12 @@ class SqliteJournal(SqlJournal):
     def kept(self) -> None:
         """See the seam: a commit went to the log, and counts if others will find it there."""
         self.look()
-        self._log.note()
 
     def reset(self, connection: Connection) -> None:
         """See the seam."""
         super().reset(connection)
         if self._writer is None and self._reader is None:
-            with self._log.closing(alone=False):
-                pass  # it was closed, and SQLite may have removed the log
+            self._log.forget()  # it was closed, and SQLite may have removed the log
 
     def alone(self, sql: Connection) -> None:
         """See the seam: who writes is alone here anyway."""
@@ -260,12 +256,8 @@ class SqliteJournal(SqlJournal):
             yield
             return
         with ExitStack() as stack:
-            try:
+            with suppress(JournalUnavailable, OSError):
                 stack.enter_context(self._locks.waiting(locks.OPENING))
-                alone = True
-            except (JournalUnavailable, OSError):
-                alone = False
-            stack.enter_context(self._log.closing(alone))
             yield
 
     # --- errors -----------------------------------------------------------------------------------

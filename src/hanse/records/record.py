@@ -182,7 +182,7 @@ class JobRecord:
             raise damaged(self.head.id, 0, self.state.journal.where, "the record has no beginning")
         covered = RangeSet((part.start, part.stop) for part in self._parts.values())
         job = self.job
-        holes = job.state is JobState.DONE and not job.complete
+        holes = job.state is JobState.DONE and len(job.settled) < job.size
         if covered != job.settled or holes:
             raise JournalDamaged(f"the record of job {self.head.id} does not add up")
 
