@@ -140,6 +140,7 @@ def _reopen(
         if next(iter(journal.read(id)), None) is None:
             return None  # its program was killed when it had just made it
         record = open_record(runtime.state(), head)
+        record.check_whole()
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:
             return Opened(id, record, name, None)

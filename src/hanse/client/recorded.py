@@ -54,6 +54,7 @@ def results_of(runtime: Runtime, id: JobId) -> Results:
 
 
 def _results(record: JobRecord) -> Results:
+    record.check_whole()
     results = Results(record.size)
     results.restore(record.job.done, len(record.failed))
     failure: Failure | None = None

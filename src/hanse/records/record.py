@@ -181,10 +181,18 @@ class JobRecord:
         if self._program is None or self.head.id not in self._jobs:
             raise damaged(self.head.id, 0, self.state.journal.where, "the record has no beginning")
         covered = RangeSet((part.start, part.stop) for part in self._parts.values())
-        job = self.job
-        holes = job.state is JobState.DONE and len(job.settled) < job.size
-        if covered != job.settled or holes:
+        if covered != self.job.settled:
             raise JournalDamaged(f"the record of job {self.head.id} does not add up")
+
+    def check_whole(self) -> None:
+        """Raises JournalDamaged if the job is done and lacks an outcome: its results must not be
+        handed out as if they were all."""
+        missing = self.size - len(self.settled)
+        if self.job_state is JobState.DONE and missing:
+            raise JournalDamaged(
+                f"job {self.head.id} is recorded as done, and {missing:,} items have no result: "
+                "start it over with fresh=True (hanse run --fresh)"
+            )
 
     # --- what is known ----------------------------------------------------------------------------
     @property
