@@ -35,11 +35,10 @@ from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_each, dump_one
 from hanse.records.entries import Body, Stored, encode
 from hanse.records.payloads import pack
-from hanse.records.program import ProgramRecord, here, new_head
+from hanse.records.program import ProgramRecord, here, new_head, this_process
 from hanse.records.program import encode as encode_program
 from hanse.records.state import State
 from hanse.records.tally import Tally
-from hanse.runtime.durables import this_process
 
 SRC = Path(__file__).parents[2] / "src"
 INSTALLED = shutil.which("hanse", path=sysconfig.get_path("scripts"))

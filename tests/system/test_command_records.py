@@ -16,9 +16,8 @@ from system.command import HANSE, Job, as_json, environment, finished, hanse, op
 from hanse import limits
 from hanse.cli.shared import exits
 from hanse.ids import job_id
-from hanse.records.program import new_head
+from hanse.records.program import new_head, this_process
 from hanse.records.state import State
-from hanse.runtime.durables import this_process
 
 DAY = 86_400
 

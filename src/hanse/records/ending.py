@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 
 from hanse.core.events import JobEnded
-from hanse.journal.port import Append, Head, Holder
+from hanse.journal.port import Append, Head
 from hanse.model.job import JobState
 from hanse.records.entries import Body, encode
+from hanse.records.program import this_process
 from hanse.records.record import open_record
 from hanse.records.state import State
 from hanse.records.tally import Tally
@@ -20,8 +19,7 @@ def cancel(state: State, head: Head) -> None:
 
     Raises JobBusy if somebody runs it after all, JournalError.
     """
-    holder = Holder(socket.gethostname(), os.getpid(), time.time())
-    run = state.journal.claim(head.id, holder)
+    run = state.journal.claim(head.id, this_process())
     try:
         record = open_record(state, state.journal.find(head.id) or head)
         if record.job_state.ended:

@@ -21,7 +21,7 @@ import msgspec
 
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
-from hanse.journal.port import Head
+from hanse.journal.port import Head, Holder
 from hanse.model.failure import plain
 
 HIDDEN: Final = "HIDDEN"
@@ -121,6 +121,11 @@ def new_head(id: JobId, name: str, function: str, total: int | None) -> Head:
         id=id, name=name, function=function, script=plain((sys.argv or [""])[0]), user=_user(),
         host=socket.gethostname(), created_s=now, updated_s=now, total=total,
     )  # fmt: skip
+
+
+def this_process() -> Holder:
+    """Who holds a job that this process takes."""
+    return Holder(socket.gethostname(), os.getpid(), time.time())
 
 
 def _user() -> str:

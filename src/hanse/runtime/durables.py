@@ -7,10 +7,7 @@ recorder and all that they import come with the first named job.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,12 +39,6 @@ class _Claim:
     def __init__(self, run: int = 0) -> None:
         self.run = run  # 0: not known yet
         self.leaving = False  # about to be given back
-
-
-def this_process() -> Holder:
-    from hanse.journal.port import Holder
-
-    return Holder(socket.gethostname(), os.getpid(), time.time())
 
 
 class Owner(Protocol):
@@ -113,7 +104,7 @@ class Durables:
                 raise JobBusy(f"this program runs the job {job} already")
             claim = self._claims[job] = _Claim()
         try:
-            claim.run = self.state().journal.claim(job, this_process())
+            claim.run = self.state().journal.claim(job, self._me())
             return claim.run
         except BaseException:
             self.given_back(job, claim.run)
@@ -126,10 +117,15 @@ class Durables:
         if older is not None:
             with self._given_back:
                 self._wait_until_given_back(older)
-        run = self.state().journal.create(head, this_process(), older)
+        run = self.state().journal.create(head, self._me(), older)
         with self._given_back:
             self._claims[head.id] = _Claim(run)
         return run
+
+    def _me(self) -> Holder:
+        from hanse.records.program import this_process
+
+        return this_process()
 
     def unclaim(self, job: JobId, run: int) -> None:
         """Give a job back that nothing was begun with. For any thread."""
