@@ -8,9 +8,13 @@
     │   ├── JobChanged             a named job's function or inputs are not what they were
     │   ├── JobBusy                another program runs this named job
     │   │   └── NameTaken              another program made a job of this name just now
-    │   └── NoSuchJob              there is no job of this id or name
+    │   ├── NoSuchJob              there is no job of this id or name
+    │   └── NotAllowed             a node refuses this token, or the token may not do this
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
+    │   ├── NodeError              a node cannot be used
+    │   │   ├── NodeUnavailable        it may pass: no network, it restarts, it is full of work
+    │   │   └── NodeVersion            it speaks another protocol
     │   ├── InputError             the iterable of inputs raised; what it yielded before is done
     │   └── JournalError           what is recorded of named jobs cannot be read or written
     │       ├── JournalUnavailable     it may pass: a server restarts, another program holds it
@@ -98,6 +102,12 @@ class NoSuchJob(UsageError):
     code = "no-such-job"
 
 
+class NotAllowed(UsageError):
+    """A node refuses this token, or the token's role does not reach so far."""
+
+    code = "not-allowed"
+
+
 class WorldError(HanseError):
     """Something outside the program failed."""
 
@@ -108,6 +118,24 @@ class EngineError(WorldError):
     """Worker processes cannot be started or kept alive."""
 
     code = "engine"
+
+
+class NodeError(WorldError):
+    """A node cannot be used; what it has committed is not lost by that."""
+
+    code = "node"
+
+
+class NodeUnavailable(NodeError):
+    """The node cannot be reached now; this may pass by itself."""
+
+    code = "node-unavailable"
+
+
+class NodeVersion(NodeError):
+    """The node speaks a protocol that this version does not."""
+
+    code = "node-version"
 
 
 class InputError(WorldError):

@@ -276,3 +276,13 @@ REHEARSED_STRIKES = 1000
 
 TIMELINE_BARS = 20_000
 """Rectangles in a picture of a rehearsal: browsers draw so many at once. Short ones are joined."""
+
+# --- nodes --------------------------------------------------------------------------------------
+LABEL_BYTES = 16 * MIB
+"""A parcel's label holds shapes and lengths, some bytes for each item of a block."""
+
+PARCEL_FILES = 4096
+"""Files in one parcel: each takes a descriptor until it is read."""
+
+PARCEL_BYTES = 4 * 1024 * MIB
+"""One block of inputs or one function sent to a node is at most so large."""

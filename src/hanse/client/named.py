@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,24 +22,23 @@ from hanse import limits
 from hanse.client.fingerprints.changes import changes
 from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
-from hanse.client.mapping import Inputs, MapSource, dump_inputs
+from hanse.client.mapping import MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import plain
 from hanse.model.job import JobState
-from hanse.model.ranges import Range
 from hanse.payloads import ours
 from hanse.payloads.payload import Payload, load_each, words
-from hanse.records.payloads import Packed, Put, hash_only, pack
-from hanse.records.program import ProgramRecord, encode, fresh_run, here, new_head
+from hanse.records.payloads import hash_only, pack
+from hanse.records.program import ProgramRecord, fresh_run, here, new_head, pack_program
 from hanse.records.record import JobRecord, StoredBlock, folds, fresh_run_of, open_record
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
     from hanse.client.options import Options
-    from hanse.journal.port import Head
+    from hanse.journal.port import Entry, Head
     from hanse.model.job import JobSpec
     from hanse.records.record import Kept
     from hanse.records.state import State
@@ -109,21 +108,12 @@ def open_named(
             if attempt + 1 == limits.NAME_ATTEMPTS:
                 raise
     assert run is not None
-    told = {
-        "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
-        "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
-    }  # fmt: skip
-    program = partial(_pack_program, pickled, told)
+    told = ProgramRecord(
+        name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
+        retries=options.retries, timeout_s=options.timeout, raising=raising, **here(),
+    )  # fmt: skip
+    program = partial(pack_program, told, pickled, None)
     return Opened(id, None, name, Durable(head, run, program))
-
-
-def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed:
-    """The program's record. Its blobs are put by whoever writes the entry that refers to them."""
-    function = pack(pickled, put)
-    packed = pack(Payload(1, encode(ProgramRecord(function=function.header, **told))), put)
-    return msgspec.structs.replace(
-        packed, blobs=packed.blobs + function.blobs, nbytes=packed.nbytes + function.nbytes
-    )
 
 
 def _reopen(
@@ -205,13 +195,8 @@ class NamedSource(MapSource):
             self._restore(record, again and not self._reading)
 
     def _restore(self, record: JobRecord, again: bool) -> None:
-        for block in () if self._reading else record.blocks:
-            open_items = _count(record.settled.gaps(block.start, block.stop))
-            if again:
-                open_items += _count(record.failed.within(block.start, block.stop))
-            if open_items:
-                self._starts.append(block.start)
-                self._blocks[block.start] = Inputs(block.start, block.stop, block.kept, open_items)
+        if not self._reading:
+            self._blocks.restore(record, again)
         self._results.restore(record.job.done, 0 if again else len(record.failed))
         for part in record.parts():
             if part.kept is not None:
@@ -320,16 +305,18 @@ class NamedSource(MapSource):
 
     # --- for the runtime ------------------------------------------------------------------------
     def grown(self, size: int) -> Payload:
-        with self._lock:
-            payload = self._blocks[self._grown].payload
+        payload = self._blocks.at(self._grown).payload
         self._grown = size
         assert isinstance(payload, Payload)
         return payload
 
+    def written(self, entry: Entry) -> None:
+        """What it says is told by the calls that follow."""
+
     def committed(
         self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
     ) -> None:
-        self._settled(start, stop)
+        self._blocks.settle(start, stop)
         crowded = self._results.held_bytes > limits.WINDOW_BYTES
         self._deliver(Part(start, stop, kept if crowded and kept else payload, first, None))
         self.hungry()
@@ -373,10 +360,6 @@ class NamedSource(MapSource):
                 assert self._record is not None
                 raise changed(self._name, self._record, ["what reduce folds with:", *lines])
         self.fold_print = msgspec.msgpack.encode(manifest)
-
-
-def _count(spans: Sequence[Range]) -> int:
-    return sum(stop - start for start, stop in spans)
 
 
 class _Unreadable:

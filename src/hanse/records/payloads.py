@@ -7,9 +7,7 @@ everything, because blobs are named by their own hash: equal digests mean equal 
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from blake3 import blake3
@@ -19,6 +17,7 @@ from hanse.errors import JournalDamaged
 from hanse.ids import BlobId, blob_id, parse_blob_id
 from hanse.limits import INLINE_BYTES
 from hanse.payloads.files import File
+from hanse.payloads.lengths import pack_ends, unpack_ends
 from hanse.payloads.payload import Bulk, Payload, Span
 
 Put = Callable[[memoryview], BlobId]
@@ -66,29 +65,17 @@ def pack(payload: Payload, put: Put) -> Packed:
         stream, data = (put(memoryview(data)), payload.stream_bytes), b""
         nbytes += payload.stream_bytes
     header = msgspec.msgpack.encode(
-        Header(payload.count, _lengths(payload.ends), spans, files, bytes(data), stream)
+        Header(payload.count, pack_ends(payload.ends), spans, files, bytes(data), stream)
     )
     blobs = [blob for blob, _ in files] + ([stream[0]] if stream else [])
     return Packed(header, blobs, nbytes + len(header))
-
-
-def _lengths(ends: Sequence[int] | None) -> bytes | None:
-    if ends is None:
-        return None
-    return _little(array("Q", [b - a for a, b in zip((0, *ends[:-1]), ends, strict=True)]))
-
-
-def _little(numbers: array[int]) -> bytes:
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
 
 
 def unpack(header: bytes, blobs: BlobStore) -> Payload:
     """The payload again. Raises JournalDamaged."""
     try:
         head = msgspec.msgpack.decode(header, type=Header)
-        ends = _ends(head.lengths)
+        ends = unpack_ends(head.lengths)
         if ends is not None and len(ends) != head.count:
             raise ValueError("as many streams as values are needed")
     except (msgspec.MsgspecError, ValueError) as error:
@@ -109,17 +96,3 @@ def _file(blobs: BlobStore, blob: BlobId, size: int) -> File:
     if found != size:
         raise JournalDamaged(f"blob {blob} has {found} bytes, {size} were recorded")
     return file
-
-
-def _ends(lengths: bytes | None) -> tuple[int, ...] | None:
-    if lengths is None:
-        return None
-    numbers = array("Q")
-    numbers.frombytes(lengths)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    ends, end = [], 0
-    for length in numbers:
-        end += length
-        ends.append(end)
-    return tuple(ends)

@@ -273,7 +273,10 @@ class Durables:
 
         def tell() -> None:
             for outcome in outcomes:
-                if outcome.fact.job in self._sources:  # else it was lost meanwhile
+                source = self._sources.get(outcome.fact.job)
+                if source is not None:  # else it was lost meanwhile
+                    assert outcome.entry is not None
+                    source.written(outcome.entry)
                     self._owner.tell_outcome(outcome)
             self._owner.handle(Recorded(position))
             self._owner.go_on()

@@ -11,6 +11,7 @@ from hanse.core.events import Fact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hanse.journal.port import Entry
     from hanse.model.failure import Failure
     from hanse.model.usage import Usage
     from hanse.payloads.payload import Payload
@@ -28,6 +29,7 @@ class Outcome(msgspec.Struct, eq=False):
     program: Callable[[Put], Packed] | None = None  # instead of a payload: packs the program
     kept: Kept | None = None  # where the payload is, once it is recorded
     recorded: bool = False
+    entry: Entry | None = None  # as it was recorded
 
     @property
     def nbytes(self) -> int:

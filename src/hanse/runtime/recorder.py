@@ -188,6 +188,7 @@ class Recorder:
             writing.tally.take(outcome.fact, now, nbytes, outcome.usage)
             writing.seq += 1
             entries.append(entry)
+            outcome.entry = entry
         return Append(writing.tally.head, writing.run, entries)
 
     def _put(self, data: memoryview) -> BlobId:

@@ -20,7 +20,7 @@ from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 if TYPE_CHECKING:
-    from hanse.journal.port import Head
+    from hanse.journal.port import Entry, Head
     from hanse.records.payloads import Packed, Put
     from hanse.records.record import Kept
 
@@ -51,6 +51,10 @@ class DurableSource(Source, Protocol):
 
     def grown(self, size: int) -> Payload:
         """The inputs that came last, when the job grew to this size."""
+
+    def written(self, entry: Entry) -> None:
+        """This entry of the job's record is durable; the next call, if its fact says more, is
+        about the same. Entries come in their order, each once."""
 
     fold_print: bytes  # what folds results now: its fingerprint, as it is recorded
 

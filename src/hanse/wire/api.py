@@ -1,0 +1,108 @@
+"""What clients and nodes say to each other over HTTP, as plain values.
+
+Requests refuse fields that they do not know; answers may gain some. Journal entries travel as they
+are recorded, with their checksums (see `hanse.records`): following a job is reading its record
+while it is written.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from hanse.ids import JobId
+from hanse.model.failure import Failure
+from hanse.model.job import JobSpec
+from hanse.model.resources import Amount
+
+PROTOCOL = 1
+"""Of this version. A node serves this one and the one before."""
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make a job. In a parcel with the payload of its function, unless it is a job of calls, and
+    then that of its initializer, if it has one."""
+
+    id: JobId
+    name: str = ""  # empty: only its id finds it
+    older: JobId | None = None  # the job that has had the name
+    spec: JobSpec
+    program: bytes  # a `records.program.ProgramRecord`, without those payloads
+    script: str = ""
+    user: str = ""
+    host: str = ""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """The job is this client's to feed, from the item `size` on, while it names this number."""
+
+    feeder: int
+    size: int
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The job has `stop` items; those from `start` on are in the parcel's first payload."""
+
+    feeder: int
+    start: int
+    stop: int
+    broken: dict[int, Failure] = {}  # items whose arguments cannot travel
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fold results where they are from now on, by the function in the parcel."""
+
+    feeder: int
+    fingerprint: bytes
+
+
+class SealJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No more items will come. Not `whole`: they broke off."""
+
+    feeder: int
+    whole: bool = True
+
+
+class CancelRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cancel what has not begun of these items; without numbers, the whole job."""
+
+    start: int | None = None
+    stop: int | None = None
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of a job's record, as it is followed. An empty one says that all is well."""
+
+    seq: int
+    body: bytes
+    check: bytes
+    payload: bytes | None = None
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a node is."""
+
+    node: str  # its id, made when it was first started
+    host: str
+    version: str
+    protocol: int
+    python: str
+    region: str = ""
+    labels: list[str] = []
+    price: float | None = None  # for an hour
+    capacity: Amount
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running job waits for, in words, and how many of its items are out."""
+
+    running: int
+    lines: list[str]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error, after RFC 9457. `code` is that of the error's class (see `hanse.errors`)."""
+
+    title: str
+    status: int
+    code: str
+    detail: str = ""
