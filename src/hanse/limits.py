@@ -286,3 +286,10 @@ PARCEL_FILES = 4096
 
 PARCEL_BYTES = 4 * 1024 * MIB
 """One block of inputs or one function sent to a node is at most so large."""
+
+FOLLOWED_BYTES = 16 * MIB
+"""The newest entries of a running job are kept in memory up to this size, for those who follow it;
+who is further behind reads the journal."""
+
+NODE_JOBS_READ = 100_000
+"""Jobs among which a node looks for those that it has to go on with when it starts."""

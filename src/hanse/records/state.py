@@ -56,13 +56,14 @@ def home_directory() -> Path:
     return Path(platformdirs.user_data_dir("hanse", appauthor=False))
 
 
-def open_state(create: bool = True) -> State | None:
-    """Open the state directory; without `create`, None if there is no journal yet.
+def open_state(create: bool = True, home: Path | None = None) -> State | None:
+    """Open the state directory, by default the user's; without `create`, None if there is no
+    journal yet.
 
     Raises JournalError if what is there cannot be used or is not this user's alone, UsageError if
     a variable is wrong.
     """
-    home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
+    home, url = home or home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
     there = may_be_there(url, home)
     if create or (is_own(url, home) and (there or home.is_dir())):

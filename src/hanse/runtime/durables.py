@@ -21,6 +21,8 @@ from hanse.runtime.outcome import Outcome
 from hanse.runtime.source import Durable, DurableSource, Source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hanse.engines.port import Printed
     from hanse.journal.port import Head, Holder
     from hanse.payloads.payload import Payload
@@ -60,8 +62,9 @@ class Owner(Protocol):
 class Durables:
     """Everything but `state` and the recorder's calls is for the loop's thread."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, home: Path | None = None) -> None:
         self._owner = owner
+        self._home = home  # the state directory; None: the user's
         self._sources: dict[JobId, DurableSource] = {}
         self._programs: dict[
             JobId, Callable[[Put], Packed]
@@ -86,7 +89,7 @@ class Durables:
                 from hanse.records.state import open_state
                 from hanse.runtime.recorder import Recorder
 
-                state = open_state()
+                state = open_state(home=self._home)
                 assert state is not None
                 self._logs = Logs(state.home, lambda text: _logger.warning("hanse: %s", text))
                 self._recorder = Recorder(state, self)

@@ -57,6 +57,8 @@ from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.transport import Loopback, Transport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hanse.records.state import State
 
 T = TypeVar("T")
@@ -77,12 +79,13 @@ class EngineFactory(Protocol):
 class Runtime:
     """Runs jobs on this machine until `close`."""
 
-    def __init__(self, capacity: Amount, engine: EngineFactory) -> None:
+    def __init__(self, capacity: Amount, engine: EngineFactory, home: Path | None = None) -> None:
+        """`home`: the state directory; by default the user's."""
         self.capacity = capacity
         self.home = Home()
         self._host = socket.gethostname()
         self._agent = Agent(SiteId(self._host), 1, capacity)
-        self.durables = Durables(self)
+        self.durables = Durables(self, home)
         self._transport: Transport = Loopback(self._heard, self._ordered)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}

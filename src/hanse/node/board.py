@@ -1,0 +1,184 @@
+"""All jobs of a node: made, found, gone on with.
+
+Methods may be called from any thread, and wait for the journal; `running` does not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from hanse.engines.port import Program
+from hanse.errors import HanseError, JobBusy, JournalDamaged, NoSuchJob, UsageError
+from hanse.ids import JobId, job_number
+from hanse.journal.port import Head
+from hanse.limits import NODE_JOBS_READ
+from hanse.model.job import JobSpec, JobState
+from hanse.node.held import Held
+from hanse.payloads.payload import Payload
+from hanse.records.payloads import unpack
+from hanse.records.program import ProgramRecord, decode, pack_program
+from hanse.records.record import JobRecord, open_record
+from hanse.records.state import State
+from hanse.runtime.runtime import Runtime
+from hanse.runtime.source import Durable
+from hanse.wire.api import NewJob
+
+_logger = logging.getLogger("hanse")
+
+
+class Board:
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.state: State = runtime.state()
+        self._held: dict[JobId, Held] = {}
+        self._keys = itertools.count(1)
+        self._lock = threading.Lock()  # one job begins at a time
+
+    # --- finding --------------------------------------------------------------------------------
+    def running(self, job: str) -> Held | None:
+        """The job of this id, if it runs here."""
+        held = self._held.get(JobId(job))
+        return held if held is not None and not held.over else None
+
+    def head(self, id_or_name: str) -> Head:
+        """Raises NoSuchJob, JournalError."""
+        head = self.state.journal.find(id_or_name)
+        if head is None:
+            raise NoSuchJob(f"there is no job {id_or_name!r} on this node")
+        return head
+
+    # --- beginning ------------------------------------------------------------------------------
+    def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:
+        """Make the job and begin it, for the client that asks to feed it; returns the feeder's
+        number. A job that this very request has made before is fed anew.
+
+        Raises NameTaken, JobBusy, UsageError, JournalError.
+        """
+        told = _program_of(new)
+        function, initializer = _parts(told, payloads)
+        self._check_spec(new.spec)
+        with self._lock:
+            held = self.running(new.id)
+            if held is not None:
+                return held.take()
+            if self.state.journal.find(new.id) is not None:
+                raise UsageError(f"the job {new.id} was made before")
+            now = time.time()
+            head = Head(
+                id=new.id, name=new.name, function=told.name, script=new.script, user=new.user,
+                host=new.host, created_s=now, updated_s=now, total=new.spec.total,
+            )  # fmt: skip
+            run = self.runtime.durables.create(head, new.older)
+            program = self._program(new.id, new.spec, told, function, initializer)
+            pack = partial(pack_program, told, function, initializer)
+            return self._begin(new.id, new.spec, program, Durable(head, run, pack))
+
+    def take(self, id: str, again: bool) -> tuple[int, int]:
+        """Let a client feed the job; returns the feeder's number and the job's size. A job that
+        was interrupted or failed goes on; with `again` the items that failed run again.
+
+        Raises NoSuchJob, JobBusy if another client is feeding it, UsageError if it is done.
+        """
+        with self._lock:
+            held = self.running(id)
+            if held is None:
+                self._resume(self.head(id), again)
+                held = self._held[JobId(id)]
+            elif held.is_fed:
+                raise JobBusy(f"another client feeds the job {id} now")
+            return held.take(), held.size
+
+    def recover(self) -> None:
+        """Go on with every job that was running when this node ended."""
+        for head in self.state.journal.heads(NODE_JOBS_READ):
+            if head.state != str(JobState.RUNNING) or head.superseded:
+                continue
+            try:
+                with self._lock:
+                    self._resume(head, False)
+            except HanseError as error:  # the others must go on
+                _logger.error("hanse: job %s cannot go on: %s", head.id, error)
+
+    def _resume(self, head: Head, again: bool) -> None:
+        durables = self.runtime.durables
+        run = durables.claim(head.id)
+        try:
+            if next(iter(self.state.journal.read(head.id)), None) is None:
+                raise JournalDamaged(f"nothing is recorded of job {head.id} but its name")
+            record = open_record(self.state, head)
+            record.check_whole()
+            if record.job_state is JobState.DONE:
+                raise UsageError(f"the job {head.id} is done")
+            program = self._recorded_program(record)
+        except BaseException:
+            durables.unclaim(head.id, run)
+            raise
+        spec = record.job.spec
+        again = again or record.job_state is JobState.FAILED
+        self._begin(head.id, spec, program, Durable(head, run, None, record.facts, again), record)
+
+    def _begin(
+        self, id: JobId, spec: JobSpec, program: Program, durable: Durable,
+        record: JobRecord | None = None,
+    ) -> int:  # fmt: skip
+        held = Held(self.runtime, id, program, record, durable.again)
+        self._held = {k: v for k, v in self._held.items() if not v.over} | {id: held}
+        feeder = held.take()
+        self.runtime.submit_durable(id, spec, held, durable)
+        return feeder
+
+    # --- programs -------------------------------------------------------------------------------
+    def next_key(self) -> int:
+        return next(self._keys)
+
+    def _program(
+        self, id: JobId, spec: JobSpec, told: ProgramRecord, function: Payload | None,
+        initializer: Payload | None,
+    ) -> Program:  # fmt: skip
+        return Program(
+            key=self.next_key(), job=id, name=told.name, function=function, star=told.star,
+            each=told.calls, initializer=initializer, logged=True,
+            timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
+            memory_bytes=spec.needs.memory_bytes or None,
+            max_items_per_worker=told.max_items_per_worker,
+        )  # fmt: skip
+
+    def _recorded_program(self, record: JobRecord) -> Program:
+        told, blobs = record.program, self.state.blobs
+        function = unpack(told.function, blobs) if told.function else None
+        initializer = unpack(told.initializer, blobs) if told.initializer else None
+        return self._program(record.head.id, record.job.spec, told, function, initializer)
+
+    def _check_spec(self, spec: JobSpec) -> None:
+        if not spec.durable:
+            raise UsageError("a node's jobs are durable")
+        lacks = self.runtime.capacity.lacks(spec.needs)
+        if not self.runtime.capacity.fits(spec.needs):
+            raise UsageError("an item needs more than this node offers: " + ", ".join(lacks))
+
+
+def _program_of(new: NewJob) -> ProgramRecord:
+    try:
+        job_number(new.id)
+    except ValueError as error:
+        raise UsageError(f"{new.id!r} is no job's id") from error
+    try:
+        return decode(new.program, new.id)
+    except JournalDamaged as error:  # it came from a client, not from the journal
+        raise UsageError(str(error)) from error
+
+
+def _parts(
+    told: ProgramRecord, payloads: Sequence[Payload]
+) -> tuple[Payload | None, Payload | None]:
+    """The payloads of a program's function and its initializer."""
+    functions = 0 if told.calls else 1
+    if not functions <= len(payloads) <= functions + 1:
+        raise UsageError(f"{len(payloads)} payloads came with the job, not its functions")
+    function = payloads[0] if functions else None
+    return function, payloads[functions] if len(payloads) > functions else None

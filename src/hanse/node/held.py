@@ -1,0 +1,211 @@
+"""A job of a node: its inputs come from a client that may leave, its record is what clients follow.
+
+Nothing here opens a payload: values are unpickled in workers, and by the client that asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from hanse import limits
+from hanse.core.events import CancelItems, CancelJob, Grow, Seal
+from hanse.core.messages import Grant
+from hanse.engines.port import Program, Work
+from hanse.errors import Fenced, UsageError
+from hanse.ids import JobId
+from hanse.journal.port import Entry
+from hanse.model.failure import Failure
+from hanse.model.job import JobState
+from hanse.payloads.payload import Payload
+from hanse.runtime.blocks import Blocks
+from hanse.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from hanse.records.record import JobRecord, Kept
+
+Callback = Callable[[], None]
+
+
+class Held:
+    """The runtime's view of the job (see `runtime.source.DurableSource`), and what clients do
+    with it. All that clients do may be called from any thread, and may be repeated: a request whose
+    answer was lost comes again."""
+
+    fold_print = b""
+
+    def __init__(
+        self, runtime: Runtime, id: JobId, program: Program, record: JobRecord | None = None,
+        again: bool = False,
+    ) -> None:  # fmt: skip
+        """`again`: the items of the record that failed are open again."""
+        self.id = id
+        self.over = False
+        self._runtime = runtime
+        self._program = program
+        self._blocks = Blocks()
+        self._size = 0  # items whose inputs were taken
+        self._grown = 0  # of these, told the home of
+        self._sealed = False
+        self._feeder = 0
+        self._feeds = threading.Lock()
+        self._entries: deque[Entry] = deque()  # the newest of the record
+        self._next = 0  # the number of the entry that comes
+        self._kept_bytes = 0
+        self._followers: set[Callback] = set()
+        self._feeding = 0  # followers of the newest feeder
+        self._lock = threading.Lock()
+        if record is not None:
+            self._size = self._grown = record.size
+            self._sealed = record.job.sealed
+            self._next = len(record.facts)
+            self._blocks.restore(record, again)
+
+    # --- for clients ----------------------------------------------------------------------------
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def take(self) -> int:
+        """Become the one who feeds the job; returns the number that says so."""
+        with self._feeds:
+            self._feeder += 1
+            self._feeding = 0
+            return self._feeder
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether a client that feeds it is there, and more is to come."""
+        return self._feeding > 0 and not self._sealed
+
+    def feed(
+        self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure]
+    ) -> int:
+        """Take the inputs of these items; returns the job's size. Raises Fenced if another client
+        feeds it, UsageError if they do not follow what is there."""
+        if stop - start != payload.count or not start < stop:
+            raise UsageError(f"{payload.count} inputs are not the items {start} to {stop}")
+        if any(not start <= item < stop for item in broken):
+            raise UsageError("an item that is said to be broken is not among these")
+        with self._feeds:
+            self._check(feeder)
+            if stop <= self._size:
+                return self._size  # said before
+            if start != self._size:
+                raise UsageError(f"the job has {self._size:,} items, so {start:,} is not the next")
+            if self._sealed:
+                raise UsageError("the job was sealed, and takes no more items")
+            self._blocks.add(start, payload)
+            self._size = stop
+            self._runtime.grow(Grow(self.id, stop, {}, sorted(broken)), broken)
+            return stop
+
+    def seal(self, feeder: int, whole: bool) -> None:
+        """No more will come."""
+        with self._feeds:
+            self._check(feeder)
+            if not self._sealed:
+                self._sealed = True
+                self._runtime.tell(Seal(self.id, whole))
+
+    def fold(self, feeder: int, function: Payload, fingerprint: bytes, key: int) -> None:
+        """From the next lease on, results are folded where they are."""
+        from msgspec.structs import replace
+
+        with self._feeds:
+            self._check(feeder)
+
+        def change() -> None:
+            self._program = replace(self._program, key=key, fold=function)
+            self.fold_print = fingerprint
+
+        self._runtime.loop.post(change)
+
+    def cancel(self) -> None:
+        self._runtime.tell(CancelJob(self.id))
+
+    def cancel_ready(self, start: int, stop: int) -> None:
+        """Cancel those of these that have not begun."""
+        self._runtime.tell(CancelItems(self.id, start, stop))
+
+    def _check(self, feeder: int) -> None:
+        if feeder != self._feeder:
+            raise Fenced("another client feeds this job now")
+
+    # --- for followers --------------------------------------------------------------------------
+    def follow(self, news: Callback, feeder: int = 0) -> Callback:
+        """Call back, on any thread, whenever entries came or the job is over; returns what ends
+        that. `feeder`: the number under which this client feeds the job, if it does."""
+        with self._lock:
+            self._followers.add(news)
+            feeding = feeder != 0 and feeder == self._feeder
+            self._feeding += feeding
+
+        def end() -> None:
+            with self._lock:
+                self._followers.discard(news)
+                if feeding and feeder == self._feeder:
+                    self._feeding -= 1
+
+        return end
+
+    def entries(self, first: int) -> list[Entry] | None:
+        """The recorded entries from this number on; None if they are in the journal only."""
+        with self._lock:
+            begin = self._next - len(self._entries)
+            if first < begin:
+                return None
+            return [entry for entry in self._entries if entry.seq >= first]
+
+    # --- for the runtime ------------------------------------------------------------------------
+    def work(self, grant: Grant) -> Work:
+        blocks = self._blocks.within(grant.start, grant.stop)
+        return Work(
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
+            blocks=[block.block() for block in blocks], attempts=grant.attempts,
+        )  # fmt: skip
+
+    def grown(self, size: int) -> Payload:
+        payload = self._blocks.at(self._grown).payload
+        assert isinstance(payload, Payload)
+        self._grown = size
+        return payload
+
+    def written(self, entry: Entry) -> None:
+        with self._lock:
+            self._entries.append(entry)
+            self._next = entry.seq + 1
+            self._kept_bytes += _bytes_of(entry)
+            while self._kept_bytes > limits.FOLLOWED_BYTES:
+                self._kept_bytes -= _bytes_of(self._entries.popleft())
+        self._tell()
+
+    def committed(
+        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+    ) -> None:
+        self._blocks.settle(start, stop)
+
+    def failed(self, start: int, stop: int, failure: Failure) -> None:
+        self._blocks.settle(start, stop)
+
+    def ended(self, state: JobState, error: BaseException | None) -> None:
+        self._blocks.clear()
+        self.over = True
+        self._tell()
+
+    def why(self) -> list[str]:
+        if not self._sealed and not self.is_fed:
+            return ["Its client is away: what it gave runs, and more comes when it is back."]
+        return []
+
+    def _tell(self) -> None:
+        with self._lock:
+            followers = list(self._followers)
+        for news in followers:
+            news()
+
+
+def _bytes_of(entry: Entry) -> int:
+    return 200 + len(entry.body) + len(entry.payload or b"")
