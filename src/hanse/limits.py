@@ -293,3 +293,23 @@ who is further behind reads the journal."""
 
 NODE_JOBS_READ = 100_000
 """Jobs among which a node looks for those that it has to go on with when it starts."""
+
+HEARTBEAT_NS = 15 * SECOND
+"""A stream with nothing to say says so this often: proxies and routers cut what is silent for a
+minute, and whoever reads knows a dead line from a quiet one after three of these."""
+
+PROBLEM_BYTES = 64 * KIB
+"""No error in words is longer."""
+
+RECORD_BYTES = 64 * MIB
+"""No entry of a record is longer: streams from INLINE_BYTES are blobs, and the rest are numbers."""
+
+REDIAL_NS = 100 * MS
+REDIAL_MAX_NS = 5 * SECOND
+"""A node that cannot be reached is dialled again after this long, twice as long each time."""
+
+ENTRIES_READ = 1000
+"""Entries of a record that are read at once for somebody who follows a job from far behind."""
+
+FULL_LOOK_NS = 20 * MS
+"""While as much waits to be recorded as may, a node looks this often whether it takes more inputs."""

@@ -27,7 +27,8 @@ from hanse.model.job import JobState
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, items, join
 from hanse.payloads.references import collecting
-from hanse.runtime.runtime import Runtime, argument_failure
+from hanse.runtime.runner import Runner
+from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept
@@ -51,7 +52,7 @@ class _Call:
 class CallSource:
     """The runtime's view of the calls (see `runtime.source.Source`)."""
 
-    def __init__(self, runtime: Runtime, job: JobId, program: Program) -> None:
+    def __init__(self, runtime: Runner, job: JobId, program: Program) -> None:
         self._runtime = runtime
         self.job = job
         self.program = program
@@ -203,9 +204,10 @@ class CallSource:
         _set(call, None, Told(failure, call.needs))
 
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
         assert first is not None
+        payload = payload if isinstance(payload, Payload) else payload.read()
         values = (payload,) if payload.count == 1 else islice(items(payload), first, None)
         for index, value in zip(range(start, stop), values, strict=False):
             call = self._calls.pop(index, None)

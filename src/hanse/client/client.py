@@ -216,8 +216,8 @@ class Client:
                 "later run: give it their results, or no name"
             )
         return named.open_named(
-            self._runtime, id, name, function, pickled, name_of(function), options,
-            star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,
+            self._runtime, id, name, function, pickled, name_of(function), options, spec,
+            star=star, fresh=fresh,
         )  # fmt: skip
 
     def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hanse import limits
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
@@ -26,7 +27,8 @@ from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.payloads.unsent import Unsent
 from hanse.runtime.blocks import Blocks
-from hanse.runtime.runtime import Runtime, argument_failure
+from hanse.runtime.runner import Runner
+from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept
@@ -37,7 +39,7 @@ class MapSource:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Runner,
         job: JobId,
         program: Program,
         results: Results,
@@ -46,12 +48,13 @@ class MapSource:
     ) -> None:
         self._runtime = runtime
         self._job = job
-        self._program = program
+        self.program = program
         self._results = results
         self._raising = raising
         self._needs = tuple(needs)  # futures that the function itself holds
         self._each = bool(needs)  # inputs are pickled one by one; until one is not flat, in blocks
         self._size = 0  # items that were handed over so far; the feeder's
+        self._grown = 0  # of these, asked for by the runtime
         self._blocks = Blocks()
         self._on_end: list[Callable[[], None]] = []
         self._over = False
@@ -62,7 +65,7 @@ class MapSource:
 
     def fold(self, fold: Payload, key: int) -> None:
         """From the next lease on, results are folded where they are."""
-        self._program = msgspec.structs.replace(self._program, key=key, fold=fold)
+        self.program = msgspec.structs.replace(self.program, key=key, fold=fold)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         def add() -> None:
@@ -86,7 +89,7 @@ class MapSource:
 
     def _feed_each(self, values: Sequence[Any]) -> int:
         """One with futures is a block of its own, because a block is read whole."""
-        payloads, broken = dump_each_input(values, self._size, self._program.name)
+        payloads, broken = dump_each_input(values, self._size, self.program.name)
         waits: dict[int, list[tuple[JobId, int]]] = {}
         plain: list[Payload] = []
         for item, (payload, found) in enumerate(payloads, self._size):
@@ -141,6 +144,7 @@ class MapSource:
         self.cancel()
 
     recorded = False  # whether results can be read again
+    fold_print = b""  # what folds results: its fingerprint, if it is recorded
 
     def check_fold(self, function: Callable[[Any, Any], Any]) -> None:
         """Raises if results cannot be folded by this function."""
@@ -162,15 +166,23 @@ class MapSource:
             f.reference: f.payload() for f in futures if f.arrived
         }
         return Work(
-            lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[block.block() for block in blocks], attempts=grant.attempts, values=values,
         )  # fmt: skip
 
+    def grown(self, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size."""
+        payload = self._blocks.at(self._grown).payload
+        self._grown = size
+        assert isinstance(payload, Payload)
+        return payload
+
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
         self._blocks.settle(start, stop)
-        self._deliver(Part(start, stop, payload, first, None))
+        crowded = self._results.held_bytes > limits.WINDOW_BYTES
+        self._deliver(Part(start, stop, kept if crowded and kept else payload, first, None))
         self.hungry()
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:

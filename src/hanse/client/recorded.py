@@ -18,15 +18,15 @@ from hanse.journal.port import Head
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.records.record import JobRecord, function_payload, open_record
-from hanse.records.state import State
-from hanse.runtime.runtime import Runtime
+from hanse.records.state import Records
+from hanse.runtime.runner import Runner
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
     from hanse.client.client import Client
 
 
-def find(state: State, id_or_name: str) -> Head:
+def find(state: Records, id_or_name: str) -> Head:
     """A recorded job's head. Raises NoSuchJob."""
     head = state.journal.find(id_or_name)
     if head is None:
@@ -34,9 +34,9 @@ def find(state: State, id_or_name: str) -> Head:
     return head
 
 
-def read_back(runtime: Runtime, id_or_name: str) -> Job[Any]:
+def read_back(runtime: Runner, id_or_name: str) -> Job[Any]:
     """A job that has ended, with its results as they are recorded."""
-    state = runtime.state()
+    state = runtime.records()
     record = open_record(state, find(state, id_or_name))
     if not record.job_state.ended:
         raise UsageError(
@@ -47,9 +47,9 @@ def read_back(runtime: Runtime, id_or_name: str) -> Job[Any]:
     return _job(runtime, record, None, results, record.job.spec.fail_fast)
 
 
-def results_of(runtime: Runtime, id: JobId) -> Results:
+def results_of(runtime: Runner, id: JobId) -> Results:
     """All results of a recorded job, to be handed out once more."""
-    state = runtime.state()
+    state = runtime.records()
     return _results(open_record(state, find(state, id)))
 
 
@@ -70,7 +70,7 @@ def _results(record: JobRecord) -> Results:
 def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     """See `Client.resume`."""
     runtime = client._runtime
-    state = runtime.state()
+    state = runtime.records()
     head = find(state, id_or_name)
     run = runtime.durables.claim(head.id)
     try:
@@ -110,7 +110,7 @@ def _options(record: JobRecord) -> Options:
 
 
 def _job(
-    runtime: Runtime, record: JobRecord, program: Program | None, results: Results,
+    runtime: Runner, record: JobRecord, program: Program | None, results: Results,
     raising: bool, again: bool = False,
 ) -> Job[Any]:  # fmt: skip
     source = NamedSource(

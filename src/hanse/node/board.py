@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from hanse.engines.port import Program
 from hanse.errors import HanseError, JobBusy, JournalDamaged, NoSuchJob, UsageError
@@ -21,12 +20,12 @@ from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Held
 from hanse.payloads.payload import Payload
 from hanse.records.payloads import unpack
-from hanse.records.program import ProgramRecord, decode, pack_program
+from hanse.records.program import ProgramRecord, decode
 from hanse.records.record import JobRecord, open_record
 from hanse.records.state import State
 from hanse.runtime.runtime import Runtime
-from hanse.runtime.source import Durable
-from hanse.wire.api import NewJob
+from hanse.runtime.source import Durable, NewProgram
+from hanse.wire.api import NewJob, Taken
 
 _logger = logging.getLogger("hanse")
 
@@ -73,25 +72,28 @@ class Board:
                 id=new.id, name=new.name, function=told.name, script=new.script, user=new.user,
                 host=new.host, created_s=now, updated_s=now, total=new.spec.total,
             )  # fmt: skip
-            run = self.runtime.durables.create(head, new.older)
+            record = NewProgram(told, function, initializer)
+            run = self.runtime.durables.create(head, new.older, new.spec, record)
             program = self._program(new.id, new.spec, told, function, initializer)
-            pack = partial(pack_program, told, function, initializer)
-            return self._begin(new.id, new.spec, program, Durable(head, run, pack))
+            return self._begin(new.id, new.spec, program, Durable(head, run, record))
 
-    def take(self, id: str, again: bool) -> tuple[int, int]:
-        """Let a client feed the job; returns the feeder's number and the job's size. A job that
-        was interrupted or failed goes on; with `again` the items that failed run again.
+    def take(self, id: str, again: bool) -> Taken:
+        """Let a client feed the job. One that was interrupted or failed goes on; with `again` the
+        items that failed run again. Of one that is done nothing is taken: the feeder is 0.
 
-        Raises NoSuchJob, JobBusy if another client is feeding it, UsageError if it is done.
+        Raises NoSuchJob, JobBusy if another client is feeding it.
         """
         with self._lock:
             held = self.running(id)
             if held is None:
-                self._resume(self.head(id), again)
-                held = self._held[JobId(id)]
+                head = self.head(id)
+                if head.state == str(JobState.DONE):
+                    return Taken(feeder=0, size=head.size)
+                self._resume(head, again)
+                held = self._held[head.id]
             elif held.is_fed:
                 raise JobBusy(f"another client feeds the job {id} now")
-            return held.take(), held.size
+            return Taken(feeder=held.take(), size=held.size)
 
     def recover(self) -> None:
         """Go on with every job that was running when this node ended."""
@@ -112,8 +114,6 @@ class Board:
                 raise JournalDamaged(f"nothing is recorded of job {head.id} but its name")
             record = open_record(self.state, head)
             record.check_whole()
-            if record.job_state is JobState.DONE:
-                raise UsageError(f"the job {head.id} is done")
             program = self._recorded_program(record)
         except BaseException:
             durables.unclaim(head.id, run)

@@ -5,6 +5,7 @@ Nothing here opens a payload: values are unpickled in workers, and by the client
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -43,8 +44,8 @@ class Held:
         """`again`: the items of the record that failed are open again."""
         self.id = id
         self.over = False
+        self.program = program
         self._runtime = runtime
-        self._program = program
         self._blocks = Blocks()
         self._size = 0  # items whose inputs were taken
         self._grown = 0  # of these, told the home of
@@ -69,9 +70,10 @@ class Held:
         return self._size
 
     def take(self) -> int:
-        """Become the one who feeds the job; returns the number that says so."""
+        """Become the one who feeds the job; returns the number that says so. It is drawn, so a
+        number that an earlier run of this node gave means nothing to this one."""
         with self._feeds:
-            self._feeder += 1
+            self._feeder = secrets.randbits(52) + 1
             self._feeding = 0
             return self._feeder
 
@@ -118,7 +120,7 @@ class Held:
             self._check(feeder)
 
         def change() -> None:
-            self._program = replace(self._program, key=key, fold=function)
+            self.program = replace(self.program, key=key, fold=function)
             self.fold_print = fingerprint
 
         self._runtime.loop.post(change)
@@ -163,7 +165,7 @@ class Held:
     def work(self, grant: Grant) -> Work:
         blocks = self._blocks.within(grant.start, grant.stop)
         return Work(
-            lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[block.block() for block in blocks], attempts=grant.attempts,
         )  # fmt: skip
 
@@ -183,7 +185,7 @@ class Held:
         self._tell()
 
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
         self._blocks.settle(start, stop)
 

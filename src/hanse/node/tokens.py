@@ -1,7 +1,7 @@
 """Who may do what on a node: tokens, kept as hashes in a file of the node's user.
 
-The file is the authority: `hanse token` changes it, and a running node looks at it again whenever it
-has changed, so that what is revoked is refused from the next request on.
+The file is the authority: `hanse token` changes it, and a running node reads it again whenever it
+has changed, so what is revoked is refused from the next request on.
 """
 
 from __future__ import annotations
@@ -96,18 +96,21 @@ class Tokens:
         self._look()
         return list(self._known.values())
 
-    def check(self, secret: str, right: Right) -> Token:
-        """Who shows this secret. Raises NotAllowed."""
+    def find(self, secret: str) -> Token | None:
+        """Who shows this secret; None if nobody may."""
         self._look()
         digest = _digest(secret)
         token = self._known.get(digest)
         if token is None or not hmac.compare_digest(token.digest, digest):
-            raise NotAllowed("this token is not known here: it was revoked, or is another node's")
-        if token.expired(time.time()):
-            raise NotAllowed(f"the token {token.id} has expired: ask for a new one")
+            return None
+        return None if token.expired(time.time()) else token
+
+    def allow(self, token: Token, right: Right) -> None:
+        """Raises NotAllowed."""
         if right not in RIGHTS[token.role]:
-            raise NotAllowed(f"the token {token.id} has the role {token.role}, not {right}")
-        return token
+            raise NotAllowed(
+                f"the token {token.id} has the role {token.role}, which may not {right}"
+            )
 
     # --- the file -------------------------------------------------------------------------------
     def _look(self) -> None:
@@ -129,7 +132,7 @@ class Tokens:
             return []
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise WorldError(
-                f"{self._path} cannot be read: {error}. Restore it, or remove it and make new tokens"
+                f"{self._path} cannot be read: {error}. Restore it, or remove it and make new ones"
             ) from error
 
     @contextlib.contextmanager

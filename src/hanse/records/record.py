@@ -39,7 +39,7 @@ from hanse.records.entries import Stored, check_payload, damaged, decode
 from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord
 from hanse.records.program import decode as decode_program
-from hanse.records.state import State
+from hanse.records.state import Records
 
 _logger = logging.getLogger("hanse")
 
@@ -47,7 +47,7 @@ _logger = logging.getLogger("hanse")
 class Kept(msgspec.Struct, frozen=True, eq=False):
     """A payload that is in the journal, to be read when it is needed."""
 
-    state: State
+    state: Records
     job: JobId
     seq: int
     stored: Stored
@@ -116,7 +116,7 @@ class StoredPart(msgspec.Struct, frozen=True, eq=False):
 class JobRecord:
     """Everything that the journal holds of one job, as of when it was read."""
 
-    def __init__(self, state: State, head: Head) -> None:
+    def __init__(self, state: Records, head: Head) -> None:
         self.state = state
         self.head = head
         self.facts: list[Fact] = []
@@ -262,12 +262,12 @@ class JobRecord:
         sys.path += [path for path in self.program.sys_path if path not in sys.path]
 
 
-def open_record(state: State, head: Head) -> JobRecord:
+def open_record(state: Records, head: Head) -> JobRecord:
     """Read a job's record. Raises JournalDamaged, JournalError."""
     return JobRecord(state, head)
 
 
-def fresh_run_of(state: State, head: Head) -> str:
+def fresh_run_of(state: Records, head: Head) -> str:
     """The `hanse run --fresh` that made the job; empty if none did, or if that cannot be read: who
     starts over wants nothing of the record. Raises JournalError for what may pass."""
     try:

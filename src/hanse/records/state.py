@@ -15,15 +15,31 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Protocol
 
 from hanse import limits
-from hanse.blobs.store import BlobStore
+from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
+from hanse.ids import BlobId
 from hanse.journal import private
 from hanse.journal.opening import is_own, may_be_there, open_journal
 from hanse.journal.port import Journal
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Blobs(Protocol):
+    def get(self, wanted: BlobId) -> BlobFile:
+        """See `BlobStore.get`."""
+
+
+class Records(Protocol):
+    """Where records are read: this machine's, or a node's."""
+
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def blobs(self) -> Blobs: ...
 
 
 class State:

@@ -18,7 +18,7 @@ from hanse.model.job import JobSpec
 from hanse.model.usage import Usage
 from hanse.runtime.loop import Loop
 from hanse.runtime.outcome import Outcome
-from hanse.runtime.source import Durable, DurableSource, Source
+from hanse.runtime.source import Durable, DurableSource, NewProgram, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
     from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
-    from hanse.records.payloads import Packed, Put
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
 
@@ -66,9 +65,7 @@ class Durables:
         self._owner = owner
         self._home = home  # the state directory; None: the user's
         self._sources: dict[JobId, DurableSource] = {}
-        self._programs: dict[
-            JobId, Callable[[Put], Packed]
-        ] = {}  # to be recorded with the job's first fact
+        self._programs: dict[JobId, NewProgram] = {}  # to be recorded with the job's first fact
         self._runs: dict[JobId, int] = {}  # of the sources
         # Jobs that begin again once the home has forgotten them.
         self._successors: dict[JobId, tuple[JobSpec, Durable, DurableSource]] = {}
@@ -113,9 +110,9 @@ class Durables:
             self.given_back(job, claim.run)
             raise
 
-    def create(self, head: Head, older: JobId | None) -> int:
+    def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
         """Make a new job and take it; `older` has had its name. See `claim`. Raises NameTaken if
-        another job has it by now."""
+        another job has it by now. Its spec and program are recorded when it begins."""
         self._let_the_loop_turn()
         if older is not None:
             with self._given_back:
@@ -188,7 +185,7 @@ class Durables:
         """The inputs that came last, when the job grew to this size."""
         return self._sources[job].grown(size)
 
-    def program(self, job: JobId) -> Callable[[Put], Packed] | None:
+    def program(self, job: JobId) -> NewProgram | None:
         return self._programs.pop(job, None)
 
     def fold_print(self, job: JobId) -> bytes:

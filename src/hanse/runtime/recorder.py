@@ -23,6 +23,7 @@ from hanse.ids import BlobId, JobId
 from hanse.journal.port import Append, Entry, Head
 from hanse.records.entries import Body, Stored, encode
 from hanse.records.payloads import pack
+from hanse.records.program import pack_program
 from hanse.records.record import Kept
 from hanse.records.state import State
 from hanse.records.tally import Tally
@@ -177,7 +178,8 @@ class Recorder:
             if outcome.payload is not None:
                 packed = pack(outcome.payload, self._put)
             elif outcome.program is not None:
-                packed = outcome.program(self._put)
+                new = outcome.program
+                packed = pack_program(new.told, new.function, new.initializer, self._put)
             if packed is not None:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)

@@ -59,6 +59,7 @@ from hanse.runtime.transport import Loopback, Transport
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hanse.payloads.payload import Payload
     from hanse.records.state import State
 
 T = TypeVar("T")
@@ -132,6 +133,21 @@ class Runtime:
             self.lose(job, error)  # at once: who asks for it next must find it left
         else:
             self.loop.post(lambda: self.lose(job, error))
+
+    def records(self) -> State:
+        return self.state()
+
+    def refold(self, job: JobId, function: Payload, fingerprint: bytes) -> None:
+        """Nothing to do: grants are turned into work by the source, which knows."""
+
+    def reasons(self, job: JobId) -> list[str]:
+        """What a job waits for."""
+        return self.ask(lambda: self.explain(job))
+
+    def running(self, job: JobId) -> int:
+        """How many of its items are out to sites."""
+        known = self.home.jobs.get(job)
+        return 0 if known is None else known.leased
 
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's

@@ -32,6 +32,12 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = ""
 
 
+class Take(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Feed this job from here on. `again`: items that failed are open again."""
+
+    again: bool = False
+
+
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """The job is this client's to feed, from the item `size` on, while it names this number."""
 

@@ -1,0 +1,102 @@
+"""All routes of a node, in one table: what is not in it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
+
+from hanse.node.board import Board
+from hanse.node.http import jobs, openapi
+from hanse.node.http.call import Call
+from hanse.node.http.guard import Guard, Handler
+from hanse.node.http.problems import problem
+from hanse.node.tokens import Right, Tokens
+from hanse.wire import api
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    right: Right | None  # None: open to all
+    handler: Handler
+    takes: type | None = None  # what its parcel is about
+    gives: Any = None  # None: bytes
+
+
+def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
+    """
+    Args:
+        authority: the certificate of the node's own authority, PEM; empty without TLS.
+    """
+    described: dict[str, Any] = {}
+
+    async def show_node(call: Call) -> Response:
+        """Who this node is."""
+        return call.answer(info)
+
+    async def alive(call: Call) -> Response:
+        """The process answers."""
+        return call.answer("ok")
+
+    async def ready(call: Call) -> Response:
+        """Jobs can be run: the journal can be read."""
+        await call.waiting(call.board.state.journal.heads, 1)
+        return call.answer("ready")
+
+    async def show_authority(call: Call) -> Response:
+        """The certificate of this node's own authority; tokens carry its fingerprint."""
+        if not authority:
+            return problem(404, "no-tls", "This node is on loopback only, and has no certificate")
+        return Response(authority, media_type="application/x-pem-file")
+
+    async def describe(call: Call) -> Response:
+        """What you are reading, for programs."""
+        return call.answer(described)
+
+    read, submit = Right.READ, Right.SUBMIT
+    routes = [
+        Route("GET", "/healthz", None, alive, gives=str),
+        Route("GET", "/readyz", None, ready, gives=str),
+        Route("GET", "/authority.pem", None, show_authority),
+        Route("GET", "/openapi.json", None, describe, gives=dict),
+        Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
+        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[openapi.Head]),
+        Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
+        Route("GET", "/v1/find", read, jobs.find_job, gives=openapi.Head),
+        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=openapi.Head),
+        Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
+        Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
+        Route("GET", "/v1/jobs/{job}/entries/{seq}/payload", read, jobs.payload),
+        Route("GET", "/v1/jobs/{job}/follow", read, jobs.follow),
+        Route("POST", "/v1/jobs/{job}/take", submit, jobs.take, api.Take, api.Taken),
+        Route("PUT", "/v1/jobs/{job}/inputs", submit, jobs.feed, api.Inputs, int),
+        Route("POST", "/v1/jobs/{job}/seal", submit, jobs.seal, api.SealJob, type(None)),
+        Route("POST", "/v1/jobs/{job}/fold", submit, jobs.fold, api.Fold, type(None)),
+        Route("POST", "/v1/jobs/{job}/cancel", submit, jobs.cancel, api.CancelRange, type(None)),
+        Route("GET", "/v1/blobs/{blob}", read, jobs.blob),
+    ]
+    described |= openapi.document(routes, info.version)
+    return routes
+
+
+def make_app(
+    board: Board, tokens: Tokens, hosts: frozenset[str], routes: Sequence[Route]
+) -> Starlette:
+    guard = Guard(board, tokens, hosts)
+    paths = [
+        Path(each.path, guard.endpoint(each.handler, each.right), methods=[each.method])
+        for each in routes
+    ]
+
+    async def missing(request: Request, error: Exception) -> Response:
+        return problem(404, "no-such-path", "There is nothing here: /openapi.json lists what is")
+
+    async def refused(request: Request, error: Exception) -> Response:
+        return problem(405, "wrong-method", "This path does not take that method")
+
+    return Starlette(routes=paths, exception_handlers={404: missing, 405: refused})

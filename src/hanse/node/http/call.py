@@ -1,0 +1,86 @@
+"""One request, and the ways to answer it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from hanse import limits
+from hanse.errors import UsageError, WorldError
+from hanse.node.board import Board
+from hanse.node.tokens import Token
+from hanse.payloads.parcel import Unwrapping
+from hanse.payloads.payload import Payload
+
+T = TypeVar("T")
+
+MSGPACK = "application/msgpack"
+BYTES = "application/octet-stream"
+
+
+class Call:
+    """A request that was let in.
+
+    Attributes:
+        token: who asks; None only on routes that are open to all.
+    """
+
+    def __init__(self, request: Request, board: Board, token: Token | None) -> None:
+        self.request = request
+        self.board = board
+        self.token = token
+
+    def text(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def number(self, name: str, default: int, most: int = 1 << 53) -> int:
+        """A number of the query. Raises UsageError."""
+        told = self.request.query_params.get(name)
+        if told is None:
+            return default
+        if not told.isascii() or not told.isdecimal() or int(told[:20]) > most or len(told) > 20:
+            raise UsageError(f"{name} is a whole number from 0 to {most}")
+        return int(told)
+
+    async def parcel(self, kind: type[T]) -> tuple[T, list[Payload]]:
+        """The body: what it is about, and its payloads. Raises BadParcel, UsageError."""
+        taking = Unwrapping(limits.PARCEL_BYTES)
+        try:
+            async for piece in self.request.stream():
+                taking.feed(piece)
+        except ClientDisconnect as error:
+            raise WorldError("the client left in the middle of a request") from error
+        taking.end()
+        assert taking.about is not None
+        try:
+            return msgspec.msgpack.decode(taking.about, type=kind), taking.payloads
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"the request cannot be read: {error}") from error
+
+    async def waiting(self, act: Callable[..., T], *args: Any) -> T:
+        """Do what waits for a disk in a thread."""
+        return await asyncio.to_thread(act, *args)
+
+    # --- answers --------------------------------------------------------------------------------
+    def answer(self, value: object, status: int = 200) -> Response:
+        """A value, as msgpack or JSON: as is asked for."""
+        if MSGPACK in self.request.headers.get("accept", ""):
+            return Response(msgspec.msgpack.encode(value), status, media_type=MSGPACK)
+        return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+    def bytes(self, data: bytes) -> Response:
+        return Response(data, media_type=BYTES)
+
+    def stream(self, pieces: AsyncIterator[bytes | memoryview]) -> Response:
+        # Proxies hold back what looks like a page; this one must pass at once.
+        return StreamingResponse(
+            pieces,
+            media_type=BYTES,
+            headers={"x-accel-buffering": "no", "cache-control": "no-store"},
+        )

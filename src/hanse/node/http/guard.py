@@ -1,0 +1,102 @@
+"""What stands in front of every route: who may ask, from where, and how much.
+
+Nobody is let in for where they come from: every route that is not open to all wants a token in the
+Authorization header, which no browser sends by itself. Host is checked against the names that this
+node has (DNS rebinding), Origin on whatever changes something.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanse.errors import HanseError, NotAllowed
+from hanse.limits import PARCEL_BYTES
+from hanse.node.board import Board
+from hanse.node.http.call import Call
+from hanse.node.http.problems import internal, problem, told
+from hanse.node.tokens import Right, Token, Tokens
+
+_logger = logging.getLogger("hanse")
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Guard:
+    """
+    Args:
+        hosts: the names and addresses, in lower case and without a port, that this node goes by.
+    """
+
+    def __init__(self, board: Board, tokens: Tokens, hosts: frozenset[str]) -> None:
+        self._board = board
+        self._tokens = tokens
+        self._hosts = hosts
+
+    def endpoint(
+        self, handler: Handler, right: Right | None
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The handler behind the guard; without a right it is open to all."""
+
+        async def answer(request: Request) -> Response:
+            refused = self._refused(request)
+            if refused is not None:
+                return refused
+            try:
+                token = None if right is None else self._who(request)
+                if right is not None and token is None:
+                    return problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
+                if token is not None and right is not None:
+                    self._tokens.allow(token, right)
+                response = await handler(Call(request, self._board, token))
+            except HanseError as error:
+                response = told(error)
+                if response.status_code >= 500:
+                    _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
+            except Exception:
+                _logger.exception("hanse: %s %s", request.method, request.url.path)
+                response = internal()
+            response.headers.update(_HEADERS)
+            return response
+
+        return answer
+
+    def _refused(self, request: Request) -> Response | None:
+        if _host(request.headers.get("host", "")) not in self._hosts:
+            return problem(421, "wrong-host", "This node does not go by that name")
+        origin = request.headers.get("origin")
+        if origin is not None and request.method not in ("GET", "HEAD"):
+            if _host(origin.partition("://")[2]) not in self._hosts:
+                return problem(403, "wrong-origin", "A page of another site asks for this")
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > PARCEL_BYTES:
+            return problem(413, "too-large", f"No request has more than {PARCEL_BYTES:,} bytes")
+        return None
+
+    def _who(self, request: Request) -> Token | None:
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return self._tokens.find(secret.strip())
+
+
+_NO_TOKEN = (
+    "Send it as Authorization: Bearer SECRET. On the node's machine `hanse token create` makes "
+    "one; one that is shown but not known was revoked, has expired, or is another node's."
+)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
+
+
+def _host(text: str) -> str:
+    """Without its port."""
+    text = text.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
