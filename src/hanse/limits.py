@@ -312,4 +312,5 @@ ENTRIES_READ = 1000
 """Entries of a record that are read at once for somebody who follows a job from far behind."""
 
 FULL_LOOK_NS = 20 * MS
-"""While as much waits to be recorded as may, a node looks this often whether it takes more inputs."""
+"""While as much waits to be recorded as may, a node looks this often
+whether it takes more inputs."""

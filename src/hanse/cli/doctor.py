@@ -65,7 +65,7 @@ def _records(deep: bool) -> Iterator[Finding]:
     from hanse.cli.shared.checks import Finding, state_directory
     from hanse.cli.shared.lookup import records
     from hanse.errors import HanseError
-    from hanse.records.state import home_directory
+    from hanse.home import home_directory
 
     yield from state_directory(
         home_directory(), wal=not os.environ.get("HANSE_JOURNAL", "").startswith("postgres")

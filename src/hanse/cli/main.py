@@ -27,6 +27,11 @@ COMMANDS: Final = {
     "export": ("hanse.cli.export", "Write a job's results to a file."),
     "rm": ("hanse.cli.rm", "Forget jobs, with all their results."),
     "gc": ("hanse.cli.gc", "Remove old jobs, and bytes that no job needs."),
+    "up": ("hanse.cli.up", "Start a node on this machine."),
+    "down": ("hanse.cli.down", "End this machine's node, in order."),
+    "token": ("hanse.cli.token", "Say who may do what on this machine's node."),
+    "login": ("hanse.cli.login", "Run programs on a node from now on."),
+    "logout": ("hanse.cli.logout", "Run programs on this machine again."),
     "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),
     "simulate": (
         "hanse.cli.simulate",

@@ -20,7 +20,7 @@ from hanse.client.future import Future, Told
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
-from hanse.errors import ClientClosed, JobCancelled
+from hanse.errors import ClientClosed, JobCancelled, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
@@ -202,6 +202,9 @@ class CallSource:
             message="an argument of it was cancelled",
         )  # fmt: skip
         _set(call, None, Told(failure, call.needs))
+
+    def grown(self, size: int) -> Payload:
+        raise UsageError("calls on a node are not there yet: use map")
 
     def committed(
         self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None

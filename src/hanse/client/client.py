@@ -36,6 +36,7 @@ from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one
 from hanse.payloads.references import PUT
 from hanse.runtime.machine import capacity
+from hanse.runtime.runner import Runner
 from hanse.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -62,26 +63,27 @@ def ambient() -> Client:
 
 
 class Client:
-    """Runs functions on the cores of this machine. Thread-safe; made by `hanse.connect()`.
+    """Runs functions on the cores of this machine, or on a node. Thread-safe; made by
+    `hanse.connect()`.
 
-    Leaving its `with` block, or `close`, cancels what is still running: wait for what you want.
+    Leaving its `with` block, or `close`, cancels what is still running: wait for what you want. On
+    a node jobs go on with the inputs that they have.
     """
 
     def __init__(
         self, *, resources: Resources | None = None,
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
         max_items_per_worker: int | None = None, early: Early | None = None,
+        runtime: Runner | None = None,
     ) -> None:  # fmt: skip
+        """`runtime`: a node's; by default one is made here."""
         self._forked = False
         self._initializer: Payload | None = None
         if initializer is not None:
             self._initializer = dump_function_with_args(*initializer)
         self._max_items = max_items_per_worker
-        self._capacity = capacity(resources)
-        # As many idle workers are kept as may work at once: none is started twice for nothing.
-        workers = max(1, self._capacity.cpus_milli // 1000)
-        engine = partial(LocalEngine, max_idle=workers, early=early)
-        self._runtime = Runtime(self._capacity, engine)
+        self._runtime = _embedded(resources, early) if runtime is None else runtime
+        self._capacity = self._runtime.capacity
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -304,7 +306,7 @@ class Client:
         needs = options.resources.amount()
         if not self._capacity.fits(needs):
             raise UsageError(
-                "an item needs more than this machine offers: "
+                f"an item needs more than {self._runtime.place} offers: "
                 + ", ".join(self._capacity.lacks(needs))
             )
         return JobSpec(
@@ -335,6 +337,13 @@ class Client:
         return calls
 
 
+def _embedded(resources: Resources | None, early: Early | None) -> Runner:
+    offered = capacity(resources)
+    # As many idle workers are kept as may work at once: none is started twice for nothing.
+    workers = max(1, offered.cpus_milli // 1000)
+    return Runtime(offered, partial(LocalEngine, max_idle=workers, early=early))
+
+
 def printable(name: str) -> str:
     """A job's name as it may be shown anywhere: no control characters, no second line."""
     return "".join(c if c.isprintable() else "?" for c in name)[:200]
@@ -347,7 +356,7 @@ def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...])
     return dump_one((function, args))
 
 
-def _forgotten(runtime: Runtime, calls: dict[tuple[Any, ...], CallSource]) -> None:
+def _forgotten(runtime: Runner, calls: dict[tuple[Any, ...], CallSource]) -> None:
     """Nobody holds the client any more: it ends with the jobs that somebody still waits for."""
     for source in list(calls.values()):
         source.seal()

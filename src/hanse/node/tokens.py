@@ -146,26 +146,9 @@ class Tokens:
             fcntl.flock(lock, fcntl.LOCK_EX)
             tokens = self._read()
             yield tokens
-            write_private(self._path, msgspec.json.format(msgspec.json.encode(tokens)))
+            private.write(self._path, msgspec.json.format(msgspec.json.encode(tokens)))
         finally:
             os.close(lock)
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file by one for its owner alone, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    private.sync(str(path.parent))
 
 
 def _digest(secret: str) -> str:

@@ -20,6 +20,7 @@ from typing import Protocol
 from hanse import limits
 from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
+from hanse.home import home_directory
 from hanse.ids import BlobId
 from hanse.journal import private
 from hanse.journal.opening import is_own, may_be_there, open_journal
@@ -60,16 +61,6 @@ class State:
 
     def close(self) -> None:
         self.journal.close()
-
-
-def home_directory() -> Path:
-    """HANSE_HOME, or the user's data directory for Hanse. It need not exist."""
-    told = os.environ.get("HANSE_HOME")
-    if told:
-        return Path(told).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("hanse", appauthor=False))
 
 
 def open_state(create: bool = True, home: Path | None = None) -> State | None:

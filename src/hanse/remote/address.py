@@ -16,7 +16,7 @@ import msgspec
 from hanse.errors import UsageError
 
 _PREFIX = "hanse_"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -84,4 +84,4 @@ def check_url(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    return host in _LOOPBACK
+    return host in LOOPBACK

@@ -39,6 +39,7 @@ class Dial:
         self.url = address.url
         self._headers = {
             "authorization": f"Bearer {address.secret}",
+            "accept": "application/msgpack",
             "accept-encoding": "identity",
             "hanse-protocol": str(PROTOCOL),
         }

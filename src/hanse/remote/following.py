@@ -39,7 +39,8 @@ class Following:
     def __init__(
         self, dial: Dial, records: RemoteRecords, job: JobId, source: Source, *,
         post: Post, first: int, feeder: int, returned: Callable[[], int],
-        grown: Callable[[int], None], ended: Callable[[JobEnded | None, BaseException | None], None],
+        grown: Callable[[int], None],
+        ended: Callable[[JobEnded | None, BaseException | None], None],
     ) -> None:  # fmt: skip
         self._dial = dial
         self._records = records

@@ -72,7 +72,7 @@ class RemoteJournal:
 
     def find(self, id_or_name: str) -> Head | None:
         try:
-            return self._dial.ask("GET", f"/v1/jobs/{quote(id_or_name, safe='')}", Head)
+            return self._dial.ask("GET", f"/v1/find?job={quote(id_or_name, safe='')}", Head)
         except NoSuchJob:
             return None
 

@@ -30,7 +30,7 @@ from hanse.remote.following import Following
 from hanse.remote.outbox import Outbox
 from hanse.remote.records import RemoteRecords
 from hanse.runtime.loop import Loop
-from hanse.runtime.source import Durable, DurableSource, NewProgram
+from hanse.runtime.source import Durable, NewProgram, Source
 from hanse.wire import api
 
 
@@ -46,7 +46,7 @@ class _Sent(msgspec.Struct, frozen=True, eq=False):
 class _Job:
     """A job that this client feeds and follows."""
 
-    def __init__(self, id: JobId, source: DurableSource, size: int) -> None:
+    def __init__(self, id: JobId, source: Source, size: int) -> None:
         self.id = id
         self.source = source
         self.feeder = 0
@@ -68,6 +68,7 @@ class RemoteRuntime:
                 "up to date"
             )
         self.capacity = self.info.capacity
+        self.place = f"the node {dial.url}"
         self.initializer_failure: Failure | None = None
         self._dial = dial
         self._records = RemoteRecords(dial)
@@ -83,7 +84,7 @@ class RemoteRuntime:
         self._thread.start()
 
     # --- jobs -----------------------------------------------------------------------------------
-    def submit(self, job: JobId, spec: JobSpec, source: DurableSource) -> None:
+    def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job that has no name; on a node it is durable all the same."""
         program = source.program
         told = ProgramRecord(
@@ -102,9 +103,7 @@ class RemoteRuntime:
 
         self._outbox.send(create, partial(self._lost, job))
 
-    def submit_durable(
-        self, job: JobId, spec: JobSpec, source: DurableSource, durable: Durable
-    ) -> None:
+    def submit_durable(self, job: JobId, spec: JobSpec, source: Source, durable: Durable) -> None:
         entry = self._enter(job, source, _size_of(durable))
         if durable.facts:  # it may run all the while, or have ended meanwhile
             entry.feeder = self.durables.take(job, durable.again).feeder
@@ -112,7 +111,7 @@ class RemoteRuntime:
             entry.feeder = durable.run
         self._follow(entry, len(durable.facts))
 
-    def _enter(self, job: JobId, source: DurableSource, size: int) -> _Job:
+    def _enter(self, job: JobId, source: Source, size: int) -> _Job:
         if self._closed or self._broken is not None:
             raise self._broken or ClientClosed("this client was closed")
         entry = _Job(job, source, size)

@@ -42,6 +42,7 @@ class Runner(Protocol):
     """Methods may be called from any thread unless they say otherwise."""
 
     capacity: Amount
+    place: str  # where jobs run, for people
     initializer_failure: Failure | None
 
     @property

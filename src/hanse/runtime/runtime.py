@@ -78,7 +78,9 @@ class EngineFactory(Protocol):
 
 
 class Runtime:
-    """Runs jobs on this machine until `close`."""
+    """Runs jobs on this machine until `close`. See `hanse.runtime.runner.Runner`."""
+
+    place = "this machine"
 
     def __init__(self, capacity: Amount, engine: EngineFactory, home: Path | None = None) -> None:
         """`home`: the state directory; by default the user's."""

@@ -31,6 +31,10 @@ class Source(Protocol):
     def work(self, grant: Grant) -> Work:
         """The work that the grant stands for."""
 
+    def grown(self, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size; for who records or sends
+        them."""
+
     def committed(
         self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
@@ -50,9 +54,6 @@ class Source(Protocol):
 
 class DurableSource(Source, Protocol):
     """A source whose job is recorded."""
-
-    def grown(self, size: int) -> Payload:
-        """The inputs that came last, when the job grew to this size."""
 
     def written(self, entry: Entry) -> None:
         """This entry of the job's record is durable; the next call, if its fact says more, is

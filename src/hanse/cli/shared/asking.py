@@ -28,9 +28,9 @@ def ask(state: State, job: JobId, question: str) -> str | None:
     return state.journal.answered(job, number)
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, ANSWER_NS at most; returns whether it came true."""
-    end = time.monotonic() + ANSWER_NS / 1e9
+def wait_until(condition: Callable[[], bool], patience_s: float = ANSWER_NS / 1e9) -> bool:
+    """Wait for a condition, so long at most; returns whether it came true."""
+    end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() >= end:
             return False

@@ -70,7 +70,7 @@ def record_of(state: State, head: Head) -> JobRecord:
 
 def go_to(directory: str) -> None:
     """Work where a job's program did, if that is still there: its items name files from there."""
-    from hanse.records.state import home_directory
+    from hanse.home import home_directory
 
     os.environ["HANSE_HOME"] = str(home_directory())  # it may be told from where we are now
     with contextlib.suppress(OSError, ValueError):

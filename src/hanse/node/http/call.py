@@ -74,7 +74,7 @@ class Call:
             return Response(msgspec.msgpack.encode(value), status, media_type=MSGPACK)
         return Response(msgspec.json.encode(value), status, media_type="application/json")
 
-    def bytes(self, data: bytes) -> Response:
+    def raw(self, data: bytes) -> Response:
         return Response(data, media_type=BYTES)
 
     def stream(self, pieces: AsyncIterator[bytes | memoryview]) -> Response:
@@ -82,5 +82,5 @@ class Call:
         return StreamingResponse(
             pieces,
             media_type=BYTES,
-            headers={"x-accel-buffering": "no", "cache-control": "no-store"},
+            headers={"x-accel-buffering": "no"},
         )

@@ -68,9 +68,9 @@ class Guard:
         if _host(request.headers.get("host", "")) not in self._hosts:
             return problem(421, "wrong-host", "This node does not go by that name")
         origin = request.headers.get("origin")
-        if origin is not None and request.method not in ("GET", "HEAD"):
-            if _host(origin.partition("://")[2]) not in self._hosts:
-                return problem(403, "wrong-origin", "A page of another site asks for this")
+        changes = request.method not in ("GET", "HEAD")
+        if origin is not None and changes and _host(origin.partition("://")[2]) not in self._hosts:
+            return problem(403, "wrong-origin", "A page of another site asks for this")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > PARCEL_BYTES:
             return problem(413, "too-large", f"No request has more than {PARCEL_BYTES:,} bytes")
@@ -91,6 +91,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
 }
 
 

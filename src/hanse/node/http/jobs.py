@@ -70,7 +70,7 @@ async def payload(call: Call) -> Response:
     if not seq.isdecimal() or len(seq) > 15:
         raise UsageError("an entry has a number")
     id = JobId(call.text("job"))
-    return call.bytes(await call.waiting(call.board.state.journal.payload, id, int(seq)))
+    return call.raw(await call.waiting(call.board.state.journal.payload, id, int(seq)))
 
 
 async def blob(call: Call) -> Response:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Head", "document"]
 
-_QUERY = {
+_QUERY: dict[str, dict[str, Any]] = {
     "/v1/jobs": {"limit": {"type": "integer", "minimum": 0, "maximum": 100_000}},
     "/v1/find": {"job": {"type": "string"}},
     "/v1/jobs/{job}/entries": {"first": {"type": "integer", "minimum": 0}},
