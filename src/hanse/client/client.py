@@ -20,7 +20,7 @@ from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
-from hanse.client.inputs import Feeder, snapshot
+from hanse.client.inputs import SIZED, Feeder, snapshot
 from hanse.client.job import Job, progress, waiting, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
@@ -185,6 +185,7 @@ class Client:
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
             ahead=ahead, exact=lambda: source.exact,
+            whole=self._runtime.keeps_inputs and isinstance(iterable, SIZED),
         )  # fmt: skip
         source.waits = partial(waiting, feeder, results)
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,

@@ -63,6 +63,7 @@ class Feeder:
         close: Callable[[bool], None],
         ahead: int | None = None,
         exact: Callable[[], int | None] = lambda: None,
+        whole: bool = False,
     ) -> None:
         self._iterable = iterable
         self._results = results
@@ -71,6 +72,7 @@ class Feeder:
         self._seal = seal
         self._close = close  # seal, and take no more whatever is still read; True: all was read
         self._exact = exact  # what the next block must hold: it is compared with a recorded one
+        self._whole = whole  # read all of it, however few results were taken: a node keeps them
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
@@ -225,6 +227,8 @@ class Feeder:
 
     def _free(self) -> int:
         """How many more items may be read now."""
+        if self._whole:
+            return limits.WINDOW_ITEMS
         results = self._results
         gone = results.settled if results.keep_all else results.handed
         window = self._window() if self._ahead is None else min(self._window(), self._ahead)

@@ -84,11 +84,15 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         board.recover()
         server = _server(board, tokens, info, identity, names)
         running = Running(os.getpid(), url, time.time())
-        place.say(running)
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
         # The server takes these while it runs, ends in order, and then raises them once more: that
         # must not cut short what is done after it.
         for number in (signal.SIGTERM, signal.SIGINT):
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        place.say(running)
         ready(running, mine)
         server.run([listening])
 

@@ -6,13 +6,14 @@ import sys
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import sub
 
 
 def pack_ends(ends: Sequence[int] | None) -> bytes | None:
     """None stays None: one stream."""
     if ends is None:
         return None
-    return _little(array("Q", [b - a for a, b in zip((0, *ends[:-1]), ends, strict=True)]))
+    return _little(array("Q", map(sub, ends, (0, *ends))))
 
 
 def unpack_ends(lengths: bytes | None) -> tuple[int, ...] | None:

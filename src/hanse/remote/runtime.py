@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, Seal
 from hanse.errors import (
     ClientClosed,
@@ -59,6 +60,8 @@ class _Job:
 class RemoteRuntime:
     """See `hanse.runtime.runner.Runner`."""
 
+    keeps_inputs = True
+
     def __init__(self, dial: Dial) -> None:
         self.info = dial.ask("GET", "/v1/node", api.NodeInfo)
         if self.info.protocol != api.PROTOCOL:
@@ -74,6 +77,8 @@ class RemoteRuntime:
         self._records = RemoteRecords(dial)
         self._jobs: dict[JobId, _Job] = {}
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._sent_bytes = 0  # of inputs that the node may not have recorded
         self._broken: BaseException | None = None
         self._closed = False
         self._retired: Callable[[], None] | None = None
@@ -138,9 +143,13 @@ class RemoteRuntime:
         payload = entry.source.grown(event.size)
         sent = _Sent(entry.size, event.size, payload, dict(broken))
         entry.size = event.size
-        with self._lock:
+        with self._room:
             entry.sent[sent.start] = sent
+            self._sent_bytes += payload.nbytes
         self._outbox.send(partial(self._feed, entry, sent), partial(self._lost, entry.id))
+        if threading.current_thread() is not self._thread:
+            with self._room:
+                self._room.wait_for(lambda: self._has_room(entry))
 
     def _feed(self, entry: _Job, sent: _Sent) -> None:
         def send() -> None:
@@ -195,8 +204,16 @@ class RemoteRuntime:
         return entry.feeder
 
     def _recorded(self, entry: _Job, size: int) -> None:
-        with self._lock:
-            entry.sent = {at: sent for at, sent in entry.sent.items() if sent.stop > size}
+        with self._room:
+            for sent in [sent for sent in entry.sent.values() if sent.stop <= size]:
+                del entry.sent[sent.start]
+                self._sent_bytes -= sent.payload.nbytes
+            self._room.notify_all()
+
+    def _has_room(self, entry: _Job) -> bool:
+        """Whether more inputs may be given to the outbox: what is there has to be sent first."""
+        over = self._closed or entry.id not in self._jobs
+        return over or self._sent_bytes <= limits.BACKLOG_BYTES
 
     def handle(self, event: Event) -> None:
         self.grow(event) if isinstance(event, Grow) else self.tell(event)
@@ -259,10 +276,13 @@ class RemoteRuntime:
         self.loop.post(lambda: self._end(job, JobState.FAILED, error))
 
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
-        with self._lock:
+        with self._room:
             entry = self._jobs.pop(job, None)
-        if entry is None:
-            return
+            if entry is None:
+                return
+            self._sent_bytes -= sum(sent.payload.nbytes for sent in entry.sent.values())
+            entry.sent.clear()
+            self._room.notify_all()
         if entry.following is not None:
             entry.following.stop()
         entry.source.ended(state, error)

@@ -43,6 +43,7 @@ class Runner(Protocol):
 
     capacity: Amount
     place: str  # where jobs run, for people
+    keeps_inputs: bool  # inputs are kept elsewhere, so they may be read ahead of results
     initializer_failure: Failure | None
 
     @property

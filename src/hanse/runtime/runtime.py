@@ -81,6 +81,7 @@ class Runtime:
     """Runs jobs on this machine until `close`. See `hanse.runtime.runner.Runner`."""
 
     place = "this machine"
+    keeps_inputs = False
 
     def __init__(self, capacity: Amount, engine: EngineFactory, home: Path | None = None) -> None:
         """`home`: the state directory; by default the user's."""
