@@ -119,13 +119,16 @@ class Granting(Indexes):
     def _lease(self, job: Job, site: Site) -> Lease:
         """Grant the job its next lease, and charge it for that."""
         rate = self._rate(job, site)
-        most = 1
-        if (remaining := job.remaining()) > 1:
+        ready = most = 1
+        waiting = len(job.waiting)
+        if (remaining := job.remaining()) + waiting > 1:
             slots, power = self._power(job, rate)
-            most = lease_length(remaining, slots, power, rate, job.seen)
+            ready = most = lease_length(remaining, slots, power, rate, job.seen)
+            if waiting:  # a lease takes on what waits only for itself
+                most = lease_length(remaining + waiting, slots, power, rate, job.seen)
         if job.vtime > self._vtime:
             self._vtime = job.vtime
-        lease = self._grant(job, site, job.ready.take(most))
+        lease = self._grant(job, site, job.take(ready, most))
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)
         job.hungry_ns = self._now_ns

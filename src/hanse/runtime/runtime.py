@@ -396,8 +396,9 @@ class Runtime:
                 agent.segment(lease, start, stop, busy_ns, event.folded)
             case port.ItemFailed(lease, item, failure, busy_ns):
                 job = agent.job_of(lease)
-                self._failures[job, item] = failure
-                self.durables.spend(job, event.usage)
+                if failure.cause is not Cause.DEPENDENCY:  # else it will run, or is told why not
+                    self._failures[job, item] = failure
+                    self.durables.spend(job, event.usage)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)

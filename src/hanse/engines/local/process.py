@@ -135,6 +135,7 @@ class Process:
                 careful_until,
                 forget,
                 self._new_path(),
+                dict(work.links),
             ),
             files,
         )
