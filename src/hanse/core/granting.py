@@ -155,6 +155,7 @@ class Granting(Indexes):
     def _orders_for(self, site: Site) -> Orders:
         """Everything that the site's last report did not show yet."""
         site.orders_seq += 1
+        site.owed = False
         if not site.timed_seq:
             site.timed_seq, site.timed_ns = site.orders_seq, self._now_ns
         grants, cuts = [], []

@@ -231,7 +231,10 @@ class Home(Following):
         self._take_notes(site, report)
         self._follow_running(site, report)
         self._take_free(site, report)
-        self._dirty[site.id] = site  # every report that counts is answered
+        if site.owed or report.running or not report.notes or site.look_ns < limits.REPORT_EVERY_NS:
+            self._dirty[site.id] = site
+        else:  # nothing runs there: an acknowledgement may wait for the next orders or report
+            site.owed = True
 
     def _note_recorded(self, site_id: SiteId) -> None:
         """What this report brought is acknowledged once all facts so far are durable."""
