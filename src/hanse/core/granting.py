@@ -29,13 +29,15 @@ class Granting(Indexes):
     def _serve(self) -> None:
         """Give every site with something free what fits."""
         while self._roomy or self._fresh:
-            roomy, self._roomy = self._roomy, {}
-            for site in roomy.values():
-                self._fill(site)
-            fresh, self._fresh = self._fresh, {}
-            for shape in fresh.values():
-                while shape.runnable and shape.idle:
-                    self._fill(next(iter(shape.idle.values())))
+            if self._roomy:
+                roomy, self._roomy = self._roomy, {}
+                for site in roomy.values():
+                    self._fill(site)
+            if self._fresh:
+                fresh, self._fresh = self._fresh, {}
+                for shape in fresh.values():
+                    while shape.runnable and shape.idle:
+                        self._fill(next(iter(shape.idle.values())))
 
     def _fill(self, site: Site) -> None:
         if site.silent(self._now_ns):
@@ -148,6 +150,8 @@ class Granting(Indexes):
 
     # --- orders ---------------------------------------------------------------------------------
     def _orders(self) -> list[Orders]:
+        if not self._dirty:
+            return []
         sends = [self._orders_for(site) for site in self._dirty.values()]
         self._dirty.clear()
         return sends

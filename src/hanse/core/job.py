@@ -127,10 +127,11 @@ class Job:
         self.settled.add(start, stop)
         self.ready.remove(start, stop)
         self.withdrawn.remove(start, stop)
-        waits = self.waiting, self.linked
-        for sparse in (self.attempts, self.crashes, self.failed_under, *waits):
-            if sparse:
-                _drop(sparse, start, stop)
+        if self.waiting or self.linked or self.failed_under:
+            waits = self.waiting, self.linked
+            for sparse in (self.attempts, self.crashes, self.failed_under, *waits):
+                if sparse:
+                    _drop(sparse, start, stop)
 
     def attempt_failed(self, item: int, cause: Cause, lease: LeaseId) -> None:
         count = self.crashes if cause is Cause.DIED else self.attempts
@@ -240,7 +241,10 @@ class Job:
         """Items below this are those that the lease was granted for, if it was for any. It may hold
         others by the numbers above: those came with a growth that a crash took back, and the client
         may have said it otherwise when it said it again."""
-        return next((start for start, since in self.births if lease < since), self.size)
+        for start, since in self.births:
+            if lease < since:
+                return start
+        return self.size
 
     def attempt_of(self, item: int) -> int:
         """Which attempt of the item comes next, from 1."""
@@ -257,7 +261,10 @@ class Job:
 
     def loose(self, start: int, stop: int) -> list[Range]:
         """The parts that are neither settled, ready, waiting nor under a lease: to be ready."""
-        parts = RangeSet(self.settled.gaps(start, stop))
+        gaps = self.settled.gaps(start, stop)
+        if not gaps:
+            return []
+        parts = RangeSet(gaps)
         given: dict[int, None] = {}
         for lease in self.leases.over(start, stop):
             parts.remove(lease.start, lease.stop)

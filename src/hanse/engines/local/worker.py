@@ -100,7 +100,8 @@ class Worker:
             runner.fail_all(failed.cause, failed.error)
         self._streams.settle()
         runner.flush(end=True)
-        store.forget(*forget)
+        if forget is not None:
+            store.forget(*forget)
 
     def _follow(self, path: list[str]) -> None:
         """Import from where main does now; what was added here stays, at the end."""
