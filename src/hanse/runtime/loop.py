@@ -69,8 +69,10 @@ class Loop:
 
     def _wake(self) -> None:
         # A full pipe wakes as well; a closed one has nobody to wake.
-        with contextlib.suppress(OSError):
+        try:
             os.write(self._wake_write, b"\0")
+        except OSError:
+            pass
 
     # --- for the loop's thread ------------------------------------------------------------------
     def call_at(self, when_ns: int, callback: Callback) -> Timer:
