@@ -15,6 +15,7 @@ from typing import Any, cast
 from hanse import limits
 from hanse.client.results import Results
 from hanse.errors import InputError, JobChanged
+from hanse.payloads.flat import is_flat
 
 SIZED = (list, tuple, range, str, bytes, dict, set, frozenset)
 """Iterables whose items are there already: reading them can neither wait nor fail."""
@@ -157,6 +158,8 @@ class Feeder:
         """Hand over one block of a sequence; False after the last."""
         sequence = cast("Sequence[Any]", self._iterable)
         count = self._exact() or max(1, min(self._free(), self._block_items()))
+        if count > 1 and not self._fed and not self._exact() and not is_flat(sequence[:1]):
+            count = 1  # it may be large: a worker has it while the next are pickled
         stop = min(self._fed + count, len(sequence))
         if stop > self._fed:
             self._give(sequence[self._fed : stop])
