@@ -490,7 +490,9 @@ client = hanse.connect()
 print(client.submit(lambda x: x + 1, 41).result(), hanse.__name__)
 """
     command = [sys.executable, "-"]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "42 hanse\n"), done.stderr
 
 
