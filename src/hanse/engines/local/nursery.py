@@ -151,8 +151,8 @@ class Nursery:
         self._idle_ms = 0
         try:
             __import__(self._imports.pop(0))
-        except ImportError:
-            pass  # it may need what `site` adds; the worker tries again with that
+        except Exception:  # noqa: BLE001 - a module of the user's may have that name
+            pass  # or it may need what `site` adds; the worker tries again with that
 
     def _warm_up(self) -> None:
         """Import with idle time what most workers need, so that later ones are born with it."""
