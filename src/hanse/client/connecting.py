@@ -14,6 +14,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hanse.client.client import Client
+    from hanse.engines.local.spawning import Early
     from hanse.model.resources import Resources
 
 
@@ -25,6 +26,30 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
         resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
             that) and all its memory.
     """
+    _check(url)
+    early = _early()
+    try:
+        from hanse.client.client import Client
+
+        return Client(resources=resources, early=early)
+    finally:
+        if early is not None:
+            early.end()  # unless it was taken
+
+
+def ambient() -> Client:
+    """The innermost open client, or the program's own."""
+    early = _early()
+    try:
+        from hanse.client import client
+
+        return client.ambient(early)
+    finally:
+        if early is not None:
+            early.end()
+
+
+def _check(url: str | None) -> None:
     if url is not None or os.environ.get("HANSE_URL"):
         from hanse.errors import UsageError
 
@@ -32,20 +57,22 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
             "this version of Hanse runs on one machine only: call connect() without a URL and "
             "unset HANSE_URL"
         )
-    if "hanse.client.client" in sys.modules:
-        from hanse.client.client import Client
 
-        return Client(resources=resources)
+
+def _early() -> Early | None:
+    """What the first client starts with: a nursery, which starts while the client is imported."""
+    if "hanse.client.client" in sys.modules:
+        return None
+    _check(None)
     from hanse.engines.local.spawning import Early
 
     early = Early()
     try:
         _import_client()
-        from hanse.client.client import Client
-
-        return Client(resources=resources, early=early)
-    finally:
+    except BaseException:
         early.end()
+        raise
+    return early
 
 
 def _import_client() -> None:
