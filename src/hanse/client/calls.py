@@ -20,13 +20,14 @@ from hanse.client.future import Future, Told
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
-from hanse.errors import ClientClosed, JobCancelled, UsageError
+from hanse.errors import ClientClosed, JobCancelled
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
+from hanse.payloads.callblocks import CallBlock, Reference, pack_calls
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, items, join
-from hanse.payloads.references import collecting
+from hanse.payloads.references import PUT, collecting
 from hanse.runtime.runner import Runner
 from hanse.runtime.runtime import argument_failure
 
@@ -63,6 +64,8 @@ class CallSource:
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._flushing = False
+        self._grown = 0  # calls that a node was given
+        self._given: set[Any] = set()  # functions and put values that it has
         self._small = True  # the arguments of the last call
         self._sealed = False
         self._over = threading.Event()
@@ -218,7 +221,25 @@ class CallSource:
         _set(call, None, Told(failure, call.needs))
 
     def grown(self, size: int) -> Payload:
-        raise UsageError("calls on a node are not there yet: use map")
+        """The calls that came last, with all that they refer to and that was not given before."""
+        first, self._grown = self._grown, size
+        keys: list[int] = []
+        functions: dict[int, Payload] = {}
+        values: dict[Reference, Payload] = {}
+        needs: dict[int, list[Reference]] = {}
+        calls = [self._calls[index] for index in range(first, size)]
+        for place, call in enumerate(calls):
+            by_value = call.by_value
+            keys.append(by_value.key if by_value is not None else 0)
+            if by_value is not None and by_value.key not in self._given:
+                functions[by_value.key] = by_value.payload
+            for need in call.needs:
+                needs.setdefault(place, []).append(need.reference)
+                if need.arrived and need.reference not in self._given:
+                    values[need.reference] = need.payload()
+        self._given.update(functions, [ref for ref in values if ref[0] == PUT])
+        payloads = [_NOTHING if call.payload is None else call.payload for call in calls]
+        return pack_calls(CallBlock(payloads, keys, functions, values, needs))
 
     def committed(
         self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None

@@ -115,7 +115,7 @@ class MapSource:
     ) -> None:
         if payloads:
             payload = payloads[0] if len(payloads) == 1 else join(payloads)
-            self._blocks.add(start, payload, futures)
+            self._blocks.add(start, payload, futures=futures)
 
     def _add(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         with self._lock:

@@ -303,6 +303,9 @@ class NamedSource(MapSource):
         return over
 
     # --- for the runtime ------------------------------------------------------------------------
+    def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        """Nothing waits for it: a named job is a map."""
+
     def written(self, entry: Entry) -> None:
         """What it says is told by the calls that follow."""
 

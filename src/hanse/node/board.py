@@ -18,6 +18,7 @@ from hanse.journal.port import Head
 from hanse.limits import NODE_JOBS_READ
 from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Held
+from hanse.node.held_calls import HeldCalls
 from hanse.payloads.payload import Payload
 from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord, decode
@@ -126,11 +127,16 @@ class Board:
         self, id: JobId, spec: JobSpec, program: Program, durable: Durable,
         record: JobRecord | None = None,
     ) -> int:  # fmt: skip
-        held = Held(self.runtime, id, program, record, durable.again)
+        arguments = (self.runtime, id, program, record, durable.again)
+        held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
         self._held = {k: v for k, v in self._held.items() if not v.over} | {id: held}
         feeder = held.take()
         self.runtime.submit_durable(id, spec, held, durable)
         return feeder
+
+    def _calls(self, id: JobId) -> HeldCalls | None:
+        found = self._held.get(id)
+        return found if isinstance(found, HeldCalls) else None
 
     # --- programs -------------------------------------------------------------------------------
     def next_key(self) -> int:

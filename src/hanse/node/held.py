@@ -5,17 +5,18 @@ Nothing here opens a payload: values are unpickled in workers, and by the client
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
-from hanse.errors import Fenced, UsageError
+from hanse.errors import ClientClosed, Fenced, UsageError
 from hanse.ids import JobId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
@@ -26,6 +27,8 @@ from hanse.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from hanse.records.record import JobRecord, Kept
+
+_logger = logging.getLogger("hanse")
 
 Callback = Callable[[], None]
 
@@ -83,26 +86,35 @@ class Held:
         return self._feeding > 0 and not self._sealed
 
     def feed(
-        self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure]
-    ) -> int:
+        self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
+        waits: Mapping[int, Sequence[tuple[JobId, int]]],
+    ) -> int:  # fmt: skip
         """Take the inputs of these items; returns the job's size. Raises Fenced if another client
         feeds it, UsageError if they do not follow what is there."""
-        if stop - start != payload.count or not start < stop:
+        if stop - start != payload.count:
             raise UsageError(f"{payload.count} inputs are not the items {start} to {stop}")
-        if any(not start <= item < stop for item in broken):
-            raise UsageError("an item that is said to be broken is not among these")
+        if waits:
+            raise UsageError("the items of a map wait for nothing")
         with self._feeds:
-            self._check(feeder)
-            if stop <= self._size:
-                return self._size  # said before
-            if start != self._size:
-                raise UsageError(f"the job has {self._size:,} items, so {start:,} is not the next")
-            if self._sealed:
-                raise UsageError("the job was sealed, and takes no more items")
-            self._blocks.add(start, payload)
-            self._size = stop
-            self._runtime.grow(Grow(self.id, stop, {}, sorted(broken)), broken)
-            return stop
+            return self._take(feeder, start, stop, payload, broken, waits)
+
+    def _take(
+        self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
+        waits: Mapping[int, Sequence[tuple[JobId, int]]],
+    ) -> int:  # fmt: skip
+        self._check(feeder)
+        if not 0 <= start < stop or any(not start <= item < stop for item in (*broken, *waits)):
+            raise UsageError("an item that something is said of is not among these")
+        if stop <= self._size:
+            return self._size  # said before
+        if start != self._size:
+            raise UsageError(f"the job has {self._size:,} items, so {start:,} is not the next")
+        if self._sealed:
+            raise UsageError("the job was sealed, and takes no more items")
+        self._blocks.add(start, payload, stop)
+        self._size = stop
+        self._runtime.grow(Grow(self.id, stop, waits, sorted(broken)), broken)
+        return stop
 
     def seal(self, feeder: int, whole: bool) -> None:
         """No more will come."""
@@ -175,6 +187,9 @@ class Held:
         self._grown = size
         return payload
 
+    def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        """Nothing waits for an item of a map."""
+
     def written(self, entry: Entry) -> None:
         with self._lock:
             self._entries.append(entry)
@@ -196,6 +211,8 @@ class Held:
         self._blocks.clear()
         self.over = True
         self._tell()
+        if error is not None and not isinstance(error, ClientClosed):  # else the node ends
+            _logger.error("hanse: job %s stopped: %s", self.id, error)
 
     def why(self) -> list[str]:
         if not self._sealed and not self.is_fed:

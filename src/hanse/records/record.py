@@ -173,8 +173,11 @@ class JobRecord:
                 return 0 <= start < stop <= self.size and open_items
             case AttemptFailed(_, item):
                 return 0 <= item < self.size
-            case JobGrown(_, size, waits):
-                return self.size <= size < 1 << 53 and not waits
+            case JobGrown(job, size, waits):
+                inside = all(self.size <= item < size for item in waits)
+                refs = [ref for refs in waits.values() for ref in refs if ref[0] == job]
+                before = all(0 <= needed < size for _, needed in refs)
+                return self.size <= size < 1 << 53 and inside and before
         return True
 
     def _check(self) -> None:

@@ -4,7 +4,7 @@ node's records become calls of the jobs' sources, just as an embedded runtime wo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -22,7 +22,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId
 from hanse.journal.port import Head
-from hanse.model.failure import Failure
+from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.payloads.payload import Payload
 from hanse.records.program import ProgramRecord, encode, here
@@ -42,6 +42,13 @@ class _Sent(msgspec.Struct, frozen=True, eq=False):
     stop: int
     payload: Payload
     broken: Mapping[int, Failure]
+    waits: Mapping[int, Sequence[tuple[JobId, int]]]
+
+    def about(self, feeder: int) -> api.Inputs:
+        waits = {item: list(refs) for item, refs in self.waits.items()}
+        return api.Inputs(
+            feeder=feeder, start=self.start, stop=self.stop, broken=dict(self.broken), waits=waits
+        )
 
 
 class _Job:
@@ -136,12 +143,14 @@ class RemoteRuntime:
         entry = self._jobs.get(event.job)
         if entry is None:
             return
-        if event.waits:
+        if event.waits and not entry.source.program.each:
             raise UsageError(
                 "inputs of a map on a node cannot hold futures yet: give it their results"
             )
         payload = entry.source.grown(event.size)
-        sent = _Sent(entry.size, event.size, payload, dict(broken))
+        name = entry.source.program.name
+        told = {i: Failure(cause=Cause.ARGUMENT, function=name, item=i) for i in event.broken}
+        sent = _Sent(entry.size, event.size, payload, told | dict(broken), event.waits)
         entry.size = event.size
         with self._room:
             entry.sent[sent.start] = sent
@@ -153,9 +162,7 @@ class RemoteRuntime:
 
     def _feed(self, entry: _Job, sent: _Sent) -> None:
         def send() -> None:
-            about = api.Inputs(
-                feeder=entry.feeder, start=sent.start, stop=sent.stop, broken=dict(sent.broken)
-            )
+            about = sent.about(entry.feeder)
             self._dial.ask("PUT", f"/v1/jobs/{entry.id}/inputs", int, about, [sent.payload])
 
         self._as_feeder(entry, send)
@@ -175,9 +182,7 @@ class RemoteRuntime:
         with self._lock:
             missing = [sent for _, sent in sorted(entry.sent.items()) if sent.stop > taken.size]
         for sent in missing:
-            about = api.Inputs(
-                feeder=entry.feeder, start=sent.start, stop=sent.stop, broken=dict(sent.broken)
-            )
+            about = sent.about(entry.feeder)
             self._dial.ask("PUT", f"/v1/jobs/{entry.id}/inputs", int, about, [sent.payload])
 
     def _return(self, entry: _Job) -> int:
@@ -215,14 +220,16 @@ class RemoteRuntime:
         over = self._closed or entry.id not in self._jobs
         return over or self._sent_bytes <= limits.BACKLOG_BYTES
 
-    def handle(self, event: Event) -> None:
-        self.grow(event) if isinstance(event, Grow) else self.tell(event)
-
     def tell(self, event: Event) -> None:
+        self.loop.post(lambda: self.handle(event))  # behind what was posted before
+
+    def handle(self, event: Event) -> None:
         entry = self._jobs.get(event.job) if hasattr(event, "job") else None
         if entry is None:
             return
         match event:
+            case Grow():
+                self.grow(event)
             case Seal(_, whole):
                 entry.sealed = whole
                 self._later(entry, partial(self._seal, entry, whole))

@@ -40,8 +40,12 @@ class Blocks:
         self._blocks: dict[int, Inputs] = {}
         self._lock = threading.Lock()
 
-    def add(self, start: int, payload: Payload, futures: Sequence[Any] = ()) -> None:
-        self._add(Inputs(start, start + payload.count, payload, payload.count, futures))
+    def add(
+        self, start: int, payload: Payload, stop: int | None = None, futures: Sequence[Any] = ()
+    ) -> None:
+        """`stop`: where its items end, if the payload holds more than those."""
+        stop = start + payload.count if stop is None else stop
+        self._add(Inputs(start, stop, payload, stop - start, futures))
 
     def _add(self, block: Inputs) -> None:
         with self._lock:
@@ -61,6 +65,10 @@ class Blocks:
         """The block that begins with this item."""
         with self._lock:
             return self._blocks[start]
+
+    def has(self, start: int) -> bool:
+        """Whether the block that begins there is still needed."""
+        return start in self._blocks
 
     def within(self, start: int, stop: int) -> list[Inputs]:
         """The blocks with items of this range, in order."""

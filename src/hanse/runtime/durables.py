@@ -11,7 +11,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
+from hanse.core.events import (
+    CancelJob,
+    Event,
+    Fact,
+    JobForgotten,
+    Recorded,
+    Resume,
+    SegmentCommitted,
+    Submit,
+)
 from hanse.errors import HanseError, JobBusy, UsageError
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
@@ -205,6 +214,12 @@ class Durables:
         assert not outcomes or position > self._position, "facts that would never be recorded"
         if position > self._position:
             assert self._recorder is not None
+            for outcome in outcomes:
+                if isinstance(fact := outcome.fact, SegmentCommitted):
+                    assert outcome.payload is not None
+                    self._sources[fact.job].decided(
+                        fact.start, fact.stop, outcome.payload, outcome.first
+                    )
             self._position = position
             self._recorder.add(outcomes, position)
 

@@ -55,6 +55,9 @@ class Source(Protocol):
 class DurableSource(Source, Protocol):
     """A source whose job is recorded."""
 
+    def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        """The items are done, though that is not recorded yet: items that wait for them may run."""
+
     def written(self, entry: Entry) -> None:
         """This entry of the job's record is durable; the next call, if its fact says more, is
         about the same. Entries come in their order, each once."""

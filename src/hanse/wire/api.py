@@ -52,6 +52,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     start: int
     stop: int
     broken: dict[int, Failure] = {}  # items whose arguments cannot travel
+    waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

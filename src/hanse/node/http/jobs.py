@@ -181,7 +181,7 @@ async def feed(call: Call) -> Response:
     held = _running(call)
     while call.board.runtime.durables.full:  # the disk is behind: so is the client, then
         await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
-    size = held.feed(asked.feeder, asked.start, asked.stop, payloads[0], asked.broken)
+    size = held.feed(asked.feeder, asked.start, asked.stop, payloads[0], asked.broken, asked.waits)
     return call.answer(size)
 
 
