@@ -60,6 +60,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
 
     Raises UsageError if another runs in its directory, WorldError if it cannot listen.
     """
+    for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
+        os.environ.pop(name, None)
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
         listening = _listen(settings.host, settings.port)

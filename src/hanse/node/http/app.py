@@ -99,4 +99,6 @@ def make_app(
     async def refused(request: Request, error: Exception) -> Response:
         return problem(405, "wrong-method", "This path does not take that method")
 
-    return Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    app = Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    app.router.redirect_slashes = False  # a path is what the table says
+    return app
