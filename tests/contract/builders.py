@@ -89,7 +89,7 @@ class Bench:
         """Start a work and wait for its end."""
         work = {
             name: more.pop(name)
-            for name in ("attempts", "skip", "functions", "values", "blocks")
+            for name in ("attempts", "skip", "functions", "values", "links", "blocks")
             if name in more
         }
         running = self.start(program(function, **more), inputs, **work)

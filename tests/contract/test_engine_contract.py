@@ -14,7 +14,7 @@ import psutil
 import pytest
 from builders import Bench, Running, eventually, program
 
-from hanse.engines.port import Cut, End, ItemFailed, Segment
+from hanse.engines.port import Block, Cut, End, ItemFailed, Program, Segment
 from hanse.errors import OutOfMemory, TaskError, WorkerDied
 from hanse.model.failure import Cause
 from hanse.model.usage import Usage, bucket_of
@@ -81,7 +81,6 @@ def test_calls_name_their_functions_and_refer_to_results(bench: Bench) -> None:
             return resolve, ("j-other", 7)
 
     calls = [(1, (1, 2), {}), (2, ([3, 1],), {"reverse": True}), (1, (Later(), 1), {})]
-    from hanse.engines.port import Block
 
     running = bench.run(
         None,
@@ -91,6 +90,59 @@ def test_calls_name_their_functions_and_refer_to_results(bench: Bench) -> None:
         values={("j-other", 7): dump_one(41)},
     )
     assert running.results() == {0: 3, 1: [3, 1], 2: 42}
+
+
+class ResultOf:
+    """Stands for the result of an item of the same work."""
+
+    def __init__(self, work: Program, item: int) -> None:
+        self.reference = work.job, item
+
+    def __reduce__(self) -> Any:
+        from hanse.payloads.references import resolve
+
+        return resolve, self.reference
+
+
+def linked(bench: Bench, calls: list[Any], links: dict[int, int], work: Program) -> Running:
+    blocks = [Block(0, join([dump_one(call) for call in calls]))]
+    return bench.start(work, calls, blocks=blocks, links=links)
+
+
+def test_items_get_copies_of_the_results_of_items_before_them(bench: Bench) -> None:
+    work = program(None, each=True)
+    one, two = ResultOf(work, 0), ResultOf(work, 1)
+    calls = [
+        (sorted, ([3, 1],), {}), (operator.iadd, (one, [5]), {}),
+        (operator.add, (one, two), {}), (len, (one,), {}),
+    ]  # fmt: skip
+    running = linked(bench, calls, {0: 3, 1: 2}, work)
+    running.end()
+    assert running.results() == {0: [1, 3], 1: [1, 3, 5], 2: [1, 3, 1, 3, 5], 3: 2}
+
+
+def test_items_without_the_result_that_they_need_are_not_begun(bench: Bench, tmp_path: Any) -> None:
+    def die(_: Any) -> None:
+        while not (tmp_path / "go").exists():
+            time.sleep(0.005)
+        os._exit(1)
+
+    work = program(None, each=True)
+    begun = str(tmp_path / "begun")
+    failed, done = ResultOf(work, 0), ResultOf(work, 2)
+    calls = [
+        (operator.truediv, (1, 0), {}), (open, (begun, failed), {}), (abs, (-1,), {}),
+        (die, (done,), {}), (abs, (done,), {}), (abs, (-7,), {}),
+    ]  # fmt: skip
+    running = linked(bench, calls, {0: 1, 2: 4}, work)
+    bench.wait(lambda: running.of(Segment))
+    touch(tmp_path / "go")  # another worker goes on behind what is reported
+    running.end()
+    causes = {item: failure.cause for item, failure in running.failures().items()}
+    raised, dependency = Cause.RAISED, Cause.DEPENDENCY
+    assert causes == {0: raised, 1: dependency, 3: Cause.DIED, 4: dependency}
+    assert running.results() == {2: 1, 5: 7}
+    assert not os.path.exists(begun)
 
 
 def test_a_fold_reports_one_value_per_segment(bench: Bench) -> None:
@@ -140,7 +192,6 @@ def test_a_fold_gets_each_result_as_it_was(bench: Bench) -> None:
 
 
 def test_items_share_no_argument(bench: Bench) -> None:
-    from hanse.engines.port import Block
 
     def append(values: list[int]) -> list[int]:
         values.append(1)
@@ -155,7 +206,6 @@ def test_items_share_no_argument(bench: Bench) -> None:
 
 
 def test_a_cancelled_call_among_others_is_skipped(bench: Bench) -> None:
-    from hanse.engines.port import Block
 
     calls = [(1, (-1,), {}), None, (1, (-3,), {})]  # its arguments are gone already
     running = bench.run(
@@ -423,7 +473,6 @@ def test_a_timeout_bounds_loading_too(bench: Bench, what: str) -> None:
 
 
 def test_an_argument_that_hangs_while_it_is_read_costs_only_its_item(bench: Bench) -> None:
-    from hanse.engines.port import Block
 
     values = [1, Slow(), 3]
     running = bench.run(
@@ -569,8 +618,6 @@ def test_an_argument_that_cannot_be_read_there_costs_only_its_item(bench: Bench)
         def __reduce__(self) -> Any:
             return __import__, ("no_such_module",)
 
-    from hanse.engines.port import Block
-
     values = [1, Gone(), 3]
     running = bench.run(lambda x: x, values, blocks=[Block(0, dump_each(values))])
     assert running.failure().cause is Cause.ARGUMENT
@@ -642,7 +689,6 @@ def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
 
 
 def test_a_value_that_was_put_is_read_once_per_worker(bench: Bench, tmp_path: Path) -> None:
-    from hanse.engines.port import Block
 
     class Put:
         def __reduce__(self) -> Any:

@@ -65,7 +65,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a lease that runs is taken back though others hold its items", following, "_adoptable",
-        "all(job.ready.covers(a, b) for a, b in rest)", "True",
+        "all(job.free(a, b) for a, b in rest)", "True",
     ),
     Mutation(
         "notes are acknowledged before their facts are durable", Home, "_note_recorded",
@@ -122,7 +122,23 @@ MUTATIONS = (
     ),
     Mutation(
         "results that arrive are counted twice", Job, "arrived",
-        "self.waiting[item] = left - 1", "self.waiting[item] = left - 2",
+        "waits[item] = left - 1", "waits[item] = left - 2",
+    ),
+    Mutation(
+        "a lease takes on what waits for items of others", Job, "_take_linked",
+        "if came.get(stop) != count:", "if False:",
+    ),
+    Mutation(
+        "what comes back from a lease is ready although it waits", Job, "give_back",
+        "self.ready.remove(item, item + 1)", "pass",
+    ),
+    Mutation(
+        "an item that a lease holds becomes ready when what it waits for comes", Job, "arrived",
+        "if waits is self.waiting:", "if True:",
+    ),
+    Mutation(
+        "an item that was not begun counts as an attempt", Home, "_item_failed",
+        "if note.cause is Cause.DEPENDENCY:", "if False:",
     ),
     Mutation(
         "notes are forgotten one too many", Agent, "follow",
@@ -143,8 +159,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a growth that was lost leaves its results", Job, "known_to",
-        "return next((start for start, since in self.births if lease < since), self.size)",
-        "return self.size",
+        "if lease < since:", "if False:",
     ),
 )  # fmt: skip
 

@@ -123,6 +123,22 @@ def test_what_needs_a_failed_call_fails_with_its_reason(client):
         failed.result()
 
 
+def test_a_chain_goes_on_behind_a_worker_that_dies(client, tmp_path):
+    def die_once(x):
+        if not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os._exit(1)
+        return x + 1
+
+    for _ in range(3):  # until leases hold more than one
+        [f.result() for f in [client.submit(abs, x) for x in range(200)]]
+    first = last = client.submit(abs, -1)
+    for n in range(30):
+        last = client.submit(die_once if n == 15 else operator.add, *(last, 1)[: 1 + (n != 15)])
+    assert last.result(60) == 31
+    assert first.result() == 1
+
+
 def test_a_future_travels_only_inside_arguments(client):
     with pytest.raises(hanse.PickleError, match=r"result\(\)"):
         pickle.dumps(client.submit(abs, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from core_builders import Town, cpus
+from core_builders import Place, Town, cpus
 
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Forget, Grow, JobEnded, Seal, Submit
@@ -117,17 +117,88 @@ def test_a_late_failure_ends_the_lease_that_runs_the_item_again() -> None:
 # --- dependencies -------------------------------------------------------------------------------
 def test_an_item_waits_until_everything_it_needs_is_committed() -> None:
     town = Town()
-    job = town.submit("a", sealed=False)
-    town.grow(job, 3, {2: [(job, 0), (job, 1), (job, 0)]})
-    town.teach(job)
+    a, b = town.submit("a", 2), town.submit("b", sealed=False)
+    town.grow(b, 1, {0: [(a, 0), (a, 1), (a, 0)]})
+    town.teach(a)
     place = town.place("x")
     place.done(0, 1)
     place.talk()
-    assert town.job(job).waiting == {2: 1}
+    assert town.job(b).waiting == {0: 1}
     place.done(1, 2)
     place.end()
     place.talk()
-    assert [(g.start, g.stop) for g in place.grants.values()] == [(2, 3)]
+    assert [(g.job, g.start, g.stop) for g in place.grants.values()] == [(b, 0, 1)]
+
+
+def spans(place: Place) -> list[tuple[int, int]]:
+    return [(grant.start, grant.stop) for grant in place.grants.values()]
+
+
+def test_a_lease_takes_along_what_waits_for_its_own_items_alone() -> None:
+    town = Town()
+    other = town.submit("other", 1)
+    job = town.submit("a", sealed=False)
+    town.teach(job)
+    # 0 and 1, what both lead to, a chain from there; 5 needs somebody else.
+    waits = {2: [(job, 0), (job, 1)], 3: [(job, 2)], 5: [(job, 4), (other, 0)], 6: [(job, 5)]}
+    town.grow(job, 7, waits)
+    place = town.place("x")
+    assert spans(place) == [(0, 5)]
+    assert town.job(job).linked == {2: 2, 3: 1}
+    assert town.job(job).waiting == {5: 2, 6: 1}
+    town.tell(Seal(job))
+    place.work()
+    assert town.committed(job) == list(range(7))
+
+
+def test_what_was_taken_along_waits_again_when_its_lease_is_cut() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False, fail_fast=False)
+    town.teach(job)
+    town.grow(job, 4, {item: [(job, item - 1)] for item in range(1, 4)})
+    place = town.place("x")
+    assert spans(place) == [(0, 4)]
+    town.tell(CancelItems(job, 3, 4))
+    place.cut(2)  # earlier than asked: it was asked by others too
+    place.talk()
+    assert town.job(job).waiting == {2: 1}
+    assert town.failed(job) == [(3, Cause.CANCELLED)]
+    place.work()
+    assert town.committed(job) == [0, 1, 2]
+
+
+def test_an_item_that_its_worker_cannot_begin_is_no_attempt_and_runs_again() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False, retries=1)
+    town.teach(job)
+    town.grow(job, 3, {1: [(job, 0)], 2: [(job, 1)]})
+    place = town.place("x")
+    place.fails(0)
+    place.fails(1, Cause.DEPENDENCY)
+    place.fails(2, Cause.DEPENDENCY)
+    place.end()
+    place.talk()
+    assert spans(place) == [(0, 3)]
+    assert next(iter(place.grants.values())).attempts == {0: 2}
+    place.work()
+    assert town.committed(job) == [0, 1, 2]
+
+
+def test_what_was_taken_along_fails_with_what_it_waits_for() -> None:
+    town = Town()
+    job = town.submit("a", sealed=False, fail_fast=False)
+    town.teach(job)
+    town.grow(job, 3, {1: [(job, 0)], 2: [(job, 1)]})
+    place = town.place("x")
+    place.fails(0)
+    place.fails(1, Cause.DEPENDENCY)
+    place.fails(2, Cause.DEPENDENCY)
+    place.end()
+    place.talk()
+    assert town.failed(job) == [
+        (0, Cause.RAISED), (1, Cause.DEPENDENCY), (2, Cause.DEPENDENCY)
+    ]  # fmt: skip
+    assert not place.grants
 
 
 def test_items_may_wait_for_items_of_other_jobs() -> None:

@@ -174,9 +174,10 @@ class CallSource:
         skip: list[int] = []
         functions: dict[int, Payload] = {}
         values: dict[tuple[str, int], Payload] = {}
+        links: dict[int, int] = {}
         for index in range(grant.start, grant.stop):
             call = self._calls.get(index)
-            if call is not None and not all(need.arrived for need in call.needs):
+            if call is not None and call.needs and not self._has_needs(grant, index, call):
                 self._fail_for_need(index, call)  # cancelled when its lease was out already
                 call = None
             if call is None or call.payload is None or not _begin(call):
@@ -187,12 +188,25 @@ class CallSource:
             if call.by_value is not None:
                 functions[call.by_value.key] = call.by_value.payload
             for future in call.needs:
-                values[future.reference] = future.payload()
+                if future.arrived:
+                    values[future.reference] = future.payload()
+                else:
+                    links[future.reference[1]] = index
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[Block(grant.start, join(payloads))], attempts=grant.attempts,
-            skip=frozenset(skip), functions=functions, values=values,
+            skip=frozenset(skip), functions=functions, values=values, links=links,
         )  # fmt: skip
+
+    def _has_needs(self, grant: Grant, index: int, call: _Call) -> bool:
+        """Whether all that the call needs is there, or comes before it in the same lease."""
+        for need in call.needs:
+            if not need.arrived:
+                job, item = need.reference
+                inside = job == self.job and grant.start <= item < index
+                if not inside or need.done():
+                    return False
+        return True
 
     def _fail_for_need(self, index: int, call: _Call) -> None:
         del self._calls[index]

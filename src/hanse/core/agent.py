@@ -92,11 +92,12 @@ class Agent:
         if acknowledged > 0:
             del self._notes[:acknowledged]
             self._first_note += acknowledged
+        known = self._last_lease
         for grant in orders.grants:
-            if grant.lease > self._last_lease:
+            if grant.lease > known:
                 self._held[grant.lease] = self._line[grant.lease] = _Held(grant, now_ns)
+                self._last_lease = max(self._last_lease, grant.lease)
         commands: list[Command] = []
-        self._last_lease = max([self._last_lease, *(grant.lease for grant in orders.grants)])
         for cut in orders.cuts:
             held = self._held.get(cut.lease)
             if held is not None and cut.stop < held.cut_to:

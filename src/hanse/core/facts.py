@@ -24,7 +24,7 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
         case SegmentCommitted(job_id, start, stop):
             job = jobs[job_id]
             job.settle(start, stop)
-            return _arrived(jobs, job, start, stop)
+            return _arrived(jobs, job, start, stop) if job.dependents else []
         case ItemsFailed(job_id, start, stop):
             jobs[job_id].settle(start, stop)
             jobs[job_id].failed.add(start, stop)

@@ -63,7 +63,7 @@ class Following(Ending):
         ):
             self._strays.setdefault(site.id, {})[running.lease] = None
             return None
-        job.ready.remove(*span)
+        job.adopt(*span)
         lease = Lease(running.lease, job.id, site.id, span, self._now_ns)
         lease.begun = running.begun
         lease.granted_seq = site.orders_seen
@@ -98,6 +98,6 @@ def _adoptable(job: Job, running: Running) -> Range | None:
         return None
     for start in (running.start, running.begun):
         rest = job.settled.gaps(start, running.stop)
-        if (rest or start == running.stop) and all(job.ready.covers(a, b) for a, b in rest):
+        if (rest or start == running.stop) and all(job.free(a, b) for a, b in rest):
             return start, running.stop
     return None

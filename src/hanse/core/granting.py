@@ -29,13 +29,15 @@ class Granting(Indexes):
     def _serve(self) -> None:
         """Give every site with something free what fits."""
         while self._roomy or self._fresh:
-            roomy, self._roomy = self._roomy, {}
-            for site in roomy.values():
-                self._fill(site)
-            fresh, self._fresh = self._fresh, {}
-            for shape in fresh.values():
-                while shape.runnable and shape.idle:
-                    self._fill(next(iter(shape.idle.values())))
+            if self._roomy:
+                roomy, self._roomy = self._roomy, {}
+                for site in roomy.values():
+                    self._fill(site)
+            if self._fresh:
+                fresh, self._fresh = self._fresh, {}
+                for shape in fresh.values():
+                    while shape.runnable and shape.idle:
+                        self._fill(next(iter(shape.idle.values())))
 
     def _fill(self, site: Site) -> None:
         if site.silent(self._now_ns):
@@ -119,13 +121,16 @@ class Granting(Indexes):
     def _lease(self, job: Job, site: Site) -> Lease:
         """Grant the job its next lease, and charge it for that."""
         rate = self._rate(job, site)
-        most = 1
-        if (remaining := job.remaining()) > 1:
+        ready = most = 1
+        waiting = len(job.waiting)
+        if (remaining := job.remaining()) + waiting > 1:
             slots, power = self._power(job, rate)
-            most = lease_length(remaining, slots, power, rate, job.seen)
+            ready = most = lease_length(remaining, slots, power, rate, job.seen)
+            if waiting:  # a lease takes on what waits only for itself
+                most = lease_length(remaining + waiting, slots, power, rate, job.seen)
         if job.vtime > self._vtime:
             self._vtime = job.vtime
-        lease = self._grant(job, site, job.ready.take(most))
+        lease = self._grant(job, site, job.take(ready, most))
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)
         job.hungry_ns = self._now_ns
@@ -145,6 +150,8 @@ class Granting(Indexes):
 
     # --- orders ---------------------------------------------------------------------------------
     def _orders(self) -> list[Orders]:
+        if not self._dirty:
+            return []
         sends = [self._orders_for(site) for site in self._dirty.values()]
         self._dirty.clear()
         return sends
@@ -152,6 +159,7 @@ class Granting(Indexes):
     def _orders_for(self, site: Site) -> Orders:
         """Everything that the site's last report did not show yet."""
         site.orders_seq += 1
+        site.owed = False
         if not site.timed_seq:
             site.timed_seq, site.timed_ns = site.orders_seq, self._now_ns
         grants, cuts = [], []

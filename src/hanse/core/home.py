@@ -231,7 +231,11 @@ class Home(Following):
         self._take_notes(site, report)
         self._follow_running(site, report)
         self._take_free(site, report)
-        self._dirty[site.id] = site  # every report that counts is answered
+        busy = site.leases or report.running or site.look_ns < limits.REPORT_EVERY_NS
+        if busy or site.owed or not report.notes:
+            self._dirty[site.id] = site
+        else:  # all that is to be said is that notes came: the next orders or report will do
+            site.owed = True
 
     def _note_recorded(self, site_id: SiteId) -> None:
         """What this report brought is acknowledged once all facts so far are durable."""
@@ -287,6 +291,9 @@ class Home(Following):
             return  # an earlier run of this home counted it
         if note.item >= job.known_to(note.lease):
             return
+        if note.cause is Cause.DEPENDENCY:
+            self._take_back(job, note)
+            return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
         job.losses = 0  # a worker ran
@@ -299,6 +306,10 @@ class Home(Following):
             self._settled(job)
             return
         self._decide(AttemptFailed(job.id, note.item, note.cause, note.lease))
+        self._take_back(job, note)
+
+    def _take_back(self, job: Job, note: FailureNote) -> None:
+        """The item has not ended, and its lease will not run it again."""
         lease = self.leases.get(note.lease)
         if lease is not None and lease.job == job.id:
             lease.given_back = {**(lease.given_back or {}), note.item: None}

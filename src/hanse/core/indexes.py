@@ -223,11 +223,11 @@ class Indexes:
     def _make_ready(self, job: Job, start: int, stop: int) -> None:
         """No lease holds these items any more."""
         if not job.withdrawn:
-            job.ready.add(start, stop)
+            job.give_back(start, stop)
             return
         self._dropped += [(job, a, b) for a, b in job.withdrawn.within(start, stop)]
         for a, b in job.withdrawn.gaps(start, stop):
-            job.ready.add(a, b)
+            job.give_back(a, b)
 
     def _shorten(self, lease: Lease, stop: int) -> None:
         old, lease.stop = lease.stop, max(stop, lease.begun)

@@ -106,7 +106,7 @@ def _check_job(job: Job) -> None:
     for start, stop in job.withdrawn:
         assert not job.ready.within(start, stop)
         assert not job.settled.within(start, stop)
-    for name in ("attempts", "crashes", "failed_under", "waiting", "dependents"):
+    for name in ("attempts", "crashes", "failed_under", "waiting", "linked", "dependents"):
         sparse: dict[int, object] = getattr(job, name)
         for item, value in sparse.items():
             assert 0 <= item < job.size, f"{job.id}: {name} of item {item}, which is not there"
@@ -134,6 +134,8 @@ def _check_partition(job: Job) -> None:
     for item in job.waiting:
         assert item not in job.ready, f"{job.id}: {item} waits and is ready"
         assert item not in held, f"{job.id}: {item} waits and is held"
+    for item in job.linked:
+        assert item in held, f"{job.id}: {item} is linked and not held"
     known = len(job.settled) + len(job.ready) + len(job.waiting) + len(held)
     assert known == job.size, f"{job.id}: {job.size} items, {known} accounted for"
 
@@ -147,13 +149,13 @@ def _awaited(home: Home) -> Counter[ItemRef]:
 
 def _check_waiting(job: Job, awaited: Counter[ItemRef]) -> None:
     """What waits is awaited: an item never waits for a result that nobody will announce."""
-    for item, count in job.waiting.items():
+    for item, count in [*job.waiting.items(), *job.linked.items()]:
         there = awaited[job.id, item]
         assert count == there, f"{job.id}: item {item} waits for {count} results, {there} will come"
 
 
 def _check_ended(job: Job) -> None:
-    left = job.ready or job.waiting or job.dependents
+    left = job.ready or job.waiting or job.linked or job.dependents
     assert not left, f"{job.id} has ended, and still has {left}"
     assert all(lease.cancelled for lease in job.leases.values()), f"{job.id}: ended, still runs"
     assert not (job.forgotten and not job.leases), f"{job.id} should be forgotten"

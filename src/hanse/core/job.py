@@ -26,8 +26,10 @@ _ANY = LeaseId(0)
 class Job:
     """Every item of a running job is in exactly one of settled, ready, waiting, or held by a lease.
 
-    An item is held once, but for backups. A settled one may still be covered by a lease: late
-    segments and backups settle items that others run. `invariants.check` asserts all of this.
+    An item is held once, but for backups. One that waits may be held by a lease that holds what it
+    waits for too, before it: then it is linked, not waiting. A settled one may still be covered by
+    a lease: late segments and backups settle items that others run. `invariants.check` asserts all
+    of this.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Job:
         "id",
         "leased",
         "leases",
+        "linked",
         "look_ns",
         "losses",
         "pooled",
@@ -83,6 +86,7 @@ class Job:
         self.failed = RangeSet()  # the settled ones that failed
         # Sparse: they hold items that are not settled, and no other.
         self.waiting: dict[int, int] = {}  # item: results it waits for, as many as name it below
+        self.linked: dict[int, int] = {}  # the same of items that a lease holds
         self.dependents: dict[int, list[ItemRef]] = {}  # own item: who waits for it
         self.attempts: dict[int, int] = {}  # item: failed attempts that count as retries
         self.crashes: dict[int, int] = {}  # item: workers that died on it
@@ -123,9 +127,11 @@ class Job:
         self.settled.add(start, stop)
         self.ready.remove(start, stop)
         self.withdrawn.remove(start, stop)
-        for sparse in (self.attempts, self.crashes, self.failed_under, self.waiting):
-            if sparse:
-                _drop(sparse, start, stop)
+        if self.waiting or self.linked or self.failed_under:
+            waits = self.waiting, self.linked
+            for sparse in (self.attempts, self.crashes, self.failed_under, *waits):
+                if sparse:
+                    _drop(sparse, start, stop)
 
     def attempt_failed(self, item: int, cause: Cause, lease: LeaseId) -> None:
         count = self.crashes if cause is Cause.DIED else self.attempts
@@ -134,13 +140,15 @@ class Job:
 
     def arrived(self, item: int) -> None:
         """One of the results that the item waits for is there."""
-        left = self.waiting.get(item)
+        waits = self.linked if item in self.linked else self.waiting
+        left = waits.get(item)
         if left is None:
             return  # cancelled or failed meanwhile
         if left > 1:
-            self.waiting[item] = left - 1
-        else:
-            del self.waiting[item]
+            waits[item] = left - 1
+            return
+        del waits[item]
+        if waits is self.waiting:
             self.ready.add(item, item + 1)
 
     def end(self, state: JobState) -> None:
@@ -149,6 +157,7 @@ class Job:
         self.ready = RangeSet()
         self.withdrawn = RangeSet()
         self.waiting.clear()
+        self.linked.clear()
 
     def resume(self, spec: JobSpec, again: bool) -> None:
         """Open what is not settled; with `again` also what failed. Inputs that broke off may come
@@ -164,7 +173,58 @@ class Job:
             sparse.clear()
         self.ready = RangeSet(self.settled.gaps(0, self.size))
 
+    # --- what leases take and give back ---------------------------------------------------------
+    def take(self, ready: int, most: int) -> Range:
+        """Take the lowest ready items, so many at most; and with them, up to `most` in all, what
+        follows and is ready, or waits for nothing but items that are taken before it."""
+        start, stop = self.ready.take(ready)
+        if self.waiting and stop - start < most:
+            stop = self._take_linked(start, stop, ready - (stop - start), start + most)
+        return start, stop
+
+    def _take_linked(self, start: int, stop: int, ready: int, last: int) -> int:
+        """Take what follows `start` to `stop`, none from `last` on; returns where that ends."""
+        came: dict[int, int] = {}  # item: of the results that it waits for, how many come before
+        at = start
+        while True:
+            while at < stop:
+                for job, item in self.dependents.get(at, ()):
+                    if job == self.id:
+                        came[item] = came.get(item, 0) + 1
+                at += 1
+            if stop >= last:
+                return stop
+            if (count := self.waiting.get(stop)) is not None:
+                if came.get(stop) != count:
+                    return stop
+                self.linked[stop] = self.waiting.pop(stop)
+            elif ready > 0 and stop in self.ready:
+                self.ready.remove(stop, stop + 1)
+                ready -= 1
+            else:
+                return stop
+            stop += 1
+
+    def adopt(self, start: int, stop: int) -> None:
+        """These items, which were free, are under a lease after all."""
+        self.ready.remove(start, stop)
+        for item in _some(self.waiting, start, stop):
+            self.linked[item] = self.waiting.pop(item)
+
+    def give_back(self, start: int, stop: int) -> None:
+        """No lease holds these items any more: they are ready, unless they wait."""
+        self.ready.add(start, stop)
+        for item in _some(self.linked, start, stop):
+            self.waiting[item] = self.linked.pop(item)
+        for item in _some(self.waiting, start, stop):
+            self.ready.remove(item, item + 1)
+
     # --- questions ------------------------------------------------------------------------------
+    def free(self, start: int, stop: int) -> bool:
+        """Whether all of these are ready or wait, so that no lease holds any of them."""
+        gaps = self.ready.gaps(start, stop)
+        return all(item in self.waiting for a, b in gaps for item in range(a, b))
+
     @property
     def complete(self) -> bool:
         return self.sealed and len(self.settled) == self.size
@@ -181,7 +241,10 @@ class Job:
         """Items below this are those that the lease was granted for, if it was for any. It may hold
         others by the numbers above: those came with a growth that a crash took back, and the client
         may have said it otherwise when it said it again."""
-        return next((start for start, since in self.births if lease < since), self.size)
+        for start, since in self.births:
+            if lease < since:
+                return start
+        return self.size
 
     def attempt_of(self, item: int) -> int:
         """Which attempt of the item comes next, from 1."""
@@ -198,7 +261,10 @@ class Job:
 
     def loose(self, start: int, stop: int) -> list[Range]:
         """The parts that are neither settled, ready, waiting nor under a lease: to be ready."""
-        parts = RangeSet(self.settled.gaps(start, stop))
+        gaps = self.settled.gaps(start, stop)
+        if not gaps:
+            return []
+        parts = RangeSet(gaps)
         given: dict[int, None] = {}
         for lease in self.leases.over(start, stop):
             parts.remove(lease.start, lease.stop)
@@ -228,13 +294,16 @@ class Job:
 
     def released(self, start: int, stop: int) -> list[tuple[int, list[ItemRef]]]:
         """Take out who waits for the items `start` to `stop`, in order of the items."""
-        if not self.dependents:
-            return []
-        if stop - start < len(self.dependents):
-            items = [i for i in range(start, stop) if i in self.dependents]
-        else:
-            items = sorted(i for i in self.dependents if start <= i < stop)
-        return [(i, self.dependents.pop(i)) for i in items]
+        return [(i, self.dependents.pop(i)) for i in _some(self.dependents, start, stop)]
+
+
+def _some(sparse: dict[int, Any], start: int, stop: int) -> list[int]:
+    """The items from `start` to `stop` that are among these, in order."""
+    if not sparse:
+        return []
+    if stop - start < len(sparse):
+        return [item for item in range(start, stop) if item in sparse]
+    return sorted(item for item in sparse if start <= item < stop)
 
 
 def _drop(sparse: dict[int, Any], start: int, stop: int) -> None:

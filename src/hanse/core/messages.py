@@ -26,7 +26,10 @@ class SegmentNote(msgspec.Struct, frozen=True, tag="s", array_like=True):
 
 
 class FailureNote(msgspec.Struct, frozen=True, tag="f", array_like=True):
-    """One attempt of one item failed. The lease goes on behind it."""
+    """One attempt of one item failed. The lease goes on behind it.
+
+    With the cause DEPENDENCY it has not even begun: it needs the result of an item before it in its
+    lease, and the worker has none. That is no attempt, and no fact."""
 
     lease: LeaseId
     job: JobId

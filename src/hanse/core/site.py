@@ -24,6 +24,7 @@ class Site:
         "notes_seen",
         "orders_seen",
         "orders_seq",
+        "owed",
         "rated",
         "report_seq",
         "reserved",
@@ -40,6 +41,7 @@ class Site:
         self.notes_durable = 0  # and whatever was decided on them is recorded: acknowledged
         self.orders_seq = 0  # of the last orders sent
         self.orders_seen = 0  # of the last orders it says it followed
+        self.owed = False  # its last report was not answered: the next orders acknowledge it
         self.capacity = Amount()  # nothing while it is silent
         self.free = Amount()  # for further grants
         self.leases: list[Lease] = []  # in the order in which they were granted

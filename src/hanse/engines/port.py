@@ -85,6 +85,9 @@ class Work(msgspec.Struct, eq=False):
     skip: frozenset[int] = frozenset()  # cancelled items: report None for them
     functions: Mapping[int, Payload] = {}  # that items name by key
     values: Mapping[tuple[str, int], Payload] = {}  # arguments by future
+    # With `each`: items whose results later items of this work name as arguments, and the last
+    # item that does. Whoever runs them keeps these results until then.
+    links: Mapping[int, int] = {}
 
 
 class End(enum.StrEnum):
@@ -108,6 +111,9 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class ItemFailed(msgspec.Struct, frozen=True):
+    """One attempt failed; or, with the cause DEPENDENCY, an item was not begun, because the worker
+    has no result of an earlier one that it needs (see `Work.links`)."""
+
     lease: LeaseId
     item: int
     failure: Failure

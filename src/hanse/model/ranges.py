@@ -28,6 +28,14 @@ class RangeSet:
         """Add `[start, stop)`; what is already there stays."""
         if start >= stop:
             return
+        if not self._stops or start >= self._stops[-1]:  # behind all others, as most are
+            if self._stops and start == self._stops[-1]:
+                self._stops[-1] = stop
+            else:
+                self._starts.append(start)
+                self._stops.append(stop)
+            self._count += stop - start
+            return
         low = bisect_left(self._stops, start)  # the first range that touches or follows
         high = bisect_right(self._starts, stop)  # one past the last that touches or precedes
         if low < high:
@@ -40,7 +48,7 @@ class RangeSet:
 
     def remove(self, start: int, stop: int) -> None:
         """Remove `[start, stop)`; what is not there is no error."""
-        if start >= stop:
+        if start >= stop or not self._starts:
             return
         low = bisect_right(self._stops, start)  # the first range that reaches past start
         high = bisect_left(self._starts, stop)  # one past the last that begins before stop
@@ -65,7 +73,7 @@ class RangeSet:
 
     def within(self, start: int, stop: int) -> list[Range]:
         """The parts of `[start, stop)` that are in the set, in order."""
-        if start >= stop:
+        if start >= stop or not self._stops or start >= self._stops[-1]:
             return []
         low = bisect_right(self._stops, start)
         high = bisect_left(self._starts, stop, low)

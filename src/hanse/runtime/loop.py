@@ -11,14 +11,16 @@ import contextlib
 import heapq
 import itertools
 import os
-import selectors
+import select
 import threading
 import time
 from collections.abc import Callable
 
 Callback = Callable[[], None]
 _Watch = tuple[Callback | None, Callback | None]  # on readable, on writable
-_BITS = (selectors.EVENT_READ, selectors.EVENT_WRITE)
+_POLLING = getattr(select, "epoll", select.poll)  # `selectors` would do, at 3 us a wake
+_READ, _WRITE = select.POLLIN, select.POLLOUT  # epoll's are the same
+_IN_SECONDS = hasattr(select, "epoll")
 
 
 class Timer:
@@ -38,7 +40,7 @@ class Loop:
 
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
-        self._selector = selectors.DefaultSelector()
+        self._poller = _POLLING()
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = itertools.count()
         self._posted: collections.deque[Callback] = collections.deque()
@@ -67,8 +69,10 @@ class Loop:
 
     def _wake(self) -> None:
         # A full pipe wakes as well; a closed one has nobody to wake.
-        with contextlib.suppress(OSError):
+        try:
             os.write(self._wake_write, b"\0")
+        except OSError:
+            pass
 
     # --- for the loop's thread ------------------------------------------------------------------
     def call_at(self, when_ns: int, callback: Callback) -> Timer:
@@ -79,17 +83,18 @@ class Loop:
     def watch(
         self, fd: int, on_readable: Callback | None, on_writable: Callback | None = None
     ) -> None:
-        watch = self._watches[fd] = (on_readable, on_writable)
-        mask = selectors.EVENT_READ if on_readable is not None else 0
-        mask |= selectors.EVENT_WRITE if on_writable is not None else 0
-        if fd in self._selector.get_map():
-            self._selector.modify(fd, mask, watch)
+        known = fd in self._watches
+        self._watches[fd] = (on_readable, on_writable)
+        mask = (_READ if on_readable is not None else 0) | (_WRITE if on_writable else 0)
+        if known:
+            self._poller.modify(fd, mask)
         else:
-            self._selector.register(fd, mask, watch)
+            self._poller.register(fd, mask)
 
     def unwatch(self, fd: int) -> None:
         if self._watches.pop(fd, None) is not None:
-            self._selector.unregister(fd)
+            with contextlib.suppress(OSError):  # it is closed already
+                self._poller.unregister(fd)
 
     def stop(self) -> None:
         self._stopped = True
@@ -105,18 +110,25 @@ class Loop:
         finally:
             self._finished = True
             self._run_posted()
-            self._selector.close()
+            if hasattr(self._poller, "close"):
+                self._poller.close()
             os.close(self._wake_read)
             wake, self._wake_write = self._wake_write, -1
             os.close(wake)
 
     def _step(self) -> None:
-        for key, mask in self._ready():
-            for bit, callback in zip(_BITS, key.data, strict=True):
-                # An earlier callback of this step may have closed the descriptor, and its number
-                # may be another's by now.
-                if mask & bit and callback and self._watches.get(key.fd) is key.data:
-                    self._call(callback)
+        watches = self._watches
+        ready = [(fd, mask, watches.get(fd)) for fd, mask in self._ready()]
+        for fd, mask, watch in ready:
+            if watch is None:
+                continue
+            # An earlier callback of this step may have closed the descriptor, and its number may
+            # be another's by now. What is neither (an error, a hangup) wakes both.
+            on_readable, on_writable = watch
+            if on_readable and mask & ~_WRITE and watches.get(fd) is watch:
+                self._call(on_readable)
+            if on_writable and mask & ~_READ and watches.get(fd) is watch:
+                self._call(on_writable)
         for _ in range(len(self._posted)):
             self._call(self._posted.popleft())
         now = self.now_ns()
@@ -125,20 +137,21 @@ class Loop:
             if timer.callback is not None:
                 self._call(timer.callback)
 
-    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
+    def _ready(self) -> list[tuple[int, int]]:
         self._sleeping = True
         try:
             # A callback may have been posted just before `_sleeping` was set: look again.
-            return self._selector.select(0 if self._posted else self._timeout())
+            return self._poller.poll(0 if self._posted else self._timeout())
         finally:
             self._sleeping = False
 
-    def _timeout(self) -> float | None:
+    def _timeout(self) -> float:
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
         if not self._timers:
-            return None
-        return max(0, self._timers[0][0] - self.now_ns()) / 1e9
+            return -1
+        left_ns = max(0, self._timers[0][0] - self.now_ns())
+        return left_ns / 1e9 if _IN_SECONDS else left_ns / 1e6
 
     def _run_posted(self) -> None:
         """After the end: one thread at a time, for all of them."""
@@ -156,6 +169,8 @@ class Loop:
             self._on_error(error)
 
     def _drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             while len(os.read(self._wake_read, 4096)) == 4096:
                 pass
+        except BlockingIOError:
+            pass

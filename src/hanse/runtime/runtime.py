@@ -204,12 +204,16 @@ class Runtime:
         decision = self.home.handle(event, self.loop.now_ns())
         outcomes: list[Outcome] = []
         for fact in decision.facts:
+            waits = self.durables.waits_for(fact)
+            if not waits and type(fact) is JobGrown:
+                continue  # nobody is told of it
             outcome = self._outcome(fact)
-            if self.durables.waits_for(fact):
+            if waits:
                 outcomes.append(outcome)
             else:
                 self.tell_outcome(outcome)
-        self.durables.record(outcomes, decision.position)
+        if outcomes or decision.position:
+            self.durables.record(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
         self._pump_soon()
@@ -390,20 +394,24 @@ class Runtime:
     def _engine_says(self, event: port.Event) -> None:
         """The engine's events become the agent's notes; payloads and details stay here."""
         agent = self._agent
+        if type(event) is port.Segment:  # what comes most often
+            lease = event.lease
+            self._segments.setdefault(lease, []).append(event)
+            agent.segment(lease, event.start, event.stop, event.busy_ns, event.folded)
+            self._pump_soon()
+            return
         match event:
-            case port.Segment(lease, start, stop, _payload, busy_ns):
-                self._segments.setdefault(lease, []).append(event)
-                agent.segment(lease, start, stop, busy_ns, event.folded)
             case port.ItemFailed(lease, item, failure, busy_ns):
                 job = agent.job_of(lease)
-                self._failures[job, item] = failure
-                self.durables.spend(job, event.usage)
+                if failure.cause is not Cause.DEPENDENCY:  # else it will run, or is told why not
+                    self._failures[job, item] = failure
+                    self.durables.spend(job, event.usage)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
-            case port.Cut(lease, stop):
-                agent.cut(lease, stop)
             case port.Ended(lease, end, because):
                 lost = because or "lost" if end is port.End.LOST else ""
                 self._do(agent.ended(lease, self.loop.now_ns(), lost))
+            case port.Cut(lease, stop):
+                agent.cut(lease, stop)
         self._pump_soon()
 
     # --- ends -----------------------------------------------------------------------------------

@@ -134,7 +134,9 @@ def _waits(
                 if other.size and other.at_ns == 0:
                     refs.append((other.name, draws.below(other.size)))
             elif item:
-                refs.append((name, draws.below(item)))
+                any_item = draws.below(item)
+                # One just before it may be in the same lease.
+                refs.append((name, any_item if any_item % 2 else item - 1 - any_item % 3 // 2))
         if refs:
             waits.append((item, sorted(set(refs))))
     return waits

@@ -33,8 +33,8 @@ class Run:
     """A lease and its worker. `at` is the first item that is not reported; items `at` to
     `at + len(ends)` are the batch, and `ends` is when each of them is finished."""
 
-    __slots__ = ("at", "cancelled", "ends", "fate", "grant", "omit", "plan", "since_ns", "stop",
-                 "turn")  # fmt: skip
+    __slots__ = ("at", "born", "cancelled", "ends", "fate", "grant", "needs", "omit", "plan",
+                 "since_ns", "stop", "turn")  # fmt: skip
 
     def __init__(self, grant: Grant, plan: JobPlan, now_ns: int) -> None:
         self.grant = grant
@@ -44,6 +44,12 @@ class Run:
         self.ends: list[int] = []
         self.since_ns = now_ns
         self.fate: Cause | None = None  # of the batch's last item
+        self.born = grant.start  # the first item of the worker that lives
+        self.needs = {  # items: those before them in the lease whose results they need
+            item: [need for job, need in refs if job == plan.name and need >= grant.start]
+            for item, refs in plan.waits
+            if grant.start <= item < grant.stop
+        }
         self.omit: set[int] = set()  # they failed already
         self.cancelled = False
         self.turn = 0  # events of earlier turns are void
@@ -55,6 +61,10 @@ class Run:
     @property
     def job(self) -> JobId:
         return self.grant.job
+
+    def lacks(self, item: int) -> bool:
+        """Whether the worker does not have some result that it should have made itself."""
+        return any(need < self.born or need in self.omit for need in self.needs.get(item, ()))
 
     def current(self, now_ns: int) -> int:
         """The item that runs, or comes next."""
@@ -151,6 +161,8 @@ class Engine:
 
     def _fate(self, run: Run, item: int, attempt: int) -> Cause | None:
         """What ends this attempt, or None."""
+        if run.lacks(item):
+            return Cause.DEPENDENCY
         return work.fate(self._seed, run.plan, item, attempt)
 
     def _next_batch(self, run: Run) -> None:
@@ -206,6 +218,7 @@ class Engine:
         begun_ns = run.ends[done - 1] if done else run.since_ns
         run.omit.add(item)
         self._listener.failed(run, item, Cause.DIED, self._world.now_ns - begun_ns)
+        run.born = run.at
 
     def _end(self, run: Run, turn: int, lost: str) -> None:
         if turn == run.turn and not self._frozen():

@@ -118,6 +118,7 @@ def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: in
             or lease.id in backed
             or not lease.holds(lease.begun)
             or lease.begun in job.settled
+            or lease.begun in job.linked  # what it waits for may be known to its own site alone
         ):
             continue
         if late is None or lease.begun_ns < late.begun_ns:

@@ -45,8 +45,14 @@ def pieces(body: bytes, fds: list[int]) -> list[tuple[bytes, list[int]]]:
 
 def send(sock: socket, body: bytes, fds: list[int]) -> None:
     """Send a frame on a blocking socket."""
+    if not fds:
+        data = HEADER.pack(MARK, len(body), 0) + body
+        sent = sock.send(data)
+        if sent < len(data):
+            sock.sendall(memoryview(data)[sent:])
+        return
     for data, some in pieces(body, fds):
-        sent = sock.sendmsg([data], rights(some)) if some else sock.send(data)
+        sent = sock.sendmsg([data], rights(some))
         if sent < len(data):
             sock.sendall(memoryview(data)[sent:])
 

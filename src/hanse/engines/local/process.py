@@ -8,7 +8,7 @@ import sys
 from pickle import dumps
 from typing import TYPE_CHECKING, Any
 
-from hanse.engines.local.frames import CONTROL, Inbox, pieces, rights
+from hanse.engines.local.frames import CONTROL, HEADER, MARK, Inbox, pieces, rights
 from hanse.engines.local.pipes import Source
 from hanse.engines.local.processes import kill_group
 from hanse.engines.port import Loop, Program, Work
@@ -50,10 +50,15 @@ class _Held:
         self._numbers[key] = self._next, value, nbytes
         return self._next, False
 
+    @property
+    def full(self) -> bool:
+        """Whether it holds too much."""
+        return len(self._numbers) > self._most or self._bytes > self._most_bytes
+
     def surplus(self) -> list[tuple[int, Any]]:
         """What the worker shall forget after this work."""
         gone = []
-        while len(self._numbers) > self._most or (self._numbers and self._bytes > self._most_bytes):
+        while self._numbers and self.full:
             number, value, nbytes = self._numbers.popitem(last=False)[1]
             self._bytes -= nbytes
             gone.append((number, value))
@@ -113,13 +118,7 @@ class Process:
             if not self._functions.number(number, number)[1]
         }
         blocks = self._some_blocks(work, start, stop, files)
-        values = self._values(work, files)
-        forget = (
-            [number for number, _ in self._blocks.surplus()],
-            [value for _, value in self._programs.surplus() if value != key],
-            [value for _, value in self._functions.surplus()],
-            [number for number, _ in self._puts.surplus()],
-        )
+        values = self._values(work, files) if work.values else {}
         self._send(
             (
                 run,
@@ -133,10 +132,23 @@ class Process:
                 work.skip,
                 omit,
                 careful_until,
-                forget,
+                self._forget(key),
                 self._new_path(),
+                dict(work.links),
             ),
             files,
+        )
+
+    def _forget(self, program: int) -> tuple[list[int], ...] | None:
+        """Blocks, programs, functions and put values that the worker shall forget after a work."""
+        held = self._blocks, self._programs, self._functions, self._puts
+        if not any(some.full for some in held):
+            return None
+        return (
+            [number for number, _ in self._blocks.surplus()],
+            [value for _, value in self._programs.surplus() if value != program],
+            [value for _, value in self._functions.surplus()],
+            [number for number, _ in self._puts.surplus()],
         )
 
     def _new_path(self) -> list[str] | None:
@@ -201,9 +213,25 @@ class Process:
         return blocks
 
     def _send(self, message: Any, files: list[File]) -> None:
-        for data, fds in pieces(dumps(message, 5), [file.fd for file in files]):
+        body = dumps(message, 5)
+        if not files and not self._outgoing:
+            self._send_at_once(HEADER.pack(MARK, len(body), 0) + body)
+            return
+        for data, fds in pieces(body, [file.fd for file in files]):
             self._outgoing.append((memoryview(data), fds, files))
         self.flush()
+
+    def _send_at_once(self, data: bytes) -> None:
+        """What most works are: one small frame, and nothing before it."""
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it is dead: the nursery tells
+        if sent < len(data):
+            self._outgoing.append((memoryview(data)[sent:], [], []))
+            self.flush()
 
     def flush(self) -> None:
         """Send as much as the socket takes, and the rest when it is ready."""

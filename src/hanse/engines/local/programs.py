@@ -232,17 +232,21 @@ class Store:
                 self._puts[one[0]] = unpack(one[1], fds)
             self._values[at] = one
 
-    def providing(self) -> AbstractContextManager[None]:
+    def providing(
+        self, own: Callable[[str, int], Any] | None = None
+    ) -> AbstractContextManager[None]:
         """While a work runs, references in its inputs find the values that came with it.
 
         Every reference to a result gets a copy of its own, which its item may change; a value that
-        was put is the same for all items of a work."""
+        was put is the same for all items of a work. `own` finds the results of the work itself."""
         values, self._values = self._values, {}
-        if not values:
+        if not values and own is None:
             return _NOTHING
         from hanse.payloads.references import providing
 
         def find(job: str, item: int) -> Any:
+            if own is not None and (job, item) not in values:
+                return own(job, item)
             found = values[job, item]
             if job != PUT:
                 return load_one(found)

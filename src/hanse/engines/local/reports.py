@@ -49,10 +49,13 @@ def _usage(took: tuple[Any, ...]) -> Usage:
     if tuple(map(type, took)) != (dict, int, int):
         raise Garbled("it says no usage")
     times, cpu_ns, peak_bytes = took
-    if len(times) > BUCKETS or not all(type(n) is int for one in times.items() for n in one):
+    if len(times) > BUCKETS:
         raise Garbled("it counts no times")
-    if not all(0 <= bucket < BUCKETS and 0 < items < _MOST for bucket, items in times.items()):
-        raise Garbled("it counts impossible times")
+    for bucket, items in times.items():
+        if type(bucket) is not int or type(items) is not int:
+            raise Garbled("it counts no times")
+        if not (0 <= bucket < BUCKETS and 0 < items < _MOST):
+            raise Garbled("it counts impossible times")
     if not (0 <= cpu_ns < _MOST and 0 <= peak_bytes < _MOST):
         raise Garbled("it says impossible usage")
     return Usage(times, cpu_ns, peak_bytes)

@@ -24,6 +24,7 @@ from sys import getsizeof
 
 from hanse.engines.local import results, slots
 from hanse.engines.local.current import Item
+from hanse.engines.local.linking import Missing, OwnResults
 from hanse.engines.local.programs import BrokenInput
 from hanse.engines.local.waiting import Waiting
 from hanse.limits import FLUSH_BYTES, FLUSH_NS, MICRO_BATCH_NS
@@ -58,6 +59,7 @@ class Runner(Waiting):
         self._sure = 0  # results before the micro-batch that runs
         self._ran = 0  # items before this have begun, although they may run again
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
+        self.own: OwnResults | None = None  # if items of the run need results of others of it
 
     # --- what the control thread calls ------------------------------------------------------------
     def cut(self, run: int, stop: int) -> None:
@@ -99,11 +101,13 @@ class Runner(Waiting):
         program: Loaded,
         attempts: dict[int, int],
         careful_until: int,
+        links: dict[int, int],
     ) -> None:
         with self.lock:
             self.base, self.sent, self.out, self.chunk = start, 0, [], []
             self.chunk_base = start
             self.program, self.attempts, self.careful_until = program, attempts, careful_until
+            self.own = OwnResults(program.job, links) if links else None
             self.mark = self._counted = _now()
             self.meter.begin(self.mark)
             self._bytes, self._ran = 0, start
@@ -162,7 +166,8 @@ class Runner(Waiting):
         try:
             (self._micro_batch if micro else self._one_by_one)(at, chunk, inputs.read)
         except BrokenInput as broken:
-            failed = broken.error, "argument"
+            missing = isinstance(broken.error, Missing)
+            failed = broken.error, "dependency" if missing else "argument"
         except results.Unsendable as refused:
             failed = refused.error, "result"
         except BaseException as error:  # noqa: BLE001 - every exception of an item is its failure
@@ -216,6 +221,7 @@ class Runner(Waiting):
         pack_into, append, function = slots.pack_into, self.out.append, self.program.function
         began = self.meter.marks.append
         star, flush_at, program = self.program.star, self.mark + FLUSH_NS, self.program
+        own = self.own
         for value in chunk:
             now = _now()
             began(now)
@@ -230,6 +236,8 @@ class Runner(Waiting):
                 self._keep(at, result)
             else:
                 self._append(result)
+                if own is not None:
+                    own.keep(at, self.out[-1])
             at += 1
             if now > flush_at or self._bytes > FLUSH_BYTES:
                 break

@@ -78,18 +78,19 @@ class Worker:
             careful_until,
             forget,
             path,
+            links,
         ) = message
         runner, store = self._runner, self._store
         if path is not None:
             self._follow(path)
         program = store.program(packed, fds)
-        runner.begin(run, start, stop, program, attempts, careful_until)
+        runner.begin(run, start, stop, program, attempts, careful_until, links)
         if self._asleep:  # looked at after `run` is set, as the other thread does the reverse
             self._asleep = False
             os.write(self._wake_write, b"\0")
         try:
             store.add(functions, blocks, values, fds)
-            with store.providing():
+            with store.providing(runner.own.find if runner.own else None):
                 inputs = store.inputs(program, blocks)
                 if program.memory_bytes or self._limited:
                     self._limit(program.memory_bytes)
@@ -99,7 +100,8 @@ class Worker:
             runner.fail_all(failed.cause, failed.error)
         self._streams.settle()
         runner.flush(end=True)
-        store.forget(*forget)
+        if forget is not None:
+            store.forget(*forget)
 
     def _follow(self, path: list[str]) -> None:
         """Import from where main does now; what was added here stays, at the end."""

@@ -36,12 +36,14 @@ class Account:
         "settled",
         "size",
         "sizes",
+        "waits",
     )
 
     def __init__(self) -> None:
         self.settled, self.failed = RangeSet(), RangeSet()
         self.size = 0
         self.sizes: list[int] = []  # after each growth
+        self.waits: dict[int, list[tuple[JobId, int]]] = {}  # item: those whose results it needs
         self.sealed = self.ended = False
         self.over = False  # it ended once, even if it was resumed since
         self.attempted: set[tuple[int, int]] = set()  # (item, lease) of all failed attempts
@@ -87,6 +89,7 @@ def _grown(account: Account, fact: JobGrown) -> None:
     require(not account.sealed and fact.size >= account.size, "grown though sealed:", fact)
     account.size = fact.size
     account.sizes.append(fact.size)
+    account.waits.update(fact.waits)
 
 
 def _sealed(account: Account, fact: JobSealed) -> None:

@@ -50,6 +50,8 @@ class Truth:
             self.done.setdefault(run.lease, RangeSet()).add(start, stop)
 
     def failed(self, run: Run, item: int, cause: Cause) -> None:
+        if cause is Cause.DEPENDENCY:
+            return  # it has not begun
         count = self.deaths if cause is Cause.DIED else self.failures
         count[run.job, item] += 1
         self.failed_under.add((run.job, item, run.lease))
@@ -69,6 +71,8 @@ class Truth:
         for note in notes:
             if isinstance(note, EndNote):
                 continue
+            if isinstance(note, FailureNote) and note.cause is Cause.DEPENDENCY:
+                continue  # nothing comes of it that has to be recorded
             account = self._watch.durable.jobs.get(note.job)
             if account is None or account.over or not self._watch.keeps(note.job):
                 continue
@@ -114,6 +118,8 @@ class Truth:
             require(self.deaths[key] >= crashes, "given up too early:", fact)
         elif fact.cause in (Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY):
             require(self.failures[key] > retries, "given up too early:", fact)
+        elif fact.cause is Cause.DEPENDENCY:
+            require(fact.needed is not None, "given up, though nothing that it needs is:", fact)
 
     def attempts(self, job: JobId, item: int) -> int:
         return self.failures[job, item] + self.deaths[job, item]

@@ -290,6 +290,11 @@ class Watch:
         for item, attempt in grant.attempts.items():
             most = 1 + self.truth.attempts(grant.job, item)
             require(attempt <= most, "counts attempts that never were:", grant)
+        for item, needs in self.known.jobs[grant.job].waits.items():
+            for job, need in needs if grant.start <= item < grant.stop else ():
+                before = job == grant.job and grant.start <= need < item
+                settled = job not in self.known.jobs or need in self.known.jobs[job].settled
+                require(before or settled, f"granted, and {item} waits for {need} of {job}:", grant)
         mine = node.home.leases.get(grant.lease)
         for _link, run in self.truth.running(grant.job, grant.start, grant.stop):
             other = node.home.leases.get(run.lease)
