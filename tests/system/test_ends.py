@@ -464,6 +464,38 @@ def test_nothing_starts_before_a_client_is_made(program):
     assert one.end() == (0, "0 1\n", "")
 
 
+def test_garbage_is_collected_as_before_in_the_program_and_as_ever_in_its_workers(program):
+    one = program("""
+        import gc
+        def collected(_):
+            import weakref
+            class Ring: pass
+            ring = Ring()
+            ring.itself, gone = ring, weakref.ref(ring)
+            del ring
+            made = [[] for _ in range(100_000)]
+            return gc.isenabled() and gone() is None
+        for wanted in (True, False):  # the first imports the client meanwhile
+            gc.enable() if wanted else gc.disable()
+            with connect() as client:
+                print(gc.isenabled() == wanted, set(client.map(collected, range(4))))
+    """)
+    assert one.end() == (0, "True {True}\nTrue {True}\n", "")
+
+
+def test_a_program_from_standard_input_sends_its_functions_at_once():
+    text = """
+import hanse
+client = hanse.connect()
+print(client.submit(lambda x: x + 1, 41).result(), hanse.__name__)
+"""
+    command = [sys.executable, "-"]
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "42 hanse\n"), done.stderr
+
+
 # --- nothing gathers ------------------------------------------------------------------------------
 def test_fifty_clients_leave_nothing_behind(program):
     one = program("""

@@ -70,6 +70,20 @@ def test_an_endless_generator_is_read_as_results_are_taken(client):
     assert job.state == "cancelled"
 
 
+def open_files(data: bytearray) -> int:
+    import gc
+    import os
+
+    gc.disable()
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_worker_lets_go_of_large_inputs_when_their_items_are_done(client):
+    """And not when it happens to look for garbage: it may hold a gigabyte by then."""
+    held = list(client.map(open_files, [bytearray(5 << 20) for _ in range(50)]))
+    assert max(held) - min(held) <= 10
+
+
 def test_inputs_are_not_read_far_ahead_of_large_results(client):
     read = []
 

@@ -49,15 +49,15 @@ _default: Client | None = None
 _lock = threading.Lock()
 
 
-def ambient() -> Client:
-    """The innermost open client, or the program's own."""
+def ambient(early: Early | None = None) -> Client:
+    """The innermost open client, or the program's own, made of that nursery if there is one."""
     global _default
     with _lock:
         for client in reversed(_open):
             if not client.closed:
                 return client
         if _default is None or _default.closed:
-            _default = connect()
+            _default = connect() if early is None else Client(early=early)
         return _default
 
 

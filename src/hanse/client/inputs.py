@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from hanse import limits
 from hanse.client.results import Results
 from hanse.errors import InputError, JobChanged
+from hanse.payloads.flat import is_flat
 
 SIZED = (list, tuple, range, str, bytes, dict, set, frozenset)
 """Iterables whose items are there already: reading them can neither wait nor fail."""
@@ -75,7 +75,7 @@ class Feeder:
         self._fed = 0
         self._fed_bytes = 0
         self._size = 1  # of the last block
-        self._pending: deque[Any] = deque()  # read from an iterator, not handed over
+        self._pending: list[Any] = []  # read from an iterator, not handed over
         self._want = 1  # hand over once so many are pending
         self._handing = threading.Lock()
         self._stopped = False
@@ -111,7 +111,7 @@ class Feeder:
     def hungry(self) -> None:
         """Workers have nothing to do: hand over what was read. Called on the loop's thread."""
         if self._starving():
-            self._want = 1
+            self._want = self._exact() or 1
             if self._pending and not self._handing.locked():
                 # Not here: pickling runs the user's code, and may take its time or wait.
                 threading.Thread(target=self._help, name="hanse-feeder", daemon=True).start()
@@ -158,6 +158,8 @@ class Feeder:
         """Hand over one block of a sequence; False after the last."""
         sequence = cast("Sequence[Any]", self._iterable)
         count = self._exact() or max(1, min(self._free(), self._block_items()))
+        if count > 1 and not self._fed and not self._exact() and not is_flat(sequence[:1]):
+            count = 1  # it may be large: a worker has it while the next are pickled
         stop = min(self._fed + count, len(sequence))
         if stop > self._fed:
             self._give(sequence[self._fed : stop])
@@ -170,26 +172,28 @@ class Feeder:
         pending = self._pending
         if not self._wait_for_room():
             return
+        self._want = self._exact() or 1
         for value in self._iterable:
             pending.append(value)
-            if len(pending) >= (self._exact() or self._want):
+            if len(pending) >= self._want:
                 with self._handing:
                     self._hand_over()
                 if not self._wait_for_room():
                     return
-                self._want = min(self._free(), self._block_items())
-                if self._starving():  # looked at last: `hungry` may have said so meanwhile
+                exact = self._exact()
+                self._want = exact or min(self._free(), self._block_items())
+                if exact is None and self._starving():  # looked at last: `hungry` may have said so
                     self._want = 1
         with self._handing:
             self._hand_over(last=True)
         self._end()
 
     def _hand_over(self, last: bool = False) -> None:
-        exact = self._exact()
-        if exact is not None and len(self._pending) < exact and not last:
+        pending, exact = self._pending, self._exact()
+        if exact is not None and len(pending) < exact and not last:
             return
-        count = min(exact or len(self._pending), len(self._pending))
-        values = [self._pending.popleft() for _ in range(count)]
+        values = pending[:exact]
+        del pending[: len(values)]  # the reader may have added some meanwhile
         if values and not self._stopped:
             self._give(values)
 

@@ -1,16 +1,22 @@
-"""`@hanse.task`: a function that knows how it wants to be run."""
+"""`@hanse.task`: a function that knows how it wants to be run.
+
+To say so a program needs no client yet, so this does not import it: see connecting.py.
+"""
 
 from __future__ import annotations
 
 import functools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from hanse.client.future import Future
-from hanse.client.job import Job
+from hanse.client.connecting import ambient
 from hanse.client.options import PLAIN, Options
 from hanse.model.resources import Resources
+
+if TYPE_CHECKING:
+    from hanse.client.future import Future
+    from hanse.client.job import Job
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,14 +39,10 @@ class Task(Generic[P, R]):
 
     def map(self, *iterables: Iterable[Any], **options: Any) -> Job[R]:
         """`Client.map` of this function, on the ambient client."""
-        from hanse.client.client import ambient
-
         return ambient().map(self, *iterables, **options)
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """`Client.submit` of this function, on the ambient client."""
-        from hanse.client.client import ambient
-
         function = cast("Callable[..., R]", self)
         return ambient().submit(function, *args, **kwargs)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hanse.engines.local.execution import Execution
 
 _BLOCKS = 4  # blocks that a worker keeps: the pieces of a block that was cut
+_BLOCK_BYTES = 4 << 20  # of them; a larger one is an item alone, which cannot be cut
 _PUTS = 16  # values that were put; a job seldom refers to more
 _PUT_BYTES = 256 << 20  # of them; what is larger is sent with every work
 _PROGRAMS = 64
@@ -87,7 +88,7 @@ class Process:
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
         self._programs, self._functions = _Held(_PROGRAMS), _Held(_FUNCTIONS)
-        self._blocks, self._puts = _Held(_BLOCKS), _Held(_PUTS, _PUT_BYTES)
+        self._blocks, self._puts = _Held(_BLOCKS, _BLOCK_BYTES), _Held(_PUTS, _PUT_BYTES)
         self.path: list[str] = []  # its sys.path, as far as main knows
 
     def their_ends(self) -> list[int]:
@@ -208,7 +209,7 @@ class Process:
             if block.start >= stop or block.start + payload.count <= start:
                 continue
             key = (work.program.key, id(payload))
-            number, there = self._blocks.number(key, payload)
+            number, there = self._blocks.number(key, payload, payload.nbytes)
             blocks.append((number, block.start, None if there else pack(payload, files)))
         return blocks
 

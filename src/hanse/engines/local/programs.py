@@ -45,7 +45,6 @@ class Inputs:
         self._values: Sequence[Any] | None = None
         self._load: Callable[[Any], Any] | None = None
         self._resolve: Callable[[Any], Any] | None = None
-        self.read: Callable[[Any], Any] | None = None  # makes an input of what `take` gives
 
     def open(self, resolve: Callable[[Any], Any] | None) -> None:
         """Be ready for `take`. With `resolve`, items are calls that it makes whole."""
@@ -54,7 +53,6 @@ class Inputs:
             self._open_stream()
         elif self._load is None:
             self._load = Reader(self._payload)
-        self.read = self._read if self._load or resolve else None
 
     def _open_stream(self) -> None:
         if self._values is not None:
@@ -67,6 +65,12 @@ class Inputs:
     def take(self, low: int, high: int) -> list[Any]:
         """Inputs from `low` to `high`, or what `read` makes them of."""
         return list(range(low, high) if self._values is None else self._values[low:high])
+
+    @property
+    def read(self) -> Callable[[Any], Any] | None:
+        """Makes an input of what `take` gives. Not kept here: a block that holds itself would stay
+        with its files until garbage is looked for, and large inputs make little of that."""
+        return self._read if self._load or self._resolve else None
 
     def _read(self, value: Any) -> Any:
         try:

@@ -1,4 +1,7 @@
-"""Main's end of the nursery: starts it, asks it for workers, hears who was born and who died."""
+"""Main's end of the nursery: starts it, asks it for workers, hears who was born and who died.
+
+The nursery starts before the rest of Hanse is imported, so this imports no more than that takes.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,22 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pickle import dumps
-from typing import Any
+from _pickle import dumps
 
 from hanse import limits
 from hanse.engines.local import slots
 from hanse.engines.local.frames import NEWS, pieces, rights
 from hanse.engines.local.processes import kill_group
-from hanse.errors import EngineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from hanse.errors import EngineError
 
 _BOOT = (
-    "import sys; sys.path.append(sys.argv[2]); "
+    "import gc, sys; gc.disable(); sys.path.append(sys.argv[2]); "
     "from hanse.engines.local.nursery import main; main(int(sys.argv[1]))"
 )
 _HOME = os.path.dirname(
@@ -36,9 +43,15 @@ def depth() -> int:
         return 0
 
 
+def _refused(why: str) -> EngineError:
+    from hanse.errors import EngineError  # takes 8 ms to import
+
+    return EngineError(why)
+
+
 def check_depth() -> None:
     if depth() >= limits.NESTING:
-        raise EngineError(
+        raise _refused(
             f"tasks that start workers of their own are nested {depth()} levels deep, and "
             f"{limits.NESTING} is the limit: give the inner work to the outer client instead"
         )
@@ -56,9 +69,22 @@ def _environment() -> dict[str, str]:
 def _interpreter() -> list[str]:
     """The same Python with the same flags, without `site`, which costs 20 ms."""
     if not sys.executable:
-        raise EngineError("sys.executable is empty, so no worker processes can be started")
+        raise _refused("sys.executable is empty, so no worker processes can be started")
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
     return [sys.executable, *flags, "-S", "-P", "-c", _BOOT]
+
+
+def _has_functions() -> bool:
+    """Whether `__main__` has functions or classes: then it may send some, and those go by value.
+
+    A prompt or a notebook, which has no file, is likely to have them soon."""
+    main, tasks = sys.modules.get("__main__"), sys.modules.get("hanse.client.task")
+    names = dict(getattr(main, "__dict__", {}))
+    kinds = (type(_has_functions), type, tasks.Task if tasks is not None else type)
+    return "__file__" not in names or any(
+        type(value) in kinds and getattr(value, "__module__", "") == "__main__"
+        for value in names.values()
+    )
 
 
 class Early:
@@ -107,7 +133,7 @@ class Spawner:
             )
         except OSError as error:
             self.sock.close()
-            raise EngineError(f"worker processes cannot be started: {error}") from error
+            raise _refused(f"worker processes cannot be started: {error}") from error
         finally:
             theirs.close()
         self._rest = b""
@@ -117,7 +143,8 @@ class Spawner:
             "argv": sys.argv,
             "prefix": (sys.prefix, sys.exec_prefix),
             "main": os.getpid(),
-            "by_value": "cloudpickle" in sys.modules,
+            "cloudpickle": "cloudpickle" in sys.modules,
+            "by_value": _has_functions(),
             "early": early,  # `ready` will be told
         }
         try:
