@@ -22,7 +22,7 @@ from hanse.remote import address
 from hanse.wire import api
 
 ROUTES = table(
-    api.NodeInfo(node="", host="", version="", protocol=1, python="", capacity={}), b""
+    api.NodeInfo(node="", host="", version="", protocol=1, python="", capacity={}), b"", None
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 JOB = "j-0123456789ab"

@@ -168,7 +168,7 @@ def _server(
         from hanse.node.http.app import make_app, table
     except ImportError as error:
         raise UsageError(_NOT_INSTALLED) from error
-    routes = table(info, b"" if identity is None else identity.authority)
+    routes = table(info, b"" if identity is None else identity.authority, board)
     app = make_app(board, tokens, frozenset(name.lower() for name in names), routes)
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,

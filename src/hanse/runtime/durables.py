@@ -271,6 +271,11 @@ class Durables:
         return self._recorder is not None and self._recorder.full
 
     @property
+    def backlog_bytes(self) -> int:
+        """About what waits to be recorded."""
+        return self._recorder.backlog_bytes if self._recorder is not None else 0
+
+    @property
     def trouble(self) -> list[str]:
         """Why nothing can be recorded now, if so."""
         text = self._recorder.trouble if self._recorder is not None else ""

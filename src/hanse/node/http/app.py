@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from hanse.node.board import Board
-from hanse.node.http import jobs, openapi
+from hanse.node.http import jobs, metrics, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
 from hanse.node.http.problems import problem
@@ -28,7 +28,7 @@ class Route(NamedTuple):
     gives: Any = None  # None: bytes
 
 
-def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
+def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
     """
     Args:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
@@ -64,6 +64,7 @@ def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
         Route("GET", "/readyz", None, ready, gives=str),
         Route("GET", "/authority.pem", None, show_authority),
         Route("GET", "/openapi.json", None, describe, gives=dict),
+        Route("GET", "/metrics", read, metrics.answering(board, info)),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[openapi.Head]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
