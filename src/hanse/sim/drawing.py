@@ -159,7 +159,7 @@ class Span(NamedTuple):
 
 def _spans(home: HomePlan, sites: list[SitePlan], jobs: list[JobPlan], calm_ns: int) -> list[Span]:
     """When the home is expected to have something to do before all is calm: its jobs one after the
-    other on all the speed there is, and what nobody can hasten, which is growing and a few words."""
+    other on all the speed there is, and what nobody can hasten: growing, and a few words."""
     power = sum(site.cpus * site.speed for site in sites)
     words_ns = 2 * (home.line.delay_ns + home.line.jitter_ns) + home.sync_ns
     spans = []

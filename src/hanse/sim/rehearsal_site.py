@@ -60,7 +60,13 @@ class Machine(SiteNode):
         for link in self.links.values():
             link.news()
 
+    def thawed(self, lost_ns: int) -> None:
+        """As a laptop that was closed: neither work nor clock went on meanwhile."""
+        super().thawed(lost_ns)
+        self.change_clock(jump_ns=-lost_ns)
+
     def crash(self) -> None:
+        self.thaw()  # what stood still has cost no work
         if self.up:
             self.books.down(self.name, self.world.now_ns)
         super().crash()
@@ -128,6 +134,16 @@ class RehearsalEngine(Engine):
         if turn == run.turn and not self._frozen():
             self._book_end(run, reported=run.at >= run.stop)
         super()._end(run, turn, lost)
+
+    def shift(self, lost_ns: int) -> None:
+        """The time in which nothing moved is no part of what items took."""
+        super().shift(lost_ns)
+        now_ns = self._world.now_ns
+        for run in self.runs.values():
+            run.since_ns += lost_ns
+            run.ends = [end if end > now_ns else end + lost_ns for end in run.ends]
+            if run.lease in self._unreported:
+                self._unreported[run.lease] += lost_ns
 
     def silence(self) -> None:
         for run in self.runs.values():
