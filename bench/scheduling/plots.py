@@ -35,7 +35,7 @@ def _schemes(lines: Sequence[Line], folder: Path) -> None:
     labels = [line.name.replace(", ", ",\n") for line in lines]
     axes.set_xticks([x + 0.4 for x in range(len(lines))], labels, fontsize=7)
     axes.legend(ncols=3, fontsize=8)
-    figure.savefig(folder / "schemes.png", dpi=130)
+    figure.savefig(folder / "schemes.png", dpi=100, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -52,5 +52,5 @@ def _seeds(lines: Sequence[Line], folder: Path) -> None:
     axes.set_xlabel("quotient")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(folder / "seeds.png", dpi=130)
+    figure.savefig(folder / "seeds.png", dpi=100, metadata={"Software": None})
     plt.close(figure)

@@ -30,6 +30,10 @@ class Work:
     ) -> None:  # fmt: skip
         self.seed, self.plans, self.times, self.failures = seed, plans, times, failures
 
+    def takes_ns(self, job: JobId, item: int) -> int:
+        """At speed 1, if it begins now."""
+        return self.times[job][item]
+
     def fails(self, job: JobId, item: int, attempt: int) -> bool:
         share = self.failures[job]
         if not share:
@@ -125,7 +129,7 @@ class RehearsalEngine(Engine):
         super()._next_batch(run)
 
     def _takes_ns(self, run: Run, item: int) -> int:
-        return self._machine.item_ns(self._work.times[run.job][item])
+        return self._machine.item_ns(self._work.takes_ns(run.job, item))
 
     def _fate(self, run: Run, item: int, attempt: int) -> Cause | None:
         return Cause.RAISED if self._work.fails(run.job, item, attempt) else None
