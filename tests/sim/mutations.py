@@ -215,6 +215,14 @@ MUTATIONS = (
         "acknowledged = orders.notes_seen - self._first_note + 1",
         "acknowledged = orders.notes_seen - self._first_note",
     ),
+    Mutation(
+        "jobs are forgotten at their end, whoever asks", Indexes, "_forget_if_idle",
+        "if job.forgotten and not job.leases:", "if not job.leases:",
+    ),
+    Mutation(
+        "a lease that waits in line is taken back as one that runs", Following, "_adopt",
+        "lease.begun, lease.queued = running.begun, running.queued", "lease.begun = running.begun",
+    ),
 )  # fmt: skip
 
 

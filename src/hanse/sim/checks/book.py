@@ -96,6 +96,12 @@ class SitePage:
         return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 
 
+def most_leases(cpus: int) -> int:
+    """That a site may hold: what runs there and what may follow at once, and as much again, as what
+    is taken back of an earlier run comes on top of what was granted before it was shown."""
+    return 2 * (1 + limits.LOOK_AHEAD_LEASES) * cpus
+
+
 class Book:
     """Of one run of a home."""
 
@@ -105,6 +111,7 @@ class Book:
         self.granted: dict[JobId, Items] = {}  # ever, to anybody, or taken back
         self.by_job: dict[JobId, dict[LeaseId, Entry]] = {}
         self.by_site: dict[str, dict[LeaseId, Entry]] = {}
+        self._closed: list[Entry] = []  # at this event
 
     def site(self, name: str) -> SitePage:
         return self.sites.setdefault(name, SitePage())
@@ -117,15 +124,19 @@ class Book:
 
     def add(self, entry: Entry) -> None:
         these = items.span(entry.start, entry.stop)
-        entry.beside = any(
-            items.span(other.start, other.stop) & these for other in self.of_job(entry.job)
-        )
+        others = self.of_job(entry.job) + [e for e in self._closed if e.job == entry.job]
+        entry.beside = any(o.start < entry.stop and entry.start < o.stop for o in others)
         self.open[entry.lease] = entry
         self.by_job.setdefault(entry.job, {})[entry.lease] = entry
         self.by_site.setdefault(entry.site, {})[entry.lease] = entry
         self.granted[entry.job] = self.granted.get(entry.job, items.NONE) | these
 
+    def begin(self) -> None:
+        """An event is to come."""
+        self._closed.clear()
+
     def close(self, entry: Entry) -> None:
+        self._closed.append(entry)
         for entries in (self.open, self.by_job[entry.job], self.by_site[entry.site]):
             del entries[entry.lease]
 
@@ -181,7 +192,7 @@ class Book:
     def overfull(self, site: str) -> str:
         """How a site was granted more than it has room for, beyond what is to follow at once."""
         page, entries = self.site(site), self.of_site(site)
-        if len(entries) > (1 + limits.LOOK_AHEAD_LEASES) * (page.capacity // 1000):
+        if len(entries) > most_leases(page.capacity // 1000):
             return f"{len(entries)} leases"
         cpus = sum(entry.cpus for entry in entries)
         if 1000 * cpus > page.capacity and page.trip_ns < limits.LOOK_AHEAD_NS:

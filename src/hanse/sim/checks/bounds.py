@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hanse import limits
 from hanse.ids import SiteId
+from hanse.sim.checks.book import most_leases
 from hanse.sim.disk import BACKLOG
 from hanse.sim.plan import JobPlan
 from hanse.sim.world import require
@@ -46,10 +47,9 @@ def _check_facts(watch: Watch, node: HomeNode) -> None:
 
 
 def _check_leases(watch: Watch, node: HomeNode) -> None:
-    """At each site no more than runs there and may follow at once."""
     for link in watch.truth.links:
         count = len(watch.book.by_site.get(link.site.name, ()))
-        most = (1 + limits.LOOK_AHEAD_LEASES) * link.site.plan.cpus
+        most = most_leases(link.site.plan.cpus)
         require(count <= most, "too many leases are open:", link.site.name, count)
 
 

@@ -38,6 +38,7 @@ class Account:
         "forgotten",
         "lives",
         "over",
+        "reopened",
         "retries",
         "sealed",
         "settled",
@@ -49,6 +50,7 @@ class Account:
 
     def __init__(self) -> None:
         self.settled, self.failed = items.NONE, items.NONE
+        self.reopened = items.NONE  # they had failed for good, and another life tries them again
         self.size = 0
         self.sizes: list[int] = []  # after each growth
         self.sealed, self.whole = False, True
@@ -70,10 +72,6 @@ class Account:
     @property
     def complete(self) -> bool:
         return self.sealed and self.settled == items.span(0, self.size)
-
-    def covers(self, start: int, stop: int) -> bool:
-        """All of these are settled."""
-        return not items.span(start, stop) & ~self.settled
 
     def has(self, item: int) -> bool:
         """The item has a result."""
@@ -155,6 +153,7 @@ def _resumed(account: Account, fact: JobResumed) -> None:
     account.retries.clear()
     account.deaths.clear()
     if fact.again:
+        account.reopened |= account.failed
         account.settled &= ~account.failed
         account.failed = items.NONE
 

@@ -82,12 +82,13 @@ class Truth:
             last = note.item if isinstance(note, FailureNote) else note.stop - 1
             if last >= account.size or self._watch.born(note.job, last) > note.lease >> RUN_BITS:
                 continue  # a crash took the item back before its growth was recorded
+            durable = account.settled | account.reopened
             if isinstance(note, FailureNote):
-                there = account.settled & items.one(note.item)
+                there = durable & items.one(note.item)
                 there = there or (note.item, note.lease) in account.attempted
                 require(there, "acknowledged, and not durable:", note)
             elif not note.folded:
-                there = account.covers(note.start, note.stop)
+                there = not items.span(note.start, note.stop) & ~durable
                 require(there, "acknowledged, and not durable:", note)
 
     def look(self, link: HomeLink) -> None:

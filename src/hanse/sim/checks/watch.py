@@ -99,6 +99,7 @@ class Watch:
 
     # --- events ---------------------------------------------------------------------------------
     def before(self, node: HomeNode, event: Event, now_ns: int) -> None:
+        self.book.begin()
         if self._first_ns is None:
             self._first_ns = now_ns
         self._report, self._stale, self._adoptable = None, False, []
@@ -259,6 +260,7 @@ class Watch:
                 continue
             within = running.start <= lease.start <= lease.stop == running.stop
             require(within, "another lease than runs was taken back:", running)
+            require(lease.queued is running.queued, "it waits in line there:", running)
             there = self.granted_to(running.lease) == (report.site, report.incarnation)
             require(there, "taken back, and never granted:", running)
             cpus = self.plans[running.job].cpus
