@@ -353,7 +353,8 @@ class Watch:
         backup; and of what an earlier run had open, nothing but backups of leases that were taken
         back is granted before all have spoken."""
         self._check_alone(node, entry)
-        require(not self.book.site(entry.site).silent(now_ns), "granted to a silent site:", entry)
+        silent = self.book.site(entry.site).silent(now_ns)
+        require(not silent, f"granted to {entry.site}, which is silent:", entry.lease)
         others = [other for other in self.book.of_job(entry.job) if other is not entry]
         backup = any(self._is_backup(node, entry, other) for other in others)
         if entry.job in self._old and self._unheard and not backup:
