@@ -65,7 +65,7 @@ class Following(Ending):
             return None
         job.adopt(*span)
         lease = Lease(running.lease, job.id, site.id, span, self._now_ns)
-        lease.begun = running.begun
+        lease.begun, lease.queued = running.begun, running.queued
         lease.granted_seq = site.orders_seen
         self._hold(job, site, lease)
         return lease
