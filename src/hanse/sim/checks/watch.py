@@ -27,6 +27,7 @@ from hanse.core.events import (
 from hanse.core.invariants import check
 from hanse.core.messages import EndNote, FailureNote, Grant, Orders, Report, Running, SegmentNote
 from hanse.ids import JobId, LeaseId
+from hanse.model.failure import Cause
 from hanse.sim.checks import bounds, items
 from hanse.sim.checks.book import Book, Entry
 from hanse.sim.checks.ledger import Ledger
@@ -125,6 +126,10 @@ class Watch:
                 if entry is not None:
                     self._leases_before = len(self.book.of_site(report.site))
                     lost += [entry.job] if note.lost else []
+            elif isinstance(note, FailureNote) and note.cause is Cause.DEPENDENCY:
+                entry = self.book.open.get(note.lease)
+                if entry is not None and entry.job == note.job:  # it was not begun there
+                    entry.given |= items.one(note.item)
             else:
                 self.timed[note.job] += _count(note)
         return lost
