@@ -11,6 +11,7 @@ from hanse.sim.drawing import draw
 from hanse.sim.faults import Faults
 from hanse.sim.federation import Federation
 from hanse.sim.plan import Fault, HomePlan, JobPlan, Line, Plan, SitePlan, What
+from hanse.sim.simulate import EVENTS
 
 SECOND = 1_000_000_000
 SEEDS = 200
@@ -35,7 +36,7 @@ def test_most_faults_meet_a_federation_at_work() -> None:
     for seed in range(SEEDS):
         federation = Federation(draw(seed))
         faults = Faults(federation)
-        settle(federation)
+        settle(federation, EVENTS)
         for strike in faults.strikes:
             struck[kind(strike.fault)] += 1
             hit[kind(strike.fault)] += strike.hit
@@ -143,4 +144,4 @@ def test_an_armed_fault_waits_for_a_lease_or_a_commit() -> None:
     until(federation, 40)
     assert {strike.fault.what for strike in made.strikes} == {fault.what for fault in faults}
     assert all(strike.hit for strike in made.strikes)
-    settle(federation)
+    settle(federation, EVENTS)
