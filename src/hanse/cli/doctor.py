@@ -63,7 +63,7 @@ def _findings(deep: bool) -> Iterator[Finding]:
 
 def _records(deep: bool) -> Iterator[Finding]:
     from hanse.cli.shared.checks import Finding, state_directory
-    from hanse.cli.shared.lookup import records
+    from hanse.cli.shared.lookup import local_records
     from hanse.errors import HanseError
     from hanse.home import home_directory
 
@@ -71,7 +71,7 @@ def _records(deep: bool) -> Iterator[Finding]:
         home_directory(), wal=not os.environ.get("HANSE_JOURNAL", "").startswith("postgres")
     )
     try:
-        with records() as state:
+        with local_records() as state:
             if state is None:
                 yield Finding("journal", "none yet: no named job has run here")
                 return

@@ -37,8 +37,8 @@ def replay(out: Output, job: str, item: int, debug: bool) -> None:
     """
     if debug and out.mode is not Mode.HUMAN:
         raise click.UsageError("--pdb is for people: leave out --json and --quiet")
-    with recorded(job) as (state, head):
-        record = record_of(state, head)
+    with recorded(job) as (side, head):
+        record = record_of(side, head)
         if item >= record.size:
             raise UsageError(f"job {head.id} has {record.size:,} items, numbered from 0")
         call, args = _loaded(record, item)

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from hanse.node.board import Board
-from hanse.node.http import jobs, openapi
+from hanse.node.http import jobs, logs, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
 from hanse.node.http.problems import problem
 from hanse.node.tokens import Right, Tokens
+from hanse.remote.records import NodeHead
 from hanse.wire import api
 
 
@@ -65,10 +66,12 @@ def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
         Route("GET", "/authority.pem", None, show_authority),
         Route("GET", "/openapi.json", None, describe, gives=dict),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
-        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[openapi.Head]),
+        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
-        Route("GET", "/v1/find", read, jobs.find_job, gives=openapi.Head),
-        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=openapi.Head),
+        Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),
+        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=NodeHead),
+        Route("DELETE", "/v1/jobs/{job}", submit, jobs.remove, gives=api.Removed),
+        Route("GET", "/v1/jobs/{job}/logs", read, logs.logs),
         Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
         Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
         Route("GET", "/v1/jobs/{job}/entries/{seq}/payload", read, jobs.payload),
