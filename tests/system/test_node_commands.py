@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from system.command import HANSE, as_json, environment, hanse
-from system.nodes import Node
+from system.nodes import Away, Node, rest
 from system.real import until
 
 import hanse as api
@@ -32,26 +30,7 @@ def client(node):
 
 @pytest.fixture
 def away(node, tmp_path):
-    """The command on another machine, as it were: with a home of its own, and a token."""
-
-    class Away:
-        home = tmp_path / "away" / "home"
-        env = node.env
-
-        def __call__(self, *args):
-            return hanse(*args, home=self.home, **self.env)
-
-        def json(self, *args, code=0):
-            return as_json(*args, home=self.home, code=code, **self.env)
-
-        def start(self, *args):
-            return subprocess.Popen(
-                [*HANSE, *map(str, args)], env=environment(self.home, **self.env), text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    Away.home.mkdir(parents=True)
-    return Away()
+    return Away(node, tmp_path / "away")
 
 
 def square(x):
@@ -93,14 +72,6 @@ def gated(client, tmp_path):
 def ended(job):
     job.join()
     return job.id
-
-
-def rest(following):
-    """What it still writes. Not by communicate: that forgets what readline has buffered."""
-    with following:
-        out, err = following.stdout.read(), following.stderr.read()
-    assert following.returncode == 0, err
-    return out
 
 
 def test_jobs_of_a_node_are_listed_and_shown(client, away):
