@@ -80,7 +80,7 @@ def open_files(data: bytearray) -> int:
 
 def test_a_worker_lets_go_of_large_inputs_when_their_items_are_done(client):
     """And not when it happens to look for garbage: it may hold a gigabyte by then."""
-    held = list(client.map(open_files, [bytearray(1 << 20) for _ in range(60)]))
+    held = list(client.map(open_files, [bytearray(5 << 20) for _ in range(50)]))
     assert max(held) - min(held) <= 10
 
 

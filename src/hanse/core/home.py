@@ -231,9 +231,10 @@ class Home(Following):
         self._take_notes(site, report)
         self._follow_running(site, report)
         self._take_free(site, report)
-        if site.owed or report.running or not report.notes or site.look_ns < limits.REPORT_EVERY_NS:
+        busy = site.leases or report.running or site.look_ns < limits.REPORT_EVERY_NS
+        if busy or site.owed or not report.notes:
             self._dirty[site.id] = site
-        else:  # nothing runs there: an acknowledgement may wait for the next orders or report
+        else:  # all that is to be said is that notes came: the next orders or report will do
             site.owed = True
 
     def _note_recorded(self, site_id: SiteId) -> None:

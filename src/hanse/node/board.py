@@ -24,7 +24,7 @@ from hanse.ids import JobId, job_number
 from hanse.journal.port import Head
 from hanse.limits import NODE_JOBS_READ
 from hanse.model.job import JobSpec, JobState
-from hanse.node.held import Held
+from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
 from hanse.payloads.payload import Payload
 from hanse.records.ending import cancel as cancel_record
@@ -46,6 +46,7 @@ class Board:
         self.runtime = runtime
         self.state: State = runtime.state()
         self._held: dict[JobId, Held] = {}
+        self.counts = Counts()
         self._keys = itertools.count(1)
         self._me = this_process()
         self._lock = threading.Lock()  # one job begins at a time
@@ -168,7 +169,7 @@ class Board:
         self, id: JobId, spec: JobSpec, program: Program, durable: Durable,
         record: JobRecord | None = None,
     ) -> int:  # fmt: skip
-        arguments = (self.runtime, id, program, record, durable.again)
+        arguments = (self.runtime, id, program, record, durable.again, self.counts)
         held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
         self._held = {k: v for k, v in self._held.items() if not v.over} | {id: held}
         feeder = held.take()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,15 @@ _logger = logging.getLogger("hanse")
 Callback = Callable[[], None]
 
 
+class Counts:
+    """What came of all jobs since the node began. Changed on the runtime's loop."""
+
+    def __init__(self) -> None:
+        self.done = 0  # items
+        self.failed = 0  # items, for good
+        self.ended: Counter[JobState] = Counter()  # jobs
+
+
 class Held:
     """The runtime's view of the job (see `runtime.source.DurableSource`), and what clients do
     with it. All that clients do may be called from any thread, and may be repeated: a request whose
@@ -42,10 +51,11 @@ class Held:
 
     def __init__(
         self, runtime: Runtime, id: JobId, program: Program, record: JobRecord | None = None,
-        again: bool = False,
+        again: bool = False, counts: Counts | None = None,
     ) -> None:  # fmt: skip
         """`again`: the items of the record that failed are open again."""
         self.id = id
+        self._counts = counts or Counts()
         self.over = False
         self.program = program
         self._runtime = runtime
@@ -202,12 +212,15 @@ class Held:
     def committed(
         self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
+        self._counts.done += stop - start
         self._blocks.settle(start, stop)
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
+        self._counts.failed += stop - start
         self._blocks.settle(start, stop)
 
     def ended(self, state: JobState, error: BaseException | None) -> None:
+        self._counts.ended[state] += 1
         self._blocks.clear()
         self.over = True
         self._tell()

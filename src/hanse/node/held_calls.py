@@ -12,7 +12,7 @@ from hanse.engines.port import Block, Program, Work
 from hanse.errors import UsageError
 from hanse.ids import JobId
 from hanse.model.failure import Failure
-from hanse.node.held import Held
+from hanse.node.held import Counts, Held
 from hanse.payloads.callblocks import CallBlock, Reference, unpack_calls
 from hanse.payloads.payload import Payload, dump_one, items, join
 from hanse.payloads.references import PUT
@@ -32,7 +32,7 @@ class HeldCalls(Held):
 
     def __init__(
         self, runtime: Runtime, id: JobId, program: Program, record: JobRecord | None, again: bool,
-        *, find: Callable[[JobId], HeldCalls | None],
+        counts: Counts, *, find: Callable[[JobId], HeldCalls | None],
     ) -> None:  # fmt: skip
         self._find = find
         self._functions: dict[int, Payload] = {}
@@ -44,7 +44,7 @@ class HeldCalls(Held):
         self._stops: list[int] = []
         self._parts: list[tuple[Payload | Kept, int]] = []
         self._held_bytes = 0
-        super().__init__(runtime, id, program, record, again)
+        super().__init__(runtime, id, program, record, again, counts)
         if record is not None:
             for block in record.blocks:
                 self._learn(unpack_calls(block.kept.read()))

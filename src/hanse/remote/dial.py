@@ -7,10 +7,12 @@ is for and to no other.
 
 from __future__ import annotations
 
+import http.client
 import ssl
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -28,8 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PARCEL = "application/vnd.hanse.parcel"
-_TIMEOUT = urllib3.Timeout(connect=10, read=60)
-_STREAMING = urllib3.Timeout(connect=10, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
+_CONNECT_S = 10.0
+_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=60)
+_STREAMING = urllib3.Timeout(connect=_CONNECT_S, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
 
 
 class Dial:
@@ -130,23 +133,26 @@ def _trust(address: Address) -> ssl.SSLContext:
 
 def authority(url: str) -> str:
     """The certificate of the node's authority. It is public, and nothing is sent to get it, so
-    whoever answers need not be trusted: the fingerprint tells."""
+    whoever answers need not be trusted: the fingerprint tells. PEM."""
+    parts = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    pool = urllib3.PoolManager(ssl_context=context)
+    line = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port, timeout=_CONNECT_S, context=context
+    )
     try:
-        answer = pool.request(
-            "GET", url + "/authority.pem", redirect=False, retries=False, timeout=_TIMEOUT
-        )
+        line.request("GET", "/authority.pem")
+        answer = line.getresponse()
+        data = answer.read(limits.PROBLEM_BYTES)
         if answer.status != 200:
             raise NodeError(f"{url} is no node of Hanse: it has no /authority.pem")
-        return answer.data.decode("ascii")
-    except (HTTPError, OSError) as error:
+        return data.decode("ascii")
+    except (http.client.HTTPException, OSError) as error:
         raise NodeUnavailable(f"{url} cannot be reached: {_words(error)}") from error
     except UnicodeDecodeError as error:
         raise NodeError(f"{url} is no node of Hanse") from error
     finally:
-        pool.clear()
+        line.close()
 
 
 # --- errors ---------------------------------------------------------------------------------------

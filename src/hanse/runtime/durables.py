@@ -24,7 +24,6 @@ from hanse.core.events import (
 from hanse.errors import HanseError, JobBusy, UsageError
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
-from hanse.model.usage import Usage
 from hanse.runtime.loop import Loop
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.source import Durable, DurableSource, NewProgram, Source
@@ -79,7 +78,6 @@ class Durables:
         # Jobs that begin again once the home has forgotten them.
         self._successors: dict[JobId, tuple[JobSpec, Durable, DurableSource]] = {}
         self._recorder: Recorder | None = None
-        self._usages: dict[JobId, Usage] = {}  # what failed attempts took, not recorded yet
         self._position = 0  # facts of durable jobs so far
         self._logs: Logs | None = None
         self._opening = threading.Lock()
@@ -201,14 +199,6 @@ class Durables:
         source = self._sources.get(job)
         return source.fold_print if source is not None else b""
 
-    def spend(self, job: JobId, usage: Usage) -> None:
-        """A failed attempt took this; it is recorded with the next failure of the job."""
-        if job in self._sources:
-            self._usages[job] = self._usages.get(job, Usage()).plus(usage)
-
-    def spent(self, job: JobId) -> Usage | None:
-        return self._usages.pop(job, None)
-
     def record(self, outcomes: Sequence[Outcome], position: int) -> None:
         """Record what came of one decision; `position` is the decision's."""
         assert not outcomes or position > self._position, "facts that would never be recorded"
@@ -229,7 +219,6 @@ class Durables:
             self._logs.printed(piece)
 
     def ended(self, job: JobId) -> None:
-        self._usages.pop(job, None)
         self._runs.pop(job, None)
         if self._sources.pop(job, None) is not None and self._logs is not None:
             self._logs.ended(job)
@@ -269,6 +258,11 @@ class Durables:
     def full(self) -> bool:
         """Whether so much waits to be recorded that no more should come."""
         return self._recorder is not None and self._recorder.full
+
+    @property
+    def backlog_bytes(self) -> int:
+        """About what waits to be recorded."""
+        return self._recorder.backlog_bytes if self._recorder is not None else 0
 
     @property
     def trouble(self) -> list[str]:

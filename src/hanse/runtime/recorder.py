@@ -99,7 +99,12 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether so much waits that no more should come."""
-        return self._waiting_bytes + self._writing_bytes > limits.BACKLOG_BYTES
+        return self.backlog_bytes > limits.BACKLOG_BYTES
+
+    @property
+    def backlog_bytes(self) -> int:
+        """About what waits to be written."""
+        return self._waiting_bytes + self._writing_bytes
 
     def close(self, timeout_s: float = 10) -> None:
         """Write what waits, if that can be done now, and give every job back."""

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
+from hanse.node.audit import Audit
 from hanse.node.board import Board
-from hanse.node.http import jobs, logs, openapi
+from hanse.node.http import jobs, logs, metrics, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
 from hanse.node.http.problems import problem
@@ -29,7 +30,7 @@ class Route(NamedTuple):
     gives: Any = None  # None: bytes
 
 
-def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
+def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
     """
     Args:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
@@ -65,6 +66,7 @@ def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
         Route("GET", "/readyz", None, ready, gives=str),
         Route("GET", "/authority.pem", None, show_authority),
         Route("GET", "/openapi.json", None, describe, gives=dict),
+        Route("GET", "/metrics", read, metrics.answering(board, info)),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
@@ -88,11 +90,11 @@ def table(info: api.NodeInfo, authority: bytes) -> list[Route]:
 
 
 def make_app(
-    board: Board, tokens: Tokens, hosts: frozenset[str], routes: Sequence[Route]
+    board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str], routes: Sequence[Route]
 ) -> Starlette:
-    guard = Guard(board, tokens, hosts)
+    guard = Guard(board, tokens, audit, hosts)
     paths = [
-        Path(each.path, guard.endpoint(each.handler, each.right), methods=[each.method])
+        Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
         for each in routes
     ]
 
@@ -102,4 +104,6 @@ def make_app(
     async def refused(request: Request, error: Exception) -> Response:
         return problem(405, "wrong-method", "This path does not take that method")
 
-    return Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    app = Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    app.router.redirect_slashes = False  # a path is what the table says
+    return app

@@ -16,6 +16,7 @@ from hanse.journal.port import Entry
 from hanse.node.board import Board
 from hanse.node.held import Held
 from hanse.node.http.call import Call
+from hanse.records.entries import decode
 from hanse.wire import api
 
 _encoder = msgspec.msgpack.Encoder()
@@ -70,8 +71,16 @@ async def payload(call: Call) -> Response:
     seq = call.text("seq")
     if not seq.isdecimal() or len(seq) > 15:
         raise UsageError("an entry has a number")
-    id = JobId(call.text("job"))
-    return call.raw(await call.waiting(call.board.state.journal.payload, id, int(seq)))
+    id = JobId((await call.waiting(call.board.head, call.text("job"))).id)
+    return call.raw(await call.waiting(_payload, call.board, id, int(seq)))
+
+
+def _payload(board: Board, job: JobId, seq: int) -> bytes:
+    journal = board.state.journal
+    for entry in islice(journal.read(job, seq), 1):
+        if decode(job, entry, journal.where).stored is not None:
+            return journal.payload(job, seq)
+    raise NoSuchJob(f"entry {seq} of job {job} has no payload")
 
 
 async def blob(call: Call) -> Response:
@@ -80,7 +89,10 @@ async def blob(call: Call) -> Response:
         wanted = parse_blob_id(call.text("blob"))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    fd, size = await call.waiting(call.board.state.blobs.get, wanted)
+    blobs = call.board.state.blobs
+    if wanted not in blobs:
+        raise NoSuchJob(f"there is no blob {wanted}")
+    fd, size = await call.waiting(blobs.get, wanted)
 
     async def read() -> AsyncIterator[bytes]:
         import os

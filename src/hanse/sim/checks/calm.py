@@ -12,7 +12,7 @@ The bound, in virtual time from the moment at which the last line is healed:
 from __future__ import annotations
 
 from hanse import limits
-from hanse.ids import LeaseId
+from hanse.ids import JobId, LeaseId
 from hanse.sim import work
 from hanse.sim.federation import Federation
 from hanse.sim.plan import JobPlan, Plan
@@ -73,13 +73,28 @@ def _quieten(federation: Federation, late_ns: int) -> None:
 
 
 def _left(federation: Federation) -> str:
+    lost = _lost(federation)
     for name, home in federation.homes.items():
-        if home.home.leases:
-            return f"{len(home.home.leases)} leases at {name}"
+        leases = [lease for lease in home.home.leases.values() if lease.job not in lost]
+        if leases:
+            return f"{len(leases)} leases at {name}"
         if home.disk.backlog:
             return f"unsynced facts at {name}"
     for name, site in federation.sites.items():
         for home_name, link in site.links.items():
-            if link.engine.runs or link.agent._notes:
+            runs = [run for run in link.engine.runs.values() if run.job not in lost]
+            if runs or link.agent._notes:
                 return f"{len(link.agent._notes)} notes at {name} for {home_name}"
     return ""
+
+
+def _lost(federation: Federation) -> set[JobId]:
+    """Jobs that their clients believe lost. A late message may begin one anew, and nobody waits for
+    its end."""
+    return {
+        job
+        for watch in federation.watches.values()
+        for client in watch.clients
+        for job, memory in client.jobs.items()
+        if memory.lost
+    }
