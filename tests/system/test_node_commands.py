@@ -225,7 +225,11 @@ def test_a_login_is_enough_and_a_node_that_is_away_is_told_in_words(client, node
     text, away.env = node.env["HANSE_TOKEN"], {}
     assert away("login", text).returncode == 0
     assert len(away.json("jobs")["jobs"]) == 1
+    healthy = away("doctor", "--json")
+    assert any(node.url in f["value"] for f in json.loads(healthy.stdout)["findings"])
     node.end()
+    (found,) = [f for f in away.json("doctor", code=1)["findings"] if f["name"] == "node"]
+    assert found["level"] == "mend"
     ran = away("jobs")
     assert ran.returncode == exits.WORLD
     assert "cannot be reached" in ran.stderr
