@@ -191,6 +191,26 @@ def test_an_item_of_a_node_is_replayed_here(client, away):
     assert away("replay", "odd", 2).stdout == "this is item 2\n2\n"
 
 
+def test_single_calls_are_shown_and_what_they_cannot_is_told(client, away):
+    future = client.submit(odd_fails, 1)
+    with pytest.raises(ValueError, match="is odd"):
+        future.result()
+    (id,) = [job["id"] for job in away.json("jobs")["jobs"]]
+    assert "is odd" in away("job", id).stdout
+    assert away("logs", id).returncode == 0
+    for command in (["replay", id, 0], ["retry", id, "--failed"]):
+        ran = away(*command)
+        assert ran.returncode == exits.USAGE
+        assert "single calls" in ran.stderr
+
+
+def test_the_tab_key_completes_jobs_of_a_node(client, away):
+    ended(client.map(square, range(5), name="squares"))
+    asked = {"_HANSE_COMPLETE": "bash_complete", "COMP_WORDS": "hanse job squ", "COMP_CWORD": "2"}
+    away.env = away.env | asked
+    assert "squares" in away().stdout
+
+
 def test_jobs_of_a_node_are_forgotten_unless_they_run(request, client, away):
     done = ended(client.map(square, range(5), name="squares"))
     request.getfixturevalue("gated")

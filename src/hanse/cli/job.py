@@ -141,9 +141,10 @@ def _show_failures(out: Output, record: JobRecord) -> None:
         out.say(f"  {failed.item}: {' '.join(failed.what().split())[:200]}")
     if not shown:
         return
-    id = record.head.id
+    id, calls = record.head.id, record.program.calls
     if len(record.failed) > shown:
         out.say(f"  and {len(record.failed) - shown:,} more")
     out.say(f"\nTheir whole stories: hanse job {id} --failures")
-    out.say(f"Run one again, here: hanse replay {id} ITEM")
-    out.say(f"Run them all again:  hanse retry {id} --failed")
+    if not calls:
+        out.say(f"Run one again, here: hanse replay {id} ITEM")
+        out.say(f"Run them all again:  hanse retry {id} --failed")

@@ -100,6 +100,11 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     run = runtime.durables.claim(head.id)
     try:
         record = open_record(state, find(state, head.id))
+        if record.program.calls:
+            raise UsageError(
+                f"the job {head.id} is made of single calls, and cannot be gone on with without "
+                "their program: call what failed again"
+            )
         if not (record.job.sealed and record.job.whole):
             raise UsageError(
                 f"not all inputs of the job {head.name!r} are recorded: run its program again "

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from hanse.records.state import State
 
 COMPLETIONS: Final = 200  # more than anybody reads; each costs the shell a line
+TAB_S: Final = 2.0  # nobody waits longer for a shell that completes a word
 SIMILAR: Final = 1000  # newest jobs among which a similar name is looked for
 
 
 @contextlib.contextmanager
-def records() -> Iterator[Side | None]:
+def records(patience_s: float | None = None) -> Iterator[Side | None]:
     """What is recorded on the node, or here, for as long as the block lasts; None if nothing ever
-    was.
+    was. A node is waited for so long, by default as long as any request waits.
 
     Raises JournalError, NodeUnavailable, NotAllowed, UsageError.
     """
@@ -44,7 +45,7 @@ def records() -> Iterator[Side | None]:
         from hanse.cli.shared.there import There
         from hanse.remote.dial import Dial
 
-        with contextlib.closing(There(Dial(node))) as there:
+        with contextlib.closing(There(Dial(node, patience_s))) as there:
             yield there
         return
     from hanse.cli.shared.here import Here
@@ -125,7 +126,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     from click.shell_completion import CompletionItem
 
     # Whatever fails, the shell must get an answer, and nobody asked for an error here.
-    with contextlib.suppress(Exception), records() as side:
+    with contextlib.suppress(Exception), records(TAB_S) as side:
         if side is not None:
             found: dict[str, str] = {}
             for head in side.journal.heads(COMPLETIONS):
