@@ -2,7 +2,7 @@
 #   make demo   install, then count words on every core, lose a worker, and prove the answer right
 #   make test   install the test tools too, then run everything
 #   make unit   the tests of single parts: seconds
-#   make simulate SEEDS=1000   so many federations under faults, over both of two cores
+#   make simulate SEEDS=1000   so many federations under faults, other ones every day, on two cores
 #   make lint   what CI asks of the text itself
 #   make bench  beside Ray, Dask, PySpark, joblib and the standard library: installs them under
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
@@ -30,10 +30,13 @@ test: $(VENV)/test-tools
 unit: $(VENV)/test-tools
 	$(BIN)/python -m pytest -q tests/unit
 
-# Seeds that the tests do not run; a night takes SEEDS=100000.
+# Seeds that nobody has run: every day has a million of its own. A night takes SEEDS=100000; FIRST=N
+# begins elsewhere.
 SEEDS ?= 1000
-FIRST ?= 100000
+FIRST ?= $(shell expr $$(date +%s) / 86400 \* 1000000)
+simulate: FIRST := $(FIRST)
 simulate: $(VENV)/installed
+	@echo "seeds $(FIRST) to $$(($(FIRST) + $(SEEDS) - 1))"
 	$(BIN)/python -m hanse.sim --seeds $(FIRST)..$$(($(FIRST) + $(SEEDS))) --jobs 2
 
 lint: $(VENV)/lint-tools

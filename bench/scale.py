@@ -1,4 +1,4 @@
-"""What a home costs: decisions per second and bytes, by sites, jobs and items.
+"""What a home costs: grants and decisions per second, and bytes, by sites, jobs and items.
 
     python bench/scale.py [SITES] [JOBS]
 
@@ -23,7 +23,7 @@ from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
-DECISIONS = 50_000
+GRANTS = 50_000
 
 
 class Fleet:
@@ -91,7 +91,7 @@ class Fleet:
         """Leases that the home grants in a second of its own time, once all are busy."""
         self.spent_ns = self.grants = 0
         at = 0
-        while self.grants < DECISIONS:
+        while self.grants < GRANTS:
             self.report(at % len(self.names), ended)
             at += 1
         return self.grants / (self.spent_ns / 1e9)
@@ -149,7 +149,8 @@ def hello(fleet: Fleet, at: int) -> Report:
 
 def main(sites: int, jobs: int) -> None:
     print(f"Python {platform.python_version()}; a home of {sites:,} sites and {jobs:,} jobs\n")
-    print("A decision: a lease is granted, its results are committed, it is ended.\n")
+    print("A grant is one lease from its grant to its end. The home decides three times about it:")
+    print("it is granted, its results are committed, it is closed. So decisions are 3 x grants.\n")
     print("| items | slots of a site | leases ended by a report | grants/s | decisions/s |")
     print("|---|---|---|---|---|")
     for slots, ended in ((1, 1), (4, 1), (4, 4), (16, 8)):

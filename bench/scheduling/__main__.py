@@ -8,6 +8,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from scheduling.run import main  # noqa: E402
+from scheduling.run import SEEDS, main  # noqa: E402
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, HERE / "results")
+main(int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS, HERE / "results")

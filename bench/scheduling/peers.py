@@ -7,6 +7,7 @@ is measured, cut or run twice: that is how these schemes are defined.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
 from scheduling.model import Case, Worker
@@ -58,6 +59,16 @@ SCHEMES: dict[str, Callable[[int, int], Chunks]] = {
     "factoring": factoring,
     "one at a time": one_at_a_time,
 }
+
+FREE = "in order, at no cost"
+"""The best that anybody can do who begins items in order and does not know their times: whoever is
+free takes the next one, and neither leases nor messages cost anything (list scheduling: Graham
+1966)."""
+
+
+def free_ns(case: Case) -> float:
+    workers = [replace(worker, cost_ns=0, delay_ns=0) for worker in case.workers]
+    return makespan_ns(replace(case, workers=workers), one_at_a_time)
 
 
 def makespan_ns(case: Case, scheme: Callable[[int, int], Chunks]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +33,10 @@ def _schemes(lines: Sequence[Line], folder: Path) -> None:
         axes.bar([x + n * width for x in range(len(lines))], heights, width, label=name)
     axes.set_yscale("log")
     axes.set_ylabel("time lost, as a share of the bound")
-    labels = [line.name.replace(", ", ",\n") for line in lines]
+    labels = [textwrap.fill(line.name, 26) for line in lines]
     axes.set_xticks([x + 0.4 for x in range(len(lines))], labels, fontsize=7)
     axes.legend(ncols=3, fontsize=8)
-    figure.savefig(folder / "schemes.png", dpi=130)
+    figure.savefig(folder / "schemes.png", dpi=100, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -52,5 +53,5 @@ def _seeds(lines: Sequence[Line], folder: Path) -> None:
     axes.set_xlabel("quotient")
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(folder / "seeds.png", dpi=130)
+    figure.savefig(folder / "seeds.png", dpi=100, metadata={"Software": None})
     plt.close(figure)

@@ -36,7 +36,8 @@ TAIL_LOOK_NS = 20 * MS
 """While slots are idle and leases run, the tails are looked at this often."""
 
 BACKUP_SHARE = 16
-"""At most one backup per this many items of a job, beside those that won: 6 % extra work."""
+"""At most one backup per this many items of a job may have lost: 6 % extra work. One that still
+runs counts half: an item that is late is so by luck more often than not, and its backup wins."""
 
 BACKUP_FACTOR = 3.0
 BACKUP_LEAST = 1.2

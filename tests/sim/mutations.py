@@ -16,12 +16,14 @@ from typing import Any
 
 from hanse.core import facts, following, home
 from hanse.core.agent import Agent
+from hanse.core.ending import Ending
 from hanse.core.following import Following
 from hanse.core.granting import Granting
 from hanse.core.home import Home
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.place import tail
+from hanse.core.site import Site
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,81 @@ MUTATIONS = (
     Mutation(
         "a growth that was lost leaves its results", Job, "known_to",
         "if lease < since:", "if False:",
+    ),
+    Mutation(
+        "an item starts while one input is missing", Job, "arrived",
+        "if left > 1:", "if left > 2:",
+    ),
+    Mutation(
+        "a home grants what it recovered before sites have spoken", Home, "recover",
+        "job.withheld = home._unheard is None or bool(home._unheard)", "job.withheld = False",
+    ),
+    Mutation(
+        "a finished job has failed", Ending, "_settled",
+        "JobState.DONE if job.whole else JobState.FAILED", "JobState.FAILED",
+    ),
+    Mutation(
+        "a failure does not end its job though it should", Ending, "_fail",
+        "if job.spec.fail_fast and cause is not Cause.CANCELLED:", "if False:",
+    ),
+    Mutation(
+        "an item is tried once too often", Home, "_item_failed",
+        "job.attempts.get(note.item, 0) < job.spec.retries",
+        "job.attempts.get(note.item, 0) <= job.spec.retries",
+    ),
+    Mutation(
+        "deaths never end an item", Home, "_item_failed",
+        "again = job.crashes.get(note.item, 0) + 1 < limits.MAX_CRASHES", "again = True",
+    ),
+    Mutation(
+        "an item whose result cannot travel is tried again", Home, "_item_failed",
+        "again = note.cause in _RETRIED and ", "again = ",
+    ),
+    Mutation(
+        "one lost lease ends a job", Home, "_lease_ended",
+        "job.losses >= limits.MAX_LOSSES", "job.losses >= 1",
+    ),
+    Mutation(
+        "a job that ended has no results", Job, "lost",
+        "(self.state.ended and item not in self.settled)", "self.state.ended",
+    ),
+    Mutation(
+        "one item too many is cancelled", Home, "_cancel_items",
+        "free = job.ready.within(event.start, event.stop)",
+        "free = job.ready.within(event.start, event.stop + 1)",
+    ),
+    Mutation(
+        "a grant on its way takes no room", Following, "_take_free",
+        "if lease.granted_seq > report.orders_seen:", "if False:",
+    ),
+    Mutation(
+        "the last note is taken twice", Home, "_take_notes",
+        "site.notes_seen + 1 - report.first_note", "site.notes_seen - report.first_note",
+    ),
+    Mutation(
+        "a site is overdue after a second", Site, "overdue",
+        "limits.OVERDUE_NS + 2 * (self.every_ns + self.trip_ns)", "limits.OVERDUE_NS",
+    ),
+    Mutation(
+        "rates pile up at a site", Indexes, "_forget_rates",
+        "while len(site.rated) > limits.RATES_KEPT + len(site.leases):", "while False:",
+    ),
+    Mutation(
+        "a repeated report waits for the disk again", Home, "_note_recorded",
+        "elif site.notes_waiting < site.notes_seen:", "elif site.notes_durable < site.notes_seen:",
+    ),
+    Mutation(
+        "an agent keeps the last of the notes that were acknowledged", Agent, "follow",
+        "acknowledged = orders.notes_seen - self._first_note + 1",
+        "acknowledged = orders.notes_seen - self._first_note",
+    ),
+    Mutation(
+        "jobs are forgotten at their end, whoever asks", Indexes, "_forget_if_idle",
+        "if job.forgotten and not job.leases:", "if not job.leases:",
+    ),
+    Mutation(
+        "a lease that waits in line is taken back as one that runs", Following, "_adopt",
+        "lease.begun, lease.queued = running.begun, running.queued", "lease.begun = running.begun",
     ),
 )  # fmt: skip
 

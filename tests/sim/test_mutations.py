@@ -25,7 +25,7 @@ def first_found() -> tuple[int, str] | None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name.replace(" ", "-"))
-def test_the_simulator_finds(mutation: Mutation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_simulator_finds(mutation: Mutation) -> None:
     with applied(mutation):
         found = first_found()
     assert found is not None, f"no seed below {SEEDS} notices that {mutation.name}"

@@ -82,8 +82,27 @@ def test_a_job_that_cannot_end_is_told_and_fails(home: Path) -> None:
     )
     ran = hanse("simulate", "stops.toml", home=home)
     assert ran.returncode == 1
-    assert "j did not end" in ran.stderr
+    assert "j did not end: nothing more can happen" in ran.stderr
     assert as_json("simulate", "stops.toml", home=home, code=1)["ended_s"] is None
+
+
+def test_items_that_fail_for_good_are_told_and_fail(home: Path) -> None:
+    scenario = home.parent / "fails.toml"
+    scenario.write_text(
+        '[[site]]\nname="a"\ncpus=1\n[[job]]\nname="j"\nitems=9\nfailures=1\nretries=1'
+    )
+    ran = hanse("simulate", scenario.name, home=home)
+    assert ran.returncode == 1
+    assert "failed for good: 9 of 9 items of j" in ran.stderr
+    assert as_json("simulate", scenario.name, home=home, code=1)["jobs"][0]["failed"] == 9
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_results_are_told_also_where_a_picture_cannot_be_written(home: Path) -> None:
+    ran = hanse("simulate", "small.toml", "--html", "/dev/full", home=home)
+    assert ran.returncode == 4
+    assert "x the bound of" in ran.stdout
+    assert "/dev/full: No space left" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,19 @@ def test_notes_of_a_durable_job_are_acknowledged_once_their_facts_are_recorded()
     assert place.agent._notes == []
 
 
+def test_a_report_that_repeats_its_notes_waits_for_the_disk_once() -> None:
+    town = Town()
+    town.known("a", 10, durable=True)
+    place = town.place("x")
+    place.done(0, 4)
+    for _ in range(100):
+        place.talk()
+    assert len(town.home._unrecorded) == 1
+    (orders,) = town.tell(Recorded(town.home._position)).sends
+    place.agent.follow(orders, town.now_ns)
+    assert place.agent._notes == []
+
+
 def test_notes_of_other_jobs_are_acknowledged_at_once_and_leases_wait_for_no_disk() -> None:
     town = Town()
     town.known("a", 10)

@@ -54,6 +54,19 @@ def test_a_cut_that_is_answered_later_is_confirmed_where_the_site_says() -> None
     assert min(grant.start for grant in idle.grants.values()) == 16
 
 
+def test_a_cut_after_a_death_gives_back_what_the_dead_worker_had_begun() -> None:
+    town, _job, slow = one_slow_lease(100 * limits.MS, 20)
+    idle = town.place("idle")
+    slow.begun[slow.lease] = 15  # a folded lease: nothing was told of the first 15
+    slow.talk()
+    slow.begun[slow.lease] = 0  # and they are gone with the worker
+    slow.cut(1)
+    slow.talk()
+    assert town.home.leases[slow.lease].stop == 1
+    idle.talk()
+    assert min(grant.start for grant in idle.grants.values()) == 1
+
+
 def test_short_tails_are_left_alone() -> None:
     town, _job, slow = one_slow_lease(1000, 20)
     town.place("idle")

@@ -117,6 +117,28 @@ def test_useful_work_is_all_of_it_where_nothing_breaks() -> None:
     assert calm.bound.seconds <= calm.ended_ns / limits.SECOND < 1.05 * calm.bound.seconds
 
 
+def test_a_machine_that_stands_still_is_not_at_work_and_its_items_take_no_longer() -> None:
+    text = (
+        "[[site]]\nname='a'\ncpus=2\n[[job]]\nname='j'\nitems=120\nmean_s=0.5\n"
+        "[[fault]]\nwhat='freeze'\nat_s=10.1\nfor_s=20"
+    )
+    frozen = rehearse(parse(text))
+    site = frozen.books.sites["a"]
+    assert site.useful_ns == site.busy_ns == 60 * limits.SECOND
+    assert 50 <= frozen.ended_ns / limits.SECOND < 52
+    assert site.use == pytest.approx(0.6, abs=0.02)
+
+
+def test_what_a_frozen_machine_loses_ends_where_it_stood_still() -> None:
+    text = (
+        "[[site]]\nname='a'\ncpus=1\n[[job]]\nname='j'\nitems=2\nmean_s=10\n"
+        "[[fault]]\nwhat='freeze'\nat_s=4\nfor_s=6\n"
+        "[[fault]]\nwhat='kill'\nat_s=6\nfor_s=1"
+    )
+    site = rehearse(parse(text)).books.sites["a"]
+    assert site.twice_ns == pytest.approx(4 * limits.SECOND, rel=0.01)
+
+
 @given(
     cpus=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     speed=st.floats(0.1, 4),

@@ -146,7 +146,19 @@ def test_nothing_is_backed_up_twice_and_no_backup_is() -> None:
     assert not backup(job(lease(1, 5, 6), second))
 
 
-def test_backups_stay_below_their_share() -> None:
+def test_backups_that_lost_stay_below_their_share() -> None:
     made = job(lease(1, 5, 6), size=100)
     made.backups = 100 // limits.BACKUP_SHARE
     assert not backup(made)
+
+
+def test_a_backup_that_still_runs_counts_half() -> None:
+    share = 100 // limits.BACKUP_SHARE
+    runs = [lease(n, n, n + 1) for n in range(10, 10 + 2 * share)]
+    for count in (2 * share - 1, 2 * share):
+        backups = [lease(100 + n, n, n + 1) for n in range(10, 10 + count)]
+        for run, second in zip(runs, backups, strict=False):
+            second.backup_of = run.id
+        made = job(lease(1, 5, 6), *runs[:count], *backups, size=100)
+        made.backups = count
+        assert bool(backup(made)) is (count < 2 * share)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +14,7 @@ from hanse.cli.shared import exits
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
-from hanse.limits import REHEARSED_BYTES
+from hanse.limits import REHEARSED_BYTES, REHEARSED_STEPS
 
 if TYPE_CHECKING:
     from hanse.sim.rehearsal import Rehearsal
@@ -45,7 +47,7 @@ def simulate(
     virtual time: nothing is started, and hours pass in seconds. The same seed, the same result.
 
     The bound is the time that no schedule could beat: all work spread evenly over all cpus, or the
-    longest item. The exit code is 1 if a job fails or does not end.
+    longest item. The exit code is 1 if items fail for good or a job does not end.
     """
     from hanse.sim.rehearsal import rehearse
     from hanse.sim.rehearsal_scenario import parse
@@ -59,18 +61,33 @@ def simulate(
         plan = _like(plan, like)
     rehearsal = rehearse(plan, seed)
     title = f"{scenario.name}, seed {seed}"
-    if png is not None:
-        from hanse.sim.rehearsal_timeline import timeline
-
-        with open(png, "wb") as file:
-            draw_png(timeline(rehearsal), f"{title}: {_summary(rehearsal)}", file)
-    if html is not None:
-        html.write_text(_page(rehearsal, title), encoding="utf-8")
     out.result(_document(rehearsal), lambda: _show(out, rehearsal), quiet=())
-    if not rehearsal.whole:
-        out.note(_unfinished(rehearsal))
-    if any(job.state != "done" for job in rehearsal.books.jobs.values()):
+    for words in (_unfinished(rehearsal), _failed(rehearsal)):
+        if words:
+            out.note(f"hanse: {words}")
+    _write(png, lambda: _drawn(rehearsal, title, draw_png))
+    _write(html, lambda: _page(rehearsal, title).encode())
+    if any(job.state != "done" or job.failed for job in rehearsal.books.jobs.values()):
         raise click.exceptions.Exit(exits.FAILED)
+
+
+def _write(path: Path | None, made: Callable[[], bytes]) -> None:
+    """Raises OSError, which names the file also where the system does not."""
+    if path is None:
+        return
+    data = made()
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _drawn(rehearsal: Rehearsal, title: str, draw: Callable[..., None]) -> bytes:
+    from hanse.sim.rehearsal_timeline import timeline
+
+    file = io.BytesIO()
+    draw(timeline(rehearsal), f"{title}: {_summary(rehearsal)}", file)
+    return file.getvalue()
 
 
 def _read(path: Path) -> str:
@@ -135,10 +152,26 @@ def _summary(rehearsal: Rehearsal) -> str:
 
 def _unfinished(rehearsal: Rehearsal) -> str:
     left = [str(job) for job, book in rehearsal.books.jobs.items() if book.ended_ns < 0]
+    if not left:
+        return ""
+    if rehearsal.steps < REHEARSED_STEPS:
+        return (
+            f"{', '.join(left)} did not end: nothing more can happen, for no site is left that "
+            "could run an item or be heard of. Do all of them stop, or fail for good?"
+        )
     return (
-        f"hanse: {', '.join(left)} did not end: after {rehearsal.steps:,} steps the rehearsal was "
-        "given up. Do all sites stop, or stay cut off? Else take fewer or longer items"
+        f"{', '.join(left)} did not end: after {rehearsal.steps:,} steps the rehearsal was "
+        "given up. Do all sites stay cut off? Else take fewer or longer items"
     )
+
+
+def _failed(rehearsal: Rehearsal) -> str:
+    parts = [
+        f"{book.failed:,} of {kind.items:,} items of {kind.name}"
+        for kind, book in zip(rehearsal.scenario.jobs, rehearsal.books.jobs.values(), strict=True)
+        if book.failed
+    ]
+    return f"failed for good: {', '.join(parts)}" if parts else ""
 
 
 def _job_rows(rehearsal: Rehearsal) -> list[tuple[str, ...]]:

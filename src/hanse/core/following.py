@@ -33,8 +33,8 @@ class Following(Ending):
         self._moved[job.id] = job
         if lease.queued and not running.queued and lease.granted_seq <= site.orders_seen:
             lease.queued, lease.begun_ns = False, self._now_ns
-        begun = min(running.begun, lease.stop)
-        if begun > lease.begun:
+        begun = max(lease.start, min(running.begun, lease.stop))
+        if begun != lease.begun:  # earlier than before: its worker died with what it had not told
             job.leased -= begun - lease.begun
             lease.begun, lease.begun_ns = begun, self._now_ns
         if running.stop < lease.stop:
@@ -65,7 +65,7 @@ class Following(Ending):
             return None
         job.adopt(*span)
         lease = Lease(running.lease, job.id, site.id, span, self._now_ns)
-        lease.begun = running.begun
+        lease.begun, lease.queued = running.begun, running.queued
         lease.granted_seq = site.orders_seen
         self._hold(job, site, lease)
         return lease

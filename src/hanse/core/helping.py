@@ -63,7 +63,10 @@ class Helping(Granting):
         count = len(job.leases)
         if count > limits.LOOK_LEASES:
             job.look_ns = self._now_ns + count * limits.LOOK_LEASE_NS
-        idle = list(islice(job.shape.idle.values(), count))
+        there = (site for site in job.shape.idle.values() if not site.silent(self._now_ns))
+        idle = list(islice(there, count))
+        if not idle:
+            return False
         rates = {
             lease.site: self._rate(job, self.sites[lease.site]) for lease in job.leases.values()
         }

@@ -242,7 +242,8 @@ class Home(Following):
         site = self.sites[site_id]
         if self._position <= self._recorded:
             site.notes_durable = site.notes_seen
-        elif site.notes_durable < site.notes_seen:
+        elif site.notes_waiting < site.notes_seen:
+            site.notes_waiting = site.notes_seen
             self._unrecorded.append((self._position, site, site.incarnation, site.notes_seen))
 
     def _take_recorded(self, event: Recorded) -> None:

@@ -50,7 +50,7 @@ class Lease:
         self.job = job
         self.site = site
         self.start, self.stop = span  # 0 <= start <= begun <= stop <= size; stop only shrinks
-        self.begun = self.start  # all before it are finished, if not reported; only grows
+        self.begun = self.start  # all before it are finished; again if a death undid some
         self.begun_ns = now_ns  # when `begun` was first seen
         self.granted_seq = 0  # the orders that first carried it; at most the site's orders_seq
         self.queued = False  # it waits at its site for another to end: nothing of it has begun

@@ -22,6 +22,7 @@ class Site:
         "look_ns",
         "notes_durable",
         "notes_seen",
+        "notes_waiting",
         "orders_seen",
         "orders_seq",
         "owed",
@@ -39,6 +40,7 @@ class Site:
         self.report_seq = 0
         self.notes_seen = 0  # known here
         self.notes_durable = 0  # and whatever was decided on them is recorded: acknowledged
+        self.notes_waiting = 0  # are acknowledged once what is decided by now is recorded
         self.orders_seq = 0  # of the last orders sent
         self.orders_seen = 0  # of the last orders it says it followed
         self.owed = False  # its last report was not answered: the next orders acknowledge it
@@ -66,5 +68,5 @@ class Site:
         """Another process speaks for the site now; it counts from the start again."""
         self.incarnation = incarnation
         self.report_seq = 0
-        self.notes_seen = self.notes_durable = 0
+        self.notes_seen = self.notes_durable = self.notes_waiting = 0
         self.orders_seen = self.timed_seq = 0

@@ -113,7 +113,7 @@ class Memory:
     sealed: bool = False
     size: int = 0
     ended: bool = False
-    lost: bool = False  # the home knows nothing of it any more
+    lost: bool = False  # a crash took it, or its program did not resume it: the checkers say so
     forgotten: bool = False
     cancelling: bool = False
     next_ns: int = 0  # when the next step of growth may come, on the client's clock
@@ -214,9 +214,8 @@ class ClientNode(Node):
         if memory.plan.forget and memory.ended and not answer.known:
             memory.forgotten = True
             return
-        if not answer.known and memory.submitted:
-            memory.lost = True
-            return
+        kept = answer.known or not memory.submitted
+        require(kept, "a home forgot a job of its own accord:", answer.job)
         fresh = answer.facts[len(memory.facts) - answer.seen :]
         known = memory.facts[answer.seen :]
         same = answer.facts[: len(known)]

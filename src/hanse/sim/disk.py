@@ -36,6 +36,9 @@ class Disk:
         self._ends: list[int] = []  # where the decisions end that are not synced: each is whole
         self._life = 0  # counts crashes: a commit of before is nobody's any more
         self.on_synced: Callable[[Sequence[Fact], int], None] = lambda facts, position: None
+        self.ambushes: list[
+            Callable[[], None]
+        ] = []  # one for each commit: it happens before its end
 
     @property
     def backlog(self) -> int:
@@ -53,6 +56,8 @@ class Disk:
         self._busy = True
         took = self._sync_ns * self.slowness
         took += self._draws.below(took)
+        if self.ambushes:
+            self._world.after(self._draws.below(took), self.ambushes.pop(0))
         self._world.after(took, self._committed_now, len(self.facts), self._position, self._life)
 
     def _committed_now(self, upto: int, position: int, life: int) -> None:

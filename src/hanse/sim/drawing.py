@@ -2,9 +2,15 @@
 
 Every seed gets a temper first: some runs see one kind of trouble, some all of it, a few none, so
 that each fault is also met alone. The span of a run is long enough for leases to expire in it.
+
+A fault that meets an idle federation proves little. So most faults come while the home that they
+hurt is expected to have work, and many are armed: they strike when their node is in the middle of
+something. tests/sim/test_faults.py counts how many hit.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from hanse import limits
 from hanse.sim.draws import Draws
@@ -24,10 +30,14 @@ _HOME = (
     What.FREEZE,
 )
 _CLOCK = (What.JUMP, What.DRIFT)
+_NEVER_ARMED = (What.AT_COMMIT, What.AWAY)
+_ARMED = 550  # of a thousand of the others
+_GROWTH_NS = 700 * MS  # between two steps of a job's growth, at least: its client asks so often
 _TEMPERS: tuple[tuple[What, ...], ...] = (
     (), _LINES, _SITE, _HOME, _CLOCK, _LINES + _SITE, _LINES + _HOME, _SITE + _HOME,
-    _LINES + _SITE + _HOME, _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
-    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,),
+    _LINES + _SITE + _HOME + (What.AWAY,),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY, What.NO_DISK),
+    _LINES + _SITE + _HOME + _CLOCK + (What.AWAY,), (What.AWAY, What.CRASH, What.STORM),
     (What.CRASH,), (What.AT_COMMIT,), (What.CLOG,), (What.CUT,),
     (What.CRASH, What.OLD_DISK, What.SLOW_DISK), (What.OLD_DISK, What.FULL_DISK, What.CUT),
     (What.NOTICE, What.DEATH, What.LOSE), (What.FREEZE, What.SLOW), (What.NO_DISK, What.CLOG),
@@ -79,7 +89,7 @@ def _job(
     draws: Draws, n: int, homes: list[HomePlan], sites: list[SitePlan], before: list[JobPlan]
 ) -> JobPlan:
     home = draws.pick(homes)
-    size = draws.scale(1, 200) if draws.chance(900) else draws.between(0, 2)
+    size = draws.scale(4, 400) if draws.chance(900) else draws.between(0, 2)
     durable = draws.chance(800)
     steps = draws.between(2, 4) if draws.chance(350) else 1
     sizes = sorted({*(draws.between(0, size) for _ in range(steps - 1)), size})
@@ -94,7 +104,7 @@ def _job(
         at_ns=draws.pick((0, 0, draws.below(8 * SECOND), draws.below(40 * SECOND))),
         sizes=sizes,
         pause_ns=draws.pick((0, 0, 300 * MS, 3 * SECOND)),
-        item_ns=draws.scale(MS, 400 * MS) if draws.chance(900) else 2500 * MS,
+        item_ns=draws.scale(2 * MS, 1600 * MS) if draws.chance(900) else 4 * SECOND,
         spread=draws.below(3),
         cpus=2 if draws.chance(200) else 1,
         retries=draws.below(3),
@@ -142,6 +152,47 @@ def _waits(
     return waits
 
 
+# --- when there is work -------------------------------------------------------------------------
+class Span(NamedTuple):
+    start_ns: int
+    stop_ns: int
+    home: str
+
+
+def _spans(home: HomePlan, sites: list[SitePlan], jobs: list[JobPlan], calm_ns: int) -> list[Span]:
+    """When the home is expected to have something to do before all is calm: its jobs one after the
+    other on all the speed there is, and what nobody can hasten: growing, and a few words."""
+    power = sum(site.cpus * site.speed for site in sites)
+    words_ns = 2 * (home.line.delay_ns + home.line.jitter_ns) + home.sync_ns
+    spans = []
+    free_ns = 0
+    for job in sorted(jobs, key=lambda job: job.at_ns):
+        if job.home != home.name or not job.size or job.at_ns >= calm_ns:
+            continue
+        growing_ns = (len(job.sizes) - 1) * (job.pause_ns + _GROWTH_NS)
+        start_ns = max(free_ns, job.at_ns + words_ns + bool(growing_ns) * _GROWTH_NS)
+        free_ns = start_ns + job.size * job.item_ns * job.cpus * 100 // power + words_ns
+        end_ns = min(calm_ns, max(free_ns, job.at_ns + growing_ns + job.item_ns))
+        if start_ns < end_ns:
+            spans.append(Span(start_ns, end_ns, home.name))
+    return spans
+
+
+def _moment(draws: Draws, spans: list[Span], calm_ns: int) -> tuple[int, str]:
+    """When, and to which home: mostly within the spans, each moment as likely as any other; else
+    at any time."""
+    home = draws.pick(spans).home
+    at_ns = draws.below(sum(span.stop_ns - span.start_ns for span in spans))
+    if draws.chance(150):
+        return draws.below(calm_ns), home
+    for span in spans:
+        length_ns = span.stop_ns - span.start_ns
+        if at_ns < length_ns:
+            return span.start_ns + at_ns, span.home
+        at_ns -= length_ns
+    raise AssertionError("a moment behind the last span")
+
+
 # --- faults -------------------------------------------------------------------------------------
 def _faults(
     draws: Draws,
@@ -153,27 +204,27 @@ def _faults(
     temper = draws.pick(_TEMPERS)
     if not temper:
         return []
+    spans = [span for home in homes for span in _spans(home, sites, jobs, calm_ns)]
+    spans = spans or [Span(0, calm_ns, home.name) for home in homes]
     faults = []
     for _ in range(draws.between(1, 24)):
-        faults += _fault(draws, draws.pick(temper), homes, sites, calm_ns)
+        at_ns, home = _moment(draws, spans, calm_ns)
+        faults += _fault(draws, draws.pick(temper), home, sites, at_ns)
     return sorted(faults, key=lambda fault: (fault.at_ns, fault.what, fault.who))
 
 
-def _fault(
-    draws: Draws, what: What, homes: list[HomePlan], sites: list[SitePlan], calm_ns: int
-) -> list[Fault]:
-    # Most work is done early; trouble comes when there is work.
-    at_ns = draws.below(draws.pick((3 * SECOND, 15 * SECOND, calm_ns)))
-    for_ns = draws.scale(5 * MS, 50 * SECOND)
-    if draws.chance(150):  # longer than leases live
+def _fault(draws: Draws, what: What, home: str, sites: list[SitePlan], at_ns: int) -> list[Fault]:
+    for_ns = draws.scale(5 * MS, 20 * SECOND)
+    if draws.chance(120):  # longer than leases live
         for_ns = draws.between(31, 60) * SECOND
-    home, site = draws.pick(homes).name, draws.pick(sites).name
+    site = draws.pick(sites).name
     on_site = what in _SITE and (what not in _HOME or draws.chance(700))
     who, amount = site if on_site else home, 0
     match what:
         case What.CUT | What.CLOG | What.STORM:
             lines = [f"{other.name}>{home}" for other in sites if other.name != site]
-            return _on_lines(draws, Fault(at_ns, what, "", for_ns), home, site, lines)
+            armed = draws.chance(_ARMED)
+            return _on_lines(draws, Fault(at_ns, what, "", for_ns, armed=armed), home, site, lines)
         case What.SLOW:
             amount = draws.between(2, 20)
         case What.SLOW_DISK:
@@ -189,7 +240,8 @@ def _fault(
             who = f"client-{home}"
         case What.CRASH | What.AT_COMMIT if who == home:
             for_ns = min(for_ns, 8 * SECOND)
-    return [Fault(at_ns, what, who, for_ns, amount)]
+    armed = what not in _NEVER_ARMED and draws.chance(_ARMED)
+    return [Fault(at_ns, what, who, for_ns, amount, armed)]
 
 
 def _on_lines(draws: Draws, fault: Fault, home: str, site: str, lines: list[str]) -> list[Fault]:
@@ -202,6 +254,6 @@ def _on_lines(draws: Draws, fault: Fault, home: str, site: str, lines: list[str]
     amount = draws.between(100, 900) if fault.what is What.STORM else 0
     gap_ns = draws.below(2 * SECOND) if fault.what is What.CLOG else 0
     return [
-        Fault(fault.at_ns + n * gap_ns, fault.what, name, fault.for_ns, amount)
+        Fault(fault.at_ns + n * gap_ns, fault.what, name, fault.for_ns, amount, fault.armed)
         for n, name in enumerate(names)
     ]

@@ -157,7 +157,8 @@ class Engine:
     # --- work -----------------------------------------------------------------------------------
     def _takes_ns(self, run: Run, item: int) -> int:
         """How long an item would take if it began now."""
-        return work.item_ns(self._seed, run.plan, item, run.lease) * self._percent() // 100
+        late = self._world.now_ns < self._world.calm_ns
+        return work.item_ns(self._seed, run.plan, item, run.lease, late) * self._percent() // 100
 
     def _fate(self, run: Run, item: int, attempt: int) -> Cause | None:
         """What ends this attempt, or None."""

@@ -1,9 +1,14 @@
-"""Makes the faults of a plan happen, and heals all of them when calm is to come."""
+"""Makes the faults of a plan happen, and heals all of them when calm is to come.
+
+Faults of one kind may overlap at a node or a line: it is well again when the last of them has
+passed. The strongest of those that last counts, of drifts the latest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from hanse import limits
 from hanse.sim.client import ClientNode
@@ -17,6 +22,16 @@ from hanse.sim.site import SiteNode
 
 _HEAL_NS = 2 * limits.SECOND  # between the first line that is healed and the last
 
+_DOWN = (What.CRASH, What.OLD_DISK, What.AT_COMMIT, What.NO_DISK, What.NOTICE, What.AWAY)
+"""They all come to the same while they last: the node is not there."""
+
+
+class Strike(NamedTuple):
+    """A fault that happened."""
+
+    fault: Fault
+    hit: bool  # something was under way that it could disturb
+
 
 class Faults:
     """Everything that goes wrong in a run."""
@@ -25,83 +40,82 @@ class Faults:
         self._all = federation
         self._world = federation.world
         self._draws = Draws(federation.plan.seed, "faults")
+        self._lasting: dict[tuple[str, What], list[Fault]] = {}
         self.calm = False
+        self.strikes: list[Strike] = []  # in their order, for whoever asks what a plan is worth
         for fault in federation.plan.faults:
-            self._world.at(fault.at_ns, self._strike, fault)
+            self._world.at(fault.at_ns, self._come, fault)
         self._world.at(federation.plan.calm_ns, self._heal_all)
 
+    def _come(self, fault: Fault) -> None:
+        """Its time has come: strike, or wait for a moment that is worth it."""
+        ambushes = self._ambushes(fault)
+        if ambushes is None:
+            self._strike(fault)
+        elif not self.calm:
+            ambushes.append(partial(self._strike, fault))
+
+    def _ambushes(self, fault: Fault) -> list[Callable[[], None]] | None:
+        """Where the fault lies in wait: for the end of a commit; or, if it is armed, for the middle
+        of one, or of a lease of the site that it hurts or that is at an end of the line."""
+        home = self._all.homes.get(fault.who)
+        if home is not None and fault.what is What.AT_COMMIT:
+            return home.dooms
+        if home is not None and fault.armed:
+            return home.disk.ambushes
+        for end in fault.who.split(">") if fault.armed else ():
+            if end in self._all.sites:
+                return self._all.sites[end].ambushes
+        return None
+
     def _strike(self, fault: Fault) -> None:
+        hit = self._at_work(fault)
         if self.calm:
             return
+        if not hit and self._ambushes(fault) is not None:
+            self._come(fault)  # the moment has passed meanwhile: the next one, then
+            return
+        self.strikes.append(Strike(fault, hit))
         self._world.trace("fault", fault)
-        direction = self._all.network.directions.get(fault.who)
         node = self._all.node(fault.who)
-        if direction is not None:
-            self._on_line(fault, direction)
+        if fault.who in self._all.network.directions:
+            self._last(fault)
         elif isinstance(node, ClientNode):
             node.leave()
-            self._later(fault, node.come_back)
-        elif fault.what in (What.FREEZE, What.JUMP, What.DRIFT):
-            if node is not None:
-                self._on_node(fault, node)
+            self._last(fault)
         elif isinstance(node, HomeNode):
             self._on_home(fault, node)
         elif isinstance(node, SiteNode):
             self._on_site(fault, node)
 
-    def _later(self, fault: Fault, heal: Callable[[], None]) -> None:
-        """Heal it when its time is over, unless all is healed by then."""
-        self._world.after(fault.for_ns, lambda: None if self.calm else heal())
-
-    def _on_line(self, fault: Fault, line: Direction) -> None:
-        line.cut |= fault.what is What.CUT
-        line.clogged |= fault.what is What.CLOG
-        if fault.what is What.STORM:
-            line.storm = fault.amount
-        self._later(fault, line.heal)
-
-    def _on_node(self, fault: Fault, node: Node) -> None:
-        if fault.what is What.JUMP:
-            node.change_clock(jump_ns=fault.amount)
-        elif fault.what is What.DRIFT:
-            node.change_clock(drift_ppm=fault.amount)
-            self._later(fault, lambda: node.change_clock(drift_ppm=node.drift_ppm))
-        else:
-            node.freeze()
-            self._later(fault, node.thaw)
-
     def _on_home(self, fault: Fault, home: HomeNode) -> None:
-        match fault.what:
-            case What.CRASH | What.OLD_DISK | What.NO_DISK:
-                home.crash(fault.what is What.CRASH, fault.what is not What.NO_DISK)
-                self._later(fault, home.restart)
-            case What.AT_COMMIT:
-                home.doomed = partial(self._crash_at_commit, fault, home)
-            case What.FULL_DISK:
-                home.disk.full = True
-                self._later(fault, lambda: setattr(home.disk, "full", False))
-            case What.SLOW_DISK:
-                home.disk.slowness = fault.amount
-                self._later(fault, lambda: setattr(home.disk, "slowness", 1))
-
-    def _crash_at_commit(self, fault: Fault, home: HomeNode) -> None:
-        home.crash()
-        self._later(fault, home.restart)
+        if fault.what is What.JUMP:
+            home.change_clock(jump_ns=fault.amount)
+            return
+        if fault.what in _DOWN:
+            keep_some = fault.what in (What.CRASH, What.AT_COMMIT)
+            home.crash(keep_some, fault.what is not What.NO_DISK)
+        self._last(fault)
 
     def _on_site(self, fault: Fault, site: SiteNode) -> None:
         match fault.what:
-            case What.CRASH:
-                site.crash()
-                self._later(fault, site.restart)
-            case What.NOTICE:
-                site.drain()
-                self._world.after(fault.amount, lambda: None if self.calm else site.crash())
-                self._later(fault, site.restart)
-            case What.SLOW:
-                site.slowness = fault.amount
-                self._later(fault, lambda: setattr(site, "slowness", 1))
+            case What.JUMP:
+                site.change_clock(jump_ns=fault.amount)
             case What.DEATH | What.LOSE:
                 self._hurt(fault, site)
+            case What.NOTICE:
+                site.drain()
+                self._world.after(fault.amount, self._evict, fault, site)
+            case What.CRASH:
+                site.crash()
+                self._last(fault)
+            case _:
+                self._last(fault)
+
+    def _evict(self, fault: Fault, site: SiteNode) -> None:
+        if not self.calm:
+            site.crash()
+            self._last(fault, fault.for_ns - fault.amount)
 
     def _hurt(self, fault: Fault, site: SiteNode) -> None:
         for link in site.links.values() if site.up and not site.frozen else ():
@@ -113,6 +127,62 @@ class Faults:
                 else:
                     link.engine.lose(run, "the simulator took it away")
 
+    # --- what lasts -----------------------------------------------------------------------------
+    def _last(self, fault: Fault, for_ns: int | None = None) -> None:
+        """It goes on from here for so long, or until all is healed."""
+        if fault.what in _DOWN:
+            self._lasting.pop((fault.who, What.FREEZE), None)  # what stood still is gone
+        self._lasting.setdefault(_effect(fault), []).append(fault)
+        self._show(fault)
+        self._world.after(fault.for_ns if for_ns is None else for_ns, self._pass, fault)
+
+    def _pass(self, fault: Fault) -> None:
+        lasting = self._lasting.get(_effect(fault), [])
+        if not self.calm and fault in lasting:
+            lasting.remove(fault)
+            self._show(fault)
+
+    def _show(self, fault: Fault) -> None:
+        """Make it so that all faults of this kind which still last there are felt."""
+        line = self._all.network.directions.get(fault.who)
+        if line is not None:
+            self._show_line(fault.who, line)
+            return
+        node = self._all.node(fault.who)
+        assert node is not None
+        amounts = [other.amount for other in self._lasting[_effect(fault)]]
+        match fault.what:
+            case What.FREEZE if amounts:
+                node.freeze()
+            case What.FREEZE:
+                node.thaw()
+            case What.DRIFT:
+                node.change_clock(drift_ppm=amounts[-1] if amounts else node.drift_ppm)
+            case What.SLOW if isinstance(node, SiteNode):
+                node.slowness = max(amounts, default=1)
+            case What.FULL_DISK if isinstance(node, HomeNode):
+                node.disk.full = bool(amounts)
+            case What.SLOW_DISK if isinstance(node, HomeNode):
+                node.disk.slowness = max(amounts, default=1)
+            case _ if not amounts:
+                self._back(node)
+
+    def _show_line(self, name: str, line: Direction) -> None:
+        cuts, clogs, storms = (
+            self._lasting.get((name, what), ()) for what in (What.CUT, What.CLOG, What.STORM)
+        )
+        line.become(bool(cuts), bool(clogs), max((storm.amount for storm in storms), default=0))
+
+    def _back(self, node: Node) -> None:
+        if isinstance(node, ClientNode):
+            node.come_back()
+        elif isinstance(node, HomeNode):
+            node.restart()
+        elif isinstance(node, SiteNode):
+            node.restart()
+            slow = self._lasting.get((node.name, What.SLOW), ())
+            node.slowness = max((fault.amount for fault in slow), default=1)
+
     # --- calm -----------------------------------------------------------------------------------
     def _heal_all(self) -> None:
         """Nothing goes wrong from here on. Nodes come back; lines are healed in any order."""
@@ -120,7 +190,6 @@ class Faults:
         self._world.trace("fault", "all is healed from here on")
         for home in self._all.homes.values():
             home.disk.full, home.disk.slowness = False, 1
-            home.doomed = None
             home.thaw()
             home.change_clock(drift_ppm=home.drift_ppm)
             home.restart()
@@ -136,3 +205,37 @@ class Faults:
         lines = self._draws.shuffled(list(self._all.network.directions.values()))
         for place, line in enumerate(lines):
             self._world.after(place * _HEAL_NS // max(1, len(lines) - 1), line.heal)
+
+    # --- what a fault is worth ------------------------------------------------------------------
+    def _at_work(self, fault: Fault) -> bool:
+        """Whether there is something that the fault can disturb: a lease on its site or its line, a
+        fact on its way to the disk that it hurts, a job of its client's that has not ended."""
+        if fault.who in self._all.network.directions:
+            ends = fault.who.split(">")
+            (home,) = (end for end in ends if end in self._all.homes)
+            (other,) = (end for end in ends if end != home)
+            return self._busy(other, home)
+        node = self._all.node(fault.who)
+        if isinstance(node, HomeNode):
+            if fault.what is What.AT_COMMIT:
+                return True  # or it would not have come
+            if fault.what in (What.CRASH, What.OLD_DISK):
+                return node.up and node.disk.backlog > 0
+            return node.up and (bool(node.home.leases) or node.disk.backlog > 0)
+        return self._busy(fault.who)
+
+    def _busy(self, name: str, home: str = "") -> bool:
+        """Whether a client has jobs under way, a site leases of this home or of any."""
+        if name in self._all.clients:
+            client = self._all.clients[name]
+            jobs = client.jobs.values()
+            return client.up and any(job.submitted and not job.ended for job in jobs)
+        site = self._all.sites[name]
+        return site.up and any(
+            link.engine.runs for at, link in site.links.items() if home in ("", at)
+        )
+
+
+def _effect(fault: Fault) -> tuple[str, What]:
+    """Faults of the same effect overlap."""
+    return fault.who, What.CRASH if fault.what in _DOWN else fault.what

@@ -22,6 +22,7 @@ class Federation:
     def __init__(self, plan: Plan, trace: Callable[[str], None] | None = None) -> None:
         self.plan = plan
         self.world = World(trace)
+        self.world.calm_ns = plan.calm_ns
         self.network = Network(self.world, plan.seed)
         self.jobs = {JobId(job.name): job for job in plan.jobs}
         self.homes: dict[str, HomeNode] = {}

@@ -59,7 +59,7 @@ class HomeNode(Node):
         self.disk.on_synced = self._synced
         self.watch = watch
         self.runs = 1
-        self.doomed: Callable[[], None] | None = None  # what happens at the next commit
+        self.dooms: list[Callable[[], None]] = []  # what happens at the next commits, one at each
         self.home = Home(self._first_lease())
         self.told: dict[JobId, list[Fact]] = {}  # what clients may know, by job
         self.durable: dict[JobId, bool] = {}  # every job that was ever submitted here
@@ -124,9 +124,8 @@ class HomeNode(Node):
             self.handle(Recorded(position))
 
         self.watch.synced(self, facts)
-        if self.doomed is not None:
-            doom, self.doomed = self.doomed, None
-            doom()
+        if self.dooms:
+            self.dooms.pop(0)()
         runs = self.runs
         self.run(lambda: tell() if self.up and runs == self.runs else None)
 

@@ -54,8 +54,12 @@ class Direction:
             deliver()
 
     def heal(self) -> None:
-        self.cut = self.clogged = False
-        self.storm = 0
+        self.become(cut=False, clogged=False, storm=0)
+
+    def become(self, cut: bool, clogged: bool, storm: int) -> None:
+        self.cut, self.clogged, self.storm = cut, clogged, storm
+        if clogged:
+            return
         held, self._held = self._held, []
         for deliver in held:
             self._fly(deliver)

@@ -104,11 +104,13 @@ class Fault(msgspec.Struct, frozen=True):
     who: str
     for_ns: int = 0
     amount: int = 0
+    armed: bool = False  # waits from at_ns on until a site has begun a lease, a home a commit
 
     def __str__(self) -> str:
         lasts = f" for {self.for_ns / limits.SECOND:.3f} s" if self.for_ns else ""
         amount = f", {self.amount}" if self.amount else ""
-        return f"{self.at_ns / limits.SECOND:9.3f} s  {self.what} {self.who}{lasts}{amount}"
+        armed = ", at work" if self.armed else ""
+        return f"{self.at_ns / limits.SECOND:9.3f} s  {self.what} {self.who}{lasts}{amount}{armed}"
 
 
 class Plan(msgspec.Struct, frozen=True):

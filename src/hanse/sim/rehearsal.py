@@ -7,6 +7,7 @@ not recorded, so no disk is in the way. The same scenario and seed give the same
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hanse import limits
@@ -51,10 +52,10 @@ class Rehearsal:
         return sum(site.twice_ns for site in sites) / max(1, sum(site.busy_ns for site in sites))
 
 
-class _Stage:
-    """Everything that takes part."""
+class Stage:
+    """Everything that takes part. Whoever knows better what items take brings the `work`."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, work: Callable[..., Work] = Work) -> None:
         self.scenario, self.seed = scenario, seed
         self.world = World()
         self.plans = {
@@ -71,7 +72,7 @@ class _Stage:
             for number, job in enumerate(scenario.jobs)
         }
         failures = {JobId(job.name): job.failures for job in scenario.jobs}
-        self._work = Work(seed, self.plans, self.times, failures)
+        self._work = work(seed, self.plans, self.times, failures)
         self.network = Network(self.world, seed)
         self.network.calm = True  # nothing is lost but by the scenario's faults
         self.network.most = limits.REHEARSED_STEPS  # a long line holds many
@@ -104,7 +105,7 @@ class _Stage:
 
 def rehearse(scenario: Scenario, seed: int = 0) -> Rehearsal:
     """Run the scenario. Takes seconds to minutes of this machine's time, whatever it stands for."""
-    stage = _Stage(scenario, seed)
+    stage = Stage(scenario, seed)
     stage.run()
     bound, each = bounds(scenario, stage.times)
     books, world = stage.books, stage.world

@@ -30,6 +30,10 @@ class Work:
     ) -> None:  # fmt: skip
         self.seed, self.plans, self.times, self.failures = seed, plans, times, failures
 
+    def takes_ns(self, job: JobId, item: int) -> int:
+        """At speed 1, if it begins now."""
+        return self.times[job][item]
+
     def fails(self, job: JobId, item: int, attempt: int) -> bool:
         share = self.failures[job]
         if not share:
@@ -60,7 +64,13 @@ class Machine(SiteNode):
         for link in self.links.values():
             link.news()
 
+    def thawed(self, lost_ns: int) -> None:
+        """As a laptop that was closed: neither work nor clock went on meanwhile."""
+        super().thawed(lost_ns)
+        self.change_clock(jump_ns=-lost_ns)
+
     def crash(self) -> None:
+        self.thaw()  # what stood still has cost no work
         if self.up:
             self.books.down(self.name, self.world.now_ns)
         super().crash()
@@ -119,7 +129,7 @@ class RehearsalEngine(Engine):
         super()._next_batch(run)
 
     def _takes_ns(self, run: Run, item: int) -> int:
-        return self._machine.item_ns(self._work.times[run.job][item])
+        return self._machine.item_ns(self._work.takes_ns(run.job, item))
 
     def _fate(self, run: Run, item: int, attempt: int) -> Cause | None:
         return Cause.RAISED if self._work.fails(run.job, item, attempt) else None
@@ -128,6 +138,16 @@ class RehearsalEngine(Engine):
         if turn == run.turn and not self._frozen():
             self._book_end(run, reported=run.at >= run.stop)
         super()._end(run, turn, lost)
+
+    def shift(self, lost_ns: int) -> None:
+        """The time in which nothing moved is no part of what items took."""
+        super().shift(lost_ns)
+        now_ns = self._world.now_ns
+        for run in self.runs.values():
+            run.since_ns += lost_ns
+            run.ends = [end if end > now_ns else end + lost_ns for end in run.ends]
+            if run.lease in self._unreported:
+                self._unreported[run.lease] += lost_ns
 
     def silence(self) -> None:
         for run in self.runs.values():

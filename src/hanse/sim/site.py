@@ -47,6 +47,7 @@ class SiteNode(Node):
         self.incarnation = 1
         self.slowness = 1
         self.draining = False
+        self.ambushes: list[Callable[[], None]] = []  # one for each lease: it happens while it runs
         self.links: dict[str, HomeLink] = {}
 
     def percent(self) -> int:
@@ -142,12 +143,19 @@ class HomeLink:
         for command in commands:
             match command:
                 case StartLease(grant):
-                    self.truth.started(self, incarnation, self.engine.start(grant))
+                    run = self.engine.start(grant)
+                    self.truth.started(self, incarnation, run)
+                    self._ambush(run)
                 case CutLease(lease, stop):
                     self._soon(partial(self.engine.cut, lease, stop))
                 case CancelLease(lease):
                     grace = self.site.draws.below(limits.CANCEL_GRACE_NS)
                     self.engine.cancel(lease, grace)
+
+    def _ambush(self, run: Run) -> None:
+        if self.site.ambushes and run.ends:
+            world, ambush = self.site.world, self.site.ambushes.pop(0)
+            world.after(self.site.draws.below(run.ends[-1] - world.now_ns), ambush)
 
     def _soon(self, action: Callable[[], None]) -> None:
         turn = self._turn

@@ -1,7 +1,7 @@
 """What an item does: how long it takes and how it ends, decided by seed, job, item and attempt.
 
-Nothing else counts, so an item does the same wherever and whenever it runs, and a smaller schedule
-of faults leaves the work as it was.
+Nothing else counts, but that there are no stragglers once it is calm. So an item does the same
+wherever it runs, and a smaller schedule of faults leaves the work as it was.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hanse.sim.plan import JobPlan
 
 _CAUSES = (Cause.RAISED, Cause.RAISED, Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY, Cause.RESULT)
 _HEAVY = 30  # the longest item, in means
-_LATE = 8  # a straggler, in times of the same item
+LATE = 8  # a straggler, in times of the same item
 
 
-def item_ns(seed: int, job: JobPlan, item: int, lease: LeaseId) -> int:
-    """On a site of speed 100. One attempt in a hundred is a straggler."""
+def item_ns(seed: int, job: JobPlan, item: int, lease: LeaseId, late: bool = True) -> int:
+    """On a site of speed 100. One attempt in a hundred is a straggler, where any may be `late`."""
     lot = mix(seed, job.number, item)
     mean = job.item_ns
     if job.spread == 1:
@@ -27,8 +27,8 @@ def item_ns(seed: int, job: JobPlan, item: int, lease: LeaseId) -> int:
     elif job.spread == 2:
         share = 1 - (lot >> 11) / (1 << 53)  # in (0, 1]
         mean = min(int(mean / (2 * sqrt(share))), _HEAVY * mean)  # Pareto 2
-    if mix(lot, lease) % 100 == 0:
-        mean *= _LATE
+    if late and mix(lot, lease) % 100 == 0:
+        mean *= LATE
     return max(1, mean)
 
 

@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, trace: Callable[[str], None] | None = None) -> None:
         self.now_ns = 0
+        self.calm_ns = 0  # from here on nothing goes wrong any more
         self.events = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._asked = 0

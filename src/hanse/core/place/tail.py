@@ -104,9 +104,10 @@ def _common_end(late: Sequence[_Late], helpers: Sequence[Helper]) -> tuple[float
 
 def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
     """The lease whose last item is late enough that `site`, another one, would likely win."""
-    if job.backups - job.won >= max(1, job.size // limits.BACKUP_SHARE):
+    backed = {lease.backup_of for lease in job.leases.values()} - {None}
+    lost = job.backups - job.won - len(backed)
+    if lost + len(backed) // 2 >= max(1, job.size // limits.BACKUP_SHARE):
         return None
-    backed = {lease.backup_of for lease in job.leases.values()}
     late: Lease | None = None
     for lease in job.leases.values():
         if (

@@ -3,6 +3,7 @@ job's end."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,9 @@ from hanse.core.events import (
     SegmentCommitted,
 )
 from hanse.ids import JobId
-from hanse.model.ranges import RangeSet
+from hanse.model.failure import Cause
+from hanse.model.job import JobState
+from hanse.sim.checks import items
 from hanse.sim.world import require
 
 
@@ -29,25 +32,55 @@ class Account:
     __slots__ = (
         "attempted",
         "counted",
-        "ended",
+        "deaths",
+        "facts",
         "failed",
+        "forgotten",
+        "lives",
         "over",
+        "reopened",
+        "retries",
         "sealed",
         "settled",
         "size",
         "sizes",
-        "waits",
+        "state",
+        "whole",
     )
 
     def __init__(self) -> None:
-        self.settled, self.failed = RangeSet(), RangeSet()
+        self.settled, self.failed = items.NONE, items.NONE
+        self.reopened = items.NONE  # they had failed for good, and another life tries them again
         self.size = 0
         self.sizes: list[int] = []  # after each growth
-        self.waits: dict[int, list[tuple[JobId, int]]] = {}  # item: those whose results it needs
-        self.sealed = self.ended = False
+        self.sealed, self.whole = False, True
+        self.state = JobState.RUNNING
         self.over = False  # it ended once, even if it was resumed since
+        self.forgotten = False
+        self.lives = 1
+        self.facts = 1
         self.attempted: set[tuple[int, int]] = set()  # (item, lease) of all failed attempts
-        self.counted: set[tuple[int, int]] = set()  # and of those since the job was resumed
+        # The rest is since the job was resumed.
+        self.counted: set[tuple[int, int]] = set()
+        self.retries: Counter[int] = Counter()  # of each item: failed attempts ...
+        self.deaths: Counter[int] = Counter()  # ... and those that killed a worker
+
+    @property
+    def ended(self) -> bool:
+        return self.state.ended
+
+    @property
+    def complete(self) -> bool:
+        return self.sealed and self.settled == items.span(0, self.size)
+
+    def has(self, item: int) -> bool:
+        """The item has a result."""
+        return bool(self.settled & ~self.failed & items.one(item))
+
+    def lost(self, item: int) -> bool:
+        """The item has no result, and never will have one."""
+        gone = bool(self.failed & items.one(item))
+        return self.forgotten or gone or (self.ended and not self.has(item))
 
 
 class Ledger:
@@ -65,52 +98,73 @@ class Ledger:
             return
         require(fact.job in self.jobs, "of an unknown job:", fact)
         account = self.jobs[fact.job]
+        require(not account.forgotten, "of a forgotten job:", fact)
         if type(fact) is not JobResumed and type(fact) is not JobForgotten:
             require(not account.ended, "after the end:", fact)
+        account.facts += 1
         _TAKE[type(fact)](account, fact)
+
+    def has(self, ref: tuple[JobId, int]) -> bool:
+        """That item of that job has a result."""
+        account = self.jobs.get(ref[0])
+        return account is not None and not account.forgotten and account.has(ref[1])
+
+    def lost(self, ref: tuple[JobId, int]) -> bool:
+        """It has none, and never will have."""
+        account = self.jobs.get(ref[0])
+        return account is None or account.lost(ref[1])
 
 
 def _settle(account: Account, fact: SegmentCommitted | ItemsFailed) -> None:
     require(0 <= fact.start < fact.stop <= account.size, "items that are not there:", fact)
-    require(not account.settled.within(fact.start, fact.stop), "settled twice:", fact)
-    account.settled.add(fact.start, fact.stop)
+    these = items.span(fact.start, fact.stop)
+    require(not account.settled & these, "settled twice:", fact)
+    account.settled |= these
     if type(fact) is ItemsFailed:
-        account.failed.add(fact.start, fact.stop)
+        account.failed |= these
 
 
 def _attempt(account: Account, fact: AttemptFailed) -> None:
-    require(fact.item not in account.settled, "an attempt of a settled item:", fact)
+    require(0 <= fact.item < account.size, "an item that is not there:", fact)
+    require(not account.settled & items.one(fact.item), "an attempt of a settled item:", fact)
     require((fact.item, fact.lease) not in account.counted, "counted twice:", fact)
     account.counted.add((fact.item, fact.lease))
     account.attempted.add((fact.item, fact.lease))
+    count = account.deaths if fact.cause is Cause.DIED else account.retries
+    count[fact.item] += 1
 
 
 def _grown(account: Account, fact: JobGrown) -> None:
     require(not account.sealed and fact.size >= account.size, "grown though sealed:", fact)
     account.size = fact.size
     account.sizes.append(fact.size)
-    account.waits.update(fact.waits)
 
 
 def _sealed(account: Account, fact: JobSealed) -> None:
     require(not account.sealed, "sealed twice:", fact)
-    account.sealed = True
+    account.sealed, account.whole = True, fact.whole
 
 
 def _resumed(account: Account, fact: JobResumed) -> None:
-    account.ended = False
+    account.state = JobState.RUNNING
+    account.lives += 1
+    account.sealed, account.whole = account.sealed and account.whole, True
     account.counted.clear()
+    account.retries.clear()
+    account.deaths.clear()
     if fact.again:
-        for start, stop in account.failed:
-            account.settled.remove(start, stop)
-        account.failed = RangeSet()
+        account.reopened |= account.failed
+        account.settled &= ~account.failed
+        account.failed = items.NONE
 
 
 def _ended(account: Account, fact: JobEnded) -> None:
-    account.ended = account.over = True
-    if fact.state == "done":
-        complete = account.sealed and account.settled.covers(0, account.size)
-        require(complete, "done, and items are open:", fact)
+    account.state, account.over = JobState(fact.state), True
+
+
+def _forgotten(account: Account, fact: JobForgotten) -> None:
+    require(account.ended, "forgotten before its end:", fact)
+    account.forgotten = True
 
 
 _TAKE: Mapping[type, Callable[[Account, Any], None]] = {
@@ -121,5 +175,5 @@ _TAKE: Mapping[type, Callable[[Account, Any], None]] = {
     JobSealed: _sealed,
     JobResumed: _resumed,
     JobEnded: _ended,
-    JobForgotten: lambda account, fact: None,
+    JobForgotten: _forgotten,
 }

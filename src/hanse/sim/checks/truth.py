@@ -11,7 +11,8 @@ from hanse.core.events import AttemptFailed, ItemsFailed, SegmentCommitted
 from hanse.core.messages import EndNote, FailureNote, Note
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
-from hanse.model.ranges import RangeSet
+from hanse.sim.checks import items
+from hanse.sim.checks.items import Items
 from hanse.sim.plan import RUN_BITS
 from hanse.sim.world import require
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from hanse.sim.checks.watch import Watch
     from hanse.sim.engine import Run
     from hanse.sim.site import HomeLink
-
-_NOTES = 4000
-"""Notes that an agent may keep while nobody acknowledges them: all that its leases can bring."""
 
 _OVERFULL = 2
 """An agent holds at most so many times what it has room for: a home that takes back a grant which
@@ -34,27 +32,26 @@ class Truth:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self.links: list[HomeLink] = []
-        self.done: dict[LeaseId, RangeSet] = {}
+        self.done: dict[LeaseId, Items] = {}
         self.folds: dict[LeaseId, set[tuple[int, int]]] = {}
-        self.failures: Counter[tuple[JobId, int]] = Counter()
-        self.deaths: Counter[tuple[JobId, int]] = Counter()
-        self.failed_under: set[tuple[JobId, int, LeaseId]] = set()
+        self.failed_under: dict[tuple[JobId, int, LeaseId], Cause] = {}
         self._started: set[tuple[str, int, LeaseId]] = set()
         self._orders_seen: dict[tuple[str, int], int] = {}
+        self._room: Counter[tuple[str, int]] = Counter()  # notes that its leases may bring
+        self._acknowledged: dict[tuple[str, int], dict[int, int]] = {}  # in orders, by number
 
     # --- what engines say -----------------------------------------------------------------------
     def finished(self, run: Run, start: int, stop: int) -> None:
         if run.plan.folded:
             self.folds.setdefault(run.lease, set()).add((start, stop))
         else:
-            self.done.setdefault(run.lease, RangeSet()).add(start, stop)
+            done = self.done.get(run.lease, items.NONE)
+            self.done[run.lease] = done | items.span(start, stop)
 
     def failed(self, run: Run, item: int, cause: Cause) -> None:
         if cause is Cause.DEPENDENCY:
             return  # it has not begun
-        count = self.deaths if cause is Cause.DIED else self.failures
-        count[run.job, item] += 1
-        self.failed_under.add((run.job, item, run.lease))
+        self.failed_under[run.job, item, run.lease] = cause
 
     def started(self, link: HomeLink, incarnation: int, run: Run) -> None:
         """A lease began: at the process that it was granted to, and once."""
@@ -64,6 +61,16 @@ class Truth:
         require(key not in self._started, "started twice:", key)
         self._started.add(key)
         require(self._watch.granted_to(run.lease) == key[:2], "granted to another:", key)
+
+    # --- what is said to agents -----------------------------------------------------------------
+    def granted(self, site: str, incarnation: int, count: int) -> None:
+        """A lease of so many items: each brings a note at most, and so does its end."""
+        self._room[site, incarnation] += count + 1
+
+    def ordered(self, site: str, incarnation: int, seq: int, notes_seen: int) -> None:
+        """Two runs of a home may use one number, and only one of them is followed."""
+        said = self._acknowledged.setdefault((site, incarnation), {})
+        said[seq] = min(notes_seen, said.get(seq, notes_seen))
 
     # --- what agents do -------------------------------------------------------------------------
     def acknowledged(self, notes: Sequence[Note]) -> None:
@@ -79,19 +86,27 @@ class Truth:
             last = note.item if isinstance(note, FailureNote) else note.stop - 1
             if last >= account.size or self._watch.born(note.job, last) > note.lease >> RUN_BITS:
                 continue  # a crash took the item back before its growth was recorded
+            durable = account.settled | account.reopened
             if isinstance(note, FailureNote):
-                there = note.item in account.settled or (note.item, note.lease) in account.attempted
+                there = durable & items.one(note.item)
+                there = there or (note.item, note.lease) in account.attempted
                 require(there, "acknowledged, and not durable:", note)
             elif not note.folded:
-                there = account.settled.covers(note.start, note.stop)
+                there = not items.span(note.start, note.stop) & ~durable
                 require(there, "acknowledged, and not durable:", note)
 
     def look(self, link: HomeLink) -> None:
         """An agent that has just followed orders."""
         agent, key = link.agent, (link.site.name, link.site.incarnation)
-        require(agent._orders_seen >= self._orders_seen.get(key, 0), "followed old orders:", key)
-        self._orders_seen[key] = agent._orders_seen
-        require(len(agent._notes) <= _NOTES, "an agent keeps too many notes:", key)
+        seen = agent._orders_seen
+        require(seen >= self._orders_seen.get(key, 0), "followed old orders:", key)
+        self._orders_seen[key] = seen
+        said = self._acknowledged.get(key, {})
+        require(agent._first_note > said.get(seen, 0), "notes are kept in vain:", key)
+        for seq in [seq for seq in said if seq < seen]:
+            del said[seq]
+        count = agent._first_note - 1 + len(agent._notes)
+        require(count <= self._room[key], "more notes than leases can bring:", key, count)
         held = sum(run.plan.cpus for run in link.engine.runs.values())
         require(held <= _OVERFULL * link.site.plan.cpus, "an agent holds too much:", key, held)
         started = [lease for lease, one in agent._held.items() if not one.queued]
@@ -103,26 +118,15 @@ class Truth:
             there = (fact.start, fact.stop) in self.folds.get(fact.lease, ())
             require(there, "a part of a folded value, or none:", fact)
         else:
-            done = self.done.get(fact.lease)
-            there = done is not None and done.covers(fact.start, fact.stop)
+            done = self.done.get(fact.lease, items.NONE)
+            there = not items.span(fact.start, fact.stop) & ~done
             require(there, "committed, and never finished under that lease:", fact)
 
-    def attempted(self, fact: AttemptFailed) -> None:
-        there = (fact.job, fact.item, fact.lease) in self.failed_under
-        require(there, "an attempt failed that never was:", fact)
-
-    def gave_up(self, fact: ItemsFailed, retries: int, crashes: int) -> None:
-        """An item failed for good: as often as it should have been tried, at least."""
-        key = (fact.job, fact.start)
-        if fact.cause is Cause.DIED:
-            require(self.deaths[key] >= crashes, "given up too early:", fact)
-        elif fact.cause in (Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY):
-            require(self.failures[key] > retries, "given up too early:", fact)
-        elif fact.cause is Cause.DEPENDENCY:
-            require(fact.needed is not None, "given up, though nothing that it needs is:", fact)
-
-    def attempts(self, job: JobId, item: int) -> int:
-        return self.failures[job, item] + self.deaths[job, item]
+    def failed_there(self, fact: AttemptFailed | ItemsFailed, item: int) -> None:
+        """An attempt of the item failed so, under that lease."""
+        if fact.lease is not None:
+            cause = self.failed_under.get((fact.job, item, fact.lease))
+            require(cause is fact.cause, "an attempt failed that never was:", fact)
 
     def running(self, job: JobId, start: int, stop: int) -> list[tuple[HomeLink, Run]]:
         """Who runs items of these now."""
