@@ -299,6 +299,13 @@ HEARTBEAT_NS = 15 * SECOND
 """A stream with nothing to say says so this often: proxies and routers cut what is silent for a
 minute, and whoever reads knows a dead line from a quiet one after three of these."""
 
+AUDIT_BYTES = 16 * MIB
+"""A node's audit log is two files of this size."""
+
+AUDIT_EVERY_S = 60.0
+AUDIT_KEYS = 1000
+"""What comes to a node over and over is written down this often; so many kinds are kept apart."""
+
 PROBLEM_BYTES = 64 * KIB
 """No error in words is longer."""
 

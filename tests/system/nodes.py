@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from system.command import HANSE, SRC, environment, hanse
+from system.command import HANSE, SRC, as_json, environment, hanse
 from system.real import until
 
 from hanse.node.place import Place
@@ -96,3 +97,34 @@ class Node:
 
     def command(self, *args: object) -> subprocess.CompletedProcess[str]:
         return hanse(*args, home=self.home)
+
+
+class Away:
+    """The command on another machine, as it were: with a home of its own, and a token."""
+
+    def __init__(self, node: Node, directory: Path) -> None:
+        self.home = directory / "home"
+        self.home.mkdir(parents=True)
+        self.env = node.env
+
+    def __call__(self, *args: object) -> subprocess.CompletedProcess[str]:
+        return hanse(*args, home=self.home, **self.env)
+
+    def json(self, *args: object, code: int = 0) -> Any:
+        return as_json(*args, home=self.home, code=code, **self.env)
+
+    def start(self, *args: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*HANSE, *map(str, args)], env=environment(self.home, **self.env), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+def rest(following: subprocess.Popen[str]) -> str:
+    """What it still writes. Not by communicate: that forgets what readline has buffered."""
+    assert following.stdout is not None
+    assert following.stderr is not None
+    with following:
+        out, err = following.stdout.read(), following.stderr.read()
+    assert following.returncode == 0, err
+    return out

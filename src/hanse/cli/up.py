@@ -23,16 +23,18 @@ from hanse.errors import UsageError
 @click.option(
     "--cpus", type=click.FloatRange(0, min_open=True), help="Cores to use.  [default: all]"
 )
+@click.option("--systemd", is_flag=True, help="Print a unit that does this, and start nothing.")
 @home_option
 @click.pass_obj
 def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
-    labels: tuple[str, ...], cpus: float | None, home: Path | None,
+    labels: tuple[str, ...], cpus: float | None, systemd: bool, home: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
     Programs reach it by `hanse.connect("http://127.0.0.1:7437")`. Jobs go on when their programs
-    leave, and when the node is started again. Others need a token: see `hanse token`.
+    leave, and when the node is started again. Others need a token: see `hanse token`. Who did what
+    is in audit.log in the node's directory.
     """
     from hanse.model.resources import Resources
     from hanse.node import daemon
@@ -44,6 +46,13 @@ def up(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
         price=price, resources=Resources(cpus=cpus) if cpus else None,
     )  # fmt: skip
+
+    if systemd:
+        from hanse.cli.shared.unit import unit_for
+
+        unit = unit_for(settings)
+        out.result({"unit": unit}, lambda: out.say(unit))
+        return
 
     def ready(running: Running, token: str) -> None:
         document = {"url": running.url, "pid": running.pid, "home": str(settings.home)}

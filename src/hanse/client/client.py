@@ -259,6 +259,9 @@ class Client:
         """A job by its id or name: the newest of this client, or a recorded one that has ended,
         whose results are read back.
 
+        On a node also one that runs: results come as they are recorded, from the first on, whoever
+        feeds the job; letting go of it does not stop it, `cancel` does.
+
         Raises NoSuchJob if there is none, UsageError if its program has to go on with it first.
         """
         self._check()
@@ -267,7 +270,10 @@ class Client:
             return found[-1]
         from hanse.client.recorded import read_back
 
-        return read_back(self._runtime, id_or_name)
+        job = read_back(self._runtime, id_or_name)
+        if job.state == "running":
+            self._jobs[job.id] = job
+        return job
 
     def resume(self, id_or_name: str, *, retry_failed: bool = False) -> Job[Any]:
         """Go on with a recorded job without its program: from the function and the inputs that are

@@ -11,6 +11,8 @@ import gc
 import os
 import sys
 
+_HERE = "here"  # as in hanse.remote.finding, which takes long to import
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hanse.client.client import Client
@@ -23,17 +25,19 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
 
     Args:
         url: a node's address, or a token for it; by default HANSE_URL or HANSE_TOKEN, or the node
-            that `hanse login` named. Without any of these this machine does the work.
+            that `hanse login` named. Without any of these, and for "here", this machine does the
+            work.
         resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
             that) and all its memory.
 
     Raises NodeUnavailable, NotAllowed, UsageError.
     """
-    if url is not None or _node_is_told():
+    told = _told() if url is None else url
+    if told not in (None, _HERE):
         return _to_node(url, resources)
     early = _early()
     try:
-        if _logged_in():
+        if told is None and _logged_in():
             return _to_node(None, resources)
         from hanse.client.client import Client
 
@@ -45,11 +49,13 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
 
 def ambient() -> Client:
     """The innermost open client, or the program's own."""
-    early = None if _node_is_told() else _early()
+    told = _told()
+    early = _early() if told in (None, _HERE) else None
     try:
         from hanse.client import client
 
-        return client.ambient(None if early is None or _logged_in() else early)
+        elsewhere = told is None and _logged_in()
+        return client.ambient(None if elsewhere else early)
     finally:
         if early is not None:
             early.end()
@@ -82,8 +88,9 @@ def _import_client() -> None:
 
 
 # --- nodes ----------------------------------------------------------------------------------------
-def _node_is_told() -> bool:
-    return bool(os.environ.get("HANSE_URL") or os.environ.get("HANSE_TOKEN"))
+def _told() -> str | None:
+    """The node that variables tell of, or that there is none."""
+    return os.environ.get("HANSE_URL") or os.environ.get("HANSE_TOKEN") or None
 
 
 def _logged_in() -> bool:

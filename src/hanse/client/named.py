@@ -338,6 +338,10 @@ class NamedSource(MapSource):
         super().ended(state, error)
 
     # --- folds ----------------------------------------------------------------------------------
+    def fold(self, fold: Payload, key: int) -> None:
+        if self.program is not None:  # else nothing runs on our behalf: results are folded here
+            super().fold(fold, key)
+
     def check_fold(self, function: Any) -> None:
         """Refuse a fold that is not the one of before. Raises JobChanged."""
         manifest = fingerprint(function)

@@ -12,7 +12,14 @@ import time
 from collections.abc import Sequence
 
 from hanse.engines.port import Program
-from hanse.errors import HanseError, JobBusy, JournalDamaged, NoSuchJob, UsageError
+from hanse.errors import (
+    HanseError,
+    JobBusy,
+    JournalDamaged,
+    JournalUnavailable,
+    NoSuchJob,
+    UsageError,
+)
 from hanse.ids import JobId, job_number
 from hanse.journal.port import Head
 from hanse.limits import NODE_JOBS_READ
@@ -20,13 +27,16 @@ from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
 from hanse.payloads.payload import Payload
+from hanse.records.ending import cancel as cancel_record
+from hanse.records.gc import remove
 from hanse.records.payloads import unpack
-from hanse.records.program import ProgramRecord, decode
+from hanse.records.program import ProgramRecord, decode, this_process
 from hanse.records.record import JobRecord, open_record
 from hanse.records.state import State
+from hanse.remote.records import NodeHead
 from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
-from hanse.wire.api import NewJob, Taken
+from hanse.wire.api import NewJob, Removed, Taken
 
 _logger = logging.getLogger("hanse")
 
@@ -38,6 +48,7 @@ class Board:
         self._held: dict[JobId, Held] = {}
         self.counts = Counts()
         self._keys = itertools.count(1)
+        self._me = this_process()
         self._lock = threading.Lock()  # one job begins at a time
 
     # --- finding --------------------------------------------------------------------------------
@@ -52,6 +63,11 @@ class Board:
         if head is None:
             raise NoSuchJob(f"there is no job {id_or_name!r} on this node")
         return head
+
+    def told(self, head: Head) -> NodeHead:
+        """A head, with who runs the job."""
+        fields = {name: getattr(head, name) for name in head.__struct_fields__}
+        return NodeHead(**fields, holder=self._me if self.running(head.id) else None)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:
@@ -89,13 +105,38 @@ class Board:
             held = self.running(id)
             if held is None:
                 head = self.head(id)
-                if head.state == str(JobState.DONE):
+                if head.state == str(JobState.DONE) and not (again and head.failed):
                     return Taken(feeder=0, size=head.size)
                 self._resume(head, again)
                 held = self._held[head.id]
             elif held.is_fed:
                 raise JobBusy(f"another client feeds the job {id} now")
             return Taken(feeder=held.take(), size=held.size)
+
+    def cancel(self, id: str) -> None:
+        """Cancel the whole job; one that does not run here, though it has not ended, in its record.
+
+        Raises NoSuchJob, JournalError.
+        """
+        with self._lock:
+            held = self.running(id)
+            if held is None:
+                head = self.head(id)
+                if head.ended_s is None and head.state != "damaged":
+                    cancel_record(self.state, head)
+                return
+        held.cancel()
+
+    def remove(self, id: str) -> Removed:
+        """Forget a job, with all that only it needed. Raises JobBusy, JournalError."""
+        with self._lock:
+            if self.running(id) is not None:
+                raise JobBusy(f"job {id} runs on this node: hanse cancel {id} first")
+            remove(self.state, JobId(id))
+        try:
+            return Removed(bytes=self.state.blobs.collect(self.state.journal.blobs).bytes)
+        except JournalUnavailable as error:  # somebody writes now: the next one frees them
+            return Removed(bytes=0, why_not=str(error))
 
     def recover(self) -> None:
         """Go on with every job that was running when this node ended."""

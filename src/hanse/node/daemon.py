@@ -20,6 +20,7 @@ from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
 from hanse.journal import private
 from hanse.model.resources import Resources
+from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
@@ -84,7 +85,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
             labels=list(settings.labels), price=settings.price, capacity=offered,
         )  # fmt: skip
         board.recover()
-        server = _server(board, tokens, info, identity, names)
+        audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
+        server = _server(board, tokens, audit, info, identity, names)
         running = Running(os.getpid(), url, time.time())
 
         def stop(*_: object) -> None:
@@ -159,8 +161,9 @@ def _node_id(home: Path) -> str:
 
 
 def _server(
-    board: Board, tokens: Tokens, info: NodeInfo, identity: Identity | None, names: Sequence[str]
-) -> Any:
+    board: Board, tokens: Tokens, audit: Audit, info: NodeInfo, identity: Identity | None,
+    names: Sequence[str],
+) -> Any:  # fmt: skip
     try:
         import httptools  # noqa: F401 - uvicorn would fall back to what takes twice as long
         import uvicorn
@@ -169,7 +172,7 @@ def _server(
     except ImportError as error:
         raise UsageError(_NOT_INSTALLED) from error
     routes = table(info, b"" if identity is None else identity.authority, board)
-    app = make_app(board, tokens, frozenset(name.lower() for name in names), routes)
+    app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
     config = uvicorn.Config(
         app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, date_header=False, timeout_keep_alive=75, backlog=1024,

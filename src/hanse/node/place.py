@@ -26,6 +26,7 @@ class Place:
     """
     home/journal.sqlite, home/blobs/, home/logs/   as every state directory
     home/tokens.json, home/token                   who may do what; the token of this user here
+    home/audit.log, home/audit.log.1               who did what
     home/node.json, home/lock                      who runs here
     home/authority.*, home/node.*                  TLS, beyond loopback
     """
@@ -36,6 +37,10 @@ class Place:
     @property
     def tokens(self) -> Path:
         return self.home / "tokens.json"
+
+    @property
+    def audit(self) -> Path:
+        return self.home / "audit.log"
 
     @property
     def local_token(self) -> Path:

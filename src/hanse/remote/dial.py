@@ -36,17 +36,25 @@ _STREAMING = urllib3.Timeout(connect=_CONNECT_S, read=3 * limits.HEARTBEAT_NS / 
 
 
 class Dial:
-    """Connections to one node, kept for reuse. Methods may be called from any thread."""
+    """Connections to one node, kept for reuse. Methods may be called from any thread.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        patience_s: how long the node may take for a connection and for an answer, in place of what
+            is right for programs.
+    """
+
+    def __init__(self, address: Address, patience_s: float | None = None) -> None:
         self.url = address.url
+        self._timeout = _TIMEOUT
+        if patience_s is not None:
+            self._timeout = urllib3.Timeout(connect=patience_s, read=patience_s)
         self._headers = {
             "authorization": f"Bearer {address.secret}",
             "accept": "application/msgpack",
             "accept-encoding": "identity",
             "hanse-protocol": str(PROTOCOL),
         }
-        self._pool = _pool(address)
+        self._pool = _pool(address, _CONNECT_S if patience_s is None else patience_s)
 
     def ask(
         self, method: str, path: str, kind: type[T], about: object = None,
@@ -97,7 +105,7 @@ class Dial:
             return self._pool.request(
                 method, self.url + path, headers=headers, body=body, redirect=False,
                 retries=False, preload_content=preload,
-                timeout=_TIMEOUT if preload else _STREAMING,
+                timeout=self._timeout if preload else _STREAMING,
             )  # fmt: skip
         except (HTTPError, OSError) as error:
             raise NodeUnavailable(f"{self.url} cannot be reached: {_words(error)}") from error
@@ -106,19 +114,19 @@ class Dial:
         self._pool.clear()
 
 
-def _pool(address: Address) -> urllib3.PoolManager:
+def _pool(address: Address, patience_s: float) -> urllib3.PoolManager:
     options: dict[str, Any] = {"maxsize": 64, "block": False}
     if address.url.startswith("https://"):
-        options["ssl_context"] = _trust(address)
+        options["ssl_context"] = _trust(address, patience_s)
     return urllib3.PoolManager(num_pools=4, **options)
 
 
-def _trust(address: Address) -> ssl.SSLContext:
+def _trust(address: Address, patience_s: float) -> ssl.SSLContext:
     """What vouches for the node: the authority that the token names, and no other; without one,
     the system's."""
     if not address.fingerprint:
         return ssl.create_default_context()
-    pem = authority(address.url)
+    pem = authority(address.url, patience_s)
     der = ssl.PEM_cert_to_DER_cert(pem)
     if sha256(der).hexdigest() != address.fingerprint:
         raise NotAllowed(
@@ -131,14 +139,14 @@ def _trust(address: Address) -> ssl.SSLContext:
     return context
 
 
-def authority(url: str) -> str:
+def authority(url: str, patience_s: float = _CONNECT_S) -> str:
     """The certificate of the node's authority. It is public, and nothing is sent to get it, so
     whoever answers need not be trusted: the fingerprint tells. PEM."""
     parts = urlsplit(url)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     line = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port, timeout=_CONNECT_S, context=context
+        parts.hostname or "", parts.port, timeout=patience_s, context=context
     )
     try:
         line.request("GET", "/authority.pem")

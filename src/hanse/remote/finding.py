@@ -12,6 +12,8 @@ from hanse.home import home_directory
 from hanse.journal import private
 from hanse.remote.address import Address, check_url, decode, is_loopback
 
+HERE = "here"  # in place of an address: this machine, whatever `hanse login` said
+
 
 def login_path() -> Path:
     return home_directory() / "login"
@@ -26,11 +28,14 @@ def find_node(url: str | None = None) -> Address | None:
     """The node to connect to; None for none: then this machine does the work.
 
     In this order: `url` (which may be a token too), HANSE_URL, HANSE_TOKEN, what `hanse login`
-    left. The secret is from the token, from HANSE_TOKEN, or, for a node of this user on this
-    machine, from that node's directory. Raises UsageError.
+    left; the word "here" in place of an address means this machine. The secret is from the token,
+    from HANSE_TOKEN, or, for a node of this user on this machine, from that node's directory.
+    Raises UsageError.
     """
     told = url or os.environ.get("HANSE_URL", "").strip() or None
     token = os.environ.get("HANSE_TOKEN", "").strip()
+    if told == HERE:
+        return None
     if told is None and token:
         told = token
     if told is None:

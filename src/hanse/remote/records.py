@@ -26,6 +26,12 @@ from hanse.wire.api import Record
 _records = msgspec.msgpack.Decoder(Record)
 
 
+class NodeHead(Head, frozen=True, kw_only=True):
+    """A job's head as a node tells it: with who runs the job, so that no list has to ask."""
+
+    holder: Holder | None = None
+
+
 class RemoteRecords:
     """See `hanse.records.state.Records`."""
 
@@ -70,14 +76,18 @@ class RemoteJournal:
         self.where = dial.url
         self.id = ""
 
-    def find(self, id_or_name: str) -> Head | None:
+    def find(self, id_or_name: str) -> NodeHead | None:
         try:
-            return self._dial.ask("GET", f"/v1/find?job={quote(id_or_name, safe='')}", Head)
+            return self._dial.ask("GET", f"/v1/find?job={quote(id_or_name, safe='')}", NodeHead)
         except NoSuchJob:
             return None
 
     def heads(self, limit: int = 1000) -> list[Head]:
-        return self._dial.ask("GET", f"/v1/jobs?limit={limit}", list[Head])
+        return list(self._dial.ask("GET", f"/v1/jobs?limit={limit}", list[NodeHead]))
+
+    def holder(self, job: JobId) -> Holder | None:
+        found = self.find(job)
+        return found.holder if found is not None else None
 
     def read(self, job: JobId, first: int = 0) -> Iterator[Entry]:
         for record in frames(self._dial.stream(f"/v1/jobs/{job}/entries?first={first}")):
@@ -108,9 +118,6 @@ class RemoteJournal:
 
     def remove(self, job: JobId) -> None:
         self._refuse()
-
-    def holder(self, job: JobId) -> Holder | None:
-        return None
 
     def blobs(self) -> Iterator[BlobId]:
         self._refuse()

@@ -17,7 +17,9 @@ from hanse.errors import (
     Fenced,
     HanseError,
     InternalError,
+    NodeError,
     NodeVersion,
+    NoSuchJob,
     UsageError,
 )
 from hanse.ids import JobId
@@ -52,11 +54,12 @@ class _Sent(msgspec.Struct, frozen=True, eq=False):
 
 
 class _Job:
-    """A job that this client feeds and follows."""
+    """A job that this client follows, and feeds unless it only watches it."""
 
-    def __init__(self, id: JobId, source: Source, size: int) -> None:
+    def __init__(self, id: JobId, source: Source, size: int, fed: bool = True) -> None:
         self.id = id
         self.source = source
+        self.fed = fed
         self.feeder = 0
         self.size = size  # items handed to the outbox
         self.sent: dict[int, _Sent] = {}  # by start; until they are recorded
@@ -123,10 +126,26 @@ class RemoteRuntime:
             entry.feeder = durable.run
         self._follow(entry, len(durable.facts))
 
-    def _enter(self, job: JobId, source: Source, size: int) -> _Job:
+    def watch(self, job: JobId, source: Source, first: int) -> bool:
+        found = self._records.journal.find(job)
+        if found is None or (found.holder is None and found.ended_s is None):
+            return False
+        self._settle(job)
+        self._follow(self._enter(job, source, 0, fed=False), first)
+        return True
+
+    def _settle(self, job: JobId) -> None:
+        """Wait for the end of a job whose user let go of it just now: that is two steps away."""
+        for _ in range(2):
+            if job in self._jobs:
+                done = threading.Event()
+                self.loop.post(done.set)
+                done.wait()
+
+    def _enter(self, job: JobId, source: Source, size: int, fed: bool = True) -> _Job:
         if self._closed or self._broken is not None:
             raise self._broken or ClientClosed("this client was closed")
-        entry = _Job(job, source, size)
+        entry = _Job(job, source, size, fed)
         with self._lock:
             self._jobs[job] = entry
         return entry
@@ -135,13 +154,14 @@ class RemoteRuntime:
         if not self._closed:
             entry.following = Following(
                 self._dial, self._records, entry.id, entry.source, post=self.loop.post,
-                first=first, feeder=entry.feeder, returned=partial(self._return, entry),
+                first=first, feeder=entry.feeder,
+                returned=partial(self._return if entry.fed else self._still_runs, entry),
                 grown=partial(self._recorded, entry), ended=partial(self._ended, entry.id),
             )  # fmt: skip
 
     def grow(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         entry = self._jobs.get(event.job)
-        if entry is None:
+        if entry is None or not entry.fed:
             return
         if event.waits and not entry.source.program.each:
             raise UsageError(
@@ -208,6 +228,15 @@ class RemoteRuntime:
             raise failed[0]
         return entry.feeder
 
+    def _still_runs(self, entry: _Job) -> int:
+        """The same of a job that is only watched. Raises NodeError if the node runs it no more."""
+        found = self._records.journal.find(entry.id)
+        if found is None:
+            raise NoSuchJob(f"the job {entry.id} is not there any more: somebody removed it")
+        if found.holder is None and found.ended_s is None:
+            raise NodeError(f"{self._dial.url} does not run the job {entry.id} any more")
+        return 0
+
     def _recorded(self, entry: _Job, size: int) -> None:
         with self._room:
             for sent in [sent for sent in entry.sent.values() if sent.stop <= size]:
@@ -230,7 +259,7 @@ class RemoteRuntime:
         match event:
             case Grow():
                 self.grow(event)
-            case Seal(_, whole):
+            case Seal(_, whole) if entry.fed:
                 entry.sealed = whole
                 self._later(entry, partial(self._seal, entry, whole))
             case CancelJob(job):
@@ -238,14 +267,14 @@ class RemoteRuntime:
             case CancelItems(job, start, stop):
                 about = api.CancelRange(start=start, stop=stop)
                 self._later(entry, partial(self._cancel, job, about))
-            case Forget():
-                pass  # a node keeps what it has recorded
+            case Forget() | Seal():
+                pass  # a node keeps what it has recorded; whoever feeds the job seals it
             case _:
                 raise InternalError(f"a client cannot send {event}")
 
     def refold(self, job: JobId, function: Payload, fingerprint: bytes) -> None:
         entry = self._jobs.get(job)
-        if entry is not None:
+        if entry is not None and entry.fed:  # else results are folded here
             self._later(entry, partial(self._fold, entry, function, fingerprint))
 
     def _later(self, entry: _Job, send: Callable[[], None]) -> None:

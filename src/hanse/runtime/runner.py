@@ -59,6 +59,10 @@ class Runner(Protocol):
     ) -> None:
         """The same, or go on with a job of an earlier run, that `durables` has claimed."""
 
+    def watch(self, job: JobId, source: DurableSource, first: int) -> bool:
+        """Tell the source what is recorded of a job from entry `first` on, while others feed it.
+        False if that cannot be done here, or if nobody runs it."""
+
     def records(self) -> Records:
         """Where named jobs are recorded. Raises JournalError if that cannot be used."""
 

@@ -138,6 +138,10 @@ class Runtime:
         else:
             self.loop.post(lambda: self.lose(job, error))
 
+    def watch(self, job: JobId, source: DurableSource, first: int) -> bool:
+        """Never: jobs of other processes cannot be watched, and our own need not."""
+        return False
+
     def records(self) -> State:
         return self.state()
 

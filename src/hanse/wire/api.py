@@ -76,6 +76,13 @@ class CancelRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stop: int | None = None
 
 
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """A job is forgotten. `bytes` of blobs went with it; `why_not`: they stay until later."""
+
+    bytes: int
+    why_not: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """One entry of a job's record, as it is followed. An empty one says that all is well."""
 

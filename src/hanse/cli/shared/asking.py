@@ -1,4 +1,4 @@
-"""Questions to the program that runs a job, through the journal, and its answers."""
+"""Questions to the program that runs a job on this machine, through its journal, and answers."""
 
 from __future__ import annotations
 

@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
+from hanse.node.audit import Audit
 from hanse.node.board import Board
-from hanse.node.http import jobs, metrics, openapi
+from hanse.node.http import jobs, logs, metrics, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
 from hanse.node.http.problems import problem
 from hanse.node.tokens import Right, Tokens
+from hanse.remote.records import NodeHead
 from hanse.wire import api
 
 
@@ -66,10 +68,12 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
         Route("GET", "/openapi.json", None, describe, gives=dict),
         Route("GET", "/metrics", read, metrics.answering(board, info)),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
-        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[openapi.Head]),
+        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
-        Route("GET", "/v1/find", read, jobs.find_job, gives=openapi.Head),
-        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=openapi.Head),
+        Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),
+        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=NodeHead),
+        Route("DELETE", "/v1/jobs/{job}", submit, jobs.remove, gives=api.Removed),
+        Route("GET", "/v1/jobs/{job}/logs", read, logs.logs),
         Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
         Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
         Route("GET", "/v1/jobs/{job}/entries/{seq}/payload", read, jobs.payload),
@@ -86,11 +90,11 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
 
 
 def make_app(
-    board: Board, tokens: Tokens, hosts: frozenset[str], routes: Sequence[Route]
+    board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str], routes: Sequence[Route]
 ) -> Starlette:
-    guard = Guard(board, tokens, hosts)
+    guard = Guard(board, tokens, audit, hosts)
     paths = [
-        Path(each.path, guard.endpoint(each.handler, each.right), methods=[each.method])
+        Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
         for each in routes
     ]
 

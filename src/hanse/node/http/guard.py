@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from hanse.errors import HanseError, NotAllowed
 from hanse.limits import PARCEL_BYTES
+from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http.call import Call
 from hanse.node.http.problems import internal, problem, told
@@ -31,44 +32,57 @@ class Guard:
         hosts: the names and addresses, in lower case and without a port, that this node goes by.
     """
 
-    def __init__(self, board: Board, tokens: Tokens, hosts: frozenset[str]) -> None:
+    def __init__(self, board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str]) -> None:
         self._board = board
         self._tokens = tokens
+        self._audit = audit
         self._hosts = hosts
 
     def endpoint(
-        self, handler: Handler, right: Right | None
+        self, handler: Handler, right: Right | None, route: str
     ) -> Callable[[Request], Awaitable[Response]]:
-        """The handler behind the guard; without a right it is open to all."""
+        """The handler behind the guard; without a right it is open to all. What it changes, and who
+        was refused, is audited."""
 
         async def answer(request: Request) -> Response:
-            refused = self._refused(request)
-            if refused is not None:
-                return refused
-            try:
-                token = None if right is None else self._who(request)
-                if right is not None and token is None:
-                    return problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
-                if token is not None and right is not None:
-                    self._tokens.allow(token, right)
-                response = await handler(Call(request, self._board, token))
-            except HanseError as error:
-                response = told(error)
-                if response.status_code >= 500:
-                    _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
-            except Exception:
-                _logger.exception("hanse: %s %s", request.method, request.url.path)
-                response = internal()
+            token: Token | None = None
+            response = self._refused(request)
+            if response is None:
+                token, response = await self._admitted(request, handler, right)
+            status = response.status_code
+            if request.method not in _LOOKING or status in _REFUSALS:
+                self._audit.say(token, request.method, route, request.path_params, status)
             response.headers.update(_HEADERS)
             return response
 
         return answer
 
+    async def _admitted(
+        self, request: Request, handler: Handler, right: Right | None
+    ) -> tuple[Token | None, Response]:
+        """Who asks, as far as that is known, and the answer."""
+        token: Token | None = None
+        try:
+            token = None if right is None else self._who(request)
+            if right is not None and token is None:
+                return None, problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
+            if token is not None and right is not None:
+                self._tokens.allow(token, right)
+            return token, await handler(Call(request, self._board, token))
+        except HanseError as error:
+            response = told(error)
+            if response.status_code >= 500:
+                _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
+            return token, response
+        except Exception:
+            _logger.exception("hanse: %s %s", request.method, request.url.path)
+            return token, internal()
+
     def _refused(self, request: Request) -> Response | None:
         if _host(request.headers.get("host", "")) not in self._hosts:
             return problem(421, "wrong-host", "This node does not go by that name")
         origin = request.headers.get("origin")
-        changes = request.method not in ("GET", "HEAD")
+        changes = request.method not in _LOOKING
         if origin is not None and changes and _host(origin.partition("://")[2]) not in self._hosts:
             return problem(403, "wrong-origin", "A page of another site asks for this")
         length = request.headers.get("content-length", "0")
@@ -83,6 +97,8 @@ class Guard:
         return self._tokens.find(secret.strip())
 
 
+_LOOKING = ("GET", "HEAD")
+_REFUSALS = (401, 403, 413, 421)
 _NO_TOKEN = (
     "Send it as Authorization: Bearer SECRET. On the node's machine `hanse token create` makes "
     "one; one that is shown but not known was revoked, has expired, or is another node's."

@@ -27,18 +27,19 @@ _HEARTBEAT = bytes(4)
 async def list_jobs(call: Call) -> Response:
     """The newest jobs, newest first."""
     limit = call.number("limit", 100, 100_000)
-    return call.answer(await call.waiting(call.board.state.journal.heads, limit))
+    found = await call.waiting(call.board.state.journal.heads, limit)
+    return call.answer([call.board.told(head) for head in found])
 
 
 async def find_job(call: Call) -> Response:
     """The job of an id or a name."""
     wanted = call.request.query_params.get("job", "")
-    return call.answer(await call.waiting(call.board.head, wanted))
+    return call.answer(call.board.told(await call.waiting(call.board.head, wanted)))
 
 
 async def show_job(call: Call) -> Response:
     """One job."""
-    return call.answer(await call.waiting(call.board.head, call.text("job")))
+    return call.answer(call.board.told(await call.waiting(call.board.head, call.text("job"))))
 
 
 async def progress(call: Call) -> Response:
@@ -217,14 +218,19 @@ async def fold(call: Call) -> Response:
 async def cancel(call: Call) -> Response:
     """Cancel a job, or those of its items in a range that have not begun."""
     asked, _ = await call.parcel(api.CancelRange)
-    held = call.board.running(call.text("job"))
-    if held is None:
-        await call.waiting(call.board.head, call.text("job"))  # it has ended: nothing to do
-    elif asked.start is None or asked.stop is None:
-        held.cancel()
-    else:
+    id = call.text("job")
+    if asked.start is None or asked.stop is None:
+        await call.waiting(call.board.cancel, id)
+    elif (held := call.board.running(id)) is not None:
         held.cancel_ready(asked.start, asked.stop)
+    else:
+        await call.waiting(call.board.head, id)  # it has ended: nothing to do
     return call.answer(None)
+
+
+async def remove(call: Call) -> Response:
+    """Forget a job that does not run, with its results and its log."""
+    return call.answer(await call.waiting(call.board.remove, call.text("job")))
 
 
 def _running(call: Call) -> Held:

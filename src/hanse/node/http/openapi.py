@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hanse.journal.port import Head
 from hanse.remote.dial import PARCEL
 from hanse.wire.api import Problem
 
 if TYPE_CHECKING:
     from hanse.node.http.app import Route
 
-__all__ = ["Head", "document"]
-
 _QUERY: dict[str, dict[str, Any]] = {
     "/v1/jobs": {"limit": {"type": "integer", "minimum": 0, "maximum": 100_000}},
     "/v1/find": {"job": {"type": "string"}},
     "/v1/jobs/{job}/entries": {"first": {"type": "integer", "minimum": 0}},
+    "/v1/jobs/{job}/logs": {
+        "first": {"type": "integer", "minimum": 0},
+        "item": {"type": "integer", "minimum": 0},
+        "follow": {"type": "integer", "minimum": 0, "maximum": 1},
+    },
     "/v1/jobs/{job}/follow": {
         "first": {"type": "integer", "minimum": 0},
         "feeder": {"type": "integer", "minimum": 0},
