@@ -320,15 +320,20 @@ class Client:
         )
 
     def _calls_for(self, options: Options) -> CallSource:
-        calls = self._calls.get(options.key)
+        key = self._calls_key(options)
+        calls = self._calls.get(key)
         if calls is not None and not self._closed and not calls.over:
             return calls
         with self._lock:
             self._check()
-            calls = self._calls.get(options.key)
+            calls = self._calls.get(key)
             if calls is None or calls.over:
-                calls = self._calls[options.key] = self._new_calls(options)
+                calls = self._calls[key] = self._new_calls(options)
             return calls
+
+    def _calls_key(self, options: Options) -> tuple[Any, ...]:
+        """What calls of one job have in common: their options, and the code that they run with."""
+        return (*options.key, self._runtime.code(look=False))
 
     def _new_calls(self, options: Options) -> CallSource:
         self._check()

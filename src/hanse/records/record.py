@@ -274,15 +274,22 @@ def fresh_run_of(state: Records, head: Head) -> str:
     """The `hanse run --fresh` that made the job; empty if none did, or if that cannot be read: who
     starts over wants nothing of the record. Raises JournalError for what may pass."""
     try:
-        for entry in state.journal.read(head.id):
-            stored = decode(head.id, entry, state.journal.where).stored
-            if stored is not None:
-                payload = Kept(state, head.id, entry.seq, stored).read()
-                return decode_program(bytes(payload.data), head.id).fresh
-            break
+        program = program_of(state, head)
     except JournalDamaged:
-        pass
-    return ""
+        return ""
+    return "" if program is None else program.fresh
+
+
+def program_of(state: Records, head: Head) -> ProgramRecord | None:
+    """The job's program, without reading the rest; None if nothing is recorded of it. Raises
+    JournalError."""
+    for entry in state.journal.read(head.id):
+        stored = decode(head.id, entry, state.journal.where).stored
+        if stored is not None:
+            payload = Kept(state, head.id, entry.seq, stored).read()
+            return decode_program(bytes(payload.data), head.id)
+        break
+    return None
 
 
 def function_payload(record: JobRecord) -> Payload:

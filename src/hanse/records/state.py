@@ -2,7 +2,7 @@
 
 HANSE_HOME moves it; by default it is the user's data directory, as the platform has it.
 
-    home/journal.sqlite, home/blobs/, home/logs/
+    home/journal.sqlite, home/blobs/, home/logs/, home/code/
 
 With HANSE_JOURNAL the journal is elsewhere, and what belongs to it is in a directory of its own,
 named by the journal's id: whatever one journal does not refer to, another one may.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hanse import limits
+from hanse.blobs.codes import Codes
 from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
 from hanse.home import home_directory
@@ -54,6 +55,11 @@ class State:
         self.home = home
         self.journal = journal
         self.blobs = blobs
+
+    @property
+    def codes(self) -> Codes:
+        """The code of projects, of a node's jobs."""
+        return Codes(self.home / "code")
 
     @property
     def logs(self) -> Path:
