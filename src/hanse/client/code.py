@@ -9,6 +9,7 @@ until it is reloaded.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -155,6 +156,9 @@ class _Taking:
         """Take all modules of a package, which is in these directories."""
         imports: set[str] = set()
         for place in list(places or ()):
+            with contextlib.suppress(OSError):
+                found = os.stat(place)
+                self._visited.add((found.st_dev, found.st_ino))
             if has_own_file(None, place) and not _is_standard(place):
                 imports |= self._walk(name, place)
         return frozenset(imports)
