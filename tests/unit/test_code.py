@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
@@ -167,6 +168,14 @@ def test_a_disk_that_fails_in_between_leaves_no_half(codes, tmp_path, monkeypatc
         codes.add(manifest_of(OLD), contents(OLD))
     assert os.listdir(tmp_path / "code") == []
     assert codes.lacks(manifest_of(OLD)) == sorted(contents(OLD))
+
+
+def test_many_may_add_the_same_at_once(codes, tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        added = [pool.submit(codes.add, manifest_of(OLD), contents(OLD)) for _ in range(16)]
+    (digest,) = {each.result() for each in added}
+    assert kept(codes, digest) == OLD
+    assert os.listdir(tmp_path / "code") == [digest]
 
 
 def test_codes_are_bounded(codes, monkeypatch):

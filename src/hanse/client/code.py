@@ -25,7 +25,10 @@ from hanse.remote.code import Project
 from hanse.wire.code import file_digest, may_be_named
 
 _logger = logging.getLogger("hanse")
-_STANDARD = os.path.dirname(os.path.realpath(os.__file__)) + os.sep
+_STANDARD = tuple(
+    os.path.dirname(path) + os.sep for path in (os.__file__, os.path.realpath(os.__file__))
+)
+_OF_THIS_PLACE = {"sitecustomize", "usercustomize"}  # what starts Python here
 _IMPORTS = re.compile(rb"^[ \t]*(?:from[ \t]+([A-Za-z_]\w*)|import[ \t]+([^\n#;]+))", re.MULTILINE)
 
 
@@ -197,8 +200,8 @@ class _Taking:
 def _loaded() -> Iterator[tuple[str, tuple[str, ModuleSpec | None]]]:
     """The modules of the project that are loaded: the names of their files, and where they are."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("__m"):  # __main__, __mp_main__: they travel by value
-            continue
+        if name.startswith("__m") or name in _OF_THIS_PLACE:
+            continue  # __main__ and __mp_main__ travel by value
         try:
             file = getattr(module, "__file__", None)
             if not isinstance(file, str) or not is_ours(name) or _is_standard(file):
