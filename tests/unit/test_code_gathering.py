@@ -69,8 +69,15 @@ def test_only_sources_go(project):
     (environment / "pyvenv.cfg").write_text("")
     (environment / "inside.py").write_text("")
     (project / "pack" / "back").symlink_to(project / "pack")
+    os.mkfifo(project / "pack" / "pipe.py")  # nobody writes to it
     importlib.import_module("pack")
     assert names() == {"pack/__init__.py", "pack/part.py"}
+
+
+def test_packages_without_a_file_of_their_own_go_too(project):
+    write(project, one="import space\ndef f():\n    import space.part", space__part="")
+    importlib.import_module("one")
+    assert names() == {"one.py", "space/part.py"}
 
 
 def test_a_module_goes_as_it_was_until_it_is_reloaded(project):

@@ -9,12 +9,12 @@ until it is reloaded.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ _logger = logging.getLogger("hanse")
 _STANDARD = tuple(
     os.path.dirname(path) + os.sep for path in (os.__file__, os.path.realpath(os.__file__))
 )
-_OF_THIS_PLACE = {"sitecustomize", "usercustomize"}  # what starts Python here
+# Two travel by value, and two start Python here.
+_NOT_SENT = {"__main__", "__mp_main__", "sitecustomize", "usercustomize"}
 _IMPORTS = re.compile(rb"^[ \t]*(?:from[ \t]+([A-Za-z_]\w*)|import[ \t]+([^\n#;]+))", re.MULTILINE)
 
 
@@ -90,9 +91,9 @@ class Gatherer:
         if not whole:
             return taking.project()
         looked: set[str] = set()
-        for top in {name.partition("/")[0].removesuffix(".py") for name in loaded}:
+        for top in sorted({name.partition("/")[0].removesuffix(".py") for name in loaded}):
             looked.add(top)
-            imports |= taking.walk(top, getattr(sys.modules.get(top), "__path__", None))
+            imports |= taking.walk(top, _places(sys.modules.get(top)))
         while imports := imports - looked:
             looked |= imports
             imports = frozenset().union(*[_import(top, taking) for top in sorted(imports)])
@@ -101,8 +102,10 @@ class Gatherer:
 
 def _import(top: str, taking: _Taking) -> frozenset[str]:
     """Take a module that would be imported, if it is the project's; returns what that imports."""
-    if top in sys.modules or top in sys.stdlib_module_names or top == "hanse":
-        return frozenset()  # what is loaded was looked at
+    if top in sys.stdlib_module_names or top == "hanse" or top in _NOT_SENT:
+        return frozenset()
+    if top in sys.modules:  # at most a package that has no file of its own: others were looked at
+        return taking.walk(top, _places(sys.modules[top]))
     spec = PathFinder.find_spec(top)
     if spec is None or not has_own_file(spec, spec.origin if spec.has_location else None):
         return frozenset()
@@ -122,7 +125,6 @@ class _Taking:
         self._content: dict[str, bytes] = {}
         self._bytes = 0
         self._left = CODE_PLACES
-        self._visited: set[tuple[int, int]] = set()
 
     def take(self, name: str, path: str, spec: ModuleSpec | None) -> frozenset[str]:
         """Take a file; returns what it imports."""
@@ -147,6 +149,8 @@ class _Taking:
         state: Any = (found.st_mtime_ns, found.st_size) if spec is None else spec
         if known is not None and spec is None and known.state == state:
             return known
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(f"{path} is no file")
         if found.st_size > CODE_BYTES:
             raise _TooMuch
         with open(path, "rb") as opened:
@@ -155,43 +159,29 @@ class _Taking:
         self._read_before[path] = file
         return file
 
-    def walk(self, name: str, places: Any) -> frozenset[str]:
+    def walk(self, name: str, places: Iterable[str]) -> frozenset[str]:
         """Take all modules of a package, which is in these directories."""
         imports: set[str] = set()
-        for place in list(places or ()):
-            with contextlib.suppress(OSError):
-                found = os.stat(place)
-                self._visited.add((found.st_dev, found.st_ino))
+        for place in list(places):
             if has_own_file(None, place) and not _is_standard(place):
-                imports |= self._walk(name, place)
+                imports |= self._walk(name, place, frozenset())
         return frozenset(imports)
 
-    def _walk(self, name: str, place: str) -> set[str]:
+    def _walk(self, name: str, place: str, above: frozenset[tuple[int, int]]) -> set[str]:
+        """`above`: the directories that lead here, so that no link goes round."""
         imports: set[str] = set()
-        for entry in _entries(place):
+        at, entries = _look(place)
+        if at in above:
+            return imports
+        for entry in entries:
             self._left -= 1
             if self._left < 0:
                 raise _TooMuch
             if entry.name.endswith(".py"):
                 imports |= self.take(f"{name}/{entry.name}", entry.path, None)
-            elif may_be_named(f"{name}/{entry.name}.py") and self._is_new_directory(entry):
-                imports |= self._walk(f"{name}/{entry.name}", entry.path)
+            elif may_be_named(f"{name}/{entry.name}.py") and _may_be_package(entry):
+                imports |= self._walk(f"{name}/{entry.name}", entry.path, above | {at})
         return imports
-
-    def _is_new_directory(self, entry: os.DirEntry[str]) -> bool:
-        """A directory that may be a package: no cache, no environment, none that a link leads back
-        to."""
-        try:
-            if entry.name == "__pycache__" or not entry.is_dir():
-                return False
-            found = entry.stat()
-        except OSError:
-            return False
-        at = found.st_dev, found.st_ino
-        if at in self._visited or os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
-            return False
-        self._visited.add(at)
-        return True
 
     def project(self) -> Project:
         return Project(self._files, self._content)
@@ -200,8 +190,8 @@ class _Taking:
 def _loaded() -> Iterator[tuple[str, tuple[str, ModuleSpec | None]]]:
     """The modules of the project that are loaded: the names of their files, and where they are."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("__m") or name in _OF_THIS_PLACE:
-            continue  # __main__ and __mp_main__ travel by value
+        if name in _NOT_SENT:
+            continue
         try:
             file = getattr(module, "__file__", None)
             if not isinstance(file, str) or not is_ours(name) or _is_standard(file):
@@ -211,6 +201,14 @@ def _loaded() -> Iterator[tuple[str, tuple[str, ModuleSpec | None]]]:
             continue
         at = name.replace(".", "/") + ("/__init__.py" if package else ".py")
         yield at, (file, spec if isinstance(spec, ModuleSpec) else None)
+
+
+def _places(module: Any) -> list[str]:
+    """The directories of a package."""
+    try:
+        return [place for place in getattr(module, "__path__", ()) if isinstance(place, str)]
+    except Exception:  # noqa: BLE001 - see above
+        return []
 
 
 def _is_standard(path: str) -> bool:
@@ -237,12 +235,24 @@ def _imports_in(source: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def _entries(place: str) -> list[os.DirEntry[str]]:
+def _look(place: str) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:
+    """Which directory it is, and what is in it; nothing if it cannot be read."""
     try:
+        found = os.stat(place)
         with os.scandir(place) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            here = sorted(entries, key=lambda entry: entry.name)
+        return (found.st_dev, found.st_ino), here
     except OSError:
-        return []
+        return (0, 0), []
+
+
+def _may_be_package(entry: os.DirEntry[str]) -> bool:
+    """A directory that is no cache and no environment."""
+    environment = os.path.join(entry.path, "pyvenv.cfg")
+    try:
+        return entry.name != "__pycache__" and entry.is_dir() and not os.path.exists(environment)
+    except OSError:
+        return False
 
 
 def _largest(loaded: Mapping[str, Any]) -> str:
