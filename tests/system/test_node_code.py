@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import urllib3
+from system.command import hanse as command
 from system.nodes import Node
 from system.programs import Program
 from system.real import until
@@ -16,6 +17,7 @@ import hanse
 from hanse import limits
 from hanse.blobs.codes import Codes
 from hanse.errors import UsageError
+from hanse.journal.port import Head
 from hanse.payloads.parcel import wrap
 from hanse.payloads.payload import Payload
 from hanse.remote.dial import PARCEL
@@ -123,8 +125,6 @@ def test_code_stays_as_long_as_a_job_names_it(node, program):
 
     def collect(*options):
         os.utime(code, (0, 0))  # nobody has asked for it for long
-        from system.command import hanse as command
-
         assert command("gc", *options, home=node.home / "node").returncode == 0
 
     collect()
@@ -132,6 +132,15 @@ def test_code_stays_as_long_as_a_job_names_it(node, program):
     collect("--older-than", "0m")
     assert not code.exists()
     assert program.result("other") == "['old', 'old']"
+
+
+def test_an_item_is_replayed_with_the_code_of_its_job(node, program, tmp_path):
+    assert program.result("other") == "['old', 'old']"
+    (job,) = node.dial().ask("GET", "/v1/jobs", list[Head])
+    (tmp_path / "util.py").write_text("VERSION = 'new'\n")
+    node.end()
+    ran = command("replay", job.id, 1, home=node.home / "node")
+    assert ran.stdout.splitlines()[-1] == "'old'", ran.stderr
 
 
 # --- one client -----------------------------------------------------------------------------------

@@ -292,13 +292,14 @@ class Client:
 
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
-        star: bool = False, logged: bool = False,
+        star: bool = False, logged: bool = False, code: str = "",
     ) -> Program:  # fmt: skip
         memory = options.resources.amount().memory_bytes
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
             memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
+            code=code,
         )  # fmt: skip
 
     def _spec(

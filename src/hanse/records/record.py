@@ -262,7 +262,10 @@ class JobRecord:
         return self.blocks[bisect_right(self.blocks, item, key=lambda block: block.start) - 1]
 
     def _import_from_there(self) -> None:
-        sys.path += [path for path in self.program.sys_path if path not in sys.path]
+        program = self.program
+        code = self.state.code_directory(program.code)
+        paths = [code, *program.sys_path] if code else program.sys_path
+        sys.path += [path for path in paths if path not in sys.path]
 
 
 def open_record(state: Records, head: Head) -> JobRecord:

@@ -42,6 +42,9 @@ class Records(Protocol):
     def journal(self) -> Journal: ...
     @property
     def blobs(self) -> Blobs: ...
+    def code_directory(self, code: str) -> str:
+        """Where the modules of a program are that were sent to where its job ran; empty if there
+        are none. Raises CodeMissing."""
 
 
 class State:
@@ -60,6 +63,9 @@ class State:
     def codes(self) -> Codes:
         """The code of projects, of a node's jobs."""
         return Codes(self.home / "code")
+
+    def code_directory(self, code: str) -> str:
+        return str(self.codes.find(code)) if code else ""
 
     @property
     def logs(self) -> Path:
