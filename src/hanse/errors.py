@@ -9,6 +9,7 @@
     │   ├── JobBusy                another program runs this named job
     │   │   └── NameTaken              another program made a job of this name just now
     │   ├── NoSuchJob              there is no job of this id or name
+    │   ├── CodeMissing            a node does not have the project's code that a job names
     │   └── NotAllowed             a node refuses this token, or the token may not do this
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
@@ -100,6 +101,12 @@ class NoSuchJob(UsageError):
     """There is no job of this id or name."""
 
     code = "no-such-job"
+
+
+class CodeMissing(UsageError):
+    """A node does not have the code that a job names; clients send it, and ask again."""
+
+    code = "code-missing"
 
 
 class NotAllowed(UsageError):

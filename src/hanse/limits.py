@@ -322,3 +322,25 @@ ENTRIES_READ = 1000
 FULL_LOOK_NS = 20 * MS
 """While as much waits to be recorded as may, a node looks this often
 whether it takes more inputs."""
+
+CODE_FILES = 4000
+CODE_BYTES = 32 * MIB
+"""What a client sends of its project to a node: the sources of a large project are a tenth of it.
+Whoever has more wants it installed at the node, and not sent."""
+
+CODE_PLACES = 50_000
+"""A client looks at so many files and directories of its packages at most, some 0.1 s: packages
+may have data in them."""
+
+CODE_NAME_BYTES = 240
+"""A module's file has no longer name, with those of its packages: file systems take 255 bytes."""
+
+CODES = 10_000
+"""Codes that a node keeps: a team that changes its projects fifty times a day has so many after
+half a year, and `hanse gc` removes them with their jobs."""
+
+CODES_LOOKED_AT = 32
+"""The newest codes, in which a node looks for files that it has already."""
+
+CODE_GRACE_S = 3600
+"""Code that no job names yet is kept for so long: its client is about to make one."""

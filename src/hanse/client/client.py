@@ -298,13 +298,14 @@ class Client:
 
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
-        star: bool = False, logged: bool = False,
+        star: bool = False, logged: bool = False, code: str = "",
     ) -> Program:  # fmt: skip
         memory = options.resources.amount().memory_bytes
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
             memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
+            code=code,
         )  # fmt: skip
 
     def _spec(
@@ -326,15 +327,20 @@ class Client:
         )
 
     def _calls_for(self, options: Options) -> CallSource:
-        calls = self._calls.get(options.key)
+        key = self._calls_key(options)
+        calls = self._calls.get(key)
         if calls is not None and not self._closed and not calls.over:
             return calls
         with self._lock:
             self._check()
-            calls = self._calls.get(options.key)
+            calls = self._calls.get(key)
             if calls is None or calls.over:
-                calls = self._calls[options.key] = self._new_calls(options)
+                calls = self._calls[key] = self._new_calls(options)
             return calls
+
+    def _calls_key(self, options: Options) -> tuple[Any, ...]:
+        """What calls of one job have in common: their options, and the code that they run with."""
+        return (*options.key, self._runtime.code(look=False))
 
     def _new_calls(self, options: Options) -> CallSource:
         self._check()

@@ -94,7 +94,8 @@ def open_named(
     head = new_head(id, name, label, spec.total)
     told = ProgramRecord(
         name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
-        retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast, **here(),
+        retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast,
+        code=runtime.code(), **here(),
     )  # fmt: skip
     program = NewProgram(told, pickled)
     run = None

@@ -115,8 +115,9 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         again = retry_failed or record.job_state is JobState.FAILED
         told, function = record.program, function_payload(record)
         program = client._program(
-            head.id, told.name, options, function, star=told.star, logged=True
-        )
+            head.id, told.name, options, function, star=told.star, logged=True,
+            code=state.code_directory(told.code),
+        )  # fmt: skip
     except BaseException:
         runtime.durables.unclaim(head.id, run)
         raise

@@ -74,11 +74,12 @@ class Board:
         """Make the job and begin it, for the client that asks to feed it; returns the feeder's
         number. A job that this very request has made before is fed anew.
 
-        Raises NameTaken, JobBusy, UsageError, JournalError.
+        Raises NameTaken, JobBusy, CodeMissing, UsageError, JournalError.
         """
         told = _program_of(new)
         function, initializer = _parts(told, payloads)
         self._check_spec(new.spec)
+        program = self._program(new.id, new.spec, told, function, initializer)
         with self._lock:
             held = self.running(new.id)
             if held is not None:
@@ -92,7 +93,6 @@ class Board:
             )  # fmt: skip
             record = NewProgram(told, function, initializer)
             run = self.runtime.durables.create(head, new.older, new.spec, record)
-            program = self._program(new.id, new.spec, told, function, initializer)
             return self._begin(new.id, new.spec, program, Durable(head, run, record))
 
     def take(self, id: str, again: bool) -> Taken:
@@ -191,6 +191,7 @@ class Board:
         return Program(
             key=self.next_key(), job=id, name=told.name, function=function, star=told.star,
             each=told.calls, initializer=initializer, logged=True,
+            code=self.state.code_directory(told.code),
             timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
             memory_bytes=spec.needs.memory_bytes or None,
             max_items_per_worker=told.max_items_per_worker,

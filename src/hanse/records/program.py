@@ -46,6 +46,8 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         fresh: the `hanse run --fresh` under which it was made, if it was (see `fresh_run`).
         calls: an item says itself what it calls; there is no function then.
         initializer: the header of the pickle of what each worker calls first, with its arguments.
+        code: the name of the project's code (see `wire.code`); empty if its modules are where
+            they were, as on the machine of the program itself.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     calls: bool = False
     initializer: bytes = b""
     max_items_per_worker: int | None = None
+    code: str = ""
 
     @property
     def command(self) -> str:

@@ -262,7 +262,10 @@ class JobRecord:
         return self.blocks[bisect_right(self.blocks, item, key=lambda block: block.start) - 1]
 
     def _import_from_there(self) -> None:
-        sys.path += [path for path in self.program.sys_path if path not in sys.path]
+        program = self.program
+        code = self.state.code_directory(program.code)
+        paths = [code, *program.sys_path] if code else program.sys_path
+        sys.path += [path for path in paths if path not in sys.path]
 
 
 def open_record(state: Records, head: Head) -> JobRecord:
@@ -274,15 +277,22 @@ def fresh_run_of(state: Records, head: Head) -> str:
     """The `hanse run --fresh` that made the job; empty if none did, or if that cannot be read: who
     starts over wants nothing of the record. Raises JournalError for what may pass."""
     try:
-        for entry in state.journal.read(head.id):
-            stored = decode(head.id, entry, state.journal.where).stored
-            if stored is not None:
-                payload = Kept(state, head.id, entry.seq, stored).read()
-                return decode_program(bytes(payload.data), head.id).fresh
-            break
+        program = program_of(state, head)
     except JournalDamaged:
-        pass
-    return ""
+        return ""
+    return "" if program is None else program.fresh
+
+
+def program_of(state: Records, head: Head) -> ProgramRecord | None:
+    """The job's program, without reading the rest; None if nothing is recorded of it. Raises
+    JournalError."""
+    for entry in state.journal.read(head.id):
+        stored = decode(head.id, entry, state.journal.where).stored
+        if stored is not None:
+            payload = Kept(state, head.id, entry.seq, stored).read()
+            return decode_program(bytes(payload.data), head.id)
+        break
+    return None
 
 
 def function_payload(record: JobRecord) -> Payload:

@@ -2,7 +2,7 @@
 
 HANSE_HOME moves it; by default it is the user's data directory, as the platform has it.
 
-    home/journal.sqlite, home/blobs/, home/logs/
+    home/journal.sqlite, home/blobs/, home/logs/, home/code/
 
 With HANSE_JOURNAL the journal is elsewhere, and what belongs to it is in a directory of its own,
 named by the journal's id: whatever one journal does not refer to, another one may.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hanse import limits
+from hanse.blobs.codes import Codes
 from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
 from hanse.home import home_directory
@@ -41,6 +42,9 @@ class Records(Protocol):
     def journal(self) -> Journal: ...
     @property
     def blobs(self) -> Blobs: ...
+    def code_directory(self, code: str) -> str:
+        """Where the modules of a program are that were sent to where its job ran; empty if there
+        are none. Raises CodeMissing."""
 
 
 class State:
@@ -54,6 +58,14 @@ class State:
         self.home = home
         self.journal = journal
         self.blobs = blobs
+
+    @property
+    def codes(self) -> Codes:
+        """The code of projects, of a node's jobs."""
+        return Codes(self.home / "code")
+
+    def code_directory(self, code: str) -> str:
+        return str(self.codes.find(code)) if code else ""
 
     @property
     def logs(self) -> Path:

@@ -39,6 +39,9 @@ class RemoteRecords:
         self.journal = RemoteJournal(dial)
         self.blobs = RemoteBlobs(dial)
 
+    def code_directory(self, code: str) -> str:
+        return ""  # a client imports its own modules from where they are
+
 
 def frames(pieces: Iterable[bytes]) -> Iterator[Record | None]:
     """The records of a stream: each is its length in 4 bytes, then msgpack. None is a heartbeat.

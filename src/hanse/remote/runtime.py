@@ -13,6 +13,7 @@ from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, Seal
 from hanse.errors import (
     ClientClosed,
+    CodeMissing,
     EngineError,
     Fenced,
     HanseError,
@@ -28,6 +29,7 @@ from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.payloads.payload import Payload
 from hanse.records.program import ProgramRecord, encode, here
+from hanse.remote.code import Code, Project
 from hanse.remote.dial import Dial
 from hanse.remote.following import Following
 from hanse.remote.outbox import Outbox
@@ -72,7 +74,8 @@ class RemoteRuntime:
 
     keeps_inputs = True
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, gather: Callable[[], Project]) -> None:
+        """`gather`: looks which modules of its own the program has."""
         self.info = dial.ask("GET", "/v1/node", api.NodeInfo)
         if self.info.protocol != api.PROTOCOL:
             raise NodeVersion(
@@ -93,12 +96,16 @@ class RemoteRuntime:
         self._closed = False
         self._retired: Callable[[], None] | None = None
         self._outbox = Outbox(dial.url)
-        self.durables = RemoteClaims(dial)
+        self._code = Code(dial, gather)
+        self.durables = RemoteClaims(dial, self._code)
         self.loop = Loop(self.fail)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
 
     # --- jobs -----------------------------------------------------------------------------------
+    def code(self, look: bool = True) -> str:
+        return self._code.name(look)
+
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job that has no name; on a node it is durable all the same."""
         program = source.program
@@ -106,7 +113,7 @@ class RemoteRuntime:
             name=program.name, function=b"", manifest=b"", star=program.star,
             retries=spec.retries, raising=spec.fail_fast, calls=program.function is None,
             timeout_s=None if program.timeout_ns is None else program.timeout_ns / 1e9,
-            max_items_per_worker=program.max_items_per_worker, **here(),
+            max_items_per_worker=program.max_items_per_worker, code=self.code(), **here(),
         )  # fmt: skip
         spec = msgspec.structs.replace(spec, durable=True)
         new = NewProgram(told, program.function, program.initializer)
@@ -390,8 +397,9 @@ class RemoteRuntime:
 class RemoteClaims:
     """See `hanse.runtime.runner.Claims`: a run's number is the feeder's."""
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, code: Code) -> None:
         self._dial = dial
+        self._code = code
 
     def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
         return self.begin(head.id, head.name, older, spec, program)
@@ -407,7 +415,12 @@ class RemoteClaims:
             script=head.script, user=head.user, host=head.host,
         )  # fmt: skip
         parts = [part for part in (program.function, program.initializer) if part is not None]
-        return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts).feeder
+        self._code.give(program.told.code)
+        try:
+            return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts).feeder
+        except CodeMissing:  # `hanse gc` was there: no job has named it for long
+            self._code.give(program.told.code, again=True)
+            return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts).feeder
 
     def take(self, job: JobId, again: bool = False) -> api.Taken:
         """Become the job's feeder. Raises JobBusy, NoSuchJob, UsageError if it is done."""

@@ -51,6 +51,11 @@ class Runner(Protocol):
     @property
     def durables(self) -> Claims: ...
 
+    def code(self, look: bool = True) -> str:
+        """The name of the program's own modules as they are now, if they have to be sent to where
+        its jobs run; else empty. Without `look`, as they were when the last one was imported.
+        Raises UsageError if they are too many."""
+
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
 

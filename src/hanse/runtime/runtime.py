@@ -112,6 +112,9 @@ class Runtime:
         self.loop.post(self._seat.pump)
 
     # --- for any thread -------------------------------------------------------------------------
+    def code(self, look: bool = True) -> str:
+        return ""  # workers of this machine import from where the program does
+
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
         self.loop.post(lambda: self.begin(job, source, Submit(job, spec)))

@@ -18,6 +18,27 @@ PROTOCOL = 1
 """Of this version. A node serves this one and the one before."""
 
 
+class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A project's code: the BLAKE3 hash of each file, in hex, by its name (see `wire.code`)."""
+
+    files: dict[str, str]
+
+
+class CodeFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files of a project's code that a node lacks: the parcel's payload has their bytes, one
+    stream for each of `given`, the hashes that the node asked for."""
+
+    files: dict[str, str]
+    given: list[str]
+
+
+class CodeKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node has of a project's code. It can be run once nothing is missing."""
+
+    code: str  # its name
+    missing: list[str]  # hashes
+
+
 class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Make a job. In a parcel with the payload of its function, unless it is a job of calls, and
     then that of its initializer, if it has one."""

@@ -12,7 +12,7 @@ from starlette.routing import Route as Path
 
 from hanse.node.audit import Audit
 from hanse.node.board import Board
-from hanse.node.http import jobs, logs, metrics, openapi
+from hanse.node.http import code, jobs, logs, metrics, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
 from hanse.node.http.problems import problem
@@ -84,6 +84,8 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
         Route("POST", "/v1/jobs/{job}/fold", submit, jobs.fold, api.Fold, type(None)),
         Route("POST", "/v1/jobs/{job}/cancel", submit, jobs.cancel, api.CancelRange, type(None)),
         Route("GET", "/v1/blobs/{blob}", read, jobs.blob),
+        Route("POST", "/v1/code", submit, code.offer_code, api.Code, api.CodeKept),
+        Route("PUT", "/v1/code", submit, code.give_code, api.CodeFiles, api.CodeKept),
     ]
     described |= openapi.document(routes, info.version)
     return routes

@@ -48,9 +48,12 @@ class Call:
             raise UsageError(f"{name} is a whole number from 0 to {most}")
         return int(told)
 
-    async def parcel(self, kind: type[T]) -> tuple[T, list[Payload]]:
-        """The body: what it is about, and its payloads. Raises BadParcel, UsageError."""
-        taking = Unwrapping(limits.PARCEL_BYTES)
+    async def parcel(
+        self, kind: type[T], most: int = limits.PARCEL_BYTES
+    ) -> tuple[T, list[Payload]]:
+        """The body: what it is about, and its payloads, which have `most` bytes in all. Raises
+        BadParcel, UsageError."""
+        taking = Unwrapping(most)
         try:
             async for piece in self.request.stream():
                 taking.feed(piece)

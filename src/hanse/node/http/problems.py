@@ -13,6 +13,7 @@ from hanse.wire.api import Problem
 _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.NotAllowed, 403),
     (errors.NoSuchJob, 404),
+    (errors.CodeMissing, 409),
     (errors.JobBusy, 409),
     (errors.JobChanged, 409),
     (errors.Fenced, 409),
