@@ -33,6 +33,9 @@ class Here:
     def blobs(self) -> BlobStore:
         return self._state.blobs
 
+    def code_directory(self, code: str) -> str:
+        return self._state.code_directory(code)
+
     def holder(self, head: Head) -> Holder | None:
         """Asked only of jobs that may be running."""
         return self.journal.holder(head.id) if head.state == "running" else None

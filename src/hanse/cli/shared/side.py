@@ -25,6 +25,8 @@ class Side(Protocol):
     def journal(self) -> Journal: ...
     @property
     def blobs(self) -> Blobs: ...
+    def code_directory(self, code: str) -> str:
+        """See `hanse.records.state.Records`."""
 
     def holder(self, head: Head) -> Holder | None:
         """Who ran the job when its head was read. Costs no request to a node."""
