@@ -9,6 +9,7 @@
     │   ├── JobBusy                another program runs this named job
     │   │   └── NameTaken              another program made a job of this name just now
     │   ├── NoSuchJob              there is no job of this id or name
+    │   ├── JobOver                the job has ended, and takes nothing more
     │   ├── CodeMissing            a node does not have the project's code that a job names
     │   └── NotAllowed             a node refuses this token, or the token may not do this
     ├── WorldError             the world failed: try again, or give it more of something
@@ -107,6 +108,12 @@ class CodeMissing(UsageError):
     """A node does not have the code that a job names; clients send it, and ask again."""
 
     code = "code-missing"
+
+
+class JobOver(UsageError):
+    """The job has ended, and takes nothing more; its record says how."""
+
+    code = "job-over"
 
 
 class NotAllowed(UsageError):

@@ -8,6 +8,7 @@ made at first use and closed when the program ends.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import weakref
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from hanse.engines.local.spawning import Early
 
 R = TypeVar("R")
+
+_logger = logging.getLogger("hanse")
+_HAND_OVER_S = 10.0
 
 _open: list[Client] = []  # entered clients, innermost last
 _default: Client | None = None
@@ -109,10 +113,23 @@ class Client:
     def close(self) -> None:
         """Cancel what still runs and end the workers; nothing of them is left."""
         if not self._closed:
+            if self._runtime.keeps_inputs:
+                self._hand_over()
             self._closed = True
             self._runtime.close()
             for job in list(self._jobs.values()):
                 job.end_with(ClientClosed("this client was closed"))
+
+    def _hand_over(self) -> None:
+        """A node's jobs go on, so they get what was promised; single calls have nobody left."""
+        for calls in list(self._calls.values()):
+            calls.abort(ClientClosed("this client was closed"))
+        for job in list(self._jobs.values()):
+            if not job.hand_over(_HAND_OVER_S):
+                _logger.warning(
+                    "hanse: %s (%s) has only a part of its inputs: its node did not take the rest "
+                    "in time. Run the program again to send it", job.name, job.id,
+                )  # fmt: skip
 
     @property
     def closed(self) -> bool:

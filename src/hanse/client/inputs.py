@@ -83,6 +83,7 @@ class Feeder:
         self._stopped = False
         self.finished = False  # all inputs were handed over
         self.waits = False  # for results to be taken
+        self._thread: threading.Thread | None = None
 
     def start(self, at_once: bool) -> None:
         """Read a first few items here if they are there already, the rest in a thread."""
@@ -92,10 +93,10 @@ class Feeder:
             return
         else:
             run = self._read_sequence
-        thread = threading.Thread(
+        self._thread = threading.Thread(
             target=self._guarded, args=(run,), name="hanse-feeder", daemon=True
         )
-        thread.start()
+        self._thread.start()
 
     def _read_first(self) -> bool:
         """A first block, or all that is recorded of an earlier run: it is refused at once if it is
@@ -109,6 +110,16 @@ class Feeder:
         with self._results.room:
             self._stopped = True
             self._results.room.notify_all()
+
+    def hand_over(self, patience_s: float) -> bool:
+        """Wait until an input that is kept elsewhere was handed over whole, as long as that gets
+        on; whether it was."""
+        while self._whole and self._thread is not None and self._thread.is_alive():
+            before = self._fed
+            self._thread.join(patience_s)
+            if self._fed == before and self._thread.is_alive():
+                return False
+        return True
 
     def hungry(self) -> None:
         """Workers have nothing to do: hand over what was read. Called on the loop's thread."""

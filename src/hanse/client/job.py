@@ -259,6 +259,10 @@ class Job(Generic[T]):
         self._runtime.check_can_wait()
         self._results.wait(None)
 
+    def hand_over(self, patience_s: float) -> bool:
+        """Wait until a node has all inputs that are there already; whether it has."""
+        return self._results.state.ended or self._feeder.hand_over(patience_s)
+
     def run_ahead(self) -> None:
         """Read on though nobody takes results yet; they are kept in memory."""
         self._results.want_all()

@@ -15,6 +15,7 @@ from hanse.engines.port import Program
 from hanse.errors import (
     HanseError,
     JobBusy,
+    JobOver,
     JournalDamaged,
     JournalUnavailable,
     NoSuchJob,
@@ -38,6 +39,7 @@ from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
 from hanse.wire.api import NewJob, Removed, Taken
 
+_BEGIN_S = 60.0  # for a journal that is slow or away
 _logger = logging.getLogger("hanse")
 
 
@@ -57,6 +59,16 @@ class Board:
         held = self._held.get(JobId(job))
         return held if held is not None and not held.over else None
 
+    def why_not(self, job: str) -> HanseError:
+        """Why a job does not run here."""
+        held = self._held.get(JobId(job))
+        if held is not None and held.error is not None:
+            return held.error
+        head = self.head(job)
+        if head.ended_s is not None:
+            return JobOver(f"the job {job} is {head.state}")
+        return NoSuchJob(f"the job {job} does not run on this node")
+
     def head(self, id_or_name: str) -> Head:
         """Raises NoSuchJob, JournalError."""
         head = self.state.journal.find(id_or_name)
@@ -72,7 +84,8 @@ class Board:
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:
         """Make the job and begin it, for the client that asks to feed it; returns the feeder's
-        number. A job that this very request has made before is fed anew.
+        number, or 0 if the job has ended already. Its record has begun by then, so it survives
+        whatever comes; a job that this very request has made before is fed anew.
 
         Raises NameTaken, JobBusy, CodeMissing, UsageError, JournalError.
         """
@@ -80,20 +93,45 @@ class Board:
         function, initializer = _parts(told, payloads)
         self._check_spec(new.spec)
         program = self._program(new.id, new.spec, told, function, initializer)
+        record = NewProgram(told, function, initializer)
         with self._lock:
-            held = self.running(new.id)
-            if held is not None:
-                return held.take()
-            if self.state.journal.find(new.id) is not None:
-                raise UsageError(f"the job {new.id} was made before")
-            now = time.time()
-            head = Head(
-                id=new.id, name=new.name, function=told.name, script=new.script, user=new.user,
-                host=new.host, created_s=now, updated_s=now, total=new.spec.total,
-            )  # fmt: skip
-            record = NewProgram(told, function, initializer)
+            known = self.state.journal.find(new.id)
+            if known is None or next(iter(self.state.journal.read(new.id)), None) is None:
+                feeder = self._make(new, program, record, anew=known is None)
+            else:
+                return self._made_before(new)
+        held = self._held[new.id]
+        if not held.begun.wait(_BEGIN_S) or held.error is not None:
+            raise held.error or JournalUnavailable(f"the job {new.id} cannot be recorded now")
+        return feeder
+
+    def _make(self, new: NewJob, program: Program, record: NewProgram, anew: bool) -> int:
+        """Begin the job; not `anew`: it was begun before, and nothing came of that."""
+        now = time.time()
+        head = Head(
+            id=new.id, name=new.name, function=record.told.name, script=new.script, user=new.user,
+            host=new.host, created_s=now, updated_s=now, total=new.spec.total,
+        )  # fmt: skip
+        if anew:
             run = self.runtime.durables.create(head, new.older, new.spec, record)
-            return self._begin(new.id, new.spec, program, Durable(head, run, record))
+        else:
+            run = self.runtime.durables.claim(new.id)
+        feeder = self._begin(new.id, new.spec, program, Durable(head, run, record))
+        self._held[new.id].nonce = new.nonce
+        return feeder
+
+    def _made_before(self, new: NewJob) -> int:
+        """The job is there: the same request came before, or somebody uses the id of another's."""
+        held = self.running(new.id)
+        if held is not None and (not new.nonce or held.nonce != new.nonce):
+            raise JobBusy(f"the job {new.id} was made before, by another client")
+        if held is not None:
+            return held.take()
+        head = self.head(new.id)
+        if head.ended_s is not None:
+            return 0
+        self._resume(head, False)
+        return self._held[new.id].take()
 
     def take(self, id: str, again: bool) -> Taken:
         """Let a client feed the job. One that was interrupted or failed goes on; with `again` the
@@ -171,7 +209,8 @@ class Board:
     ) -> int:  # fmt: skip
         arguments = (self.runtime, id, program, record, durable.again, self.counts)
         held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
-        self._held = {k: v for k, v in self._held.items() if not v.over} | {id: held}
+        self._held = {k: v for k, v in self._held.items() if not v.over or v.error}
+        self._held[id] = held
         feeder = held.take()
         self.runtime.submit_durable(id, spec, held, durable)
         return feeder

@@ -16,7 +16,7 @@ from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
-from hanse.errors import ClientClosed, Fenced, UsageError
+from hanse.errors import ClientClosed, Fenced, HanseError, InternalError, UsageError
 from hanse.ids import JobId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
@@ -56,7 +56,10 @@ class Held:
         """`again`: the items of the record that failed are open again."""
         self.id = id
         self._counts = counts or Counts()
+        self.nonce = b""  # of the request that made it, if that was in this run of the node
+        self.begun = threading.Event()  # its first entry is recorded, or it is over
         self.over = False
+        self.error: HanseError | None = None  # why it was stopped here, if it did not end
         self.program = program
         self._runtime = runtime
         self._blocks = Blocks()
@@ -201,6 +204,7 @@ class Held:
         """Nothing waits for an item of a map."""
 
     def written(self, entry: Entry) -> None:
+        self.begun.set()
         with self._lock:
             self._entries.append(entry)
             self._next = entry.seq + 1
@@ -226,6 +230,8 @@ class Held:
         self._tell()
         if error is not None and not isinstance(error, ClientClosed):  # else the node ends
             _logger.error("hanse: job %s stopped: %s", self.id, error)
+            self.error = error if isinstance(error, HanseError) else InternalError(str(error))
+        self.begun.set()
 
     def why(self) -> list[str]:
         if not self._sealed and not self.is_fed:

@@ -65,10 +65,12 @@ class Place:
                     f"a node runs in {self.home} already{self._who()}: `hanse down` ends it, and "
                     "--home names another directory"
                 ) from None
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    self._state.unlink()
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                self._state.unlink()
             os.close(lock)
 
     def _who(self) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from hanse import limits
-from hanse.errors import HanseError, NodeError, NodeUnavailable, NotAllowed
+from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, NotAllowed
 from hanse.payloads.parcel import wrap
 from hanse.remote.address import Address
 from hanse.wire.api import PROTOCOL, Problem
@@ -76,6 +77,20 @@ class Dial:
         except msgspec.MsgspecError as error:
             raise NodeError(f"{self.url} gave an answer that cannot be read: {error}") from error
 
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Do what may be done twice, again and again while the node cannot be reached or its
+        journal cannot, but not for ever. Raises what came last."""
+        until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
+        wait_ns = limits.REDIAL_NS
+        while True:
+            try:
+                return act()
+            except (NodeUnavailable, JournalUnavailable):
+                if time.monotonic_ns() + wait_ns > until:
+                    raise
+            time.sleep(wait_ns / 1e9)
+            wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+
     def read(self, path: str) -> bytes:
         """The bytes that are there."""
         answer = self._request("GET", path, self._headers, None, preload=True)
@@ -127,7 +142,10 @@ def _trust(address: Address, patience_s: float) -> ssl.SSLContext:
     if not address.fingerprint:
         return ssl.create_default_context()
     pem = authority(address.url, patience_s)
-    der = ssl.PEM_cert_to_DER_cert(pem)
+    try:
+        der = ssl.PEM_cert_to_DER_cert(pem)
+    except ValueError as error:
+        raise NodeError(f"{address.url} is no node of Hanse: {error}") from error
     if sha256(der).hexdigest() != address.fingerprint:
         raise NotAllowed(
             f"{address.url} is not the node that this token is for: its certificate is another's. "
@@ -135,7 +153,7 @@ def _trust(address: Address, patience_s: float) -> ssl.SSLContext:
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=pem)
+    context.load_verify_locations(cadata=der)  # what was hashed, and nothing that came beside it
     return context
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hanse import limits
 from hanse.core.events import ItemsFailed, JobEnded, JobGrown, SegmentCommitted
-from hanse.errors import NodeUnavailable
+from hanse.errors import JournalUnavailable, NodeUnavailable
 from hanse.ids import JobId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
@@ -79,7 +79,7 @@ class Following:
                 if self._over or self._stop.is_set():
                     return
                 self._feeder = self._returned()
-            except NodeUnavailable:
+            except (NodeUnavailable, JournalUnavailable):
                 pass
             wait_ns = limits.REDIAL_NS if self._next > before else 2 * wait_ns
             wait_ns = min(wait_ns, limits.REDIAL_MAX_NS)
@@ -96,8 +96,10 @@ class Following:
                     return
 
     def _take(self, record: Record) -> None:
-        if record.seq != self._next:
-            return  # told before, or a gap: then the line ends, and is taken up where it was
+        if record.seq < self._next:
+            return  # told before
+        if record.seq > self._next:
+            raise NodeUnavailable(f"{self._dial.url} left out an entry: it is asked again")
         entry = Entry(record.seq, record.body, record.check)
         body = decode(self._job, entry, self._dial.url)
         self._next += 1

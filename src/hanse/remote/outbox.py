@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from hanse import limits
-from hanse.errors import NodeUnavailable
+from hanse.errors import JournalUnavailable, NodeUnavailable
 
 _logger = logging.getLogger("hanse")
 
@@ -37,9 +37,13 @@ class Outbox:
             self._news.notify_all()
 
     def close(self, timeout_s: float) -> bool:
-        """Send what waits, for so long at most; whether all was sent."""
+        """Send what waits, as long as something of it gets through in such a time; whether all
+        did."""
         with self._news:
-            done = self._news.wait_for(lambda: not self._queue and not self._busy, timeout_s)
+            done, left = False, len(self._queue) + 1
+            while not done and len(self._queue) < left:
+                left = len(self._queue)
+                done = self._news.wait_for(lambda: not self._queue and not self._busy, timeout_s)
             self._closing = True
             self._queue.clear()
             self._news.notify_all()
@@ -66,7 +70,7 @@ class Outbox:
         while True:
             try:
                 send()
-            except NodeUnavailable as error:
+            except (NodeUnavailable, JournalUnavailable) as error:
                 if not self.trouble:
                     _logger.warning("hanse: %s; trying again until it is back", error)
                 self.trouble = str(error)

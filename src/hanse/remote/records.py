@@ -98,7 +98,8 @@ class RemoteJournal:
                 yield Entry(record.seq, record.body, record.check)
 
     def payload(self, job: JobId, seq: int) -> bytes:
-        return self._dial.read(f"/v1/jobs/{job}/entries/{seq}/payload")
+        path = f"/v1/jobs/{job}/entries/{seq}/payload"
+        return self._dial.patiently(lambda: self._dial.read(path))
 
     def close(self) -> None:
         self._dial.close()
@@ -150,6 +151,9 @@ class RemoteBlobs:
 
     def get(self, wanted: BlobId) -> BlobFile:
         """The blob in an anonymous file. Raises JournalDamaged if it is another."""
+        return self._dial.patiently(lambda: self._get(wanted))
+
+    def _get(self, wanted: BlobId) -> BlobFile:
         fd, size, hasher = make_anonymous(), 0, blake3()
         try:
             for piece in self._dial.stream(f"/v1/blobs/{wanted}"):

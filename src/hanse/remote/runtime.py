@@ -3,6 +3,8 @@ node's records become calls of the jobs' sources, just as an embedded runtime wo
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,6 +20,7 @@ from hanse.errors import (
     Fenced,
     HanseError,
     InternalError,
+    JobOver,
     NodeError,
     NodeVersion,
     NoSuchJob,
@@ -37,6 +40,8 @@ from hanse.remote.records import RemoteRecords
 from hanse.runtime.loop import Loop
 from hanse.runtime.source import Durable, NewProgram, Source
 from hanse.wire import api
+
+_logger = logging.getLogger("hanse")
 
 
 class _Sent(msgspec.Struct, frozen=True, eq=False):
@@ -128,7 +133,9 @@ class RemoteRuntime:
     def submit_durable(self, job: JobId, spec: JobSpec, source: Source, durable: Durable) -> None:
         entry = self._enter(job, source, _size_of(durable))
         if durable.facts:  # it may run all the while, or have ended meanwhile
-            entry.feeder = self.durables.take(job, durable.again).feeder
+            entry.feeder = self._dial.patiently(
+                lambda: self.durables.take(job, durable.again)
+            ).feeder
         else:
             entry.feeder = durable.run
         self._follow(entry, len(durable.facts))
@@ -158,7 +165,9 @@ class RemoteRuntime:
         return entry
 
     def _follow(self, entry: _Job, first: int) -> None:
-        if not self._closed:
+        with self._lock:
+            gone = self._closed or self._jobs.get(entry.id) is not entry
+        if not gone:
             entry.following = Following(
                 self._dial, self._records, entry.id, entry.source, post=self.loop.post,
                 first=first, feeder=entry.feeder,
@@ -197,10 +206,13 @@ class RemoteRuntime:
     def _as_feeder(self, entry: _Job, send: Callable[[], None]) -> None:
         """Send what only the job's feeder may. A node that was started again has forgotten us."""
         try:
-            send()
-        except Fenced:
-            self._take_again(entry)
-            send()
+            try:
+                send()
+            except Fenced:
+                self._take_again(entry)
+                send()
+        except JobOver:
+            pass  # its record, which is followed, says how it ended
 
     def _take_again(self, entry: _Job) -> None:
         """Become the feeder again, and send what the node has not recorded. Raises JobBusy."""
@@ -372,7 +384,8 @@ class RemoteRuntime:
         """Let go. Jobs go on at the node with what they were given."""
         if self._closed:
             return
-        self._outbox.close(timeout_s)
+        if not self._outbox.close(timeout_s):
+            _logger.warning("hanse: not all could be sent to %s: it does not answer", self.place)
         self._closed = True
 
         def end() -> None:
@@ -412,15 +425,19 @@ class RemoteClaims:
         head = new_head(job, name, program.told.name, spec.total)
         about = api.NewJob(
             id=job, name=name, older=older, spec=spec, program=encode(program.told),
-            script=head.script, user=head.user, host=head.host,
+            script=head.script, user=head.user, host=head.host, nonce=os.urandom(16),
         )  # fmt: skip
         parts = [part for part in (program.function, program.initializer) if part is not None]
+
+        def make() -> api.Taken:
+            return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts)
+
         self._code.give(program.told.code)
         try:
-            return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts).feeder
+            return self._dial.patiently(make).feeder
         except CodeMissing:  # `hanse gc` was there: no job has named it for long
             self._code.give(program.told.code, again=True)
-            return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts).feeder
+            return self._dial.patiently(make).feeder
 
     def take(self, job: JobId, again: bool = False) -> api.Taken:
         """Become the job's feeder. Raises JobBusy, NoSuchJob, UsageError if it is done."""

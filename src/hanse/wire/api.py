@@ -45,6 +45,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     id: JobId
     name: str = ""  # empty: only its id finds it
+    nonce: bytes = b""  # drawn by whoever makes it: the same request may come twice
     older: JobId | None = None  # the job that has had the name
     spec: JobSpec
     program: bytes  # a `records.program.ProgramRecord`, without those payloads

@@ -191,7 +191,7 @@ async def feed(call: Call) -> Response:
     asked, payloads = await call.parcel(api.Inputs)
     if len(payloads) != 1:
         raise UsageError("inputs are one payload")
-    held = _running(call)
+    held = await _running(call)
     while call.board.runtime.durables.full:  # the disk is behind: so is the client, then
         await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
     size = held.feed(asked.feeder, asked.start, asked.stop, payloads[0], asked.broken, asked.waits)
@@ -201,7 +201,7 @@ async def feed(call: Call) -> Response:
 async def seal(call: Call) -> Response:
     """No more inputs will come."""
     asked, _ = await call.parcel(api.SealJob)
-    _running(call).seal(asked.feeder, asked.whole)
+    (await _running(call)).seal(asked.feeder, asked.whole)
     return call.answer(None)
 
 
@@ -211,7 +211,7 @@ async def fold(call: Call) -> Response:
     if len(payloads) != 1:
         raise UsageError("a fold has one function")
     key = call.board.next_key()
-    _running(call).fold(asked.feeder, payloads[0], asked.fingerprint, key)
+    (await _running(call)).fold(asked.feeder, payloads[0], asked.fingerprint, key)
     return call.answer(None)
 
 
@@ -233,8 +233,8 @@ async def remove(call: Call) -> Response:
     return call.answer(await call.waiting(call.board.remove, call.text("job")))
 
 
-def _running(call: Call) -> Held:
+async def _running(call: Call) -> Held:
     held = call.board.running(call.text("job"))
     if held is None:
-        raise NoSuchJob(f"the job {call.text('job')} does not run on this node")
+        raise await call.waiting(call.board.why_not, call.text("job"))
     return held

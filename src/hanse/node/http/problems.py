@@ -16,6 +16,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.CodeMissing, 409),
     (errors.JobBusy, 409),
     (errors.JobChanged, 409),
+    (errors.JobOver, 409),
     (errors.Fenced, 409),
     (errors.UsageError, 400),
     (BadParcel, 400),
