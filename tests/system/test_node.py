@@ -263,3 +263,36 @@ def test_a_second_client_is_told_that_a_job_is_fed(node, client, monkeypatch):
 def test_ctrl_c_ends_a_node(node):
     node.process.send_signal(signal.SIGINT)
     assert node.process.wait(20) == 0
+
+
+def test_a_list_is_handed_over_whole_before_its_client_leaves(node):
+    from hanse.remote import address
+
+    with hanse.connect(address.encode(node.address)) as client:
+        job = client.map(len, [bytes(10_000)] * 3000, name="left")
+    until(lambda: RemoteRecords(node.dial()).journal.find("left").done == 3000, 60)
+    assert job.state == "cancelled"  # here: its client left
+    with hanse.connect(address.encode(node.address)) as client:
+        assert list(client.job("left")) == [10_000] * 3000
+
+
+def test_the_end_of_a_job_reaches_a_client_that_still_feeds_it(client):
+    def inputs():
+        yield -1
+        yield from range(100_000)
+
+    with pytest.raises(ValueError, match="negative"):
+        for _ in client.map(root, inputs()):
+            pass
+
+
+def root(x):
+    if x < 0:
+        raise ValueError("negative")
+    return x
+
+
+def test_a_node_that_could_not_start_leaves_the_one_that_runs_alone(node):
+    assert node.command("up", "--listen", "127.0.0.1:0").returncode != 0
+    assert node.place.running() is not None
+    assert node.command("down").returncode == 0

@@ -250,3 +250,28 @@ def test_the_secret_is_not_sent_to_somebody_else_nor_along_a_redirect():
         with pytest.raises(TimeoutError):
             server.accept()  # it was not followed
     assert len(got) == 1
+
+
+def test_a_second_authority_beside_the_right_one_is_not_trusted(far, tmp_path):
+    """The fingerprint is of one certificate: what comes behind it in the same text counts for
+    nothing, though decoders that stop at the first padding do not see it."""
+    from hanse.node.identity import make_identity
+    from hanse.remote import dial
+
+    false = make_identity(_made(tmp_path / "false"), ["localhost"])
+    mine = (far.home / "node" / "authority.pem").read_text()
+    both = mine + false.authority.decode()
+    told, fingerprint = dial.authority, far.address.fingerprint
+    dial.authority = lambda *_: both
+    try:
+        with pytest.raises((hanse.HanseError, ssl.SSLError)):
+            trusted = dial._trust(address.Address(far.url, fingerprint, "5e" * 32), 9)
+            assert len(trusted.get_ca_certs()) == 1
+            raise ssl.SSLError("only the one that was hashed")
+    finally:
+        dial.authority = told
+
+
+def _made(path):
+    path.mkdir(mode=0o700)
+    return path

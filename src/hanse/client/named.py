@@ -37,9 +37,10 @@ from hanse.runtime.source import Durable, NewProgram
 
 if TYPE_CHECKING:
     from hanse.client.options import Options
-    from hanse.journal.port import Entry, Head
+    from hanse.journal.port import Head
     from hanse.model.job import JobSpec
     from hanse.records.state import Records
+    from hanse.runtime.outcome import Outcome
     from hanse.runtime.runner import Runner
 
 _EVERYTHING = 1 << 62
@@ -307,7 +308,7 @@ class NamedSource(MapSource):
     def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         """Nothing waits for it: a named job is a map."""
 
-    def written(self, entry: Entry) -> None:
+    def written(self, outcome: Outcome) -> None:
         """What it says is told by the calls that follow."""
 
     def _deliver(self, part: Part) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hanse import limits
-from hanse.core.events import CancelItems, CancelJob, Grow, Seal
+from hanse.core.events import CancelItems, CancelJob, Grow, JobGrown, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.errors import ClientClosed, Fenced, HanseError, InternalError, UsageError
@@ -23,6 +23,7 @@ from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 from hanse.runtime.blocks import Blocks
+from hanse.runtime.outcome import Outcome
 from hanse.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Held:
         self._blocks = Blocks()
         self._size = 0  # items whose inputs were taken
         self._grown = 0  # of these, told the home of
+        self._unrecorded: deque[int] = deque()  # blocks, by their first item
         self._sealed = False
         self._feeder = 0
         self._feeds = threading.Lock()
@@ -115,7 +117,7 @@ class Held:
         self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
         waits: Mapping[int, Sequence[tuple[JobId, int]]],
     ) -> int:  # fmt: skip
-        self._check(feeder)
+        self.check(feeder)
         if not 0 <= start < stop or any(not start <= item < stop for item in (*broken, *waits)):
             raise UsageError("an item that something is said of is not among these")
         if stop <= self._size:
@@ -125,6 +127,7 @@ class Held:
         if self._sealed:
             raise UsageError("the job was sealed, and takes no more items")
         self._blocks.add(start, payload, stop)
+        self._unrecorded.append(start)
         self._size = stop
         self._runtime.grow(Grow(self.id, stop, waits, sorted(broken)), broken)
         return stop
@@ -132,7 +135,7 @@ class Held:
     def seal(self, feeder: int, whole: bool) -> None:
         """No more will come."""
         with self._feeds:
-            self._check(feeder)
+            self.check(feeder)
             if not self._sealed:
                 self._sealed = True
                 self._runtime.tell(Seal(self.id, whole))
@@ -142,7 +145,7 @@ class Held:
         from msgspec.structs import replace
 
         with self._feeds:
-            self._check(feeder)
+            self.check(feeder)
 
         def change() -> None:
             self.program = replace(self.program, key=key, fold=function)
@@ -157,7 +160,8 @@ class Held:
         """Cancel those of these that have not begun."""
         self._runtime.tell(CancelItems(self.id, start, stop))
 
-    def _check(self, feeder: int) -> None:
+    def check(self, feeder: int) -> None:
+        """Raises Fenced if another feeds the job, or nobody since the node was started again."""
         if feeder != self._feeder:
             raise Fenced("another client feeds this job now")
 
@@ -203,8 +207,12 @@ class Held:
     def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         """Nothing waits for an item of a map."""
 
-    def written(self, entry: Entry) -> None:
+    def written(self, outcome: Outcome) -> None:
+        entry = outcome.entry
+        assert entry is not None
         self.begun.set()
+        if isinstance(outcome.fact, JobGrown) and outcome.kept is not None:
+            self._blocks.recorded(self._unrecorded.popleft(), outcome.kept, limits.WINDOW_BYTES)
         with self._lock:
             self._entries.append(entry)
             self._next = entry.seq + 1

@@ -67,7 +67,7 @@ class HeldCalls(Held):
             if any(job == self.id and not 0 <= needed < item for job, needed in refs):
                 raise UsageError(f"item {item} waits for one that does not come before it")
         with self._feeds:
-            self._check(feeder)
+            self.check(feeder)
             self._learn(block)  # first: once it is taken it may be granted
             return self._take(feeder, start, stop, payload, broken, waits)
 

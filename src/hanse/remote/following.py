@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hanse import limits
 from hanse.core.events import ItemsFailed, JobEnded, JobGrown, SegmentCommitted
-from hanse.errors import JournalUnavailable, NodeUnavailable
+from hanse.errors import Fenced, JournalUnavailable, NodeUnavailable
 from hanse.ids import JobId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
@@ -78,6 +78,8 @@ class Following:
                 self._read()
                 if self._over or self._stop.is_set():
                     return
+                self._feeder = self._returned()
+            except Fenced:  # the node was started again, or another took over
                 self._feeder = self._returned()
             except (NodeUnavailable, JournalUnavailable):
                 pass

@@ -38,6 +38,7 @@ class Blocks:
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._blocks: dict[int, Inputs] = {}
+        self._held_bytes = 0  # of payloads that are here
         self._lock = threading.Lock()
 
     def add(
@@ -51,6 +52,8 @@ class Blocks:
         with self._lock:
             insort(self._starts, block.start)
             self._blocks[block.start] = block
+            if isinstance(block.payload, Payload):
+                self._held_bytes += block.payload.nbytes
 
     def restore(self, record: JobRecord, again: bool) -> None:
         """The blocks of earlier runs with items that are open; `again`: those that failed are."""
@@ -60,6 +63,15 @@ class Blocks:
                 open_items += _count(record.failed.within(block.start, block.stop))
             if open_items:
                 self._add(Inputs(block.start, block.stop, block.kept, open_items))
+
+    def recorded(self, start: int, kept: Kept, most_bytes: int) -> None:
+        """The block is in the journal too: let go of it here if blocks take more than so much."""
+        with self._lock:
+            block = self._blocks.get(start)
+            crowded = self._held_bytes > most_bytes
+            if block is not None and crowded and isinstance(block.payload, Payload):
+                self._held_bytes -= block.payload.nbytes
+                block.payload = kept
 
     def at(self, start: int) -> Inputs:
         """The block that begins with this item."""
@@ -85,6 +97,8 @@ class Blocks:
                 with self._lock:
                     del self._starts[bisect_left(self._starts, block.start)]
                     del self._blocks[block.start]
+                    if isinstance(block.payload, Payload):
+                        self._held_bytes -= block.payload.nbytes
 
     def clear(self) -> None:
         with self._lock:

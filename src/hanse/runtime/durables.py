@@ -284,8 +284,7 @@ class Durables:
             for outcome in outcomes:
                 source = self._sources.get(outcome.fact.job)
                 if source is not None:  # else it was lost meanwhile
-                    assert outcome.entry is not None
-                    source.written(outcome.entry)
+                    source.written(outcome)
                     self._owner.tell_outcome(outcome)
             self._owner.handle(Recorded(position))
             self._owner.go_on()

@@ -20,9 +20,10 @@ from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 if TYPE_CHECKING:
-    from hanse.journal.port import Entry, Head
+    from hanse.journal.port import Head
     from hanse.records.program import ProgramRecord
     from hanse.records.record import Kept
+    from hanse.runtime.outcome import Outcome
 
 
 class Source(Protocol):
@@ -58,9 +59,9 @@ class DurableSource(Source, Protocol):
     def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
         """The items are done, though that is not recorded yet: items that wait for them may run."""
 
-    def written(self, entry: Entry) -> None:
-        """This entry of the job's record is durable; the next call, if its fact says more, is
-        about the same. Entries come in their order, each once."""
+    def written(self, outcome: Outcome) -> None:
+        """This is durable, with its entry; the next call, if its fact says more, is about the same.
+        They come in their order, each once."""
 
     fold_print: bytes  # what folds results now: its fingerprint, as it is recorded
 

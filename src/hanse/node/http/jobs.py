@@ -120,6 +120,8 @@ async def follow(call: Call) -> Response:
     if held is None:
         await call.waiting(board.head, id)
         return await entries(call)
+    if feeder:
+        held.check(feeder)  # one that this node knows nothing of has to say again what is lost
     return call.stream(_follow(board, held, first, feeder))
 
 
