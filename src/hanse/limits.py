@@ -344,3 +344,8 @@ CODES_LOOKED_AT = 32
 
 CODE_GRACE_S = 3600
 """Code that no job names yet is kept for so long: its client is about to make one."""
+
+CALLS_ALONE_NS = 600 * SECOND
+SWEEP_NS = 30 * SECOND
+"""Single calls of a client that is gone are cancelled after so long: long enough for a laptop to
+change its network. Looked at this often."""

@@ -9,8 +9,10 @@ from concurrent.futures import CancelledError
 import numpy as np
 import pytest
 from system.nodes import Node
+from system.real import until
 
 import hanse
+from hanse.remote.records import RemoteRecords
 
 
 @pytest.fixture
@@ -112,3 +114,26 @@ def test_calls_outlive_the_death_of_their_node(node, client):
     assert [future.result() for future in futures] == list(range(60))
     assert total.result() == 59
     assert more.result() == 105
+
+
+def test_calls_end_with_their_client(node):
+    from hanse.remote import address
+
+    with hanse.connect(address.encode(node.address)) as client:
+        for n in range(2000):
+            client.submit(slowly, n)
+        assert client.submit(abs, -1) is not None
+    (head,) = RemoteRecords(node.dial()).journal.heads()
+    until(lambda: RemoteRecords(node.dial()).journal.find(head.id).state == "cancelled")
+
+
+def test_calls_of_a_client_that_is_gone_for_good_are_cancelled():
+    from hanse.node.held import Held
+
+    held = Held(None, "j-000000000000", None)
+    assert held.alone_ns(time.monotonic_ns()) < 10**9
+    feeder = held.take()
+    end = held.follow(lambda: None, feeder)
+    assert held.alone_ns(time.monotonic_ns() + 10**12) == 0
+    end()
+    assert held.alone_ns(time.monotonic_ns() + 10**12) >= 10**12

@@ -23,7 +23,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId, job_number
 from hanse.journal.port import Head
-from hanse.limits import NODE_JOBS_READ
+from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS
 from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
@@ -178,6 +178,7 @@ class Board:
 
     def recover(self) -> None:
         """Go on with every job that was running when this node ended."""
+        self.runtime.loop.post(self._sweep)
         for head in self.state.journal.heads(NODE_JOBS_READ):
             if head.state != str(JobState.RUNNING) or head.superseded:
                 continue
@@ -186,6 +187,18 @@ class Board:
                     self._resume(head, False)
             except HanseError as error:  # the others must go on
                 _logger.error("hanse: job %s cannot go on: %s", head.id, error)
+
+    def _sweep(self) -> None:
+        """End single calls whose client is gone for good: their futures were nowhere else."""
+        now = self.runtime.loop.now_ns()
+        for held in list(self._held.values()):
+            if (
+                isinstance(held, HeldCalls)
+                and not held.over
+                and held.alone_ns(now) > CALLS_ALONE_NS
+            ):
+                held.cancel()
+        self.runtime.loop.call_at(now + SWEEP_NS, self._sweep)
 
     def _resume(self, head: Head, again: bool) -> None:
         durables = self.runtime.durables

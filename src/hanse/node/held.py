@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -76,6 +77,7 @@ class Held:
         self._followers: set[Callback] = set()
         self._feeding = 0  # followers of the newest feeder
         self._lock = threading.Lock()
+        self._alone_ns = time.monotonic_ns()  # since then nobody who feeds it is there
         if record is not None:
             self._size = self._grown = record.size
             self._sealed = record.job.sealed
@@ -99,6 +101,10 @@ class Held:
     def is_fed(self) -> bool:
         """Whether a client that feeds it is there, and more is to come."""
         return self._feeding > 0 and not self._sealed
+
+    def alone_ns(self, now_ns: int) -> int:
+        """For how long nobody who feeds it has been there; 0 if somebody is."""
+        return 0 if self._feeding else now_ns - self._alone_ns
 
     def feed(
         self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
@@ -179,6 +185,7 @@ class Held:
                 self._followers.discard(news)
                 if feeding and feeder == self._feeder:
                     self._feeding -= 1
+                    self._alone_ns = time.monotonic_ns()
 
         return end
 
