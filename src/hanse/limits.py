@@ -299,6 +299,16 @@ HEARTBEAT_NS = 15 * SECOND
 """A stream with nothing to say says so this often: proxies and routers cut what is silent for a
 minute, and whoever reads knows a dead line from a quiet one after three of these."""
 
+HEAD_BYTES = 64 * KIB
+HEAD_S = 10.0
+"""The head of a request: a token and a path take less than a KiB, and come at once."""
+
+NODE_LINES = 4096
+"""Connections that a node has at once, but no more than half of its descriptors."""
+
+READY_S = 1.0
+"""Whether a node is ready is looked at this often at most: anybody may ask."""
+
 AUDIT_BYTES = 16 * MIB
 """A node's audit log is two files of this size."""
 
