@@ -278,6 +278,9 @@ REHEARSED_STRIKES = 1000
 TIMELINE_BARS = 20_000
 """Rectangles in a picture of a rehearsal: browsers draw so many at once. Short ones are joined."""
 
+TIMEOUT_S = 1e9
+"""An item may have thirty years at most, which is a number that clocks take."""
+
 # --- nodes --------------------------------------------------------------------------------------
 LABEL_BYTES = 16 * MIB
 """A parcel's label holds shapes and lengths, some bytes for each item of a block."""

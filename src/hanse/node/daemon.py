@@ -22,6 +22,7 @@ from hanse.journal import private
 from hanse.model.resources import Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.log_lines import keep_plain
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
 from hanse.remote import address
@@ -63,6 +64,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     """
     for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
         os.environ.pop(name, None)
+    keep_plain()
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
         listening = _listen(settings.host, settings.port)
