@@ -286,7 +286,9 @@ LABEL_BYTES = 16 * MIB
 """A parcel's label holds shapes and lengths, some bytes for each item of a block."""
 
 PARCEL_FILES = 4096
-"""Files in one parcel: each takes a descriptor until it is read."""
+PARCEL_PAYLOADS = 16
+"""Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
+request has more than two payloads."""
 
 PARCEL_BYTES = 4 * 1024 * MIB
 """One block of inputs or one function sent to a node is at most so large."""
