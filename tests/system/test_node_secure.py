@@ -287,3 +287,38 @@ def test_a_client_of_another_protocol_is_told_so_and_one_that_says_nothing_is_se
 def test_no_route_takes_a_method_that_the_table_does_not_have(node):
     for path in ("/healthz", "/v1/node"):
         assert ask(node, "HEAD", path, secret=node.address.secret)[0] == 405
+
+
+@pytest.mark.parametrize("path", ["follow", "logs?follow=1"])
+def test_a_stream_breaks_off_when_its_token_is_revoked(node, path):
+    ran = node.command("token", "create", "--role", "read", "--for", "x", "--json")
+    made = json.loads(ran.stdout)
+    secret = address.decode(made["token"]).secret
+    more = threading.Event()
+
+    def inputs():
+        yield 1
+        more.wait()
+        yield 2
+
+    def says(x):
+        print(x, flush=True)
+        return x
+
+    with hanse.connect(address.encode(node.address)) as client:
+        job = client.map(says, inputs(), name=path[:4])
+        assert next(iter(job)) == 1
+        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=30)
+        headers = {"authorization": f"Bearer {secret}"}
+        try:
+            connection.request("GET", f"/v1/jobs/{job.id}/{path}", headers=headers)
+            answer = connection.getresponse()
+            assert answer.read1()
+            node.command("token", "revoke", made["id"])
+            more.set()
+            with pytest.raises(http.client.IncompleteRead):
+                answer.read()
+        finally:
+            more.set()
+            connection.close()
+        job.join()

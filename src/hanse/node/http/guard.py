@@ -72,7 +72,7 @@ class Guard:
             if token is not None and right is not None:
                 self._tokens.allow(token, right)
             _check_ids(request)
-            return token, await handler(Call(request, self._board, token))
+            return token, await handler(Call(request, self._board, token, self._tokens))
         except HanseError as error:
             response = told(error, whole=token is not None)
             if response.status_code >= 500:
