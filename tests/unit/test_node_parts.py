@@ -15,7 +15,9 @@ from hanse.journal import private
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 from hanse.node.board import _program_of
+from hanse.node.held import Held
 from hanse.node.log_lines import escaped, plain
+from hanse.payloads.payload import dump_each
 from hanse.records.program import ProgramRecord, encode
 from hanse.remote import address
 from hanse.remote.finding import find_node
@@ -72,6 +74,15 @@ def test_items_have_numbers_that_json_carries(start, stop):
     for kind in (api.Inputs, api.CancelRange):
         with pytest.raises(msgspec.ValidationError):
             msgspec.msgpack.decode(data, type=kind)
+
+
+def test_a_job_takes_no_more_items_than_were_said():
+    held = Held(None, "j-0123456789ab", None)
+    held.total = 3
+    feeder = held.take()
+    with pytest.raises(UsageError, match="too many"):
+        held.feed(feeder, 0, 4, dump_each([1, 2, 3, 4]), {}, {})
+    assert held.size == 0
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])

@@ -171,6 +171,7 @@ class Board:
     ) -> int:  # fmt: skip
         arguments = (self.runtime, id, program, record, durable.again, self.counts)
         held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
+        held.total = spec.total
         self._held = {k: v for k, v in self._held.items() if not v.over} | {id: held}
         feeder = held.take()
         self.runtime.submit_durable(id, spec, held, durable)

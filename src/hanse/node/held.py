@@ -57,6 +57,7 @@ class Held:
         self.id = id
         self._counts = counts or Counts()
         self.over = False
+        self.total: int | None = None  # how many items may come, where that was said
         self.program = program
         self._runtime = runtime
         self._blocks = Blocks()
@@ -119,6 +120,8 @@ class Held:
             return self._size  # said before
         if start != self._size:
             raise UsageError(f"the job has {self._size:,} items, so {start:,} is not the next")
+        if self.total is not None and stop > self.total:
+            raise UsageError(f"the job was to have {self.total:,} items, so {stop:,} are too many")
         if self._sealed:
             raise UsageError("the job was sealed, and takes no more items")
         self._blocks.add(start, payload, stop)
