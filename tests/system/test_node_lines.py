@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import socket
 import subprocess
 import sys
 
 import pytest
+from starlette.requests import Request
 from system.nodes import Node
 
 from hanse import limits
+from hanse.node.http.app import table
+from hanse.node.http.call import Call
+from hanse.wire.api import NodeInfo
 
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -121,3 +126,25 @@ def test_a_node_takes_as_many_descriptors_as_it_may(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         node.close()
+
+
+def test_whether_it_is_ready_is_looked_at_once_for_all_who_ask():
+    looks = []
+
+    class Board:
+        def __getattr__(self, name):
+            return self
+
+        def heads(self, limit):
+            looks.append(limit)
+
+    info = NodeInfo(node="", host="", version="", protocol=1, python="", capacity={})
+    (ready,) = [each.handler for each in table(info, b"", None) if each.path == "/readyz"]
+    request = Request({"type": "http", "headers": []})
+
+    async def ask():
+        call = Call(request, Board(), None, None)
+        return await asyncio.gather(*(ready(call) for _ in range(20)))
+
+    assert {answer.body for answer in asyncio.run(ask())} == {b'"ready"'}
+    assert len(looks) == 1
