@@ -278,12 +278,17 @@ REHEARSED_STRIKES = 1000
 TIMELINE_BARS = 20_000
 """Rectangles in a picture of a rehearsal: browsers draw so many at once. Short ones are joined."""
 
+TIMEOUT_S = 1e9
+"""An item may have thirty years at most, which is a number that clocks take."""
+
 # --- nodes --------------------------------------------------------------------------------------
 LABEL_BYTES = 16 * MIB
 """A parcel's label holds shapes and lengths, some bytes for each item of a block."""
 
 PARCEL_FILES = 4096
-"""Files in one parcel: each takes a descriptor until it is read."""
+PARCEL_PAYLOADS = 16
+"""Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
+request has more than two payloads."""
 
 PARCEL_BYTES = 4 * 1024 * MIB
 """One block of inputs or one function sent to a node is at most so large."""
@@ -298,6 +303,16 @@ NODE_JOBS_READ = 100_000
 HEARTBEAT_NS = 15 * SECOND
 """A stream with nothing to say says so this often: proxies and routers cut what is silent for a
 minute, and whoever reads knows a dead line from a quiet one after three of these."""
+
+HEAD_BYTES = 64 * KIB
+HEAD_S = 10.0
+"""The head of a request: a token and a path take less than a KiB, and come at once."""
+
+NODE_LINES = 4096
+"""Connections that a node has at once, but no more than half of its descriptors."""
+
+READY_S = 1.0
+"""Whether a node is ready is looked at this often at most: anybody may ask."""
 
 AUDIT_BYTES = 16 * MIB
 """A node's audit log is two files of this size."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanse.limits import PARCEL_FILES, PARCEL_PAYLOADS
 from hanse.payloads.parcel import BadParcel, Unwrapping, wrap
 from hanse.payloads.payload import dump_batch, dump_each, load
 
@@ -68,6 +71,31 @@ def test_what_is_too_large_is_refused_before_it_comes():
         taking.feed(next(iter(wrap(None, [dump_batch(["x" * 2000])]))))
     with pytest.raises(BadParcel, match="label"):
         Unwrapping(1000).feed(b"\xff\xff\xff\xff")
+
+
+def many_files(payloads, files):
+    shapes = [[1, None, 0, [1] * files, {}]] * payloads
+    label = msgspec.msgpack.encode([None, shapes])
+    return len(label).to_bytes(4, "big") + label
+
+
+def test_a_parcel_has_so_many_payloads_and_files_and_no_more():
+    Unwrapping(1 << 20).feed(many_files(2, PARCEL_FILES // 2))
+    Unwrapping(1 << 20).feed(many_files(PARCEL_PAYLOADS, 0))
+    for payloads, files in ((1, PARCEL_FILES + 1), (2, PARCEL_FILES // 2 + 1)):
+        with pytest.raises(BadParcel):
+            Unwrapping(1 << 20).feed(many_files(payloads, files))
+    with pytest.raises(BadParcel):
+        Unwrapping(1 << 20).feed(many_files(PARCEL_PAYLOADS + 1, 0))
+
+
+def test_files_are_made_when_their_bytes_come():
+    before = len(os.listdir("/proc/self/fd"))
+    taking = Unwrapping(1 << 20)
+    taking.feed(many_files(1, 1000))
+    assert len(os.listdir("/proc/self/fd")) == before
+    taking.feed(b"x" * 10)
+    assert len(os.listdir("/proc/self/fd")) == before + 10
 
 
 def test_a_buffer_outside_its_file_is_refused():

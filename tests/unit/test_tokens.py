@@ -36,6 +36,17 @@ def test_what_is_revoked_is_refused_by_who_has_read_it_before(tokens, tmp_path):
         tokens.revoke(made.id)
 
 
+def test_a_token_that_was_found_holds_until_it_is_revoked_or_expires(tokens, tmp_path, monkeypatch):
+    made, _ = tokens.create(Role.READ, "ann", time.time() + 1000)
+    other = Tokens(tmp_path / "home" / "tokens.json")
+    assert other.holds(made)
+    with monkeypatch.context() as later:
+        later.setattr(time, "time", lambda: made.expires_s)
+        assert not other.holds(made)
+    tokens.revoke(made.id)
+    assert not other.holds(made)
+
+
 def test_an_expired_token_is_refused(tokens):
     _, secret = tokens.create(Role.READ, "ann", time.time() - 1)
     assert tokens.find(secret) is None

@@ -23,7 +23,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId, job_number
 from hanse.journal.port import Head
-from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS
+from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
 from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
@@ -222,6 +222,7 @@ class Board:
     ) -> int:  # fmt: skip
         arguments = (self.runtime, id, program, record, durable.again, self.counts)
         held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
+        held.total = spec.total
         self._held = {k: v for k, v in self._held.items() if not v.over or v.error}
         self._held[id] = held
         feeder = held.take()
@@ -269,9 +270,14 @@ def _program_of(new: NewJob) -> ProgramRecord:
     except ValueError as error:
         raise UsageError(f"{new.id!r} is no job's id") from error
     try:
-        return decode(new.program, new.id)
+        told = decode(new.program, new.id)
     except JournalDamaged as error:  # it came from a client, not from the journal
         raise UsageError(str(error)) from error
+    if told.timeout_s is not None and not 0 < told.timeout_s <= TIMEOUT_S:
+        raise UsageError(f"a timeout is more than 0 and at most {TIMEOUT_S:,} seconds")
+    if told.max_items_per_worker is not None and told.max_items_per_worker < 1:
+        raise UsageError("a worker runs at least one item")
+    return told
 
 
 def _parts(

@@ -22,6 +22,7 @@ from hanse.journal import private
 from hanse.model.resources import Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.log_lines import keep_plain
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
 from hanse.remote import address
@@ -63,6 +64,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     """
     for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
         os.environ.pop(name, None)
+    keep_plain()
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
         listening = _listen(settings.host, settings.port)
@@ -103,7 +105,12 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        from hanse.node.http.line import Listening, raise_descriptors
+    except ImportError as error:
+        raise UsageError(_NOT_INSTALLED) from error
+    listening = Listening(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.most = min(listening.most, raise_descriptors() // 2)
     try:
         # asyncio turns Nagle's algorithm off where it is told that this is TCP.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -169,17 +176,22 @@ def _server(
         import uvicorn
 
         from hanse.node.http.app import make_app, table
+        from hanse.node.http.line import Line
     except ImportError as error:
         raise UsageError(_NOT_INSTALLED) from error
     routes = table(info, b"" if identity is None else identity.authority, board)
     app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
     config = uvicorn.Config(
-        app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+        app, http=Line, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, date_header=False, timeout_keep_alive=75, backlog=1024,
         proxy_headers=False, timeout_graceful_shutdown=1,
         ssl_keyfile=None if identity is None else str(identity.key),
         ssl_certfile=None if identity is None else str(identity.chain),
     )  # fmt: skip
+    try:
+        config.load()  # before anybody is told that the node runs
+    except OSError as error:  # ssl.SSLError is one
+        raise WorldError(f"the node's certificate cannot be used: {error}") from error
     return uvicorn.Server(config)
 
 

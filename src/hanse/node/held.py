@@ -62,6 +62,7 @@ class Held:
         self.begun = threading.Event()  # its first entry is recorded, or it is over
         self.over = False
         self.error: HanseError | None = None  # why it was stopped here, if it did not end
+        self.total: int | None = None  # how many items may come, where that was said
         self.program = program
         self._runtime = runtime
         self._blocks = Blocks()
@@ -130,6 +131,8 @@ class Held:
             return self._size  # said before
         if start != self._size:
             raise UsageError(f"the job has {self._size:,} items, so {start:,} is not the next")
+        if self.total is not None and stop > self.total:
+            raise UsageError(f"the job was to have {self.total:,} items, so {stop:,} are too many")
         if self._sealed:
             raise UsageError("the job was sealed, and takes no more items")
         self._blocks.add(start, payload, stop)

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hanse.errors import WorldError
 from hanse.journal import private
 
 _AUTHORITY_DAYS = 3650
@@ -52,6 +54,11 @@ def make_identity(directory: Path, names: Sequence[str]) -> Identity:
     if not authority.exists() or not authority_key.exists():
         _make_authority(authority_key, authority)
     pem = authority.read_bytes()
+    if not _belong(authority_key, pem):
+        raise WorldError(
+            f"{authority_key} is not the key of {authority}: restore what belongs together, or "
+            "remove both, and make new tokens"
+        )
     if not _fits(chain, key, pem, names):
         _make_certificate(chain, key, authority_key, authority, names)
     der = ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
@@ -137,8 +144,17 @@ def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def _belong(key: Path, certificate: bytes) -> bool:
+    """Whether this is the certificate's key."""
+    try:
+        found = serialization.load_pem_private_key(key.read_bytes(), None)
+        return found.public_key() == x509.load_pem_x509_certificate(certificate).public_key()
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+
+
 def _fits(chain: Path, key: Path, authority: bytes, names: Sequence[str]) -> bool:
-    """Whether the certificate is for these names, by this authority, and long enough."""
+    """Whether the certificate is for these names and this key, by this authority, long enough."""
     try:
         data = chain.read_bytes()
         found = x509.load_pem_x509_certificate(data)
@@ -147,8 +163,17 @@ def _fits(chain: Path, key: Path, authority: bytes, names: Sequence[str]) -> boo
         return False
     left = found.not_valid_after_utc - dt.datetime.now(dt.UTC)
     return (
-        key.exists()
+        _belong(key, data)
         and data.endswith(authority)
+        and _signed(found, authority)
         and left > dt.timedelta(days=_LEFT_DAYS)
         and set(alternative) == {_general(name) for name in names}
     )
+
+
+def _signed(certificate: x509.Certificate, authority: bytes) -> bool:
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True

@@ -105,6 +105,11 @@ class Tokens:
             return None
         return None if token.expired(time.time()) else token
 
+    def holds(self, token: Token) -> bool:
+        """Whether a token that was found before is still good."""
+        self._look()
+        return self._known.get(token.digest) == token and not token.expired(time.time())
+
     def allow(self, token: Token, right: Right) -> None:
         """Raises NotAllowed."""
         if right not in RIGHTS[token.role]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
 from hanse.errors import WorldError
-from hanse.limits import LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES
+from hanse.limits import LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES, PARCEL_PAYLOADS
 from hanse.payloads.files import File, make_anonymous
 from hanse.payloads.lengths import pack_ends, unpack_ends
 from hanse.payloads.payload import Bulk, Payload, Span
@@ -34,13 +35,13 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     count: int
     lengths: bytes | None  # of its streams, 8 bytes each, little-endian; None: one stream
     stream_bytes: int
-    files: list[int]  # their sizes
+    files: Annotated[list[int], msgspec.Meta(max_length=PARCEL_FILES)]  # their sizes
     spans: dict[int, list[Span]]
 
 
 class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     about: msgspec.Raw
-    shapes: list[Shape]
+    shapes: Annotated[list[Shape], msgspec.Meta(max_length=PARCEL_PAYLOADS)]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -141,6 +142,8 @@ class Unwrapping:
         for shape in label.shapes:
             _check(shape)
             left -= shape.stream_bytes + sum(shape.files)
+        if sum(len(shape.files) for shape in label.shapes) > PARCEL_FILES:
+            raise BadParcel(f"it has more than {PARCEL_FILES} files")
         if left < 0:
             raise BadParcel(f"it has more than {self._most:,} bytes")
         self._places = [
@@ -154,17 +157,15 @@ class Unwrapping:
 
 
 class _Place:
-    """Where so many bytes go."""
+    """Where so many bytes go. A file is made when the first of them comes, as each takes a
+    descriptor."""
 
     def __init__(self, size: int, file: bool) -> None:
         self._left = size
         self.size = size
-        self.fd = -1
+        self.in_file = file or size >= OUT_OF_BAND_BYTES
+        self._file: File | None = None
         self._parts: list[bytes] = []
-        if file or size >= OUT_OF_BAND_BYTES:
-            self._file = File(make_anonymous(), max(1, size))
-            os.ftruncate(self._file.fd, max(1, size))
-            self.fd = self._file.fd
 
     @property
     def full(self) -> bool:
@@ -173,12 +174,12 @@ class _Place:
     def write(self, view: memoryview) -> int:
         """Take what belongs here; returns how much that was."""
         piece = view[: self._left]
-        if self.fd < 0:
+        if not self.in_file:
             self._parts.append(bytes(piece))
         else:
-            at = self.size - self._left
+            at, fd = self.size - self._left, self._opened().fd
             while piece:
-                written = os.pwrite(self.fd, piece, at)
+                written = os.pwrite(fd, piece, at)
                 piece, at = piece[written:], at + written
         taken = min(len(view), self._left)
         self._left -= taken
@@ -188,17 +189,22 @@ class _Place:
     def data(self) -> bytes:
         return b"".join(self._parts)
 
-    @property
-    def file(self) -> File:
-        return File.received(os.dup(self._file.fd), self._file.size)
+    def take_file(self) -> File:
+        """What is in it now, once."""
+        made, self._file = self._opened(), None
+        return File.received(os.dup(made.fd), made.size)
+
+    def _opened(self) -> File:
+        if self._file is None:
+            self._file = File(make_anonymous(), max(1, self.size))
+            os.ftruncate(self._file.fd, max(1, self.size))
+        return self._file
 
 
 def _check(shape: Shape) -> None:
     """Whether the numbers fit together: they come from outside."""
     if shape.count < 0 or shape.stream_bytes < 0 or any(size < 0 for size in shape.files):
         raise BadParcel("a number in its label is negative")
-    if len(shape.files) > PARCEL_FILES:
-        raise BadParcel(f"it has more than {PARCEL_FILES} files")
     try:
         ends = unpack_ends(shape.lengths)
     except ValueError as error:
@@ -219,10 +225,10 @@ def _check(shape: Shape) -> None:
 
 def _payload(shape: Shape, places: Iterator[_Place]) -> Payload:
     stream = next(places)
-    files = tuple(next(places).file for _ in shape.files)
+    files = tuple(next(places).take_file() for _ in shape.files)
     spans = {at: tuple(some) for at, some in shape.spans.items()}
     bulk = Bulk(files, spans) if files else None
     ends = unpack_ends(shape.lengths)
-    if stream.fd < 0:
+    if not stream.in_file:
         return Payload(shape.count, stream.data, ends, bulk)
-    return Payload.in_file(shape.count, stream.file, shape.stream_bytes, ends, bulk)
+    return Payload.in_file(shape.count, stream.take_file(), shape.stream_bytes, ends, bulk)

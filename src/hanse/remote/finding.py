@@ -53,11 +53,22 @@ def _with_secret(url: str, token: str) -> Address:
     for text in candidates:
         if text:
             found = decode(text)
+            if _same_here(found.url, url):
+                return found  # where the node itself says it is: no other "localhost" gets it
             if found.url == url or (token and _travels(found, url)):
                 return Address(url, found.fingerprint, found.secret)
     raise UsageError(
         f"a token for {url} is needed: `hanse login TOKEN`, or HANSE_TOKEN. On the node's machine "
         "`hanse token create` makes one"
+    )
+
+
+def _same_here(one: str, other: str) -> bool:
+    """Whether both are the same port of this machine."""
+    first, second = urlsplit(one), urlsplit(other)
+    hosts = (first.hostname or "", second.hostname or "")
+    return (
+        all(map(is_loopback, hosts)) and first.scheme == second.scheme and first.port == second.port
     )
 
 

@@ -7,6 +7,8 @@ while it is written.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from hanse.ids import JobId
@@ -14,8 +16,11 @@ from hanse.model.failure import Failure
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
+_RETRIES = 1_000_000
+
 PROTOCOL = 1
-"""Of this version. A node serves this one and the one before."""
+"""Of this version. A node serves this one alone, and tells a client of another so."""
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +58,24 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user: str = ""
     host: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: a bad number would stop the node that schedules by it."""
+        spec, needs = self.spec, self.spec.needs
+        if not 0 <= spec.retries <= _RETRIES:
+            raise ValueError(f"retries are 0 to {_RETRIES:,}")
+        if spec.total is not None and not 0 <= spec.total <= 1 << 53:
+            raise ValueError("a job has 0 to 2**53 items")
+        if not 1 <= spec.weight <= _RETRIES:
+            raise ValueError(f"a weight is 1 to {_RETRIES:,}")
+        amounts = (
+            needs.cpus_milli,
+            needs.gpus_milli,
+            needs.memory_bytes,
+            *needs.custom_milli.values(),
+        )
+        if min(amounts) < 0 or max(amounts) == 0:
+            raise ValueError("an item needs something, and nothing less than none")
+
 
 class Take(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Feed this job from here on. `again`: items that failed are open again."""
@@ -71,8 +94,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The job has `stop` items; those from `start` on are in the parcel's first payload."""
 
     feeder: int
-    start: int
-    stop: int
+    start: _Count
+    stop: _Count
     broken: dict[int, Failure] = {}  # items whose arguments cannot travel
     waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
 
@@ -94,8 +117,8 @@ class SealJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class CancelRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Cancel what has not begun of these items; without numbers, the whole job."""
 
-    start: int | None = None
-    stop: int | None = None
+    start: _Count | None = None
+    stop: _Count | None = None
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
+from hanse import limits
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http import code, jobs, logs, metrics, openapi
@@ -36,6 +39,7 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
     described: dict[str, Any] = {}
+    looking, looked_s = asyncio.Lock(), -limits.READY_S
 
     async def show_node(call: Call) -> Response:
         """Who this node is."""
@@ -47,7 +51,11 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
 
     async def ready(call: Call) -> Response:
         """Jobs can be run: the journal can be read."""
-        await call.waiting(call.board.state.journal.heads, 1)
+        nonlocal looked_s
+        async with looking:  # many ask: one looks
+            if time.monotonic() - looked_s > limits.READY_S:
+                await call.waiting(call.board.state.journal.heads, 1)
+                looked_s = time.monotonic()
         return call.answer("ready")
 
     async def show_authority(call: Call) -> Response:
@@ -99,6 +107,10 @@ def make_app(
         Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
         for each in routes
     ]
+
+    for each in paths:  # starlette adds it to GET by itself
+        assert each.methods is not None
+        each.methods.discard("HEAD")
 
     async def missing(request: Request, error: Exception) -> Response:
         return problem(404, "no-such-path", "There is nothing here: /openapi.json lists what is")

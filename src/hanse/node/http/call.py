@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
 
 from hanse import limits
 from hanse.errors import UsageError, WorldError
 from hanse.node.board import Board
-from hanse.node.tokens import Token
+from hanse.node.tokens import Token, Tokens
 from hanse.payloads.parcel import Unwrapping
 from hanse.payloads.payload import Payload
 
@@ -23,6 +25,32 @@ MSGPACK = "application/msgpack"
 BYTES = "application/octet-stream"
 
 
+class _Stream(StreamingResponse):
+    """An answer that breaks off when it may no longer be given. It does not end in order: nobody
+    shall take what came for the whole.
+
+    Args:
+        may: asked before each piece.
+    """
+
+    def __init__(
+        self, may: Callable[[], bool], pieces: AsyncGenerator[bytes | memoryview], **more: Any
+    ) -> None:
+        super().__init__(pieces, **more)
+        self._may = may
+        self._pieces = pieces
+
+    async def stream_response(self, send: Send) -> None:
+        begin = {"type": "http.response.start", "status": self.status_code}
+        await send(begin | {"headers": self.raw_headers})
+        async with contextlib.aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                if not self._may():
+                    return  # the server closes the connection then
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class Call:
     """A request that was let in.
 
@@ -30,7 +58,8 @@ class Call:
         token: who asks; None only on routes that are open to all.
     """
 
-    def __init__(self, request: Request, board: Board, token: Token | None) -> None:
+    def __init__(self, request: Request, board: Board, token: Token | None, tokens: Tokens) -> None:
+        self._tokens = tokens
         self.request = request
         self.board = board
         self.token = token
@@ -80,9 +109,15 @@ class Call:
     def raw(self, data: bytes) -> Response:
         return Response(data, media_type=BYTES)
 
-    def stream(self, pieces: AsyncIterator[bytes | memoryview]) -> Response:
+    def holds(self) -> bool:
+        """Whether the token that was let in still is one."""
+        return self.token is None or self._tokens.holds(self.token)
+
+    def stream(self, pieces: AsyncGenerator[bytes | memoryview]) -> Response:
+        """Piece by piece, for as long as the token is good."""
         # Proxies hold back what looks like a page; this one must pass at once.
-        return StreamingResponse(
+        return _Stream(
+            self.holds,
             pieces,
             media_type=BYTES,
             headers={"x-accel-buffering": "no"},

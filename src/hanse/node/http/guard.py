@@ -13,13 +13,16 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanse.errors import HanseError, NotAllowed
+from hanse import __version__
+from hanse.errors import HanseError, NodeVersion, NotAllowed, UsageError
+from hanse.ids import job_number, parse_blob_id
 from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http.call import Call
 from hanse.node.http.problems import internal, problem, told
 from hanse.node.tokens import Right, Token, Tokens
+from hanse.wire.api import PROTOCOL
 
 _logger = logging.getLogger("hanse")
 
@@ -68,9 +71,10 @@ class Guard:
                 return None, problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
             if token is not None and right is not None:
                 self._tokens.allow(token, right)
-            return token, await handler(Call(request, self._board, token))
+            _check_ids(request)
+            return token, await handler(Call(request, self._board, token, self._tokens))
         except HanseError as error:
-            response = told(error)
+            response = told(error, whole=token is not None)
             if response.status_code >= 500:
                 _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
             return token, response
@@ -85,6 +89,9 @@ class Guard:
         changes = request.method not in _LOOKING
         if origin is not None and changes and _host(origin.partition("://")[2]) not in self._hosts:
             return problem(403, "wrong-origin", "A page of another site asks for this")
+        protocol = request.headers.get("hanse-protocol", _PROTOCOL)
+        if protocol != _PROTOCOL:
+            return problem(400, NodeVersion.code, "Another protocol is spoken here", _OTHER)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > PARCEL_BYTES:
             return problem(413, "too-large", f"No request has more than {PARCEL_BYTES:,} bytes")
@@ -103,12 +110,28 @@ _NO_TOKEN = (
     "Send it as Authorization: Bearer SECRET. On the node's machine `hanse token create` makes "
     "one; one that is shown but not known was revoked, has expired, or is another node's."
 )
+_PROTOCOL = str(PROTOCOL)
+_OTHER = (
+    f"This node runs Hanse {__version__}, which speaks protocol {_PROTOCOL}, and you speak "
+    "another: bring the older one up to date"
+)
+_IDS = {"job": job_number, "blob": parse_blob_id}
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+
+
+def _check_ids(request: Request) -> None:
+    """Whether the path names what may exist. Raises UsageError."""
+    for name, parse in _IDS.items():
+        if name in request.path_params:
+            try:
+                parse(request.path_params[name])
+            except ValueError as error:
+                raise UsageError(str(error)) from error
 
 
 def _host(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 
 import msgspec
@@ -57,7 +57,7 @@ async def entries(call: Call) -> Response:
     """A job's record as it is now, from entry `first` on, without payloads."""
     id, first = JobId((await call.waiting(call.board.head, call.text("job"))).id), _first(call)
 
-    async def read() -> AsyncIterator[bytes]:
+    async def read() -> AsyncGenerator[bytes]:
         at = first
         while some := await asyncio.to_thread(_batch, call.board, id, at):
             yield _frames(some)
@@ -94,7 +94,7 @@ async def blob(call: Call) -> Response:
         raise NoSuchJob(f"there is no blob {wanted}")
     fd, size = await call.waiting(blobs.get, wanted)
 
-    async def read() -> AsyncIterator[bytes]:
+    async def read() -> AsyncGenerator[bytes]:
         import os
 
         try:
@@ -125,7 +125,7 @@ async def follow(call: Call) -> Response:
     return call.stream(_follow(board, held, first, feeder))
 
 
-async def _follow(board: Board, held: Held, first: int, feeder: int) -> AsyncIterator[bytes]:
+async def _follow(board: Board, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
     news = asyncio.Event()
     loop = asyncio.get_running_loop()
 

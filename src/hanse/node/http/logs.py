@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +32,7 @@ async def logs(call: Call) -> Response:
 
 async def _lines(
     board: Board, job: JobId, at: int, item: int | None, follow: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     path = log_path(board.state.home, job)
     said_s = time.monotonic()
     while True:

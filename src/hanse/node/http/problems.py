@@ -33,13 +33,14 @@ def problem(status: int, code: str, title: str, detail: str = "") -> Response:
     )
 
 
-def told(error: errors.HanseError) -> Response:
-    """An error of ours. Of a bug no more is told than that it is one: the log has the rest."""
+def told(error: errors.HanseError, whole: bool = True) -> Response:
+    """An error of ours. Of a bug no more is told than that it is one: the log has the rest. Not
+    `whole`: to somebody without a token, who learns of what kind it is and nothing of this node."""
     if isinstance(error, errors.InternalError):
         return internal()
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     title = (type(error).__doc__ or "").split(".")[0].split("\n")[0]
-    return problem(status, error.code, title, str(error))
+    return problem(status, error.code, title, str(error) if whole else "")
 
 
 def internal() -> Response:
