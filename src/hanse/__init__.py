@@ -42,7 +42,12 @@ if TYPE_CHECKING:
         JournalFull,
         JournalUnavailable,
         JournalVersion,
+        NameTaken,
+        NodeError,
+        NodeUnavailable,
+        NodeVersion,
         NoSuchJob,
+        NotAllowed,
         OutOfMemory,
         PickleError,
         ResultError,
@@ -73,8 +78,9 @@ _HOMES = {
         "ArgumentError", "ClientClosed", "DependencyFailed", "EngineError", "Fenced", "HanseError",
         "InitializerFailed", "InputError", "InternalError", "ItemTimeout", "JobBusy",
         "JobCancelled", "JobChanged", "JobFailed", "JournalDamaged", "JournalError", "JournalFull",
-        "JournalUnavailable", "JournalVersion", "NoSuchJob", "OutOfMemory", "PickleError",
-        "ResultError", "ResultsConsumed", "TaskError", "UsageError", "WorkerDied", "WorldError",
+        "JournalUnavailable", "JournalVersion", "NameTaken", "NodeError", "NodeUnavailable",
+        "NodeVersion", "NoSuchJob", "NotAllowed", "OutOfMemory", "PickleError", "ResultError",
+        "ResultsConsumed", "TaskError", "UsageError", "WorkerDied", "WorldError",
     ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -84,9 +90,10 @@ __all__ = [
     "Failure", "Fenced", "Future", "HanseError", "InitializerFailed", "InputError", "InternalError",
     "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled", "JobChanged", "JobFailed",
     "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable", "JournalVersion",
-    "NoSuchJob", "OutOfMemory", "PickleError", "Progress", "Resources", "ResultError",
-    "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied", "WorldError", "__version__",
-    "connect", "current_item", "task",
+    "NameTaken", "NoSuchJob", "NodeError", "NodeUnavailable", "NodeVersion", "NotAllowed",
+    "OutOfMemory", "PickleError", "Progress", "Resources", "ResultError", "ResultsConsumed", "Task",
+    "TaskError", "UsageError", "WorkerDied", "WorldError", "__version__", "connect", "current_item",
+    "task",
 ]  # fmt: skip
 
 

@@ -8,9 +8,15 @@
     │   ├── JobChanged             a named job's function or inputs are not what they were
     │   ├── JobBusy                another program runs this named job
     │   │   └── NameTaken              another program made a job of this name just now
-    │   └── NoSuchJob              there is no job of this id or name
+    │   ├── NoSuchJob              there is no job of this id or name
+    │   ├── JobOver                the job has ended, and takes nothing more
+    │   ├── CodeMissing            a node does not have the project's code that a job names
+    │   └── NotAllowed             a node refuses this token, or the token may not do this
     ├── WorldError             the world failed: try again, or give it more of something
     │   ├── EngineError            worker processes cannot be started or kept
+    │   ├── NodeError              a node cannot be used
+    │   │   ├── NodeUnavailable        it may pass: no network, it restarts, it is full of work
+    │   │   └── NodeVersion            it speaks another protocol
     │   ├── InputError             the iterable of inputs raised; what it yielded before is done
     │   └── JournalError           what is recorded of named jobs cannot be read or written
     │       ├── JournalUnavailable     it may pass: a server restarts, another program holds it
@@ -98,6 +104,24 @@ class NoSuchJob(UsageError):
     code = "no-such-job"
 
 
+class CodeMissing(UsageError):
+    """A node does not have the code that a job names; clients send it, and ask again."""
+
+    code = "code-missing"
+
+
+class JobOver(UsageError):
+    """The job has ended, and takes nothing more; its record says how."""
+
+    code = "job-over"
+
+
+class NotAllowed(UsageError):
+    """A node refuses this token, or the token's role does not reach so far."""
+
+    code = "not-allowed"
+
+
 class WorldError(HanseError):
     """Something outside the program failed."""
 
@@ -108,6 +132,24 @@ class EngineError(WorldError):
     """Worker processes cannot be started or kept alive."""
 
     code = "engine"
+
+
+class NodeError(WorldError):
+    """A node cannot be used; what it has committed is not lost by that."""
+
+    code = "node"
+
+
+class NodeUnavailable(NodeError):
+    """The node cannot be reached now; this may pass by itself."""
+
+    code = "node-unavailable"
+
+
+class NodeVersion(NodeError):
+    """The node speaks a protocol that this version does not."""
+
+    code = "node-version"
 
 
 class InputError(WorldError):

@@ -277,3 +277,90 @@ REHEARSED_STRIKES = 1000
 
 TIMELINE_BARS = 20_000
 """Rectangles in a picture of a rehearsal: browsers draw so many at once. Short ones are joined."""
+
+TIMEOUT_S = 1e9
+"""An item may have thirty years at most, which is a number that clocks take."""
+
+# --- nodes --------------------------------------------------------------------------------------
+LABEL_BYTES = 16 * MIB
+"""A parcel's label holds shapes and lengths, some bytes for each item of a block."""
+
+PARCEL_FILES = 4096
+PARCEL_PAYLOADS = 16
+"""Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
+request has more than two payloads."""
+
+PARCEL_BYTES = 4 * 1024 * MIB
+"""One block of inputs or one function sent to a node is at most so large."""
+
+FOLLOWED_BYTES = 16 * MIB
+"""The newest entries of a running job are kept in memory up to this size, for those who follow it;
+who is further behind reads the journal."""
+
+NODE_JOBS_READ = 100_000
+"""Jobs among which a node looks for those that it has to go on with when it starts."""
+
+HEARTBEAT_NS = 15 * SECOND
+"""A stream with nothing to say says so this often: proxies and routers cut what is silent for a
+minute, and whoever reads knows a dead line from a quiet one after three of these."""
+
+HEAD_BYTES = 64 * KIB
+HEAD_S = 10.0
+"""The head of a request: a token and a path take less than a KiB, and come at once."""
+
+NODE_LINES = 4096
+"""Connections that a node has at once, but no more than half of its descriptors."""
+
+READY_S = 1.0
+"""Whether a node is ready is looked at this often at most: anybody may ask."""
+
+AUDIT_BYTES = 16 * MIB
+"""A node's audit log is two files of this size."""
+
+AUDIT_EVERY_S = 60.0
+AUDIT_KEYS = 1000
+"""What comes to a node over and over is written down this often; so many kinds are kept apart."""
+
+PROBLEM_BYTES = 64 * KIB
+"""No error in words is longer."""
+
+RECORD_BYTES = 64 * MIB
+"""No entry of a record is longer: streams from INLINE_BYTES are blobs, and the rest are numbers."""
+
+REDIAL_NS = 100 * MS
+REDIAL_MAX_NS = 5 * SECOND
+"""A node that cannot be reached is dialled again after this long, twice as long each time."""
+
+ENTRIES_READ = 1000
+"""Entries of a record that are read at once for somebody who follows a job from far behind."""
+
+FULL_LOOK_NS = 20 * MS
+"""While as much waits to be recorded as may, a node looks this often
+whether it takes more inputs."""
+
+CODE_FILES = 4000
+CODE_BYTES = 32 * MIB
+"""What a client sends of its project to a node: the sources of a large project are a tenth of it.
+Whoever has more wants it installed at the node, and not sent."""
+
+CODE_PLACES = 50_000
+"""A client looks at so many files and directories of its packages at most, some 0.1 s: packages
+may have data in them."""
+
+CODE_NAME_BYTES = 240
+"""A module's file has no longer name, with those of its packages: file systems take 255 bytes."""
+
+CODES = 10_000
+"""Codes that a node keeps: a team that changes its projects fifty times a day has so many after
+half a year, and `hanse gc` removes them with their jobs."""
+
+CODES_LOOKED_AT = 32
+"""The newest codes, in which a node looks for files that it has already."""
+
+CODE_GRACE_S = 3600
+"""Code that no job names yet is kept for so long: its client is about to make one."""
+
+CALLS_ALONE_NS = 600 * SECOND
+SWEEP_NS = 30 * SECOND
+"""Single calls of a client that is gone are cancelled after so long: long enough for a laptop to
+change its network. Looked at this often."""

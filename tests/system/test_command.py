@@ -62,12 +62,15 @@ def test_each_command_begins_its_help_with_the_line_that_the_group_shows(name: s
     assert first.startswith(COMMANDS[name][1].rstrip("."))
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "run"])
+SPEAKING = [name for name in COMMANDS if name not in ("run", "token")]
+
+
+@pytest.mark.parametrize("name", [*SPEAKING, "token create", "token list", "token revoke"])
 def test_every_command_can_speak_json_and_be_quiet(tmp_path: Path, name: str) -> None:
-    said = hanse(name, "-h", home=tmp_path / "home").stdout
+    said = hanse(*name.split(), "-h", home=tmp_path / "home").stdout
     assert "--json" in said
     assert "--quiet" in said
-    both = hanse(name, "--json", "--quiet", home=tmp_path / "home")
+    both = hanse(*name.split(), "--json", "--quiet", home=tmp_path / "home")
     assert both.returncode == 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core_builders import Town
 
-from hanse.core.events import Recorded, Resume, Seal
+from hanse.core.events import Grow, Recorded, Resume, Seal
 from hanse.core.home import Home
 from hanse.ids import JobId
 from hanse.model.failure import Cause
@@ -150,3 +150,23 @@ def test_attempts_that_an_earlier_run_counted_are_not_counted_twice_however_many
     town.home = Home.recover(town.facts, 1000)
     place.talk()  # nothing was acknowledged: both failures are told again
     assert town.job(job).attempts == {0: 2}
+
+
+def test_a_graph_that_was_cut_off_goes_on_with_what_still_waits() -> None:
+    town = Town()
+    job = town.submit("a", durable=True, sealed=False)
+    chain = {item: [(job, item - 1)] for item in range(1, 10)}
+    town.tell(Grow(job, 12, chain))
+    town.teach(job)
+    place = town.place("x")
+    place.done(0, 4)
+    place.talk()
+    later = resumed(town)
+    now = later.home.jobs[job]
+    assert sorted(now.waiting) == [5, 6, 7, 8, 9]
+    assert now.ready.first() == (4, 5)
+    later.tell(Seal(job))
+    later.teach(job)
+    later.place("x").work()
+    assert sorted(later.committed(job)) == list(range(12))
+    assert later.state(job) is JobState.DONE

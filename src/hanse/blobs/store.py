@@ -196,6 +196,10 @@ class BlobStore:
                 raise
         return BlobFile(fd, size)
 
+    def __contains__(self, wanted: BlobId) -> bool:
+        """Whether there is a blob of this id, whole or damaged."""
+        return self._path(wanted).exists()
+
     def read(self, wanted: BlobId) -> bytes:
         """A blob's bytes, checked. Raises JournalDamaged."""
         fd, size = self.get(wanted)

@@ -27,8 +27,8 @@ _MARKS: Final = {"ok": "ok", "note": "note", "mend": "MEND"}
 def doctor(out: Output, deep: bool) -> None:
     """Look at this machine, and say what should be mended.
 
-    Cores, memory, limits, Python, disks, the journal, and the versions of all libraries. Exit
-    code 1 means that something must be mended; the advice says how.
+    Cores, memory, limits, Python, disks, the journal, the node that programs run on, and the
+    versions of all libraries. Exit code 1 means that something must be mended; the advice says how.
     """
     from msgspec import to_builtins
 
@@ -58,20 +58,43 @@ def _findings(deep: bool) -> Iterator[Finding]:
     yield from checks.temporary()
     yield from checks.shared_memory()
     yield from _records(deep)
+    yield from _node()
     yield from checks.versions()
+
+
+def _node() -> Iterator[Finding]:
+    """The node that programs run on, if one is named."""
+    from hanse.cli.shared.checks import Finding
+    from hanse.errors import HanseError
+    from hanse.remote.finding import find_node
+
+    try:
+        node = find_node()
+        if node is None:
+            return
+        from hanse.remote.dial import Dial
+        from hanse.wire.api import NodeInfo
+
+        info = Dial(node).ask("GET", "/v1/node", NodeInfo)
+    except HanseError as error:
+        advice = "start it, or log in anew; `hanse logout` lets programs run on this machine"
+        yield Finding("node", str(error), "mend", advice)
+        return
+    cores = info.capacity.cpus_milli / 1000
+    yield Finding("node", f"{node.url}: {info.host}, {cores:g} cores, Hanse {info.version}")
 
 
 def _records(deep: bool) -> Iterator[Finding]:
     from hanse.cli.shared.checks import Finding, state_directory
-    from hanse.cli.shared.lookup import records
+    from hanse.cli.shared.lookup import local_records
     from hanse.errors import HanseError
-    from hanse.records.state import home_directory
+    from hanse.home import home_directory
 
     yield from state_directory(
         home_directory(), wal=not os.environ.get("HANSE_JOURNAL", "").startswith("postgres")
     )
     try:
-        with records() as state:
+        with local_records() as state:
             if state is None:
                 yield Finding("journal", "none yet: no named job has run here")
                 return

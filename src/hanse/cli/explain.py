@@ -13,8 +13,8 @@ from hanse.cli.shared.lookup import job_argument, record_of, recorded
 from hanse.cli.shared.output import Output
 
 if TYPE_CHECKING:
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head, Holder
-    from hanse.records.state import State
 
 
 @click.command(cls=Command)
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 def explain(out: Output, job: str) -> None:
     """Say what a job waits for, with numbers.
 
-    The program that runs the job is asked. Of a job that nobody runs its record tells what is
-    done, what is left, and how to go on.
+    The program or the node that runs the job is asked. Of a job that nobody runs its record tells
+    what is done, what is left, and how to go on.
     """
-    with recorded(job) as (state, head):
-        holder = telling.holder_of(state, head)
-        answer = None
-        if holder is not None:
-            from hanse.cli.shared.asking import ask
-
-            answer = ask(state, head.id, "explain")
-        told = _told(answer) if answer is not None else _from_record(state, head, holder)
+    with recorded(job) as (side, head):
+        holder = side.holder(head)
+        answer = side.explain(head) if holder is not None else None
+        told = _told(answer) if answer is not None else _from_record(side, head, holder)
         document = telling.document(head, holder) | {"answered": answer is not None} | told
         out.result(document, lambda: out.say("\n".join(told["lines"])), quiet=())
 
@@ -50,8 +46,8 @@ def _told(answer: str) -> dict[str, Any]:
     return {"lines": [str(row) for row in lines]}
 
 
-def _from_record(state: State, head: Head, holder: Holder | None) -> dict[str, Any]:
-    record = record_of(state, head)
+def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any]:
+    record = record_of(side, head)
     lines = [f"{head.id} ({head.name}): {telling.state_of(head, holder)}",
              f"items: {telling.items(head)}"]  # fmt: skip
     if holder is not None:

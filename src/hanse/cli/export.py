@@ -55,8 +55,8 @@ def export(out: Output, job: str, target: Path, force: bool) -> None:
     write = _writer(target)
     if target.exists() and not force:  # before the work; what counts is asked at its end
         raise _is_there(target)
-    with recorded(job) as (state, head):
-        record = record_of(state, head)
+    with recorded(job) as (side, head):
+        record = record_of(side, head)
         if any(part.folded for part in record.parts()):
             raise UsageError(
                 f"the results of job {head.id} were folded into one by reduce(), and single ones "

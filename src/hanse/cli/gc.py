@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hanse.cli.shared.command import Command
-from hanse.cli.shared.lookup import records
+from hanse.cli.shared.lookup import local_records
 from hanse.cli.shared.output import Output
 from hanse.cli.shared.words import Age, size
 from hanse.limits import RECORDS_AGE_S, RECORDS_KEPT
@@ -21,11 +21,11 @@ def gc(out: Output, older_than: float | None, dry_run: bool) -> None:
 
     Removes jobs whose name a newer job has, ended jobs beyond the bounds, blobs that no job
     refers to, and logs of jobs that are gone. Never a job that can still be resumed, nor one that
-    a program runs.
+    a program runs. These are this machine's own records; a node keeps its own.
     """
     from hanse.records.gc import Collected, collect
 
-    with records() as state:
+    with local_records() as state:
         gone = Collected() if state is None else collect(state, older_than, dry_run)
     document = {"jobs": gone.jobs, "blobs": gone.blobs, "bytes": gone.bytes, "dry_run": dry_run}
     many = f"{len(gone.jobs):,} job{'' if len(gone.jobs) == 1 else 's'}"

@@ -17,7 +17,6 @@ from hanse.limits import FAILURES_SHOWN
 if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
     from hanse.records.record import JobRecord
-    from hanse.records.state import State
 
 
 @click.command(cls=Command)
@@ -35,22 +34,22 @@ def job(out: Output, job: str, follow: bool, failures: bool) -> None:
     """
     if follow and failures:
         raise click.UsageError("--follow and --failures exclude each other")
-    with recorded(job) as (state, head):
+    with recorded(job) as (side, head):
         if follow:
             from hanse.cli.shared.following import follow as until_it_ends
 
-            good = until_it_ends(out, state, head)
+            good = until_it_ends(out, side, head)
             raise SystemExit(exits.OK if good else exits.FAILED)
-        holder = telling.holder_of(state, head)
-        if not failures and not has_begun(state, head):
+        holder = side.holder(head)
+        if not failures and not has_begun(side, head):
             _show_head(out, head, holder)
             return
-        record = record_of(state, head)
+        record = record_of(side, head)
         if failures:
             _list_failures(out, record)
         else:
-            shown = _document(state, record, holder)
-            out.result(shown, lambda: _show(out, state, record, holder), quiet=[head.id])
+            shown = _document(record, holder)
+            out.result(shown, lambda: _show(out, record, holder), quiet=[head.id])
 
 
 def _show_head(out: Output, head: Head, holder: Holder | None) -> None:
@@ -67,7 +66,7 @@ def _list_failures(out: Output, record: JobRecord) -> None:
         out.event(telling.failure(failed), failed.describe() + "\n", quiet=str(failed.item))
 
 
-def _document(state: State, record: JobRecord, holder: Holder | None) -> dict[str, Any]:
+def _document(record: JobRecord, holder: Holder | None) -> dict[str, Any]:
     program = record.program
     return telling.document(record.head, holder) | {
         "usage": telling.usage(record.usage),
@@ -80,7 +79,7 @@ def _document(state: State, record: JobRecord, holder: Holder | None) -> dict[st
     }  # fmt: skip
 
 
-def _show(out: Output, state: State, record: JobRecord, holder: Holder | None) -> None:
+def _show(out: Output, record: JobRecord, holder: Holder | None) -> None:
     head, program = record.head, record.program
     out.fields(
         [
@@ -142,9 +141,10 @@ def _show_failures(out: Output, record: JobRecord) -> None:
         out.say(f"  {failed.item}: {' '.join(failed.what().split())[:200]}")
     if not shown:
         return
-    id = record.head.id
+    id, calls = record.head.id, record.program.calls
     if len(record.failed) > shown:
         out.say(f"  and {len(record.failed) - shown:,} more")
     out.say(f"\nTheir whole stories: hanse job {id} --failures")
-    out.say(f"Run one again, here: hanse replay {id} ITEM")
-    out.say(f"Run them all again:  hanse retry {id} --failed")
+    if not calls:
+        out.say(f"Run one again, here: hanse replay {id} ITEM")
+        out.say(f"Run them all again:  hanse retry {id} --failed")

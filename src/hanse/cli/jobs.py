@@ -13,8 +13,8 @@ from hanse.cli.shared.output import Output
 from hanse.limits import JOBS_LISTED, JOBS_SHOWN
 
 if TYPE_CHECKING:
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head, Holder
-    from hanse.records.state import State
 
 _COLUMNS = ("id", "~name", "state", ">items", ">took", ">begun", "~function", "~user")
 
@@ -28,8 +28,8 @@ _COLUMNS = ("id", "~name", "state", ">items", ">took", ">begun", "~function", "~
 def jobs(out: Output, everything: bool, limit: int | None, state: str | None) -> None:
     """List jobs, the newest first.
 
-    Jobs with a name are recorded. One that is interrupted was running when its program ended: the
-    same program goes on with it. With --quiet only ids are written.
+    Jobs with a name are recorded; on a node, all are. One that is interrupted was running when its
+    program ended: the same program goes on with it. With --quiet only ids are written.
     """
     most = limit or (JOBS_LISTED if everything else JOBS_SHOWN)
     found, more = _found(everything, most, state)
@@ -51,7 +51,7 @@ def _found(
             if head.superseded and not everything:
                 continue
             assert opened is not None
-            holder = telling.holder_of(opened, head)
+            holder = opened.holder(head)
             if state is not None and telling.state_of(head, holder) != state:
                 continue
             if len(found) == most:
@@ -60,7 +60,7 @@ def _found(
     return found, False
 
 
-def _heads(opened: State) -> Iterator[Head]:
+def _heads(opened: Side) -> Iterator[Head]:
     """Newest first; more of them are read only when they are needed."""
     given, limit = 0, 2 * JOBS_SHOWN
     while given < limit:

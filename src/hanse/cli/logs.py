@@ -9,6 +9,7 @@ import click
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import job_argument, recorded
 from hanse.cli.shared.output import Output
+from hanse.errors import NodeUnavailable
 
 if TYPE_CHECKING:
     from hanse.records.logs import Piece
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @job_argument
 @click.option("--item", type=click.IntRange(0), metavar="N", help="Only of this item.")
-@click.option("--follow", "-f", is_flag=True, help="Go on until no program runs the job.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job runs no more.")
 @click.pass_obj
 def logs(out: Output, job: str, item: int | None, follow: bool) -> None:
     """Show what a job's items printed.
@@ -26,11 +27,12 @@ def logs(out: Output, job: str, item: int | None, follow: bool) -> None:
     known: programs that items start, and code in C. With --item its text is shown as it was
     printed; with --json each piece of output is one object on a line of its own.
     """
-    from hanse.records.logs import log_path, read_log
 
-    with recorded(job) as (state, head):
-        path, journal = log_path(state.home, head.id), state.journal
-        for piece in read_log(path, item, follow, lambda: journal.holder(head.id) is None):
+    def lost(error: NodeUnavailable) -> None:
+        out.note(f"hanse: {error}; trying again until it is back")
+
+    with recorded(job) as (side, head):
+        for piece in side.log(head, item, follow, lost):
             _show(out, piece, numbered=item is None)
 
 

@@ -17,6 +17,7 @@ from hanse.cli.shared.command import LazyGroup
 # In the order in which people meet them. One line each: `hanse --help` imports none of them.
 COMMANDS: Final = {
     "run": ("hanse.cli.run", "Run a Python program, and show how far its jobs are."),
+    "submit": ("hanse.cli.submit", "Run a script on the node, and come back at once."),
     "jobs": ("hanse.cli.jobs", "List jobs, the newest first."),
     "job": ("hanse.cli.job", "Show one job; with --follow, until it ends."),
     "logs": ("hanse.cli.logs", "Show what a job's items printed."),
@@ -27,6 +28,11 @@ COMMANDS: Final = {
     "export": ("hanse.cli.export", "Write a job's results to a file."),
     "rm": ("hanse.cli.rm", "Forget jobs, with all their results."),
     "gc": ("hanse.cli.gc", "Remove old jobs, and bytes that no job needs."),
+    "up": ("hanse.cli.up", "Start a node on this machine."),
+    "down": ("hanse.cli.down", "End the node that runs on this machine."),
+    "token": ("hanse.cli.token", "Make, list and revoke the tokens of this machine's node."),
+    "login": ("hanse.cli.login", "Run programs on a node from now on."),
+    "logout": ("hanse.cli.logout", "Run programs on this machine again."),
     "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),
     "simulate": (
         "hanse.cli.simulate",

@@ -37,8 +37,13 @@ def replay(out: Output, job: str, item: int, debug: bool) -> None:
     """
     if debug and out.mode is not Mode.HUMAN:
         raise click.UsageError("--pdb is for people: leave out --json and --quiet")
-    with recorded(job) as (state, head):
-        record = record_of(state, head)
+    with recorded(job) as (side, head):
+        record = record_of(side, head)
+        if record.program.calls:
+            raise UsageError(
+                f"job {head.id} is made of single calls (client.submit), of which none can be run "
+                "by itself: call the function again"
+            )
         if item >= record.size:
             raise UsageError(f"job {head.id} has {record.size:,} items, numbered from 0")
         call, args = _loaded(record, item)

@@ -31,8 +31,8 @@ def retry(out: Output, job: str, failed: bool) -> None:
     The new results are part of the job, and its program finds them when it asks for the job
     again. Exit code 1 if items fail again.
     """
-    with recorded(job) as (state, head):
-        directory = record_of(state, head).program.cwd
+    with recorded(job) as (side, head):
+        directory = record_of(side, head).program.cwd
     # Closed again: a client opens the records by itself.
     if not head.failed:
         raise UsageError(f"job {head.id} ({head.name}) has no failed items")

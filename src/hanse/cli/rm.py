@@ -9,12 +9,12 @@ import click
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import find, jobs_argument, records
 from hanse.cli.shared.output import Output
-from hanse.errors import JournalDamaged, JournalUnavailable, NoSuchJob
+from hanse.errors import JournalDamaged, NoSuchJob
 from hanse.limits import JOBS_LISTED
 
 if TYPE_CHECKING:
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head
-    from hanse.records.state import State
 
 
 @click.command(cls=Command)
@@ -26,16 +26,13 @@ def rm(out: Output, jobs: tuple[str, ...]) -> None:
     If one of them does not exist, or is being run, none is removed.
     """
     from hanse.cli.shared.words import size
-    from hanse.records.gc import remove
 
-    with records() as state:
-        if state is None:
+    with records() as side:
+        if side is None:
             raise NoSuchJob(f"there is no job {jobs[0]!r}: no named job has run here yet")
-        heads = {head.id: head for head in [_find(state, job) for job in jobs]}
-        _refuse_busy(state, list(heads.values()))
-        for id in heads:
-            remove(state, id)
-        freed, why_not = _collect(state)
+        heads = {head.id: head for head in [_find(side, job) for job in jobs]}
+        _refuse_busy(side, list(heads.values()))
+        freed, why_not = side.remove(list(heads))
         document = {"removed": list(heads), "bytes": freed}
         many = f"{len(heads)} job{'s' if len(heads) > 1 else ''}"
         out.result(
@@ -47,32 +44,24 @@ def rm(out: Output, jobs: tuple[str, ...]) -> None:
             out.note(f"hanse: their blobs stay until hanse gc: {why_not}")
 
 
-def _find(state: State, job: str) -> Head:
+def _find(side: Side, job: str) -> Head:
     """As `find`; one that is damaged is found by its id, because removing it is the remedy."""
     try:
-        return find(state, job)
+        return find(side, job)
     except JournalDamaged:
-        for head in state.journal.heads(JOBS_LISTED):
+        for head in side.journal.heads(JOBS_LISTED):
             if head.id == job:
                 return head
         raise
 
 
-def _refuse_busy(state: State, heads: list[Head]) -> None:
+def _refuse_busy(side: Side, heads: list[Head]) -> None:
     from hanse.errors import JobBusy
 
     for head in heads:
-        holder = state.journal.holder(head.id)
+        holder = side.holder(head)
         if holder is not None:
             raise JobBusy(
                 f"job {head.id} ({head.name}) is run by process {holder.pid} on {holder.host}: "
                 f"hanse cancel {head.id} first"
             )
-
-
-def _collect(state: State) -> tuple[int, str]:
-    """Free the bytes that only these jobs needed; a program that writes now may hold that up."""
-    try:
-        return state.blobs.collect(state.journal.blobs).bytes, ""
-    except JournalUnavailable as error:
-        return 0, str(error)

@@ -24,10 +24,12 @@ from hanse.errors import ClientClosed, JobCancelled
 from hanse.ids import JobId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
+from hanse.payloads.callblocks import CallBlock, Reference, pack_calls
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, items, join
-from hanse.payloads.references import collecting
-from hanse.runtime.runtime import Runtime, argument_failure
+from hanse.payloads.references import PUT, collecting
+from hanse.runtime.runner import Runner
+from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept
@@ -51,7 +53,7 @@ class _Call:
 class CallSource:
     """The runtime's view of the calls (see `runtime.source.Source`)."""
 
-    def __init__(self, runtime: Runtime, job: JobId, program: Program) -> None:
+    def __init__(self, runtime: Runner, job: JobId, program: Program) -> None:
         self._runtime = runtime
         self.job = job
         self.program = program
@@ -62,6 +64,8 @@ class CallSource:
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._flushing = False
+        self._grown = 0  # calls that a node was given
+        self._given: set[Any] = set()  # functions and put values that it has
         self._small = True  # the arguments of the last call
         self._sealed = False
         self._over = threading.Event()
@@ -216,10 +220,32 @@ class CallSource:
         )  # fmt: skip
         _set(call, None, Told(failure, call.needs))
 
+    def grown(self, size: int) -> Payload:
+        """The calls that came last, with all that they refer to and that was not given before."""
+        first, self._grown = self._grown, size
+        keys: list[int] = []
+        functions: dict[int, Payload] = {}
+        values: dict[Reference, Payload] = {}
+        needs: dict[int, list[Reference]] = {}
+        calls = [self._calls[index] for index in range(first, size)]
+        for place, call in enumerate(calls):
+            by_value = call.by_value
+            keys.append(by_value.key if by_value is not None else 0)
+            if by_value is not None and by_value.key not in self._given:
+                functions[by_value.key] = by_value.payload
+            for need in call.needs:
+                needs.setdefault(place, []).append(need.reference)
+                if need.arrived and need.reference not in self._given:
+                    values[need.reference] = need.payload()
+        self._given.update(functions, [ref for ref in values if ref[0] == PUT])
+        payloads = [_NOTHING if call.payload is None else call.payload for call in calls]
+        return pack_calls(CallBlock(payloads, keys, functions, values, needs))
+
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
         assert first is not None
+        payload = payload if isinstance(payload, Payload) else payload.read()
         values = (payload,) if payload.count == 1 else islice(items(payload), first, None)
         for index, value in zip(range(start, stop), values, strict=False):
             call = self._calls.pop(index, None)

@@ -8,6 +8,7 @@ made at first use and closed when the program ends.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import weakref
@@ -20,7 +21,7 @@ from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
-from hanse.client.inputs import Feeder, snapshot
+from hanse.client.inputs import SIZED, Feeder, snapshot
 from hanse.client.job import Job, progress, waiting, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
@@ -36,6 +37,7 @@ from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one
 from hanse.payloads.references import PUT
 from hanse.runtime.machine import capacity
+from hanse.runtime.runner import Runner
 from hanse.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from hanse.engines.local.spawning import Early
 
 R = TypeVar("R")
+
+_logger = logging.getLogger("hanse")
+_HAND_OVER_S = 10.0
 
 _open: list[Client] = []  # entered clients, innermost last
 _default: Client | None = None
@@ -62,26 +67,27 @@ def ambient(early: Early | None = None) -> Client:
 
 
 class Client:
-    """Runs functions on the cores of this machine. Thread-safe; made by `hanse.connect()`.
+    """Runs functions on the cores of this machine, or on a node. Thread-safe; made by
+    `hanse.connect()`.
 
-    Leaving its `with` block, or `close`, cancels what is still running: wait for what you want.
+    Leaving its `with` block, or `close`, cancels what is still running: wait for what you want. On
+    a node jobs go on with the inputs that they have.
     """
 
     def __init__(
         self, *, resources: Resources | None = None,
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
         max_items_per_worker: int | None = None, early: Early | None = None,
+        runtime: Runner | None = None,
     ) -> None:  # fmt: skip
+        """`runtime`: a node's; by default one is made here."""
         self._forked = False
         self._initializer: Payload | None = None
         if initializer is not None:
             self._initializer = dump_function_with_args(*initializer)
         self._max_items = max_items_per_worker
-        self._capacity = capacity(resources)
-        # As many idle workers are kept as may work at once: none is started twice for nothing.
-        workers = max(1, self._capacity.cpus_milli // 1000)
-        engine = partial(LocalEngine, max_idle=workers, early=early)
-        self._runtime = Runtime(self._capacity, engine)
+        self._runtime = _embedded(resources, early) if runtime is None else runtime
+        self._capacity = self._runtime.capacity
         self._calls: dict[tuple[Any, ...], CallSource] = {}
         self._jobs: weakref.WeakValueDictionary[JobId, Job[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -107,10 +113,23 @@ class Client:
     def close(self) -> None:
         """Cancel what still runs and end the workers; nothing of them is left."""
         if not self._closed:
+            if self._runtime.keeps_inputs:
+                self._hand_over()
             self._closed = True
             self._runtime.close()
             for job in list(self._jobs.values()):
                 job.end_with(ClientClosed("this client was closed"))
+
+    def _hand_over(self) -> None:
+        """A node's jobs go on, so they get what was promised; single calls have nobody left."""
+        for calls in list(self._calls.values()):
+            calls.abort(ClientClosed("this client was closed"))
+        for job in list(self._jobs.values()):
+            if not job.hand_over(_HAND_OVER_S):
+                _logger.warning(
+                    "hanse: %s (%s) has only a part of its inputs: its node did not take the rest "
+                    "in time. Run the program again to send it", job.name, job.id,
+                )  # fmt: skip
 
     @property
     def closed(self) -> bool:
@@ -183,6 +202,7 @@ class Client:
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
             ahead=ahead, exact=lambda: source.exact,
+            whole=self._runtime.keeps_inputs and isinstance(iterable, SIZED),
         )  # fmt: skip
         source.waits = partial(waiting, feeder, results)
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
@@ -216,8 +236,8 @@ class Client:
                 "later run: give it their results, or no name"
             )
         return named.open_named(
-            self._runtime, id, name, function, pickled, name_of(function), options,
-            star=star, raising=spec.fail_fast, total=spec.total, fresh=fresh,
+            self._runtime, id, name, function, pickled, name_of(function), options, spec,
+            star=star, fresh=fresh,
         )  # fmt: skip
 
     def submit(self, function: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
@@ -256,6 +276,9 @@ class Client:
         """A job by its id or name: the newest of this client, or a recorded one that has ended,
         whose results are read back.
 
+        On a node also one that runs: results come as they are recorded, from the first on, whoever
+        feeds the job; letting go of it does not stop it, `cancel` does.
+
         Raises NoSuchJob if there is none, UsageError if its program has to go on with it first.
         """
         self._check()
@@ -264,7 +287,10 @@ class Client:
             return found[-1]
         from hanse.client.recorded import read_back
 
-        return read_back(self._runtime, id_or_name)
+        job = read_back(self._runtime, id_or_name)
+        if job.state == "running":
+            self._jobs[job.id] = job
+        return job
 
     def resume(self, id_or_name: str, *, retry_failed: bool = False) -> Job[Any]:
         """Go on with a recorded job without its program: from the function and the inputs that are
@@ -289,13 +315,14 @@ class Client:
 
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
-        star: bool = False, logged: bool = False,
+        star: bool = False, logged: bool = False, code: str = "",
     ) -> Program:  # fmt: skip
         memory = options.resources.amount().memory_bytes
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
             memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
+            code=code,
         )  # fmt: skip
 
     def _spec(
@@ -304,7 +331,7 @@ class Client:
         needs = options.resources.amount()
         if not self._capacity.fits(needs):
             raise UsageError(
-                "an item needs more than this machine offers: "
+                f"an item needs more than {self._runtime.place} offers: "
                 + ", ".join(self._capacity.lacks(needs))
             )
         return JobSpec(
@@ -317,15 +344,20 @@ class Client:
         )
 
     def _calls_for(self, options: Options) -> CallSource:
-        calls = self._calls.get(options.key)
+        key = self._calls_key(options)
+        calls = self._calls.get(key)
         if calls is not None and not self._closed and not calls.over:
             return calls
         with self._lock:
             self._check()
-            calls = self._calls.get(options.key)
+            calls = self._calls.get(key)
             if calls is None or calls.over:
-                calls = self._calls[options.key] = self._new_calls(options)
+                calls = self._calls[key] = self._new_calls(options)
             return calls
+
+    def _calls_key(self, options: Options) -> tuple[Any, ...]:
+        """What calls of one job have in common: their options, and the code that they run with."""
+        return (*options.key, self._runtime.code(look=False))
 
     def _new_calls(self, options: Options) -> CallSource:
         self._check()
@@ -333,6 +365,13 @@ class Client:
         calls = CallSource(self._runtime, id, self._program(id, "submit", options, None))
         self._runtime.submit(id, self._spec("submit", options, False, None), calls)
         return calls
+
+
+def _embedded(resources: Resources | None, early: Early | None) -> Runner:
+    offered = capacity(resources)
+    # As many idle workers are kept as may work at once: none is started twice for nothing.
+    workers = max(1, offered.cpus_milli // 1000)
+    return Runtime(offered, partial(LocalEngine, max_idle=workers, early=early))
 
 
 def printable(name: str) -> str:
@@ -347,7 +386,7 @@ def dump_function_with_args(function: Callable[..., Any], args: tuple[Any, ...])
     return dump_one((function, args))
 
 
-def _forgotten(runtime: Runtime, calls: dict[tuple[Any, ...], CallSource]) -> None:
+def _forgotten(runtime: Runner, calls: dict[tuple[Any, ...], CallSource]) -> None:
     """Nobody holds the client any more: it ends with the jobs that somebody still waits for."""
     for source in list(calls.values()):
         source.seal()

@@ -11,6 +11,8 @@ import gc
 import os
 import sys
 
+_HERE = "here"  # as in hanse.remote.finding, which takes long to import
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hanse.client.client import Client
@@ -22,13 +24,21 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
     """Open a client on this machine.
 
     Args:
-        url: a node's address. Not offered yet: there is only this machine.
+        url: a node's address, or a token for it; by default HANSE_URL or HANSE_TOKEN, or the node
+            that `hanse login` named. Without any of these, and for "here", this machine does the
+            work.
         resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
             that) and all its memory.
+
+    Raises NodeUnavailable, NotAllowed, UsageError.
     """
-    _check(url)
+    told = _told() if url is None else url
+    if told not in (None, _HERE):
+        return _to_node(url, resources)
     early = _early()
     try:
+        if told is None and _logged_in():
+            return _to_node(None, resources)
         from hanse.client.client import Client
 
         return Client(resources=resources, early=early)
@@ -39,31 +49,22 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
 
 def ambient() -> Client:
     """The innermost open client, or the program's own."""
-    early = _early()
+    told = _told()
+    early = _early() if told in (None, _HERE) else None
     try:
         from hanse.client import client
 
-        return client.ambient(early)
+        elsewhere = told is None and _logged_in()
+        return client.ambient(None if elsewhere else early)
     finally:
         if early is not None:
             early.end()
-
-
-def _check(url: str | None) -> None:
-    if url is not None or os.environ.get("HANSE_URL"):
-        from hanse.errors import UsageError
-
-        raise UsageError(
-            "this version of Hanse runs on one machine only: call connect() without a URL and "
-            "unset HANSE_URL"
-        )
 
 
 def _early() -> Early | None:
     """What the first client starts with: a nursery, which starts while the client is imported."""
     if "hanse.client.client" in sys.modules:
         return None
-    _check(None)
     from hanse.engines.local.spawning import Early
 
     early = Early()
@@ -84,3 +85,31 @@ def _import_client() -> None:
     finally:
         if collecting:
             gc.enable()
+
+
+# --- nodes ----------------------------------------------------------------------------------------
+def _told() -> str | None:
+    """The node that variables tell of, or that there is none."""
+    return os.environ.get("HANSE_URL") or os.environ.get("HANSE_TOKEN") or None
+
+
+def _logged_in() -> bool:
+    from hanse.home import home_directory
+
+    return os.path.exists(home_directory() / "login")
+
+
+def _to_node(url: str | None, resources: Resources | None) -> Client:
+    if resources is not None:
+        from hanse.errors import UsageError
+
+        raise UsageError("resources= is about this machine, and a node does the work: leave it out")
+    from hanse.client.client import Client
+    from hanse.client.code import Gatherer
+    from hanse.remote.dial import Dial
+    from hanse.remote.finding import find_node
+    from hanse.remote.runtime import RemoteRuntime
+
+    found = find_node(url)
+    assert found is not None
+    return Client(runtime=RemoteRuntime(Dial(found), Gatherer()))

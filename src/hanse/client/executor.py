@@ -61,9 +61,10 @@ class _Pool:
     def calls_for(self, options: Options) -> CallSource:
         with self._lock:
             self.check()
-            calls = self._calls.get(options.key)
+            key = self.client._calls_key(options)
+            calls = self._calls.get(key)
             if calls is None or calls.over:
-                calls = self._calls[options.key] = self.client._new_calls(options)
+                calls = self._calls[key] = self.client._new_calls(options)
             return calls
 
     def map(self, fn: Callable[..., R], rows: Any, star: bool, ahead: int | None) -> Job[R]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import os
 import sys
 import weakref
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from hanse.client.future import Future
 from hanse.payloads.payload import Payload, dump_one
 from hanse.payloads.references import collecting
 
-program_keys = itertools.count(1)
-_function_keys = itertools.count(1)
+# From a place of this process's own: workers of a node see the keys of many clients.
+_BASE = int.from_bytes(os.urandom(6)) << 8
+program_keys = itertools.count(_BASE)
+_function_keys = itertools.count(_BASE)
 
 
 class ByValue:

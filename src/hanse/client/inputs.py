@@ -63,6 +63,7 @@ class Feeder:
         close: Callable[[bool], None],
         ahead: int | None = None,
         exact: Callable[[], int | None] = lambda: None,
+        whole: bool = False,
     ) -> None:
         self._iterable = iterable
         self._results = results
@@ -71,6 +72,7 @@ class Feeder:
         self._seal = seal
         self._close = close  # seal, and take no more whatever is still read; True: all was read
         self._exact = exact  # what the next block must hold: it is compared with a recorded one
+        self._whole = whole  # read all of it, however few results were taken: a node keeps them
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
         self._fed_bytes = 0
@@ -81,6 +83,7 @@ class Feeder:
         self._stopped = False
         self.finished = False  # all inputs were handed over
         self.waits = False  # for results to be taken
+        self._thread: threading.Thread | None = None
 
     def start(self, at_once: bool) -> None:
         """Read a first few items here if they are there already, the rest in a thread."""
@@ -90,10 +93,10 @@ class Feeder:
             return
         else:
             run = self._read_sequence
-        thread = threading.Thread(
+        self._thread = threading.Thread(
             target=self._guarded, args=(run,), name="hanse-feeder", daemon=True
         )
-        thread.start()
+        self._thread.start()
 
     def _read_first(self) -> bool:
         """A first block, or all that is recorded of an earlier run: it is refused at once if it is
@@ -107,6 +110,16 @@ class Feeder:
         with self._results.room:
             self._stopped = True
             self._results.room.notify_all()
+
+    def hand_over(self, patience_s: float) -> bool:
+        """Wait until an input that is kept elsewhere was handed over whole, as long as that gets
+        on; whether it was."""
+        while self._whole and self._thread is not None and self._thread.is_alive():
+            before = self._fed
+            self._thread.join(patience_s)
+            if self._fed == before and self._thread.is_alive():
+                return False
+        return True
 
     def hungry(self) -> None:
         """Workers have nothing to do: hand over what was read. Called on the loop's thread."""
@@ -229,6 +242,8 @@ class Feeder:
 
     def _free(self) -> int:
         """How many more items may be read now."""
+        if self._whole:
+            return limits.WINDOW_ITEMS
         results = self._results
         gone = results.settled if results.keep_all else results.handed
         window = self._window() if self._ahead is None else min(self._window(), self._ahead)

@@ -25,7 +25,7 @@ from hanse.payloads import ours
 from hanse.payloads import pickling as here
 from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import load, load_each
-from hanse.runtime.runtime import Runtime
+from hanse.runtime.runner import Runner
 
 T = TypeVar("T")
 _NOTHING: Any = object()
@@ -49,7 +49,7 @@ class Job(Generic[T]):
     """
 
     def __init__(
-        self, runtime: Runtime, id: JobId, name: str, source: MapSource, results: Results,
+        self, runtime: Runner, id: JobId, name: str, source: MapSource, results: Results,
         feeder: Feeder, *, raising: bool, ordered: bool,
     ) -> None:  # fmt: skip
         self._runtime = runtime
@@ -143,6 +143,7 @@ class Job(Generic[T]):
         self._source.check_fold(function)
         key = next(program_keys)
         self._runtime.loop.post(lambda: self._source.fold(payload, key))
+        self._runtime.refold(self.id, payload, self._source.fold_print)
         runs = _Runs(function)
         while (part := self._results.take(None)) is not None:
             if part.failure is not None and not self._raising:
@@ -258,6 +259,10 @@ class Job(Generic[T]):
         self._runtime.check_can_wait()
         self._results.wait(None)
 
+    def hand_over(self, patience_s: float) -> bool:
+        """Wait until a node has all inputs that are there already; whether it has."""
+        return self._results.state.ended or self._feeder.hand_over(patience_s)
+
     def run_ahead(self) -> None:
         """Read on though nobody takes results yet; they are kept in memory."""
         self._results.want_all()
@@ -328,7 +333,7 @@ class Job(Generic[T]):
         """What the job waits for, in words and with numbers."""
         if self._results.state.ended:
             return f"{self.name} is {self.state}."
-        return "\n".join(self._runtime.ask(lambda: self._runtime.explain(self.id)))
+        return "\n".join(self._runtime.reasons(self.id))
 
 
 def waiting(feeder: Feeder, results: Results) -> list[str]:
@@ -348,16 +353,15 @@ def _abandon(source: MapSource, feeder: Feeder) -> None:
     source.abandon()
 
 
-def progress(runtime: Runtime, id: JobId, results: Results) -> Progress:
+def progress(runtime: Runner, id: JobId, results: Results) -> Progress:
     """How far a job is, for whoever must not hold the job itself."""
     now = results.ended_s or time.monotonic()
     rate = results.rate_per_s()
     left = None if results.total is None else results.total - results.settled
-    job = runtime.home.jobs.get(id)
     return Progress(
         done=results.done,
         failed=results.failed,
-        running=0 if job is None else job.leased,
+        running=runtime.running(id),
         total=results.total,
         rate_per_s=rate,
         eta_s=left / rate if left is not None and rate > 0 else None,

@@ -7,17 +7,17 @@ Blocks are kept until their last item is settled, because a lease may be granted
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hanse import limits
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
-from hanse.engines.port import Block, Program, Work
+from hanse.engines.port import Program, Work
 from hanse.errors import PickleError
 from hanse.ids import JobId
 from hanse.model.failure import Failure
@@ -26,25 +26,12 @@ from hanse.payloads.flat import dump_flat
 from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.payloads.unsent import Unsent
-from hanse.runtime.runtime import Runtime, argument_failure
+from hanse.runtime.blocks import Blocks
+from hanse.runtime.runner import Runner
+from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept
-
-
-class Inputs(msgspec.Struct):
-    """A block of inputs, in memory or in the journal."""
-
-    start: int
-    stop: int
-    payload: Payload | Kept
-    open: int  # items that are not settled
-    futures: Sequence[Future[Any]] = ()  # that its one item refers to
-
-    def block(self) -> Block:
-        """Raises JournalError if it is in the journal and cannot be read."""
-        payload = self.payload if isinstance(self.payload, Payload) else self.payload.read()
-        return Block(self.start, payload)
 
 
 class MapSource:
@@ -52,7 +39,7 @@ class MapSource:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Runner,
         job: JobId,
         program: Program,
         results: Results,
@@ -61,14 +48,14 @@ class MapSource:
     ) -> None:
         self._runtime = runtime
         self._job = job
-        self._program = program
+        self.program = program
         self._results = results
         self._raising = raising
         self._needs = tuple(needs)  # futures that the function itself holds
         self._each = bool(needs)  # inputs are pickled one by one; until one is not flat, in blocks
         self._size = 0  # items that were handed over so far; the feeder's
-        self._starts: list[int] = []
-        self._blocks: dict[int, Inputs] = {}
+        self._grown = 0  # of these, asked for by the runtime
+        self._blocks = Blocks()
         self._on_end: list[Callable[[], None]] = []
         self._over = False
         self.hungry: Callable[[], None] = lambda: None  # called when items were settled
@@ -78,7 +65,7 @@ class MapSource:
 
     def fold(self, fold: Payload, key: int) -> None:
         """From the next lease on, results are folded where they are."""
-        self._program = msgspec.structs.replace(self._program, key=key, fold=fold)
+        self.program = msgspec.structs.replace(self.program, key=key, fold=fold)
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         def add() -> None:
@@ -102,7 +89,7 @@ class MapSource:
 
     def _feed_each(self, values: Sequence[Any]) -> int:
         """One with futures is a block of its own, because a block is read whole."""
-        payloads, broken = dump_each_input(values, self._size, self._program.name)
+        payloads, broken = dump_each_input(values, self._size, self.program.name)
         waits: dict[int, list[tuple[JobId, int]]] = {}
         plain: list[Payload] = []
         for item, (payload, found) in enumerate(payloads, self._size):
@@ -128,10 +115,7 @@ class MapSource:
     ) -> None:
         if payloads:
             payload = payloads[0] if len(payloads) == 1 else join(payloads)
-            with self._lock:
-                insort(self._starts, start)
-                stop = start + payload.count
-                self._blocks[start] = Inputs(start, stop, payload, payload.count, futures)
+            self._blocks.add(start, payload, futures=futures)
 
     def _add(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         with self._lock:
@@ -160,6 +144,7 @@ class MapSource:
         self.cancel()
 
     recorded = False  # whether results can be read again
+    fold_print = b""  # what folds results: its fingerprint, if it is recorded
 
     def check_fold(self, function: Callable[[Any, Any], Any]) -> None:
         """Raises if results cannot be folded by this function."""
@@ -175,51 +160,43 @@ class MapSource:
 
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
-        blocks = self._within(grant.start, grant.stop)
+        blocks = self._blocks.within(grant.start, grant.stop)
         futures = [*self._needs, *(future for block in blocks for future in block.futures)]
         values: dict[tuple[str, int], Payload] = {
             f.reference: f.payload() for f in futures if f.arrived
         }
         return Work(
-            lease=grant.lease, start=grant.start, stop=grant.stop, program=self._program,
+            lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[block.block() for block in blocks], attempts=grant.attempts, values=values,
         )  # fmt: skip
 
-    def _within(self, start: int, stop: int) -> list[Inputs]:
-        with self._lock:
-            first = bisect_right(self._starts, start) - 1
-            last = bisect_left(self._starts, stop)
-            return [self._blocks[at] for at in self._starts[first:last]]
+    def grown(self, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size."""
+        payload = self._blocks.at(self._grown).payload
+        self._grown = size
+        assert isinstance(payload, Payload)
+        return payload
 
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
-        self._settled(start, stop)
-        self._deliver(Part(start, stop, payload, first, None))
+        self._blocks.settle(start, stop)
+        crowded = self._results.held_bytes > limits.WINDOW_BYTES
+        self._deliver(Part(start, stop, kept if crowded and kept else payload, first, None))
         self.hungry()
 
     def failed(self, start: int, stop: int, failure: Failure) -> None:
         if self._raising:
             self._results.fail(failure)
-        self._settled(start, stop)
+        self._blocks.settle(start, stop)
         self._deliver(Part(start, stop, None, None, failure))
         self.hungry()
 
     def _deliver(self, part: Part) -> None:
         self._results.add(part)
 
-    def _settled(self, start: int, stop: int) -> None:
-        for block in self._within(start, stop):
-            block.open -= min(stop, block.stop) - max(start, block.start)
-            if block.open == 0:
-                with self._lock:
-                    del self._starts[bisect_left(self._starts, block.start)]
-                    del self._blocks[block.start]
-
     def ended(self, state: JobState, error: BaseException | None) -> None:
-        with self._lock:
-            self._starts.clear()
-            self._blocks.clear()
+        self._blocks.clear()
         self._results.end(state, error)
         self._over = True
         for callback in self._on_end:

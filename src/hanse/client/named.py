@@ -12,8 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,28 +21,27 @@ from hanse import limits
 from hanse.client.fingerprints.changes import changes
 from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
-from hanse.client.mapping import Inputs, MapSource, dump_inputs
+from hanse.client.mapping import MapSource, dump_inputs
 from hanse.client.results import Part
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import plain
 from hanse.model.job import JobState
-from hanse.model.ranges import Range
 from hanse.payloads import ours
 from hanse.payloads.payload import Payload, load_each, words
-from hanse.records.payloads import Packed, Put, hash_only, pack
-from hanse.records.program import ProgramRecord, encode, fresh_run, here, new_head
+from hanse.records.payloads import hash_only, pack
+from hanse.records.program import ProgramRecord, fresh_run, here, new_head
 from hanse.records.record import JobRecord, StoredBlock, folds, fresh_run_of, open_record
-from hanse.runtime.source import Durable
+from hanse.runtime.source import Durable, NewProgram
 
 if TYPE_CHECKING:
     from hanse.client.options import Options
     from hanse.journal.port import Head
     from hanse.model.job import JobSpec
-    from hanse.records.record import Kept
-    from hanse.records.state import State
-    from hanse.runtime.runtime import Runtime
+    from hanse.records.state import Records
+    from hanse.runtime.outcome import Outcome
+    from hanse.runtime.runner import Runner
 
 _EVERYTHING = 1 << 62
 
@@ -60,7 +58,7 @@ class Opened(msgspec.Struct, frozen=True, eq=False):
         """The source of its items; takes what a MapSource takes."""
         return NamedSource(*arguments, name=self.name, record=self.record)
 
-    def submit(self, runtime: Runtime, spec: JobSpec, source: MapSource) -> None:
+    def submit(self, runtime: Runner, spec: JobSpec, source: MapSource) -> None:
         """Begin, or go on, unless it is only read."""
         if self.durable is not None:
             assert isinstance(source, NamedSource)
@@ -75,7 +73,7 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} looks like a job's id: choose another name")
 
 
-def starts_over(state: State, known: Head, fresh: bool) -> bool:
+def starts_over(state: Records, known: Head, fresh: bool) -> bool:
     """Whether the job starts over: told by the call, or by `hanse run --fresh`, unless that very
     run has made it: items of it may come to the job again when their worker died."""
     run = fresh_run()
@@ -83,8 +81,8 @@ def starts_over(state: State, known: Head, fresh: bool) -> bool:
 
 
 def open_named(
-    runtime: Runtime, id: JobId, name: str, function: Any, pickled: Payload, label: str,
-    options: Options, *, star: bool, raising: bool, total: int | None, fresh: bool,
+    runtime: Runner, id: JobId, name: str, function: Any, pickled: Payload, label: str,
+    options: Options, spec: JobSpec, *, star: bool, fresh: bool,
 ) -> Opened:  # fmt: skip
     """Find the job of this name, or make it under the new id; hold it for this process.
 
@@ -94,43 +92,37 @@ def open_named(
         JournalError: the journal or a blob cannot be read or written.
     """
     manifest = fingerprint(function)
-    head = new_head(id, name, label, total)
+    head = new_head(id, name, label, spec.total)
+    told = ProgramRecord(
+        name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
+        retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast,
+        code=runtime.code(), **here(),
+    )  # fmt: skip
+    program = NewProgram(told, pickled)
     run = None
     for attempt in range(limits.NAME_ATTEMPTS):
-        known = runtime.state().journal.find(name)
-        if known is not None and not starts_over(runtime.state(), known, fresh):
-            opened = _reopen(runtime, known.id, name, manifest, star, raising)
+        known = runtime.records().journal.find(name)
+        if known is not None and not starts_over(runtime.records(), known, fresh):
+            opened = _reopen(runtime, known.id, name, manifest, star, spec.fail_fast)
             if opened is not None:
                 return opened
         try:
-            run = runtime.durables.create(head, known.id if known is not None else None)
+            run = runtime.durables.create(
+                head, known.id if known is not None else None, spec, program
+            )
             break
         except NameTaken:  # another program was quicker: its job is the one to go on with
             if attempt + 1 == limits.NAME_ATTEMPTS:
                 raise
     assert run is not None
-    told = {
-        "name": plain(label), "manifest": msgspec.msgpack.encode(manifest), "star": star,
-        "retries": options.retries, "timeout_s": options.timeout, "raising": raising, **here(),
-    }  # fmt: skip
-    program = partial(_pack_program, pickled, told)
     return Opened(id, None, name, Durable(head, run, program))
 
 
-def _pack_program(pickled: Payload, told: Mapping[str, Any], put: Put) -> Packed:
-    """The program's record. Its blobs are put by whoever writes the entry that refers to them."""
-    function = pack(pickled, put)
-    packed = pack(Payload(1, encode(ProgramRecord(function=function.header, **told))), put)
-    return msgspec.structs.replace(
-        packed, blobs=packed.blobs + function.blobs, nbytes=packed.nbytes + function.nbytes
-    )
-
-
 def _reopen(
-    runtime: Runtime, id: JobId, name: str, manifest: Manifest, star: bool, raising: bool
+    runtime: Runner, id: JobId, name: str, manifest: Manifest, star: bool, raising: bool
 ) -> Opened | None:  # fmt: skip
     """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
-    durables, journal = runtime.durables, runtime.state().journal
+    durables, journal = runtime.durables, runtime.records().journal
     run = durables.claim(id)
     kept = False
     try:
@@ -139,7 +131,7 @@ def _reopen(
             raise UsageError(f"the job {name!r} was removed just now: run the program again")
         if next(iter(journal.read(id)), None) is None:
             return None  # its program was killed when it had just made it
-        record = open_record(runtime.state(), head)
+        record = open_record(runtime.records(), head)
         record.check_whole()
         _compare(record, name, manifest, star)
         if record.job_state is JobState.DONE:
@@ -176,7 +168,6 @@ def changed(name: str, record: JobRecord, lines: Sequence[str]) -> JobChanged:
 class NamedSource(MapSource):
     """A map that is recorded (see `runtime.source.DurableSource`)."""
 
-    fold_print = b""
     recorded = True
 
     def __init__(
@@ -190,7 +181,7 @@ class NamedSource(MapSource):
         self._record = record
         self._expected: Sequence[StoredBlock] = record.blocks if record is not None else ()
         self._at = 0  # the next of them to be compared
-        self._grown = record.size if record is not None else 0  # items whose inputs are recorded
+        self._grown = record.size if record is not None else 0
         self._verified = 0 if self._expected and fed else _EVERYTHING
         self._gated: list[tuple[int, int, Part]] = []  # (stop, number, part): not verified yet
         self._numbers = itertools.count()
@@ -205,13 +196,8 @@ class NamedSource(MapSource):
             self._restore(record, again and not self._reading)
 
     def _restore(self, record: JobRecord, again: bool) -> None:
-        for block in () if self._reading else record.blocks:
-            open_items = _count(record.settled.gaps(block.start, block.stop))
-            if again:
-                open_items += _count(record.failed.within(block.start, block.stop))
-            if open_items:
-                self._starts.append(block.start)
-                self._blocks[block.start] = Inputs(block.start, block.stop, block.kept, open_items)
+        if not self._reading:
+            self._blocks.restore(record, again)
         self._results.restore(record.job.done, 0 if again else len(record.failed))
         for part in record.parts():
             if part.kept is not None:
@@ -231,7 +217,7 @@ class NamedSource(MapSource):
         return block.stop - block.start
 
     def feed(self, values: Sequence[Any]) -> int:
-        payload, broken, needs = dump_inputs(values, self._size, self._each, self._program.name)
+        payload, broken, needs = dump_inputs(values, self._size, self._each, self.program.name)
         if needs:
             raise UsageError(
                 f"the inputs of the named job {self._name!r} hold futures, which mean nothing to a "
@@ -319,20 +305,11 @@ class NamedSource(MapSource):
         return over
 
     # --- for the runtime ------------------------------------------------------------------------
-    def grown(self, size: int) -> Payload:
-        with self._lock:
-            payload = self._blocks[self._grown].payload
-        self._grown = size
-        assert isinstance(payload, Payload)
-        return payload
+    def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        """Nothing waits for it: a named job is a map."""
 
-    def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
-    ) -> None:
-        self._settled(start, stop)
-        crowded = self._results.held_bytes > limits.WINDOW_BYTES
-        self._deliver(Part(start, stop, kept if crowded and kept else payload, first, None))
-        self.hungry()
+    def written(self, outcome: Outcome) -> None:
+        """What it says is told by the calls that follow."""
 
     def _deliver(self, part: Part) -> None:
         with self._lock:
@@ -363,6 +340,10 @@ class NamedSource(MapSource):
         super().ended(state, error)
 
     # --- folds ----------------------------------------------------------------------------------
+    def fold(self, fold: Payload, key: int) -> None:
+        if self.program is not None:  # else nothing runs on our behalf: results are folded here
+            super().fold(fold, key)
+
     def check_fold(self, function: Any) -> None:
         """Refuse a fold that is not the one of before. Raises JobChanged."""
         manifest = fingerprint(function)
@@ -373,10 +354,6 @@ class NamedSource(MapSource):
                 assert self._record is not None
                 raise changed(self._name, self._record, ["what reduce folds with:", *lines])
         self.fold_print = msgspec.msgpack.encode(manifest)
-
-
-def _count(spans: Sequence[Range]) -> int:
-    return sum(stop - start for start, stop in spans)
 
 
 class _Unreadable:

@@ -1,4 +1,5 @@
-"""Recorded jobs without their program: read back, or gone on with from what is recorded."""
+"""Recorded jobs without their program: read back, watched while a node runs them, or gone on with
+from what is recorded."""
 
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ from hanse.journal.port import Head
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.records.record import JobRecord, function_payload, open_record
-from hanse.records.state import State
-from hanse.runtime.runtime import Runtime
+from hanse.records.state import Records
+from hanse.runtime.runner import Runner
 from hanse.runtime.source import Durable
 
 if TYPE_CHECKING:
     from hanse.client.client import Client
 
 
-def find(state: State, id_or_name: str) -> Head:
+def find(state: Records, id_or_name: str) -> Head:
     """A recorded job's head. Raises NoSuchJob."""
     head = state.journal.find(id_or_name)
     if head is None:
@@ -34,22 +35,46 @@ def find(state: State, id_or_name: str) -> Head:
     return head
 
 
-def read_back(runtime: Runtime, id_or_name: str) -> Job[Any]:
-    """A job that has ended, with its results as they are recorded."""
-    state = runtime.state()
-    record = open_record(state, find(state, id_or_name))
-    if not record.job_state.ended:
+def read_back(runtime: Runner, id_or_name: str) -> Job[Any]:
+    """A job that has ended, or that a node runs, with its results as they are recorded."""
+    state = runtime.records()
+    head = find(state, id_or_name)
+    if next(iter(state.journal.read(head.id)), None) is None:
+        raise UsageError(f"nothing is recorded of the job {id_or_name!r} yet")
+    record = open_record(state, head)
+    if record.job_state.ended:
+        return _job(runtime, record, None, _results(record), record.job.spec.fail_fast)
+    job = _watched(runtime, record)
+    if job is None:
         raise UsageError(
             f"the job {record.head.name!r} has not ended: run its program again to go on with it "
             f"({record.program.command})"
         )
-    results = _results(record)
-    return _job(runtime, record, None, results, record.job.spec.fail_fast)
+    return job
 
 
-def results_of(runtime: Runtime, id: JobId) -> Results:
+def _watched(runtime: Runner, record: JobRecord) -> Job[Any] | None:
+    """A job that runs, for somebody who does not feed it; None if it cannot be watched."""
+    results = Results(record.head.total)
+    job = _job(runtime, record, None, results, record.job.spec.fail_fast, reading=None)
+    if not runtime.watch(record.head.id, job._source, len(record.facts)):  # type: ignore[arg-type]
+        results.end(JobState.CANCELLED, None)
+        return None
+    _show(runtime, record.head, results)
+    return job
+
+
+def _show(runtime: Runner, head: Head, results: Results) -> None:
+    """Its progress, if the user wants to see that."""
+    if watching():
+        from hanse.client.watcher import watch
+
+        watch(head.id, head.name, partial(progress, runtime, head.id, results))
+
+
+def results_of(runtime: Runner, id: JobId) -> Results:
     """All results of a recorded job, to be handed out once more."""
-    state = runtime.state()
+    state = runtime.records()
     return _results(open_record(state, find(state, id)))
 
 
@@ -70,11 +95,16 @@ def _results(record: JobRecord) -> Results:
 def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     """See `Client.resume`."""
     runtime = client._runtime
-    state = runtime.state()
+    state = runtime.records()
     head = find(state, id_or_name)
     run = runtime.durables.claim(head.id)
     try:
         record = open_record(state, find(state, head.id))
+        if record.program.calls:
+            raise UsageError(
+                f"the job {head.id} is made of single calls, and cannot be gone on with without "
+                "their program: call what failed again"
+            )
         if not (record.job.sealed and record.job.whole):
             raise UsageError(
                 f"not all inputs of the job {head.name!r} are recorded: run its program again "
@@ -85,19 +115,17 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         again = retry_failed or record.job_state is JobState.FAILED
         told, function = record.program, function_payload(record)
         program = client._program(
-            head.id, told.name, options, function, star=told.star, logged=True
-        )
+            head.id, told.name, options, function, star=told.star, logged=True,
+            code=state.code_directory(told.code),
+        )  # fmt: skip
     except BaseException:
         runtime.durables.unclaim(head.id, run)
         raise
     results = Results(record.size)
-    job = _job(runtime, record, program, results, spec.fail_fast, again)
+    job = _job(runtime, record, program, results, spec.fail_fast, again, reading=None)
     durable = Durable(record.head, run, None, record.facts, again)
     runtime.submit_durable(head.id, spec, job._source, durable)  # type: ignore[arg-type]
-    if watching():
-        from hanse.client.watcher import watch
-
-        watch(head.id, head.name, partial(progress, runtime, head.id, results))
+    _show(runtime, head, results)
     return job
 
 
@@ -110,12 +138,12 @@ def _options(record: JobRecord) -> Options:
 
 
 def _job(
-    runtime: Runtime, record: JobRecord, program: Program | None, results: Results,
-    raising: bool, again: bool = False,
+    runtime: Runner, record: JobRecord, program: Program | None, results: Results,
+    raising: bool, again: bool = False, reading: bool | None = True,
 ) -> Job[Any]:  # fmt: skip
     source = NamedSource(
         runtime, record.head.id, program, results, (), raising, name=record.head.name,
-        record=record, fed=False, again=again, reading=True if program is None else None,
+        record=record, fed=False, again=again, reading=reading,
     )  # fmt: skip
     nothing: Iterable[Any] = ()
     feeder = Feeder(

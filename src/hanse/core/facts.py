@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hanse.core.events import (
     AttemptFailed,
     Fact,
@@ -14,7 +16,7 @@ from hanse.core.events import (
     JobSubmitted,
     SegmentCommitted,
 )
-from hanse.core.job import Job
+from hanse.core.job import ItemRef, Job
 from hanse.ids import JobId
 
 
@@ -31,8 +33,11 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
         case AttemptFailed(job_id, item, cause, lease):
             jobs[job_id].attempt_failed(item, cause, lease)
         case JobGrown(job_id, size, waits, since):
-            jobs[job_id].grow(size, {item: len(refs) for item, refs in waits.items()}, since)
-            for item, refs in waits.items():
+            still = {item: _open(jobs, refs) for item, refs in waits.items()}
+            jobs[job_id].grow(
+                size, {item: len(refs) for item, refs in still.items() if refs}, since
+            )
+            for item, refs in still.items():
                 for other, needed in refs:
                     jobs[other].dependents.setdefault(needed, []).append((job_id, item))
         case JobSubmitted(job_id, spec, now_ns):
@@ -46,6 +51,12 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
         case JobForgotten(job_id):
             del jobs[job_id]
     return []
+
+
+def _open(jobs: dict[JobId, Job], refs: Sequence[ItemRef]) -> list[ItemRef]:
+    """Those of these items that are still to come. When a home decides, all are; in a record that
+    is read back, other jobs may be further on, or gone: then whoever runs the item finds out."""
+    return [ref for ref in refs if ref[0] in jobs and ref[1] not in jobs[ref[0]].settled]
 
 
 def _arrived(jobs: dict[JobId, Job], job: Job, start: int, stop: int) -> list[Job]:

@@ -161,8 +161,10 @@ class Job:
 
     def resume(self, spec: JobSpec, again: bool) -> None:
         """Open what is not settled; with `again` also what failed. Inputs that broke off may come
-        whole now. A graph's waits are not kept beyond its end, so it is none that is resumed."""
-        assert not self.dependents
+        whole now. A graph's waits are not kept beyond its end, so none that has ended is resumed;
+        one that was cut off in its middle knows what still waits."""
+        assert not self.dependents or not self.state.ended
+        assert not self.waiting or not again
         self.spec, self.state = spec, JobState.RUNNING
         self.sealed, self.whole = self.sealed and self.whole, True
         if again:
@@ -172,6 +174,8 @@ class Job:
         for sparse in (self.attempts, self.crashes, self.failed_under):
             sparse.clear()
         self.ready = RangeSet(self.settled.gaps(0, self.size))
+        for item in self.waiting:
+            self.ready.remove(item, item + 1)
 
     # --- what leases take and give back ---------------------------------------------------------
     def take(self, ready: int, most: int) -> Range:

@@ -60,6 +60,10 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     memory_bytes: int | None = None  # per item
     max_items_per_worker: int | None = None
     logged: bool = False  # what its items print is told, as `Printed`
+    # A directory with the modules of its project, which stands in front of sys.path before anything
+    # of it is unpickled; a worker imports from one such directory, or from none, as long as it
+    # lives: modules of two would be mixed.
+    code: str = ""
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):

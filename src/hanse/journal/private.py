@@ -7,9 +7,11 @@ user. Everything is made for its owner alone; what is there already is looked at
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from hanse.errors import JournalError
 
@@ -61,6 +63,23 @@ def files(paths: Iterable[str]) -> None:
         _owned(path, found)
         if found.st_mode & stat.S_IWOTH:
             raise JournalError(f"everybody may write to {path}: `chmod 600` it")
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file by one for its owner alone, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync(str(path.parent))
 
 
 def sync(path: str) -> None:

@@ -1,12 +1,13 @@
 """What no record needs any more, and how it goes.
 
-Jobs go first, then the blobs that only they referred to, then the logs of jobs that are gone; a
-program killed in between leaves nothing but work for the next time.
+Jobs go first, then the blobs and code that only they referred to, then the logs of jobs that are
+gone; a program killed in between leaves nothing but work for the next time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,10 @@ from hanse import limits
 from hanse.errors import JobBusy, JournalDamaged, JournalError
 from hanse.ids import JobId
 from hanse.journal.port import Head
+from hanse.records.record import program_of
 from hanse.records.state import State
+
+_logger = logging.getLogger("hanse")
 
 
 class Collected(msgspec.Struct):
@@ -48,6 +52,7 @@ def collect(state: State, older_than_s: float | None = None, dry_run: bool = Fal
             remove(state, head.id)
             gone.append(head.id)
     blobs = state.blobs.collect(state.journal.blobs)
+    _collect_codes(state)
     _remove_lost_logs(state)
     shrunk = max(0, before - state.journal.stored_bytes())
     return Collected(gone, blobs.count, blobs.bytes + shrunk)
@@ -77,6 +82,25 @@ def _old(heads: Iterable[Head], older_than_s: float | None, now_s: float) -> Ite
             too_many = older_than_s is None and kept > limits.RECORDS_KEPT
             if too_many or now_s - head.ended_s > age:
                 yield head
+
+
+def _collect_codes(state: State) -> None:
+    """Code that no job names. None, if it cannot be read of some job which it names."""
+    if not state.codes.there:
+        return
+    used: set[str] = set()
+    heads = _every(state)
+    if len(heads) >= limits.JOBS_LISTED:
+        return
+    try:
+        for head in heads:
+            program = program_of(state, head)
+            if program is not None:
+                used.add(program.code)
+    except JournalDamaged as error:
+        _logger.warning("hanse: no code is collected: %s", error)
+    else:
+        state.codes.collect(used)
 
 
 def _remove_lost_logs(state: State) -> None:

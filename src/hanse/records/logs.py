@@ -23,7 +23,7 @@ from hanse import limits
 from hanse.engines.port import Printed
 from hanse.ids import JobId
 
-_POLL_S = 0.1
+LOG_LOOK_S = 0.1  # how often who follows a log looks for more
 _encode = msgspec.json.Encoder().encode
 
 
@@ -168,33 +168,42 @@ def read_log(
         follow: wait for more until `ended` says that nothing more will come.
         ended: asked before each look for more.
     """
-    for line in _lines(path, follow, ended):
-        try:
-            piece = _decode(line)
-        except msgspec.DecodeError:
-            continue  # torn when its writer was killed
-        if item is None or piece.item == item or piece.stream == "hanse":
-            yield piece
-
-
-def _lines(path: Path, follow: bool, ended: Callable[[], bool]) -> Iterator[bytes]:
-    """Whole lines."""
     at = 0
     while True:
         last = not follow or ended()  # what came before the end is still read
-        try:
-            with open(path, "rb") as file:
-                file.seek(at)
-                while line := file.readline(limits.LOG_LINE_BYTES):
-                    if not line.endswith(b"\n") and len(line) < limits.LOG_LINE_BYTES:
-                        break  # it may be written right now
-                    at += len(line)
-                    yield line
-        except FileNotFoundError:
-            pass
+        for behind, piece in pieces_from(path, at, item):
+            at = behind
+            if piece is not None:
+                yield piece
         if last:
             return
-        time.sleep(_POLL_S)
+        time.sleep(LOG_LOOK_S)
+
+
+def pieces_from(
+    path: Path, first: int, item: int | None = None
+) -> Iterator[tuple[int, Piece | None]]:
+    """What is in a log now, from a byte on: each piece, and the byte behind it; None in place of
+    one that another item printed, or that was torn when its writer was killed."""
+    for at, line in _lines(path, first):
+        try:
+            piece = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield at, None
+        else:
+            wanted = item is None or piece.item == item or piece.stream == "hanse"
+            yield at, piece if wanted else None
+
+
+def _lines(path: Path, at: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, each with the byte behind it."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        file.seek(at)
+        while line := file.readline(limits.LOG_LINE_BYTES):
+            if not line.endswith(b"\n") and len(line) < limits.LOG_LINE_BYTES:
+                return  # it may be written right now
+            at += len(line)
+            yield at, line
 
 
 _HOSTILE = re.compile(

@@ -7,19 +7,21 @@ everything, because blobs are named by their own hash: equal digests mean equal 
 
 from __future__ import annotations
 
-import sys
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 from blake3 import blake3
 
-from hanse.blobs.store import BlobStore
 from hanse.errors import JournalDamaged
 from hanse.ids import BlobId, blob_id, parse_blob_id
 from hanse.limits import INLINE_BYTES
 from hanse.payloads.files import File
+from hanse.payloads.lengths import pack_ends, unpack_ends
 from hanse.payloads.payload import Bulk, Payload, Span
+
+if TYPE_CHECKING:
+    from hanse.records.state import Blobs
 
 Put = Callable[[memoryview], BlobId]
 
@@ -66,33 +68,24 @@ def pack(payload: Payload, put: Put) -> Packed:
         stream, data = (put(memoryview(data)), payload.stream_bytes), b""
         nbytes += payload.stream_bytes
     header = msgspec.msgpack.encode(
-        Header(payload.count, _lengths(payload.ends), spans, files, bytes(data), stream)
+        Header(payload.count, pack_ends(payload.ends), spans, files, bytes(data), stream)
     )
     blobs = [blob for blob, _ in files] + ([stream[0]] if stream else [])
     return Packed(header, blobs, nbytes + len(header))
 
 
-def _lengths(ends: Sequence[int] | None) -> bytes | None:
-    if ends is None:
+def unpack_inline(header: bytes) -> Payload | None:
+    """The payload, if the header holds all of it. Raises JournalDamaged."""
+    head = _read(header)
+    if head.files or head.stream is not None:
         return None
-    return _little(array("Q", [b - a for a, b in zip((0, *ends[:-1]), ends, strict=True)]))
+    return Payload(head.count, head.data, _ends(head))
 
 
-def _little(numbers: array[int]) -> bytes:
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def unpack(header: bytes, blobs: BlobStore) -> Payload:
+def unpack(header: bytes, blobs: Blobs) -> Payload:
     """The payload again. Raises JournalDamaged."""
-    try:
-        head = msgspec.msgpack.decode(header, type=Header)
-        ends = _ends(head.lengths)
-        if ends is not None and len(ends) != head.count:
-            raise ValueError("as many streams as values are needed")
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise JournalDamaged(f"a recorded payload cannot be read: {error}") from error
+    head = _read(header)
+    ends = _ends(head)
     bulk = None
     if head.files:
         files = tuple(_file(blobs, blob, size) for blob, size in head.files)
@@ -103,23 +96,26 @@ def unpack(header: bytes, blobs: BlobStore) -> Payload:
     return Payload.in_file(head.count, _file(blobs, blob, size), size, ends, bulk)
 
 
-def _file(blobs: BlobStore, blob: BlobId, size: int) -> File:
+def _read(header: bytes) -> Header:
+    try:
+        return msgspec.msgpack.decode(header, type=Header)
+    except msgspec.MsgspecError as error:
+        raise JournalDamaged(f"a recorded payload cannot be read: {error}") from error
+
+
+def _ends(head: Header) -> tuple[int, ...] | None:
+    try:
+        ends = unpack_ends(head.lengths)
+        if ends is not None and len(ends) != head.count:
+            raise ValueError("as many streams as values are needed")
+    except ValueError as error:
+        raise JournalDamaged(f"a recorded payload cannot be read: {error}") from error
+    return ends
+
+
+def _file(blobs: Blobs, blob: BlobId, size: int) -> File:
     fd, found = blobs.get(parse_blob_id(blob))
     file = File.received(fd, max(1, found))
     if found != size:
         raise JournalDamaged(f"blob {blob} has {found} bytes, {size} were recorded")
     return file
-
-
-def _ends(lengths: bytes | None) -> tuple[int, ...] | None:
-    if lengths is None:
-        return None
-    numbers = array("Q")
-    numbers.frombytes(lengths)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    ends, end = [], 0
-    for length in numbers:
-        end += length
-        ends.append(end)
-    return tuple(ends)

@@ -23,6 +23,8 @@ from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Head, Holder
 from hanse.model.failure import plain
+from hanse.payloads.payload import Payload
+from hanse.records.payloads import Packed, Put, pack
 
 HIDDEN: Final = "HIDDEN"
 # What is no secret most of the time: --passes, --max-tokens, --tokenizer, --author, --keyword.
@@ -42,6 +44,10 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         star: an item is a tuple of positional arguments.
         argv, cwd, sys_path: of the program that made the job; secrets in argv are hidden.
         fresh: the `hanse run --fresh` under which it was made, if it was (see `fresh_run`).
+        calls: an item says itself what it calls; there is no function then.
+        initializer: the header of the pickle of what each worker calls first, with its arguments.
+        code: the name of the project's code (see `wire.code`); empty if its modules are where
+            they were, as on the machine of the program itself.
     """
 
     name: str
@@ -57,6 +63,10 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     hanse: str
     fresh: str = ""
+    calls: bool = False
+    initializer: bytes = b""
+    max_items_per_worker: int | None = None
+    code: str = ""
 
     @property
     def command(self) -> str:
@@ -74,6 +84,21 @@ def decode(data: bytes, job: JobId) -> ProgramRecord:
         return msgspec.msgpack.decode(data, type=ProgramRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"the program of job {job} cannot be read: {error}") from error
+
+
+def pack_program(
+    program: ProgramRecord, function: Payload | None, initializer: Payload | None, put: Put
+) -> Packed:
+    """The program as an entry's payload. Its blobs are put by whoever writes that entry."""
+    parts = {"function": function, "initializer": initializer}
+    packed = {name: pack(part, put) for name, part in parts.items() if part is not None}
+    headers = {name: part.header for name, part in packed.items()}
+    whole = pack(Payload(1, encode(msgspec.structs.replace(program, **headers))), put)
+    return msgspec.structs.replace(
+        whole,
+        blobs=whole.blobs + [blob for part in packed.values() for blob in part.blobs],
+        nbytes=whole.nbytes + sum(part.nbytes for part in packed.values()),
+    )
 
 
 def here() -> dict[str, Any]:

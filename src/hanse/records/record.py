@@ -39,7 +39,7 @@ from hanse.records.entries import Stored, check_payload, damaged, decode
 from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord
 from hanse.records.program import decode as decode_program
-from hanse.records.state import State
+from hanse.records.state import Records
 
 _logger = logging.getLogger("hanse")
 
@@ -47,7 +47,7 @@ _logger = logging.getLogger("hanse")
 class Kept(msgspec.Struct, frozen=True, eq=False):
     """A payload that is in the journal, to be read when it is needed."""
 
-    state: State
+    state: Records
     job: JobId
     seq: int
     stored: Stored
@@ -116,7 +116,7 @@ class StoredPart(msgspec.Struct, frozen=True, eq=False):
 class JobRecord:
     """Everything that the journal holds of one job, as of when it was read."""
 
-    def __init__(self, state: State, head: Head) -> None:
+    def __init__(self, state: Records, head: Head) -> None:
         self.state = state
         self.head = head
         self.facts: list[Fact] = []
@@ -173,8 +173,11 @@ class JobRecord:
                 return 0 <= start < stop <= self.size and open_items
             case AttemptFailed(_, item):
                 return 0 <= item < self.size
-            case JobGrown(_, size, waits):
-                return self.size <= size < 1 << 53 and not waits
+            case JobGrown(job, size, waits):
+                inside = all(self.size <= item < size for item in waits)
+                refs = [ref for refs in waits.values() for ref in refs if ref[0] == job]
+                before = all(0 <= needed < size for _, needed in refs)
+                return self.size <= size < 1 << 53 and inside and before
         return True
 
     def _check(self) -> None:
@@ -259,27 +262,37 @@ class JobRecord:
         return self.blocks[bisect_right(self.blocks, item, key=lambda block: block.start) - 1]
 
     def _import_from_there(self) -> None:
-        sys.path += [path for path in self.program.sys_path if path not in sys.path]
+        program = self.program
+        code = self.state.code_directory(program.code)
+        paths = [code, *program.sys_path] if code else program.sys_path
+        sys.path += [path for path in paths if path not in sys.path]
 
 
-def open_record(state: State, head: Head) -> JobRecord:
+def open_record(state: Records, head: Head) -> JobRecord:
     """Read a job's record. Raises JournalDamaged, JournalError."""
     return JobRecord(state, head)
 
 
-def fresh_run_of(state: State, head: Head) -> str:
+def fresh_run_of(state: Records, head: Head) -> str:
     """The `hanse run --fresh` that made the job; empty if none did, or if that cannot be read: who
     starts over wants nothing of the record. Raises JournalError for what may pass."""
     try:
-        for entry in state.journal.read(head.id):
-            stored = decode(head.id, entry, state.journal.where).stored
-            if stored is not None:
-                payload = Kept(state, head.id, entry.seq, stored).read()
-                return decode_program(bytes(payload.data), head.id).fresh
-            break
+        program = program_of(state, head)
     except JournalDamaged:
-        pass
-    return ""
+        return ""
+    return "" if program is None else program.fresh
+
+
+def program_of(state: Records, head: Head) -> ProgramRecord | None:
+    """The job's program, without reading the rest; None if nothing is recorded of it. Raises
+    JournalError."""
+    for entry in state.journal.read(head.id):
+        stored = decode(head.id, entry, state.journal.where).stored
+        if stored is not None:
+            payload = Kept(state, head.id, entry.seq, stored).read()
+            return decode_program(bytes(payload.data), head.id)
+        break
+    return None
 
 
 def function_payload(record: JobRecord) -> Payload:

@@ -2,7 +2,7 @@
 
 HANSE_HOME moves it; by default it is the user's data directory, as the platform has it.
 
-    home/journal.sqlite, home/blobs/, home/logs/
+    home/journal.sqlite, home/blobs/, home/logs/, home/code/
 
 With HANSE_JOURNAL the journal is elsewhere, and what belongs to it is in a directory of its own,
 named by the journal's id: whatever one journal does not refer to, another one may.
@@ -15,15 +15,36 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Protocol
 
 from hanse import limits
-from hanse.blobs.store import BlobStore
+from hanse.blobs.codes import Codes
+from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
+from hanse.home import home_directory
+from hanse.ids import BlobId
 from hanse.journal import private
 from hanse.journal.opening import is_own, may_be_there, open_journal
 from hanse.journal.port import Journal
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+class Blobs(Protocol):
+    def get(self, wanted: BlobId) -> BlobFile:
+        """See `BlobStore.get`."""
+
+
+class Records(Protocol):
+    """Where records are read: this machine's, or a node's."""
+
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def blobs(self) -> Blobs: ...
+    def code_directory(self, code: str) -> str:
+        """Where the modules of a program are that were sent to where its job ran; empty if there
+        are none. Raises CodeMissing."""
 
 
 class State:
@@ -39,6 +60,14 @@ class State:
         self.blobs = blobs
 
     @property
+    def codes(self) -> Codes:
+        """The code of projects, of a node's jobs."""
+        return Codes(self.home / "code")
+
+    def code_directory(self, code: str) -> str:
+        return str(self.codes.find(code)) if code else ""
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
@@ -46,23 +75,14 @@ class State:
         self.journal.close()
 
 
-def home_directory() -> Path:
-    """HANSE_HOME, or the user's data directory for Hanse. It need not exist."""
-    told = os.environ.get("HANSE_HOME")
-    if told:
-        return Path(told).expanduser().absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("hanse", appauthor=False))
-
-
-def open_state(create: bool = True) -> State | None:
-    """Open the state directory; without `create`, None if there is no journal yet.
+def open_state(create: bool = True, home: Path | None = None) -> State | None:
+    """Open the state directory, by default the user's; without `create`, None if there is no
+    journal yet.
 
     Raises JournalError if what is there cannot be used or is not this user's alone, UsageError if
     a variable is wrong.
     """
-    home, url = home_directory(), os.environ.get("HANSE_JOURNAL") or None
+    home, url = home or home_directory(), os.environ.get("HANSE_JOURNAL") or None
     quota = quota_bytes()
     there = may_be_there(url, home)
     if create or (is_own(url, home) and (there or home.is_dir())):

@@ -11,21 +11,30 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from hanse.core.events import CancelJob, Event, Fact, JobForgotten, Recorded, Resume, Submit
+from hanse.core.events import (
+    CancelJob,
+    Event,
+    Fact,
+    JobForgotten,
+    Recorded,
+    Resume,
+    SegmentCommitted,
+    Submit,
+)
 from hanse.errors import HanseError, JobBusy, UsageError
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
-from hanse.model.usage import Usage
 from hanse.runtime.loop import Loop
 from hanse.runtime.outcome import Outcome
-from hanse.runtime.source import Durable, DurableSource, Source
+from hanse.runtime.source import Durable, DurableSource, NewProgram, Source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hanse.engines.port import Printed
     from hanse.journal.port import Head, Holder
     from hanse.payloads.payload import Payload
     from hanse.records.logs import Logs
-    from hanse.records.payloads import Packed, Put
     from hanse.records.state import State
     from hanse.runtime.recorder import Recorder
 
@@ -60,17 +69,15 @@ class Owner(Protocol):
 class Durables:
     """Everything but `state` and the recorder's calls is for the loop's thread."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, home: Path | None = None) -> None:
         self._owner = owner
+        self._home = home  # the state directory; None: the user's
         self._sources: dict[JobId, DurableSource] = {}
-        self._programs: dict[
-            JobId, Callable[[Put], Packed]
-        ] = {}  # to be recorded with the job's first fact
+        self._programs: dict[JobId, NewProgram] = {}  # to be recorded with the job's first fact
         self._runs: dict[JobId, int] = {}  # of the sources
         # Jobs that begin again once the home has forgotten them.
         self._successors: dict[JobId, tuple[JobSpec, Durable, DurableSource]] = {}
         self._recorder: Recorder | None = None
-        self._usages: dict[JobId, Usage] = {}  # what failed attempts took, not recorded yet
         self._position = 0  # facts of durable jobs so far
         self._logs: Logs | None = None
         self._opening = threading.Lock()
@@ -86,7 +93,7 @@ class Durables:
                 from hanse.records.state import open_state
                 from hanse.runtime.recorder import Recorder
 
-                state = open_state()
+                state = open_state(home=self._home)
                 assert state is not None
                 self._logs = Logs(state.home, lambda text: _logger.warning("hanse: %s", text))
                 self._recorder = Recorder(state, self)
@@ -110,9 +117,9 @@ class Durables:
             self.given_back(job, claim.run)
             raise
 
-    def create(self, head: Head, older: JobId | None) -> int:
+    def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
         """Make a new job and take it; `older` has had its name. See `claim`. Raises NameTaken if
-        another job has it by now."""
+        another job has it by now. Its spec and program are recorded when it begins."""
         self._let_the_loop_turn()
         if older is not None:
             with self._given_back:
@@ -185,26 +192,24 @@ class Durables:
         """The inputs that came last, when the job grew to this size."""
         return self._sources[job].grown(size)
 
-    def program(self, job: JobId) -> Callable[[Put], Packed] | None:
+    def program(self, job: JobId) -> NewProgram | None:
         return self._programs.pop(job, None)
 
     def fold_print(self, job: JobId) -> bytes:
         source = self._sources.get(job)
         return source.fold_print if source is not None else b""
 
-    def spend(self, job: JobId, usage: Usage) -> None:
-        """A failed attempt took this; it is recorded with the next failure of the job."""
-        if job in self._sources:
-            self._usages[job] = self._usages.get(job, Usage()).plus(usage)
-
-    def spent(self, job: JobId) -> Usage | None:
-        return self._usages.pop(job, None)
-
     def record(self, outcomes: Sequence[Outcome], position: int) -> None:
         """Record what came of one decision; `position` is the decision's."""
         assert not outcomes or position > self._position, "facts that would never be recorded"
         if position > self._position:
             assert self._recorder is not None
+            for outcome in outcomes:
+                if isinstance(fact := outcome.fact, SegmentCommitted):
+                    assert outcome.payload is not None
+                    self._sources[fact.job].decided(
+                        fact.start, fact.stop, outcome.payload, outcome.first
+                    )
             self._position = position
             self._recorder.add(outcomes, position)
 
@@ -214,7 +219,6 @@ class Durables:
             self._logs.printed(piece)
 
     def ended(self, job: JobId) -> None:
-        self._usages.pop(job, None)
         self._runs.pop(job, None)
         if self._sources.pop(job, None) is not None and self._logs is not None:
             self._logs.ended(job)
@@ -256,6 +260,11 @@ class Durables:
         return self._recorder is not None and self._recorder.full
 
     @property
+    def backlog_bytes(self) -> int:
+        """About what waits to be recorded."""
+        return self._recorder.backlog_bytes if self._recorder is not None else 0
+
+    @property
     def trouble(self) -> list[str]:
         """Why nothing can be recorded now, if so."""
         text = self._recorder.trouble if self._recorder is not None else ""
@@ -273,7 +282,9 @@ class Durables:
 
         def tell() -> None:
             for outcome in outcomes:
-                if outcome.fact.job in self._sources:  # else it was lost meanwhile
+                source = self._sources.get(outcome.fact.job)
+                if source is not None:  # else it was lost meanwhile
+                    source.written(outcome)
                     self._owner.tell_outcome(outcome)
             self._owner.handle(Recorded(position))
             self._owner.go_on()

@@ -9,13 +9,12 @@ import msgspec
 from hanse.core.events import Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from hanse.journal.port import Entry
     from hanse.model.failure import Failure
     from hanse.model.usage import Usage
     from hanse.payloads.payload import Payload
-    from hanse.records.payloads import Packed, Put
     from hanse.records.record import Kept
+    from hanse.runtime.source import NewProgram
 
 
 class Outcome(msgspec.Struct, eq=False):
@@ -25,9 +24,10 @@ class Outcome(msgspec.Struct, eq=False):
     fold: bytes = b""  # what folded it, if that matters
     failure: Failure | None = None
     usage: Usage | None = None
-    program: Callable[[Put], Packed] | None = None  # instead of a payload: packs the program
+    program: NewProgram | None = None  # instead of a payload
     kept: Kept | None = None  # where the payload is, once it is recorded
     recorded: bool = False
+    entry: Entry | None = None  # as it was recorded
 
     @property
     def nbytes(self) -> int:

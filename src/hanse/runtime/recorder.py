@@ -23,6 +23,7 @@ from hanse.ids import BlobId, JobId
 from hanse.journal.port import Append, Entry, Head
 from hanse.records.entries import Body, Stored, encode
 from hanse.records.payloads import pack
+from hanse.records.program import pack_program
 from hanse.records.record import Kept
 from hanse.records.state import State
 from hanse.records.tally import Tally
@@ -98,7 +99,12 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Whether so much waits that no more should come."""
-        return self._waiting_bytes + self._writing_bytes > limits.BACKLOG_BYTES
+        return self.backlog_bytes > limits.BACKLOG_BYTES
+
+    @property
+    def backlog_bytes(self) -> int:
+        """About what waits to be written."""
+        return self._waiting_bytes + self._writing_bytes
 
     def close(self, timeout_s: float = 10) -> None:
         """Write what waits, if that can be done now, and give every job back."""
@@ -177,7 +183,8 @@ class Recorder:
             if outcome.payload is not None:
                 packed = pack(outcome.payload, self._put)
             elif outcome.program is not None:
-                packed = outcome.program(self._put)
+                new = outcome.program
+                packed = pack_program(new.told, new.function, new.initializer, self._put)
             if packed is not None:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)
@@ -188,6 +195,7 @@ class Recorder:
             writing.tally.take(outcome.fact, now, nbytes, outcome.usage)
             writing.seq += 1
             entries.append(entry)
+            outcome.entry = entry
         return Append(writing.tally.head, writing.run, entries)
 
     def _put(self, data: memoryview) -> BlobId:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hanse import limits
-from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
+from hanse.core.agent import Agent
 from hanse.core.events import (
     AttemptFailed,
     CancelJob,
@@ -34,7 +34,7 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.home import Home
-from hanse.core.messages import Grant, Orders, Report
+from hanse.core.messages import Grant, Report
 from hanse.core.why import explain
 from hanse.engines import port
 from hanse.errors import (
@@ -46,17 +46,22 @@ from hanse.errors import (
     JournalUnavailable,
     UsageError,
 )
-from hanse.ids import JobId, LeaseId, SiteId
+from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.durables import Durables
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
+from hanse.runtime.reported import Reported
+from hanse.runtime.seat import Seat
 from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.transport import Loopback, Transport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hanse.payloads.payload import Payload
     from hanse.records.state import State
 
 T = TypeVar("T")
@@ -75,35 +80,41 @@ class EngineFactory(Protocol):
 
 
 class Runtime:
-    """Runs jobs on this machine until `close`."""
+    """Runs jobs on this machine until `close`. See `hanse.runtime.runner.Runner`."""
 
-    def __init__(self, capacity: Amount, engine: EngineFactory) -> None:
+    place = "this machine"
+    keeps_inputs = False
+
+    def __init__(self, capacity: Amount, engine: EngineFactory, home: Path | None = None) -> None:
+        """`home`: the state directory; by default the user's."""
         self.capacity = capacity
         self.home = Home()
         self._host = socket.gethostname()
-        self._agent = Agent(SiteId(self._host), 1, capacity)
-        self.durables = Durables(self)
-        self._transport: Transport = Loopback(self._heard, self._ordered)
+        self.durables = Durables(self, home)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
-        self._segments: dict[LeaseId, list[port.Segment]] = {}  # reported, not decided on yet
-        self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
-        self._pumping = False
-        self._held_back = False  # no reports for now
+        self._reported = Reported()
         self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
-        self._report_timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
         self._retired: Callable[[], None] | None = None  # set: close when no job is left
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
-        self._engine = engine(self.loop, self._engine_says, printed=self.durables.printed)
+        agent = Agent(SiteId(self._host), 1, capacity)
+        self._seat = Seat(self.loop, agent, self, self._reported)
+        self._engine = self._seat.engine = engine(
+            self.loop, self._seat.engine_says, printed=self.durables.printed
+        )
+        self._transport: Transport = Loopback(self._heard, self._seat.ordered)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
-        self.loop.post(self._pump)
+        self.loop.post(self._seat.pump)
 
     # --- for any thread -------------------------------------------------------------------------
+    def code(self, look: bool = True) -> str:
+        return ""  # workers of this machine import from where the program does
+
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
         self.loop.post(lambda: self.begin(job, source, Submit(job, spec)))
@@ -130,6 +141,25 @@ class Runtime:
         else:
             self.loop.post(lambda: self.lose(job, error))
 
+    def watch(self, job: JobId, source: DurableSource, first: int) -> bool:
+        """Never: jobs of other processes cannot be watched, and our own need not."""
+        return False
+
+    def records(self) -> State:
+        return self.state()
+
+    def refold(self, job: JobId, function: Payload, fingerprint: bytes) -> None:
+        """Nothing to do: grants are turned into work by the source, which knows."""
+
+    def reasons(self, job: JobId) -> list[str]:
+        """What a job waits for."""
+        return self.ask(lambda: self.explain(job))
+
+    def running(self, job: JobId) -> int:
+        """How many of its items are out to sites."""
+        known = self.home.jobs.get(job)
+        return 0 if known is None else known.leased
+
     def explain(self, job: JobId) -> list[str]:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
@@ -146,7 +176,7 @@ class Runtime:
 
         def grow() -> None:
             for item, failure in broken.items():
-                self._failures[event.job, item] = failure
+                self._reported.broken(event.job, item, failure)
             self.handle(event)
 
         self.loop.post(grow)
@@ -216,7 +246,7 @@ class Runtime:
             self.durables.record(outcomes, decision.position)
         for orders in decision.sends:
             self._transport.orders(orders)
-        self._pump_soon()
+        self._seat.pump_soon()
 
     def _outcome(self, fact: Fact) -> Outcome:
         """The fact with the values that it is about, which nobody holds any longer than now."""
@@ -225,9 +255,9 @@ class Runtime:
                 return self._committed(fact)
             case ItemsFailed():
                 failure = self._failure(fact)
-                return Outcome(fact, failure=failure, usage=self.durables.spent(fact.job))
+                return Outcome(fact, failure=failure, usage=self._reported.spent(fact.job))
             case AttemptFailed(job):
-                return Outcome(fact, usage=self.durables.spent(job))
+                return Outcome(fact, usage=self._reported.spent(job))
             case JobGrown(job, size) if job in self.durables:
                 return Outcome(fact, self.durables.inputs(job, size))
             case JobSubmitted(job):
@@ -263,28 +293,22 @@ class Runtime:
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
-        self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
+        self._reported.forget(job)
         self.loop.post(self._close_if_retired)
 
     def _committed(self, fact: SegmentCommitted) -> Outcome:
-        job, start, stop = fact.job, fact.start, fact.stop
-        if self._failures:
-            for item in range(start, stop) if stop - start < len(self._failures) else ():
-                self._failures.pop((job, item), None)
-        for segment in self._segments.get(fact.lease, ()):
-            if segment.start <= start and stop <= segment.stop:
-                whole = start == segment.start  # else another fact counted what it took
-                return Outcome(
-                    fact,
-                    segment.payload,
-                    None if segment.folded else start - segment.start,
-                    self.durables.fold_print(job) if segment.folded else b"",
-                    usage=segment.usage if whole else None,
-                )
-        raise InternalError(f"items {start} to {stop} of {job} were committed without results")
+        segment = self._reported.committed(fact)
+        whole = fact.start == segment.start  # else another fact counted what it took
+        return Outcome(
+            fact,
+            segment.payload,
+            None if segment.folded else fact.start - segment.start,
+            self.durables.fold_print(fact.job) if segment.folded else b"",
+            usage=segment.usage if whole else None,
+        )
 
     def _failure(self, fact: ItemsFailed) -> Failure:
-        known = self._failures.pop((fact.job, fact.start), None)
+        known = self._reported.failure(fact)
         if known is not None and (fact.lease is not None or fact.cause is Cause.ARGUMENT):
             return known
         message = ""
@@ -305,9 +329,7 @@ class Runtime:
 
     def go_on(self) -> None:
         """Something was recorded: report, if that was held back."""
-        if self._held_back:
-            self._held_back = False
-            self._pump()
+        self._seat.go_on()
 
     def lose(self, job: JobId, error: BaseException) -> None:
         """A durable job ends here, but not in its record."""
@@ -321,39 +343,21 @@ class Runtime:
         if not self._closed:
             self.handle(CancelJob(job))
 
-    # --- the agent ------------------------------------------------------------------------------
-    def _pump_soon(self) -> None:
-        """Report once for all that this turn of the loop brings."""
-        if self._agent.has_news and not self._pumping:
-            self._pumping = True
-            self.loop.post(self._pump)
+    # --- for the site ---------------------------------------------------------------------------
+    def may_report(self) -> bool:
+        """See `seat.Upstream`: no more is taken while as much as may waits to be recorded."""
+        return self._broken is None and not self.durables.full
 
-    def _pump(self) -> None:
-        self._pumping = False
-        if self.durables.full:
-            self._held_back = True  # until some of it is recorded
-        elif self._broken is None and not self._held_back:
-            self._transport.report(self._agent.report(self.loop.now_ns(), self._engine.begun))
-            self._set_timers()
+    def report(self, report: Report) -> None:
+        self._transport.report(report)
+        if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:
+            self._expiry_timer = self.loop.call_at(due, self._expire)
 
     def _heard(self, report: Report) -> None:
         self.handle(Hear(report))
-        self._segments.clear()  # every note of the report has been decided on
+        self._reported.decided()
 
-    def _ordered(self, orders: Orders) -> None:
-        self._do(self._agent.follow(orders, self.loop.now_ns()))
-
-    def _do(self, commands: list[Command]) -> None:
-        for command in commands:
-            match command:
-                case StartLease(grant):
-                    self._start(grant)
-                case CutLease(lease, stop):
-                    self._engine.cut(lease, stop)
-                case CancelLease(lease):
-                    self._engine.cancel(lease)
-
-    def _start(self, grant: Grant) -> None:
+    def work(self, grant: Grant) -> port.Work | None:
         source = self._sources.get(grant.job)
         work = None
         try:
@@ -363,10 +367,7 @@ class Runtime:
             self._wait_for_inputs(grant.job, error)
         except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
-        if work is None:
-            self._do(self._agent.ended(grant.lease, self.loop.now_ns()))
-        else:
-            self._engine.start(work)
+        return work
 
     def _wait_for_inputs(self, job: JobId, error: JournalUnavailable) -> None:
         """Recorded inputs cannot be read now. The lease is given back: ask for no other at once."""
@@ -374,45 +375,14 @@ class Runtime:
         if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
             self.lose(job, error)
         else:
-            self._held_back = True
-            self.loop.call_at(now + limits.JOURNAL_RETRY_NS, self.go_on)
-
-    def _set_timers(self) -> None:
-        if self._report_timer is not None:
-            self._report_timer.cancel()
-        self._report_timer = self.loop.call_at(self._agent.report_due_ns, self._pump)
-        if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:
-            self._expiry_timer = self.loop.call_at(due, self._expire)
+            self._seat.hold_back(now + limits.JOURNAL_RETRY_NS)
 
     def _expire(self) -> None:
         self._expiry_timer = None
-        if self._held_back:  # the site is silent because we hold it back
+        if self._seat.held_back:  # the site is silent because we hold it back
             self._expiry_timer = self.loop.call_at(self.loop.now_ns() + limits.SECOND, self._expire)
         else:
             self.handle(Tick())
-
-    def _engine_says(self, event: port.Event) -> None:
-        """The engine's events become the agent's notes; payloads and details stay here."""
-        agent = self._agent
-        if type(event) is port.Segment:  # what comes most often
-            lease = event.lease
-            self._segments.setdefault(lease, []).append(event)
-            agent.segment(lease, event.start, event.stop, event.busy_ns, event.folded)
-            self._pump_soon()
-            return
-        match event:
-            case port.ItemFailed(lease, item, failure, busy_ns):
-                job = agent.job_of(lease)
-                if failure.cause is not Cause.DEPENDENCY:  # else it will run, or is told why not
-                    self._failures[job, item] = failure
-                    self.durables.spend(job, event.usage)
-                agent.item_failed(lease, item, failure.cause, busy_ns)
-            case port.Ended(lease, end, because):
-                lost = because or "lost" if end is port.End.LOST else ""
-                self._do(agent.ended(lease, self.loop.now_ns(), lost))
-            case port.Cut(lease, stop):
-                agent.cut(lease, stop)
-        self._pump_soon()
 
     # --- ends -----------------------------------------------------------------------------------
     def fail(self, error: BaseException) -> None:

@@ -7,30 +7,37 @@ loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from hanse.core.events import Fact
 from hanse.core.messages import Grant
-from hanse.engines.port import Work
+from hanse.engines.port import Program, Work
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
 
 if TYPE_CHECKING:
     from hanse.journal.port import Head
-    from hanse.records.payloads import Packed, Put
+    from hanse.records.program import ProgramRecord
     from hanse.records.record import Kept
+    from hanse.runtime.outcome import Outcome
 
 
 class Source(Protocol):
+    program: Program
+
     def work(self, grant: Grant) -> Work:
         """The work that the grant stands for."""
 
+    def grown(self, size: int) -> Payload:
+        """The inputs that came last, when the job grew to this size; for who records or sends
+        them."""
+
     def committed(
-        self, start: int, stop: int, payload: Payload, first: int | None, kept: Kept | None
+        self, start: int, stop: int, payload: Payload | Kept, first: int | None, kept: Kept | None
     ) -> None:
         """The items `start` to `stop` are done. Their results are in the payload from its value
         number `first` on; with None the payload holds one value, the fold of them all. `kept` is
@@ -49,10 +56,22 @@ class Source(Protocol):
 class DurableSource(Source, Protocol):
     """A source whose job is recorded."""
 
-    def grown(self, size: int) -> Payload:
-        """The inputs that came last, when the job grew to this size."""
+    def decided(self, start: int, stop: int, payload: Payload, first: int | None) -> None:
+        """The items are done, though that is not recorded yet: items that wait for them may run."""
+
+    def written(self, outcome: Outcome) -> None:
+        """This is durable, with its entry; the next call, if its fact says more, is about the same.
+        They come in their order, each once."""
 
     fold_print: bytes  # what folds results now: its fingerprint, as it is recorded
+
+
+class NewProgram(msgspec.Struct, frozen=True, eq=False):
+    """What a new job calls, to be recorded."""
+
+    told: ProgramRecord
+    function: Payload | None
+    initializer: Payload | None = None
 
 
 class Durable(msgspec.Struct, frozen=True, eq=False):
@@ -63,6 +82,6 @@ class Durable(msgspec.Struct, frozen=True, eq=False):
 
     head: Head
     run: int
-    program: Callable[[Put], Packed] | None = None
+    program: NewProgram | None = None
     facts: Sequence[Fact] = ()
     again: bool = False

@@ -1,4 +1,4 @@
-"""Questions to the program that runs a job, through the journal, and its answers."""
+"""Questions to the program that runs a job on this machine, through its journal, and answers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def ask(state: State, job: JobId, question: str) -> str | None:
     return state.journal.answered(job, number)
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, ANSWER_NS at most; returns whether it came true."""
-    end = time.monotonic() + ANSWER_NS / 1e9
+def wait_until(condition: Callable[[], bool], patience_s: float = ANSWER_NS / 1e9) -> bool:
+    """Wait for a condition, so long at most; returns whether it came true."""
+    end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() >= end:
             return False

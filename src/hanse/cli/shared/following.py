@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 
 from hanse.cli.shared import telling
 from hanse.cli.shared.output import Mode, Output
-from hanse.errors import NoSuchJob
+from hanse.errors import NodeUnavailable, NoSuchJob
 from hanse.limits import FOLLOW_EVERY_S
 from hanse.model.progress import Progress
 
 if TYPE_CHECKING:
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head, Holder
-    from hanse.records.state import State
 
 RATE_OVER_S = 10.0  # what went before says little about what comes
 
 
-def follow(out: Output, state: State, head: Head) -> bool:
+def follow(out: Output, side: Side, head: Head) -> bool:
     """Show the job's progress until nobody runs it any more; returns whether all of it is done.
 
-    Raises NoSuchJob if it is removed meanwhile.
+    A node that cannot be reached for a while is waited for. Raises NoSuchJob if the job is removed
+    meanwhile.
     """
     from hanse.client.progress import ProgressDisplay
 
@@ -32,9 +33,7 @@ def follow(out: Output, state: State, head: Head) -> bool:
     told = None
     try:
         while True:
-            holder = state.journal.holder(head.id)
-            # Asked after the holder: what it wrote before it let go is in there.
-            head = _again(state, head)
+            head, holder = _patiently(out, side, head)
             snapshot = _snapshot(head, holder, past)
             if (document := telling.document(head, holder)) != told:
                 out.event(document, None)
@@ -51,11 +50,20 @@ def follow(out: Output, state: State, head: Head) -> bool:
             display.close()
 
 
-def _again(state: State, head: Head) -> Head:
-    found = state.journal.find(head.id)
-    if found is None:
-        raise NoSuchJob(f"job {head.id} is not there any more: somebody removed it")
-    return found
+def _patiently(out: Output, side: Side, head: Head) -> tuple[Head, Holder | None]:
+    told = False
+    while True:
+        try:
+            found, holder = side.look(head.id)
+        except NodeUnavailable as error:
+            if not told:
+                out.note(f"hanse: {error}; trying again until it is back")
+            told = True
+            time.sleep(4 * FOLLOW_EVERY_S)
+            continue
+        if found is None:
+            raise NoSuchJob(f"job {head.id} is not there any more: somebody removed it")
+        return found, holder
 
 
 def _snapshot(head: Head, holder: Holder | None, past: deque[tuple[float, int]]) -> Progress:

@@ -1,4 +1,8 @@
-"""Where the records are, and which job an id or a name means."""
+"""Whose records a command is about, and which job an id or a name means.
+
+A command about jobs speaks to the node that HANSE_URL, HANSE_TOKEN or `hanse login` names; without
+one, of this machine's own records.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +21,42 @@ from hanse.errors import NoSuchJob, UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head
     from hanse.records.record import JobRecord
     from hanse.records.state import State
 
 COMPLETIONS: Final = 200  # more than anybody reads; each costs the shell a line
+TAB_S: Final = 2.0  # nobody waits longer for a shell that completes a word
 SIMILAR: Final = 1000  # newest jobs among which a similar name is looked for
 
 
 @contextlib.contextmanager
-def records() -> Iterator[State | None]:
-    """What is recorded, for as long as the block lasts; None if nothing ever was.
+def records(patience_s: float | None = None) -> Iterator[Side | None]:
+    """What is recorded on the node, or here, for as long as the block lasts; None if nothing ever
+    was. A node is waited for so long, by default as long as any request waits.
+
+    Raises JournalError, NodeUnavailable, NotAllowed, UsageError.
+    """
+    from hanse.remote.finding import find_node
+
+    node = find_node()
+    if node is not None:
+        from hanse.cli.shared.there import There
+        from hanse.remote.dial import Dial
+
+        with contextlib.closing(There(Dial(node, patience_s))) as there:
+            yield there
+        return
+    from hanse.cli.shared.here import Here
+
+    with local_records() as state:
+        yield None if state is None else Here(state)
+
+
+@contextlib.contextmanager
+def local_records() -> Iterator[State | None]:
+    """What is recorded on this machine, whatever node programs run on; None if nothing ever was.
 
     Raises JournalError.
     """
@@ -42,51 +71,53 @@ def records() -> Iterator[State | None]:
 
 
 @contextlib.contextmanager
-def recorded(job: str) -> Iterator[tuple[State, Head]]:
+def recorded(job: str) -> Iterator[tuple[Side, Head]]:
     """The records, and the head of the job of this id or name. Raises NoSuchJob, JournalError."""
-    with records() as state:
-        if state is None:
+    with records() as side:
+        if side is None:
             raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet")
-        yield state, find(state, job)
+        yield side, find(side, job)
 
 
-def has_begun(state: State, head: Head) -> bool:
+def has_begun(side: Side, head: Head) -> bool:
     """Whether anything is recorded of the job: of one that was made just now nothing may be, and
     nothing ever will if its program was killed right then."""
-    return next(iter(state.journal.read(head.id)), None) is not None
+    return next(iter(side.journal.read(head.id)), None) is not None
 
 
-def record_of(state: State, head: Head) -> JobRecord:
+def record_of(side: Side, head: Head) -> JobRecord:
     """All that is recorded of a job. Raises UsageError if there is nothing yet, JournalError."""
     from hanse.records.record import open_record
 
-    if not has_begun(state, head):
+    if not has_begun(side, head):
         raise UsageError(
             f"nothing is recorded of job {head.id} ({head.name}) yet: if its program is gone, run "
             f"it again, or forget the job: hanse rm {head.id}"
         )
-    return open_record(state, head)
+    return open_record(side, head)
 
 
 def go_to(directory: str) -> None:
     """Work where a job's program did, if that is still there: its items name files from there."""
-    from hanse.records.state import home_directory
+    from hanse.home import home_directory
 
     os.environ["HANSE_HOME"] = str(home_directory())  # it may be told from where we are now
     with contextlib.suppress(OSError, ValueError):
         os.chdir(directory)
 
 
-def find(state: State, job: str) -> Head:
+def find(side: Side, job: str) -> Head:
     """The job of this id or name. Raises NoSuchJob."""
-    head = state.journal.find(job)
+    head = side.journal.find(job)
     if head is None:
-        raise NoSuchJob(f"there is no job {job!r}{_similar(state, job)}; hanse jobs lists them")
+        raise NoSuchJob(
+            f"there is no job {job!r}{side.where}{_similar(side, job)}; hanse jobs lists them"
+        )
     return head
 
 
-def _similar(state: State, job: str) -> str:
-    names = {name for head in state.journal.heads(SIMILAR) for name in (head.name, head.id)}
+def _similar(side: Side, job: str) -> str:
+    names = {name for head in side.journal.heads(SIMILAR) for name in (head.name, head.id)}
     close = difflib.get_close_matches(job, sorted(names), n=1)
     return f" (perhaps {close[0]!r})" if close else ""
 
@@ -95,10 +126,10 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     from click.shell_completion import CompletionItem
 
     # Whatever fails, the shell must get an answer, and nobody asked for an error here.
-    with contextlib.suppress(Exception), records() as state:
-        if state is not None:
+    with contextlib.suppress(Exception), records(TAB_S) as side:
+        if side is not None:
             found: dict[str, str] = {}
-            for head in state.journal.heads(COMPLETIONS):
+            for head in side.journal.heads(COMPLETIONS):
                 found |= _choices(head, incomplete)
             return [CompletionItem(text, help=words) for text, words in found.items()]
     return []

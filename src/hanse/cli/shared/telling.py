@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from hanse.journal.port import Head, Holder
     from hanse.model.failure import Failure
     from hanse.model.usage import Usage
-    from hanse.records.state import State
 
 STATES = ("running", "interrupted", "done", "failed", "cancelled")
 
@@ -19,11 +18,6 @@ STATES = ("running", "interrupted", "done", "failed", "cancelled")
 def state_of(head: Head, holder: Holder | None) -> str:
     """What is recorded, except that a running job which no program runs is interrupted."""
     return "interrupted" if head.state == "running" and holder is None else head.state
-
-
-def holder_of(state: State, head: Head) -> Holder | None:
-    """Who runs the job; asked only of jobs that may be running."""
-    return state.journal.holder(head.id) if head.state == "running" else None
 
 
 def document(head: Head, holder: Holder | None) -> dict[str, Any]:

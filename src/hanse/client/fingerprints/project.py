@@ -23,10 +23,10 @@ def is_ours(module: str | None) -> bool:
     if top in sys.stdlib_module_names or top == "hanse":
         return False
     found = sys.modules.get(module)
-    return _has_own_file(getattr(found, "__spec__", None), getattr(found, "__file__", None))
+    return has_own_file(getattr(found, "__spec__", None), getattr(found, "__file__", None))
 
 
-def _has_own_file(spec: ModuleSpec | None, file: str | None) -> bool:
+def has_own_file(spec: ModuleSpec | None, file: str | None) -> bool:
     """A namespace package has no file, only places."""
     places: list[Any] = list(getattr(spec, "submodule_search_locations", None) or ())
     if file:
@@ -87,7 +87,7 @@ def find_module(name: str) -> tuple[CodeType, str | None] | None:
     """
     spec = _find_spec(name)
     file = spec.origin if spec is not None and spec.has_location else None
-    if file is None or not file.endswith(".py") or not _has_own_file(spec, file):
+    if file is None or not file.endswith(".py") or not has_own_file(spec, file):
         return None
     try:
         with open(file, "rb") as opened:

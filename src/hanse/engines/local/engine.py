@@ -149,15 +149,26 @@ class LocalEngine:
             )
         else:
             try:
-                process = self._idle.pop() if self._idle else self._pool.spawn()
+                process = self._free_worker(execution.work.program.code)
             except (EngineError, OSError) as error:
                 self._end(execution, End.LOST, str(error))
             else:
                 self._assign(execution, process)
 
+    def _free_worker(self, code: str) -> Process:
+        """An idle worker that has imported from nowhere else, or a new one. Raises EngineError."""
+        idle = self._idle
+        for at in range(len(idle) - 1, -1, -1):
+            if idle[at].code in (code, None):
+                return idle.pop(at)
+        if idle and len(idle) + len(self._executions) > self._max_idle:
+            idle.pop(0).leave()  # it makes room
+        return self._pool.spawn()
+
     def _assign(self, execution: Execution, process: Process) -> None:
         self._runs += 1
         work = execution.work
+        process.code = work.program.code
         execution.run, execution.process, process.execution = self._runs, process, execution
         execution.begin, execution.until = execution.position, execution.stop
         if most := work.program.max_items_per_worker:

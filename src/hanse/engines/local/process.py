@@ -90,6 +90,7 @@ class Process:
         self._programs, self._functions = _Held(_PROGRAMS), _Held(_FUNCTIONS)
         self._blocks, self._puts = _Held(_BLOCKS, _BLOCK_BYTES), _Held(_PUTS, _PUT_BYTES)
         self.path: list[str] = []  # its sys.path, as far as main knows
+        self.code: str | None = None  # see Program.code; None: it has had no work
 
     def their_ends(self) -> list[int]:
         """The descriptors that the worker gets."""
@@ -134,7 +135,7 @@ class Process:
                 omit,
                 careful_until,
                 self._forget(key),
-                self._new_path(),
+                self._new_path(work.program.code),
                 dict(work.links),
             ),
             files,
@@ -152,11 +153,13 @@ class Process:
             [number for number, _ in self._puts.surplus()],
         )
 
-    def _new_path(self) -> list[str] | None:
-        """sys.path, if it is not what the worker has: the user may import from new places."""
-        if self.path == sys.path:
+    def _new_path(self, code: str) -> list[str] | None:
+        """Where to import from, if it is not what the worker has: the user may import from new
+        places."""
+        path = [code, *sys.path] if code else sys.path
+        if self.path == path:
             return None
-        self.path = list(sys.path)
+        self.path = list(path)
         return self.path
 
     def _values(self, work: Work, files: list[File]) -> dict[tuple[str, int], Any]:

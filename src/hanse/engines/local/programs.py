@@ -58,7 +58,10 @@ class Inputs:
         if self._values is not None:
             return
         try:
-            self._values, self._load = load(self._payload), None
+            values = load(self._payload)
+            if len(values) != self._payload.count:
+                raise ValueError(f"{self._payload.count} inputs were said, {len(values)} came")
+            self._values, self._load = values, None
         except BaseException as error:  # noqa: BLE001 - every item of the block fails with it
             self._load = _raiser(error)
 

@@ -1,0 +1,291 @@
+"""All jobs of a node: made, found, gone on with.
+
+Methods may be called from any thread, and wait for the journal; `running` does not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from hanse.engines.port import Program
+from hanse.errors import (
+    HanseError,
+    JobBusy,
+    JobOver,
+    JournalDamaged,
+    JournalUnavailable,
+    NoSuchJob,
+    UsageError,
+)
+from hanse.ids import JobId, job_number
+from hanse.journal.port import Head
+from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
+from hanse.model.job import JobSpec, JobState
+from hanse.node.held import Counts, Held
+from hanse.node.held_calls import HeldCalls
+from hanse.payloads.payload import Payload
+from hanse.records.ending import cancel as cancel_record
+from hanse.records.gc import remove
+from hanse.records.payloads import unpack
+from hanse.records.program import ProgramRecord, decode, this_process
+from hanse.records.record import JobRecord, open_record
+from hanse.records.state import State
+from hanse.remote.records import NodeHead
+from hanse.runtime.runtime import Runtime
+from hanse.runtime.source import Durable, NewProgram
+from hanse.wire.api import NewJob, Removed, Taken
+
+_BEGIN_S = 60.0  # for a journal that is slow or away
+_logger = logging.getLogger("hanse")
+
+
+class Board:
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.state: State = runtime.state()
+        self._held: dict[JobId, Held] = {}
+        self.counts = Counts()
+        self._keys = itertools.count(1)
+        self._me = this_process()
+        self._lock = threading.Lock()  # one job begins at a time
+
+    # --- finding --------------------------------------------------------------------------------
+    def running(self, job: str) -> Held | None:
+        """The job of this id, if it runs here."""
+        held = self._held.get(JobId(job))
+        return held if held is not None and not held.over else None
+
+    def why_not(self, job: str) -> HanseError:
+        """Why a job does not run here."""
+        held = self._held.get(JobId(job))
+        if held is not None and held.error is not None:
+            return held.error
+        head = self.head(job)
+        if head.ended_s is not None:
+            return JobOver(f"the job {job} is {head.state}")
+        return NoSuchJob(f"the job {job} does not run on this node")
+
+    def head(self, id_or_name: str) -> Head:
+        """Raises NoSuchJob, JournalError."""
+        head = self.state.journal.find(id_or_name)
+        if head is None:
+            raise NoSuchJob(f"there is no job {id_or_name!r} on this node")
+        return head
+
+    def told(self, head: Head) -> NodeHead:
+        """A head, with who runs the job."""
+        fields = {name: getattr(head, name) for name in head.__struct_fields__}
+        return NodeHead(**fields, holder=self._me if self.running(head.id) else None)
+
+    # --- beginning ------------------------------------------------------------------------------
+    def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:
+        """Make the job and begin it, for the client that asks to feed it; returns the feeder's
+        number, or 0 if the job has ended already. Its record has begun by then, so it survives
+        whatever comes; a job that this very request has made before is fed anew.
+
+        Raises NameTaken, JobBusy, CodeMissing, UsageError, JournalError.
+        """
+        told = _program_of(new)
+        function, initializer = _parts(told, payloads)
+        self._check_spec(new.spec)
+        program = self._program(new.id, new.spec, told, function, initializer)
+        record = NewProgram(told, function, initializer)
+        with self._lock:
+            known = self.state.journal.find(new.id)
+            if known is None or next(iter(self.state.journal.read(new.id)), None) is None:
+                feeder = self._make(new, program, record, anew=known is None)
+            else:
+                return self._made_before(new)
+        held = self._held[new.id]
+        if not held.begun.wait(_BEGIN_S) or held.error is not None:
+            raise held.error or JournalUnavailable(f"the job {new.id} cannot be recorded now")
+        return feeder
+
+    def _make(self, new: NewJob, program: Program, record: NewProgram, anew: bool) -> int:
+        """Begin the job; not `anew`: it was begun before, and nothing came of that."""
+        now = time.time()
+        head = Head(
+            id=new.id, name=new.name, function=record.told.name, script=new.script, user=new.user,
+            host=new.host, created_s=now, updated_s=now, total=new.spec.total,
+        )  # fmt: skip
+        if anew:
+            run = self.runtime.durables.create(head, new.older, new.spec, record)
+        else:
+            run = self.runtime.durables.claim(new.id)
+        feeder = self._begin(new.id, new.spec, program, Durable(head, run, record))
+        self._held[new.id].nonce = new.nonce
+        return feeder
+
+    def _made_before(self, new: NewJob) -> int:
+        """The job is there: the same request came before, or somebody uses the id of another's."""
+        held = self.running(new.id)
+        if held is not None and (not new.nonce or held.nonce != new.nonce):
+            raise JobBusy(f"the job {new.id} was made before, by another client")
+        if held is not None:
+            return held.take()
+        head = self.head(new.id)
+        if head.ended_s is not None:
+            return 0
+        self._resume(head, False)
+        return self._held[new.id].take()
+
+    def take(self, id: str, again: bool) -> Taken:
+        """Let a client feed the job. One that was interrupted or failed goes on; with `again` the
+        items that failed run again. Of one that is done nothing is taken: the feeder is 0.
+
+        Raises NoSuchJob, JobBusy if another client is feeding it.
+        """
+        with self._lock:
+            held = self.running(id)
+            if held is None:
+                head = self.head(id)
+                if head.state == str(JobState.DONE) and not (again and head.failed):
+                    return Taken(feeder=0, size=head.size)
+                self._resume(head, again)
+                held = self._held[head.id]
+            elif held.is_fed:
+                raise JobBusy(f"another client feeds the job {id} now")
+            return Taken(feeder=held.take(), size=held.size)
+
+    def cancel(self, id: str) -> None:
+        """Cancel the whole job; one that does not run here, though it has not ended, in its record.
+
+        Raises NoSuchJob, JournalError.
+        """
+        with self._lock:
+            held = self.running(id)
+            if held is None:
+                head = self.head(id)
+                if head.ended_s is None and head.state != "damaged":
+                    cancel_record(self.state, head)
+                return
+        held.cancel()
+
+    def remove(self, id: str) -> Removed:
+        """Forget a job, with all that only it needed. Raises JobBusy, JournalError."""
+        with self._lock:
+            if self.running(id) is not None:
+                raise JobBusy(f"job {id} runs on this node: hanse cancel {id} first")
+            remove(self.state, JobId(id))
+        try:
+            return Removed(bytes=self.state.blobs.collect(self.state.journal.blobs).bytes)
+        except JournalUnavailable as error:  # somebody writes now: the next one frees them
+            return Removed(bytes=0, why_not=str(error))
+
+    def recover(self) -> None:
+        """Go on with every job that was running when this node ended."""
+        self.runtime.loop.post(self._sweep)
+        for head in self.state.journal.heads(NODE_JOBS_READ):
+            if head.state != str(JobState.RUNNING) or head.superseded:
+                continue
+            try:
+                with self._lock:
+                    self._resume(head, False)
+            except HanseError as error:  # the others must go on
+                _logger.error("hanse: job %s cannot go on: %s", head.id, error)
+
+    def _sweep(self) -> None:
+        """End single calls whose client is gone for good: their futures were nowhere else."""
+        now = self.runtime.loop.now_ns()
+        for held in list(self._held.values()):
+            if (
+                isinstance(held, HeldCalls)
+                and not held.over
+                and held.alone_ns(now) > CALLS_ALONE_NS
+            ):
+                held.cancel()
+        self.runtime.loop.call_at(now + SWEEP_NS, self._sweep)
+
+    def _resume(self, head: Head, again: bool) -> None:
+        durables = self.runtime.durables
+        run = durables.claim(head.id)
+        try:
+            if next(iter(self.state.journal.read(head.id)), None) is None:
+                raise JournalDamaged(f"nothing is recorded of job {head.id} but its name")
+            record = open_record(self.state, head)
+            record.check_whole()
+            program = self._recorded_program(record)
+        except BaseException:
+            durables.unclaim(head.id, run)
+            raise
+        spec = record.job.spec
+        again = again or record.job_state is JobState.FAILED
+        self._begin(head.id, spec, program, Durable(head, run, None, record.facts, again), record)
+
+    def _begin(
+        self, id: JobId, spec: JobSpec, program: Program, durable: Durable,
+        record: JobRecord | None = None,
+    ) -> int:  # fmt: skip
+        arguments = (self.runtime, id, program, record, durable.again, self.counts)
+        held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
+        held.total = spec.total
+        self._held = {k: v for k, v in self._held.items() if not v.over or v.error}
+        self._held[id] = held
+        feeder = held.take()
+        self.runtime.submit_durable(id, spec, held, durable)
+        return feeder
+
+    def _calls(self, id: JobId) -> HeldCalls | None:
+        found = self._held.get(id)
+        return found if isinstance(found, HeldCalls) else None
+
+    # --- programs -------------------------------------------------------------------------------
+    def next_key(self) -> int:
+        return next(self._keys)
+
+    def _program(
+        self, id: JobId, spec: JobSpec, told: ProgramRecord, function: Payload | None,
+        initializer: Payload | None,
+    ) -> Program:  # fmt: skip
+        return Program(
+            key=self.next_key(), job=id, name=told.name, function=function, star=told.star,
+            each=told.calls, initializer=initializer, logged=True,
+            code=self.state.code_directory(told.code),
+            timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
+            memory_bytes=spec.needs.memory_bytes or None,
+            max_items_per_worker=told.max_items_per_worker,
+        )  # fmt: skip
+
+    def _recorded_program(self, record: JobRecord) -> Program:
+        told, blobs = record.program, self.state.blobs
+        function = unpack(told.function, blobs) if told.function else None
+        initializer = unpack(told.initializer, blobs) if told.initializer else None
+        return self._program(record.head.id, record.job.spec, told, function, initializer)
+
+    def _check_spec(self, spec: JobSpec) -> None:
+        if not spec.durable:
+            raise UsageError("a node's jobs are durable")
+        lacks = self.runtime.capacity.lacks(spec.needs)
+        if not self.runtime.capacity.fits(spec.needs):
+            raise UsageError("an item needs more than this node offers: " + ", ".join(lacks))
+
+
+def _program_of(new: NewJob) -> ProgramRecord:
+    try:
+        job_number(new.id)
+    except ValueError as error:
+        raise UsageError(f"{new.id!r} is no job's id") from error
+    try:
+        told = decode(new.program, new.id)
+    except JournalDamaged as error:  # it came from a client, not from the journal
+        raise UsageError(str(error)) from error
+    if told.timeout_s is not None and not 0 < told.timeout_s <= TIMEOUT_S:
+        raise UsageError(f"a timeout is more than 0 and at most {TIMEOUT_S:,} seconds")
+    if told.max_items_per_worker is not None and told.max_items_per_worker < 1:
+        raise UsageError("a worker runs at least one item")
+    return told
+
+
+def _parts(
+    told: ProgramRecord, payloads: Sequence[Payload]
+) -> tuple[Payload | None, Payload | None]:
+    """The payloads of a program's function and its initializer."""
+    functions = 0 if told.calls else 1
+    if not functions <= len(payloads) <= functions + 1:
+        raise UsageError(f"{len(payloads)} payloads came with the job, not its functions")
+    function = payloads[0] if functions else None
+    return function, payloads[functions] if len(payloads) > functions else None

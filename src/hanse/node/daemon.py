@@ -1,0 +1,199 @@
+"""A node from its start to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hanse import __version__
+from hanse.engines.local.engine import LocalEngine
+from hanse.errors import UsageError, WorldError
+from hanse.journal import private
+from hanse.model.resources import Resources
+from hanse.node.audit import Audit
+from hanse.node.board import Board
+from hanse.node.log_lines import keep_plain
+from hanse.node.place import Place, Running
+from hanse.node.tokens import Role, Tokens
+from hanse.remote import address
+from hanse.runtime.machine import capacity
+from hanse.runtime.runtime import Runtime
+from hanse.wire.api import PROTOCOL, NodeInfo
+
+if TYPE_CHECKING:
+    from hanse.node.identity import Identity
+
+DEFAULT_PORT = 7437
+_NOT_INSTALLED = "a node needs more libraries than a client: pip install 'hanse[node]'"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Attributes:
+        home: the node's directory.
+        host, port: where it listens; port 0 takes a free one.
+        names: host names and addresses by which others reach it, the best first.
+        region, labels, price: what it is, for whoever places work; the price is for an hour.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    names: Sequence[str] = ()
+    region: str = ""
+    labels: Sequence[str] = ()
+    price: float | None = None
+    resources: Resources | None = None
+
+
+def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
+    """Run a node until SIGTERM or SIGINT. `ready` is called, with the token of this user, once it
+    can be reached.
+
+    Raises UsageError if another runs in its directory, WorldError if it cannot listen.
+    """
+    for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
+        os.environ.pop(name, None)
+    keep_plain()
+    place = Place(settings.home)
+    with place.taken(), contextlib.ExitStack() as stack:
+        listening = _listen(settings.host, settings.port)
+        stack.callback(listening.close)
+        port = listening.getsockname()[1]
+        identity, names = _identity(settings)
+        scheme = "http" if identity is None else "https"
+        url = f"{scheme}://{_in_url(names[0])}:{port}"
+        tokens = Tokens(place.tokens)
+        mine = _local_token(place, tokens, url, identity)
+        offered = capacity(settings.resources)
+        workers = max(1, offered.cpus_milli // 1000)
+        engine = partial(LocalEngine, max_idle=workers)
+        runtime = Runtime(offered, engine, settings.home)
+        stack.callback(runtime.close)
+        board = Board(runtime)
+        info = NodeInfo(
+            node=_node_id(settings.home), host=socket.gethostname(), version=__version__,
+            protocol=PROTOCOL, python=platform.python_version(), region=settings.region,
+            labels=list(settings.labels), price=settings.price, capacity=offered,
+        )  # fmt: skip
+        board.recover()
+        audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
+        server = _server(board, tokens, audit, info, identity, names)
+        running = Running(os.getpid(), url, time.time())
+
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
+        # The server takes these while it runs, ends in order, and then raises them once more: that
+        # must not cut short what is done after it.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            stack.callback(signal.signal, number, signal.signal(number, stop))
+        place.say(running)
+        ready(running, mine)
+        server.run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        from hanse.node.http.line import Listening, raise_descriptors
+    except ImportError as error:
+        raise UsageError(_NOT_INSTALLED) from error
+    listening = Listening(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.most = min(listening.most, raise_descriptors() // 2)
+    try:
+        # asyncio turns Nagle's algorithm off where it is told that this is TCP.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise WorldError(
+            f"cannot listen on {host}:{port}: {error}. --listen ADDRESS:PORT names another"
+        ) from error
+    return listening
+
+
+def _identity(settings: Settings) -> tuple[Identity | None, list[str]]:
+    """The identity, beyond loopback, and the names that it is for."""
+    if address.is_loopback(settings.host):
+        names = [settings.host, *(n for n in address.LOOPBACK if n != settings.host)]
+        return None, names
+    names = list(settings.names)
+    if not names:
+        wildcard = settings.host in ("0.0.0.0", "::")
+        names = [socket.getfqdn() if wildcard else settings.host]
+    try:
+        from hanse.node.identity import make_identity
+    except ImportError as error:
+        raise UsageError(_NOT_INSTALLED) from error
+    return make_identity(settings.home, [*names, "localhost", "127.0.0.1"]), [
+        *names,
+        *address.LOOPBACK,
+    ]
+
+
+def _local_token(place: Place, tokens: Tokens, url: str, identity: Identity | None) -> str:
+    """The token of whoever runs the node, in a file that only they can read."""
+    fingerprint = "" if identity is None else identity.fingerprint
+    secret = ""
+    with contextlib.suppress(OSError, UsageError):
+        private.files([str(place.local_token)])
+        secret = address.decode(place.local_token.read_text()).secret
+    if not secret or tokens.find(secret) is None:
+        _, secret = tokens.create(Role.ADMIN, "the user of this machine", None)
+    text = address.encode(address.Address(url, fingerprint, secret))
+    private.write(place.local_token, text.encode() + b"\n")
+    return text
+
+
+def _node_id(home: Path) -> str:
+    """Random, made once."""
+    path = home / "id"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    id = "n-" + os.urandom(6).hex()
+    private.write(path, id.encode() + b"\n")
+    return id
+
+
+def _server(
+    board: Board, tokens: Tokens, audit: Audit, info: NodeInfo, identity: Identity | None,
+    names: Sequence[str],
+) -> Any:  # fmt: skip
+    try:
+        import httptools  # noqa: F401 - uvicorn would fall back to what takes twice as long
+        import uvicorn
+
+        from hanse.node.http.app import make_app, table
+        from hanse.node.http.line import Line
+    except ImportError as error:
+        raise UsageError(_NOT_INSTALLED) from error
+    routes = table(info, b"" if identity is None else identity.authority, board)
+    app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
+    config = uvicorn.Config(
+        app, http=Line, ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, date_header=False, timeout_keep_alive=75, backlog=1024,
+        proxy_headers=False, timeout_graceful_shutdown=1,
+        ssl_keyfile=None if identity is None else str(identity.key),
+        ssl_certfile=None if identity is None else str(identity.chain),
+    )  # fmt: skip
+    try:
+        config.load()  # before anybody is told that the node runs
+    except OSError as error:  # ssl.SSLError is one
+        raise WorldError(f"the node's certificate cannot be used: {error}") from error
+    return uvicorn.Server(config)
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name

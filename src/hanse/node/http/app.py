@@ -1,0 +1,123 @@
+"""All routes of a node, in one table: what is not in it is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
+
+from hanse import limits
+from hanse.node.audit import Audit
+from hanse.node.board import Board
+from hanse.node.http import code, jobs, logs, metrics, openapi
+from hanse.node.http.call import Call
+from hanse.node.http.guard import Guard, Handler
+from hanse.node.http.problems import problem
+from hanse.node.tokens import Right, Tokens
+from hanse.remote.records import NodeHead
+from hanse.wire import api
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    right: Right | None  # None: open to all
+    handler: Handler
+    takes: type | None = None  # what its parcel is about
+    gives: Any = None  # None: bytes
+
+
+def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
+    """
+    Args:
+        authority: the certificate of the node's own authority, PEM; empty without TLS.
+    """
+    described: dict[str, Any] = {}
+    looking, looked_s = asyncio.Lock(), -limits.READY_S
+
+    async def show_node(call: Call) -> Response:
+        """Who this node is."""
+        return call.answer(info)
+
+    async def alive(call: Call) -> Response:
+        """The process answers."""
+        return call.answer("ok")
+
+    async def ready(call: Call) -> Response:
+        """Jobs can be run: the journal can be read."""
+        nonlocal looked_s
+        async with looking:  # many ask: one looks
+            if time.monotonic() - looked_s > limits.READY_S:
+                await call.waiting(call.board.state.journal.heads, 1)
+                looked_s = time.monotonic()
+        return call.answer("ready")
+
+    async def show_authority(call: Call) -> Response:
+        """The certificate of this node's own authority; tokens carry its fingerprint."""
+        if not authority:
+            return problem(404, "no-tls", "This node is on loopback only, and has no certificate")
+        return Response(authority, media_type="application/x-pem-file")
+
+    async def describe(call: Call) -> Response:
+        """What you are reading, for programs."""
+        return call.answer(described)
+
+    read, submit = Right.READ, Right.SUBMIT
+    routes = [
+        Route("GET", "/healthz", None, alive, gives=str),
+        Route("GET", "/readyz", None, ready, gives=str),
+        Route("GET", "/authority.pem", None, show_authority),
+        Route("GET", "/openapi.json", None, describe, gives=dict),
+        Route("GET", "/metrics", read, metrics.answering(board, info)),
+        Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
+        Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
+        Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
+        Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),
+        Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=NodeHead),
+        Route("DELETE", "/v1/jobs/{job}", submit, jobs.remove, gives=api.Removed),
+        Route("GET", "/v1/jobs/{job}/logs", read, logs.logs),
+        Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
+        Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
+        Route("GET", "/v1/jobs/{job}/entries/{seq}/payload", read, jobs.payload),
+        Route("GET", "/v1/jobs/{job}/follow", read, jobs.follow),
+        Route("POST", "/v1/jobs/{job}/take", submit, jobs.take, api.Take, api.Taken),
+        Route("PUT", "/v1/jobs/{job}/inputs", submit, jobs.feed, api.Inputs, int),
+        Route("POST", "/v1/jobs/{job}/seal", submit, jobs.seal, api.SealJob, type(None)),
+        Route("POST", "/v1/jobs/{job}/fold", submit, jobs.fold, api.Fold, type(None)),
+        Route("POST", "/v1/jobs/{job}/cancel", submit, jobs.cancel, api.CancelRange, type(None)),
+        Route("GET", "/v1/blobs/{blob}", read, jobs.blob),
+        Route("POST", "/v1/code", submit, code.offer_code, api.Code, api.CodeKept),
+        Route("PUT", "/v1/code", submit, code.give_code, api.CodeFiles, api.CodeKept),
+    ]
+    described |= openapi.document(routes, info.version)
+    return routes
+
+
+def make_app(
+    board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str], routes: Sequence[Route]
+) -> Starlette:
+    guard = Guard(board, tokens, audit, hosts)
+    paths = [
+        Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
+        for each in routes
+    ]
+
+    for each in paths:  # starlette adds it to GET by itself
+        assert each.methods is not None
+        each.methods.discard("HEAD")
+
+    async def missing(request: Request, error: Exception) -> Response:
+        return problem(404, "no-such-path", "There is nothing here: /openapi.json lists what is")
+
+    async def refused(request: Request, error: Exception) -> Response:
+        return problem(405, "wrong-method", "This path does not take that method")
+
+    app = Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    app.router.redirect_slashes = False  # a path is what the table says
+    return app

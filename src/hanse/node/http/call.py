@@ -1,0 +1,124 @@
+"""One request, and the ways to answer it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from hanse import limits
+from hanse.errors import UsageError, WorldError
+from hanse.node.board import Board
+from hanse.node.tokens import Token, Tokens
+from hanse.payloads.parcel import Unwrapping
+from hanse.payloads.payload import Payload
+
+T = TypeVar("T")
+
+MSGPACK = "application/msgpack"
+BYTES = "application/octet-stream"
+
+
+class _Stream(StreamingResponse):
+    """An answer that breaks off when it may no longer be given. It does not end in order: nobody
+    shall take what came for the whole.
+
+    Args:
+        may: asked before each piece.
+    """
+
+    def __init__(
+        self, may: Callable[[], bool], pieces: AsyncGenerator[bytes | memoryview], **more: Any
+    ) -> None:
+        super().__init__(pieces, **more)
+        self._may = may
+        self._pieces = pieces
+
+    async def stream_response(self, send: Send) -> None:
+        begin = {"type": "http.response.start", "status": self.status_code}
+        await send(begin | {"headers": self.raw_headers})
+        async with contextlib.aclosing(self._pieces) as pieces:
+            async for piece in pieces:
+                if not self._may():
+                    return  # the server closes the connection then
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Call:
+    """A request that was let in.
+
+    Attributes:
+        token: who asks; None only on routes that are open to all.
+    """
+
+    def __init__(self, request: Request, board: Board, token: Token | None, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self.request = request
+        self.board = board
+        self.token = token
+
+    def text(self, name: str) -> str:
+        """A part of the path."""
+        return str(self.request.path_params[name])
+
+    def number(self, name: str, default: int, most: int = 1 << 53) -> int:
+        """A number of the query. Raises UsageError."""
+        told = self.request.query_params.get(name)
+        if told is None:
+            return default
+        if not told.isascii() or not told.isdecimal() or int(told[:20]) > most or len(told) > 20:
+            raise UsageError(f"{name} is a whole number from 0 to {most}")
+        return int(told)
+
+    async def parcel(
+        self, kind: type[T], most: int = limits.PARCEL_BYTES
+    ) -> tuple[T, list[Payload]]:
+        """The body: what it is about, and its payloads, which have `most` bytes in all. Raises
+        BadParcel, UsageError."""
+        taking = Unwrapping(most)
+        try:
+            async for piece in self.request.stream():
+                taking.feed(piece)
+        except ClientDisconnect as error:
+            raise WorldError("the client left in the middle of a request") from error
+        taking.end()
+        assert taking.about is not None
+        try:
+            return msgspec.msgpack.decode(taking.about, type=kind), taking.payloads
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"the request cannot be read: {error}") from error
+
+    async def waiting(self, act: Callable[..., T], *args: Any) -> T:
+        """Do what waits for a disk in a thread."""
+        return await asyncio.to_thread(act, *args)
+
+    # --- answers --------------------------------------------------------------------------------
+    def answer(self, value: object, status: int = 200) -> Response:
+        """A value, as msgpack or JSON: as is asked for."""
+        if MSGPACK in self.request.headers.get("accept", ""):
+            return Response(msgspec.msgpack.encode(value), status, media_type=MSGPACK)
+        return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+    def raw(self, data: bytes) -> Response:
+        return Response(data, media_type=BYTES)
+
+    def holds(self) -> bool:
+        """Whether the token that was let in still is one."""
+        return self.token is None or self._tokens.holds(self.token)
+
+    def stream(self, pieces: AsyncGenerator[bytes | memoryview]) -> Response:
+        """Piece by piece, for as long as the token is good."""
+        # Proxies hold back what looks like a page; this one must pass at once.
+        return _Stream(
+            self.holds,
+            pieces,
+            media_type=BYTES,
+            headers={"x-accel-buffering": "no"},
+        )

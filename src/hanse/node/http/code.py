@@ -1,0 +1,48 @@
+"""Routes about the code of projects: clients ask what is missing, and send that."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from hanse.errors import UsageError
+from hanse.limits import CODE_BYTES
+from hanse.node.http.call import Call
+from hanse.payloads.payload import Payload
+from hanse.wire import api
+from hanse.wire.code import code_digest
+
+
+async def offer_code(call: Call) -> Response:
+    """Which files of a project's code are missing here. If none is, jobs may name the code."""
+    offered, payloads = await call.parcel(api.Code)
+    if payloads:
+        raise UsageError("files come with PUT, once it is known which are missing")
+    return call.answer(await call.waiting(_offer, call, offered.files))
+
+
+def _offer(call: Call, files: dict[str, str]) -> api.CodeKept:
+    codes = call.board.state.codes
+    missing = codes.lacks(files)
+    name = code_digest(files) if missing else codes.add(files, {})
+    return api.CodeKept(code=name, missing=missing)
+
+
+async def give_code(call: Call) -> Response:
+    """The files that are missing; jobs may name the code then."""
+    asked, payloads = await call.parcel(api.CodeFiles, CODE_BYTES)
+    name = await call.waiting(call.board.state.codes.add, asked.files, _contents(asked, payloads))
+    return call.answer(api.CodeKept(code=name, missing=[]), 201)
+
+
+def _contents(asked: api.CodeFiles, payloads: list[Payload]) -> dict[str, bytes | memoryview]:
+    """The files that were sent, by the hash that they are said to have."""
+    if len(payloads) != 1 or payloads[0].bulk is not None:
+        raise UsageError("files are one payload, with a stream for each")
+    sent = payloads[0]
+    if sent.ends is None or sent.count != len(asked.given):
+        raise UsageError(f"{sent.count} files were sent, and {len(asked.given)} hashes")
+    data, starts = memoryview(sent.data), (0, *sent.ends)
+    return {
+        digest: data[start:end]
+        for digest, start, end in zip(asked.given, starts, sent.ends, strict=False)
+    }

@@ -1,0 +1,242 @@
+"""Routes about jobs: made, fed, followed, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from itertools import islice
+
+import msgspec
+from starlette.responses import Response
+
+from hanse import limits
+from hanse.errors import NoSuchJob, UsageError
+from hanse.ids import JobId, parse_blob_id
+from hanse.journal.port import Entry
+from hanse.node.board import Board
+from hanse.node.held import Held
+from hanse.node.http.call import Call
+from hanse.records.entries import decode
+from hanse.wire import api
+
+_encoder = msgspec.msgpack.Encoder()
+_HEARTBEAT = bytes(4)
+
+
+# --- looking --------------------------------------------------------------------------------------
+async def list_jobs(call: Call) -> Response:
+    """The newest jobs, newest first."""
+    limit = call.number("limit", 100, 100_000)
+    found = await call.waiting(call.board.state.journal.heads, limit)
+    return call.answer([call.board.told(head) for head in found])
+
+
+async def find_job(call: Call) -> Response:
+    """The job of an id or a name."""
+    wanted = call.request.query_params.get("job", "")
+    return call.answer(call.board.told(await call.waiting(call.board.head, wanted)))
+
+
+async def show_job(call: Call) -> Response:
+    """One job."""
+    return call.answer(call.board.told(await call.waiting(call.board.head, call.text("job"))))
+
+
+async def progress(call: Call) -> Response:
+    """How many items of a running job are out, and what it waits for."""
+    runtime, id = call.board.runtime, JobId(call.text("job"))
+    held = call.board.running(id)
+    if held is None:
+        head = await call.waiting(call.board.head, id)
+        return call.answer(api.Progress(running=0, lines=[f"{head.name or id} is {head.state}."]))
+    lines = await call.waiting(runtime.reasons, id)
+    return call.answer(api.Progress(running=runtime.running(id), lines=lines))
+
+
+async def entries(call: Call) -> Response:
+    """A job's record as it is now, from entry `first` on, without payloads."""
+    id, first = JobId((await call.waiting(call.board.head, call.text("job"))).id), _first(call)
+
+    async def read() -> AsyncGenerator[bytes]:
+        at = first
+        while some := await asyncio.to_thread(_batch, call.board, id, at):
+            yield _frames(some)
+            at += len(some)
+
+    return call.stream(read())
+
+
+async def payload(call: Call) -> Response:
+    """The payload of one entry, as it is recorded."""
+    seq = call.text("seq")
+    if not seq.isdecimal() or len(seq) > 15:
+        raise UsageError("an entry has a number")
+    id = JobId((await call.waiting(call.board.head, call.text("job"))).id)
+    return call.raw(await call.waiting(_payload, call.board, id, int(seq)))
+
+
+def _payload(board: Board, job: JobId, seq: int) -> bytes:
+    journal = board.state.journal
+    for entry in islice(journal.read(job, seq), 1):
+        if decode(job, entry, journal.where).stored is not None:
+            return journal.payload(job, seq)
+    raise NoSuchJob(f"entry {seq} of job {job} has no payload")
+
+
+async def blob(call: Call) -> Response:
+    """A blob's bytes."""
+    try:
+        wanted = parse_blob_id(call.text("blob"))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    blobs = call.board.state.blobs
+    if wanted not in blobs:
+        raise NoSuchJob(f"there is no blob {wanted}")
+    fd, size = await call.waiting(blobs.get, wanted)
+
+    async def read() -> AsyncGenerator[bytes]:
+        import os
+
+        try:
+            at = 0
+            while at < size:
+                piece = await asyncio.to_thread(os.pread, fd, 1 << 20, at)
+                if not piece:
+                    return
+                yield piece
+                at += len(piece)
+        finally:
+            os.close(fd)
+
+    return call.stream(read())
+
+
+async def follow(call: Call) -> Response:
+    """A job's record from entry `first` on, while it is written, until the job has ended: frames
+    of a length in 4 bytes and that much msgpack; length 0 says that all is well."""
+    board, id, first = call.board, JobId(call.text("job")), _first(call)
+    feeder = call.number("feeder", 0)
+    held = board.running(id)
+    if held is None:
+        await call.waiting(board.head, id)
+        return await entries(call)
+    if feeder:
+        held.check(feeder)  # one that this node knows nothing of has to say again what is lost
+    return call.stream(_follow(board, held, first, feeder))
+
+
+async def _follow(board: Board, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
+    news = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(news.set)
+        except RuntimeError:
+            pass  # the server has stopped
+
+    end = held.follow(wake, feeder)
+    try:
+        while True:
+            news.clear()
+            over = held.over  # looked at first: all entries come before it
+            found: Sequence[Entry] | None = held.entries(first)
+            if found is None:
+                found = await asyncio.to_thread(_batch, board, held.id, first)
+            if found:
+                yield _frames(found)
+                first += len(found)
+            elif over:
+                return
+            else:
+                try:
+                    await asyncio.wait_for(news.wait(), limits.HEARTBEAT_NS / 1e9)
+                except TimeoutError:
+                    yield _HEARTBEAT
+    finally:
+        end()
+
+
+def _batch(board: Board, job: JobId, first: int) -> list[Entry]:
+    return list(islice(board.state.journal.read(job, first), limits.ENTRIES_READ))
+
+
+def _frames(found: Sequence[Entry]) -> bytes:
+    parts = bytearray()
+    for entry in found:
+        data = _encoder.encode(api.Record(entry.seq, entry.body, entry.check, entry.payload))
+        parts += len(data).to_bytes(4, "big")
+        parts += data
+    return bytes(parts)
+
+
+def _first(call: Call) -> int:
+    return call.number("first", 0)
+
+
+# --- doing ----------------------------------------------------------------------------------------
+async def create(call: Call) -> Response:
+    """Make a job, and feed it."""
+    new, payloads = await call.parcel(api.NewJob)
+    feeder = await call.waiting(call.board.create, new, payloads)
+    return call.answer(api.Taken(feeder=feeder, size=0), 201)
+
+
+async def take(call: Call) -> Response:
+    """Feed a job from here on; one that was interrupted or failed goes on."""
+    asked, _ = await call.parcel(api.Take)
+    return call.answer(await call.waiting(call.board.take, call.text("job"), asked.again))
+
+
+async def feed(call: Call) -> Response:
+    """More inputs; answers how many items the job has."""
+    asked, payloads = await call.parcel(api.Inputs)
+    if len(payloads) != 1:
+        raise UsageError("inputs are one payload")
+    held = await _running(call)
+    while call.board.runtime.durables.full:  # the disk is behind: so is the client, then
+        await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
+    size = held.feed(asked.feeder, asked.start, asked.stop, payloads[0], asked.broken, asked.waits)
+    return call.answer(size)
+
+
+async def seal(call: Call) -> Response:
+    """No more inputs will come."""
+    asked, _ = await call.parcel(api.SealJob)
+    (await _running(call)).seal(asked.feeder, asked.whole)
+    return call.answer(None)
+
+
+async def fold(call: Call) -> Response:
+    """Fold results where they are from now on."""
+    asked, payloads = await call.parcel(api.Fold)
+    if len(payloads) != 1:
+        raise UsageError("a fold has one function")
+    key = call.board.next_key()
+    (await _running(call)).fold(asked.feeder, payloads[0], asked.fingerprint, key)
+    return call.answer(None)
+
+
+async def cancel(call: Call) -> Response:
+    """Cancel a job, or those of its items in a range that have not begun."""
+    asked, _ = await call.parcel(api.CancelRange)
+    id = call.text("job")
+    if asked.start is None or asked.stop is None:
+        await call.waiting(call.board.cancel, id)
+    elif (held := call.board.running(id)) is not None:
+        held.cancel_ready(asked.start, asked.stop)
+    else:
+        await call.waiting(call.board.head, id)  # it has ended: nothing to do
+    return call.answer(None)
+
+
+async def remove(call: Call) -> Response:
+    """Forget a job that does not run, with its results and its log."""
+    return call.answer(await call.waiting(call.board.remove, call.text("job")))
+
+
+async def _running(call: Call) -> Held:
+    held = call.board.running(call.text("job"))
+    if held is None:
+        raise await call.waiting(call.board.why_not, call.text("job"))
+    return held

@@ -1,0 +1,129 @@
+"""One connection of HTTP, with bounds for whoever is on it: nobody has shown a token yet.
+
+uvicorn and its parser take a request line, headers and trailers of any length, for as long as they
+come; here they have a size and a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from typing import Any
+from weakref import WeakSet
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hanse import limits
+
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+_PIECE = 16 * limits.KIB  # a head is looked at after each
+
+
+class Line(HttpToolsProtocol):
+    """Ends a connection whose head (or trailer) is too long, or too long on its way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._moved = False  # the parser got somewhere: a head ended, a part of a body came
+        self._stuck_bytes = 0  # came since then
+        self._in_body = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._came()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            piece = data[at:] if self._in_body else data[at : at + _PIECE]
+            at += len(piece)
+            self._moved = False
+            super().data_received(piece)
+            self._stuck_bytes = 0 if self._moved else self._stuck_bytes + len(piece)
+            if self._stuck_bytes > limits.HEAD_BYTES and not self.transport.is_closing():
+                if self.cycle is None or self.cycle.response_complete:
+                    self.transport.write(_TOO_LONG)
+                self.transport.close()
+
+    # --- what the parser says -------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect()
+
+    def on_headers_complete(self) -> None:
+        self._moved = self._in_body = True
+        self._came()
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self._moved = True
+
+    def on_body(self, body: bytes) -> None:
+        self._moved = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._moved, self._in_body = True, False
+        self._came()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body:  # refused before all of it came: the rest has to come soon
+            self._expect()
+
+    # --- the deadline ---------------------------------------------------------------------------
+    def _expect(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(limits.HEAD_S, self._late)
+
+    def _came(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        # Otherwise an answer is still on its way to somebody who pipelines: the connection ends
+        # with that, or when the next head is late.
+
+
+class Listening(socket.socket):
+    """A socket that has at most so many connections, TLS handshakes among them: the descriptors
+    that are left are for jobs."""
+
+    most = limits.NODE_LINES
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        line, peer = super().accept()
+        if len(_accepted) >= self.most:
+            line.close()
+            raise ConnectionAbortedError("there are too many connections")
+        _accepted.add(line)
+        return line, peer
+
+
+_accepted: WeakSet[socket.socket] = WeakSet()  # a closed one is kept by nobody
+
+
+def raise_descriptors() -> int:
+    """As many descriptors as this user may have; returns how many these are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):  # some systems have a smaller limit that they do not tell
+            pass
+    return soft if soft != resource.RLIM_INFINITY else 1 << 30

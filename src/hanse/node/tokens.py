@@ -1,0 +1,160 @@
+"""Who may do what on a node: tokens, kept as hashes in a file of the node's user.
+
+The file is the authority: `hanse token` changes it, and a running node reads it again whenever it
+has changed, so what is revoked is refused from the next request on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from hanse.errors import NotAllowed, UsageError, WorldError
+from hanse.journal import private
+
+
+class Right(enum.StrEnum):
+    READ = "read"  # see jobs, sites and metrics; results and logs too
+    SUBMIT = "submit"  # run code here
+    LINK = "link"  # take work from here
+    ADMIN = "admin"  # tokens
+
+
+class Role(enum.StrEnum):
+    READ = "read"
+    SUBMIT = "submit"
+    LINK = "link"
+    ADMIN = "admin"
+
+
+RIGHTS = {
+    Role.READ: frozenset({Right.READ}),
+    Role.SUBMIT: frozenset({Right.READ, Right.SUBMIT}),
+    Role.LINK: frozenset({Right.LINK}),
+    Role.ADMIN: frozenset(Right),
+}
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of a token."""
+
+    id: str  # for people, and to revoke it; no secret
+    digest: str  # SHA-256 of the secret, in hex
+    role: Role
+    name: str  # whom it is for
+    created_s: float
+    expires_s: float | None = None
+
+    def expired(self, now_s: float) -> bool:
+        return self.expires_s is not None and now_s >= self.expires_s
+
+
+_decoder = msgspec.json.Decoder(list[Token])
+
+
+class Tokens:
+    """The tokens in a file. Every method may be called from any thread or process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Token] = {}
+        self._stamp: tuple[int, int, int] | None = None
+
+    def create(self, role: Role, name: str, expires_s: float | None) -> tuple[Token, str]:
+        """A new token, and its secret, which is kept nowhere."""
+        if not name.strip() or len(name) > 100 or not name.isprintable():
+            raise UsageError("a token is for somebody: --for NAME, 1 to 100 printable characters")
+        secret = secrets.token_hex(32)
+        token = Token(
+            id="t-" + secrets.token_hex(4), digest=_digest(secret), role=role, name=name,
+            created_s=time.time(), expires_s=expires_s,
+        )  # fmt: skip
+        with self._changing() as tokens:
+            tokens.append(token)
+        return token, secret
+
+    def revoke(self, id: str) -> Token:
+        """Raises UsageError if there is no such token."""
+        with self._changing() as tokens:
+            found = [token for token in tokens if token.id == id]
+            if not found:
+                raise UsageError(f"there is no token {id!r}; hanse token list shows them")
+            tokens.remove(found[0])
+        return found[0]
+
+    def all(self) -> list[Token]:
+        self._look()
+        return list(self._known.values())
+
+    def find(self, secret: str) -> Token | None:
+        """Who shows this secret; None if nobody may."""
+        self._look()
+        digest = _digest(secret)
+        token = self._known.get(digest)
+        if token is None or not hmac.compare_digest(token.digest, digest):
+            return None
+        return None if token.expired(time.time()) else token
+
+    def holds(self, token: Token) -> bool:
+        """Whether a token that was found before is still good."""
+        self._look()
+        return self._known.get(token.digest) == token and not token.expired(time.time())
+
+    def allow(self, token: Token, right: Right) -> None:
+        """Raises NotAllowed."""
+        if right not in RIGHTS[token.role]:
+            raise NotAllowed(
+                f"the token {token.id} has the role {token.role}, which may not {right}"
+            )
+
+    # --- the file -------------------------------------------------------------------------------
+    def _look(self) -> None:
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            self._known, self._stamp = {}, None
+            return
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp != self._stamp:
+            self._known = {token.digest: token for token in self._read()}
+            self._stamp = stamp
+
+    def _read(self) -> list[Token]:
+        private.files([str(self._path)])
+        try:
+            return _decoder.decode(self._path.read_bytes())
+        except FileNotFoundError:
+            return []
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise WorldError(
+                f"{self._path} cannot be read: {error}. Restore it, or remove it and make new ones"
+            ) from error
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Token]]:
+        """The tokens, written back when the block ends well."""
+        private.directory(str(self._path.parent))
+        lock = os.open(
+            self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tokens = self._read()
+            yield tokens
+            private.write(self._path, msgspec.json.format(msgspec.json.encode(tokens)))
+        finally:
+            os.close(lock)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

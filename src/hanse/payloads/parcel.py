@@ -1,0 +1,234 @@
+"""Payloads between machines: what a body of HTTP holds when values travel.
+
+    4 bytes   length of the label, big-endian
+    label     msgpack: [what it is about, the shape of each payload]
+    bytes     of each payload in turn: its streams, then its files
+
+A receiver knows every length before the bytes come: they go straight to their place, large ones
+into anonymous files, and a parcel that promises too much is refused before anything is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import msgspec
+
+from hanse.errors import WorldError
+from hanse.limits import LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.payloads.files import File, make_anonymous
+from hanse.payloads.lengths import pack_ends, unpack_ends
+from hanse.payloads.payload import Bulk, Payload, Span
+
+
+class BadParcel(WorldError):
+    """The bytes are no parcel, or one that is too large."""
+
+    code = "bad-parcel"
+
+
+class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A payload without its bytes."""
+
+    count: int
+    lengths: bytes | None  # of its streams, 8 bytes each, little-endian; None: one stream
+    stream_bytes: int
+    files: Annotated[list[int], msgspec.Meta(max_length=PARCEL_FILES)]  # their sizes
+    spans: dict[int, list[Span]]
+
+
+class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    about: msgspec.Raw
+    shapes: Annotated[list[Shape], msgspec.Meta(max_length=PARCEL_PAYLOADS)]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_labels = msgspec.msgpack.Decoder(_Label)
+
+
+def wrap(about: object, payloads: Sequence[Payload] = ()) -> Iterator[bytes | memoryview]:
+    """The parcel, piece by piece. `about` is anything that msgspec can encode."""
+    label = _Label(msgspec.Raw(_encoder.encode(about)), [_shape(each) for each in payloads])
+    data = _encoder.encode(label)
+    yield len(data).to_bytes(4, "big") + data
+    for payload in payloads:
+        yield payload.data
+        for file in payload.bulk.files if payload.bulk is not None else ():
+            yield file.view()[: file.size]
+
+
+def size_of(payloads: Sequence[Payload]) -> int:
+    """About how many bytes these take in a parcel."""
+    return sum(
+        payload.stream_bytes + sum(f.size for f in (payload.bulk.files if payload.bulk else ()))
+        for payload in payloads
+    )
+
+
+def _shape(payload: Payload) -> Shape:
+    bulk = payload.bulk
+    return Shape(
+        count=payload.count,
+        lengths=pack_ends(payload.ends),
+        stream_bytes=payload.stream_bytes,
+        files=[file.size for file in bulk.files] if bulk is not None else [],
+        spans={at: list(some) for at, some in bulk.spans.items()} if bulk is not None else {},
+    )
+
+
+class Unwrapping:
+    """Takes a parcel as it comes: `feed` it pieces of any size, then look.
+
+    Args:
+        most: bytes that the payloads may have in all.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.about: msgspec.Raw | None = None
+        self.payloads: list[Payload] = []
+        self._most = most
+        self._head = bytearray()
+        self._shapes: list[Shape] = []
+        self._places: list[_Place] = []  # of all bytes to come, in their order
+        self._at = 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Raises BadParcel."""
+        view = memoryview(data)
+        if self.about is None:
+            self._head += view
+            rest = self._take_label()
+            if rest is None:
+                return
+            view = memoryview(rest)
+        while view:
+            if self._at == len(self._places):
+                raise BadParcel("it has more bytes than it says")
+            place = self._places[self._at]
+            view = view[place.write(view) :]
+            self._advance()
+
+    def _advance(self) -> None:
+        while self._at < len(self._places) and self._places[self._at].full:
+            self._at += 1
+
+    def end(self) -> None:
+        """No more will come. Raises BadParcel if something is missing."""
+        if self.about is None or self._at < len(self._places):
+            raise BadParcel("it ends too early")
+        places = iter(self._places)
+        self.payloads = [_payload(shape, places) for shape in self._shapes]
+
+    def _take_label(self) -> bytes | None:
+        """What follows the label, once that is there."""
+        head = self._head
+        if len(head) < 4:
+            return None
+        length = int.from_bytes(head[:4], "big")
+        if length > LABEL_BYTES:
+            raise BadParcel(f"its label has {length:,} bytes, {LABEL_BYTES:,} are allowed")
+        if len(head) < 4 + length:
+            return None
+        try:
+            label = _labels.decode(bytes(head[4 : 4 + length]))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadParcel(f"its label cannot be read: {error}") from error
+        rest = bytes(head[4 + length :])
+        self._head = bytearray()
+        self._shapes = label.shapes
+        left = self._most
+        for shape in label.shapes:
+            _check(shape)
+            left -= shape.stream_bytes + sum(shape.files)
+        if sum(len(shape.files) for shape in label.shapes) > PARCEL_FILES:
+            raise BadParcel(f"it has more than {PARCEL_FILES} files")
+        if left < 0:
+            raise BadParcel(f"it has more than {self._most:,} bytes")
+        self._places = [
+            _Place(size, file)
+            for shape in label.shapes
+            for size, file in ((shape.stream_bytes, False), *((size, True) for size in shape.files))
+        ]
+        self.about = label.about
+        self._advance()
+        return rest
+
+
+class _Place:
+    """Where so many bytes go. A file is made when the first of them comes, as each takes a
+    descriptor."""
+
+    def __init__(self, size: int, file: bool) -> None:
+        self._left = size
+        self.size = size
+        self.in_file = file or size >= OUT_OF_BAND_BYTES
+        self._file: File | None = None
+        self._parts: list[bytes] = []
+
+    @property
+    def full(self) -> bool:
+        return self._left == 0
+
+    def write(self, view: memoryview) -> int:
+        """Take what belongs here; returns how much that was."""
+        piece = view[: self._left]
+        if not self.in_file:
+            self._parts.append(bytes(piece))
+        else:
+            at, fd = self.size - self._left, self._opened().fd
+            while piece:
+                written = os.pwrite(fd, piece, at)
+                piece, at = piece[written:], at + written
+        taken = min(len(view), self._left)
+        self._left -= taken
+        return taken
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self._parts)
+
+    def take_file(self) -> File:
+        """What is in it now, once."""
+        made, self._file = self._opened(), None
+        return File.received(os.dup(made.fd), made.size)
+
+    def _opened(self) -> File:
+        if self._file is None:
+            self._file = File(make_anonymous(), max(1, self.size))
+            os.ftruncate(self._file.fd, max(1, self.size))
+        return self._file
+
+
+def _check(shape: Shape) -> None:
+    """Whether the numbers fit together: they come from outside."""
+    if shape.count < 0 or shape.stream_bytes < 0 or any(size < 0 for size in shape.files):
+        raise BadParcel("a number in its label is negative")
+    try:
+        ends = unpack_ends(shape.lengths)
+    except ValueError as error:
+        raise BadParcel("its streams have no lengths") from error
+    if ends is not None and (
+        len(ends) != shape.count or (ends[-1] if ends else 0) != shape.stream_bytes
+    ):
+        raise BadParcel("its streams do not have the lengths that it says")
+    streams = 1 if ends is None else shape.count
+    for stream, spans in shape.spans.items():
+        if not 0 <= stream < streams:
+            raise BadParcel("it has buffers of a stream that is not there")
+        for file, at, length in spans:
+            inside = 0 <= file < len(shape.files) and at >= 0 and length >= 0
+            if not inside or at + length > max(1, shape.files[file]):
+                raise BadParcel("a buffer lies outside its file")
+
+
+def _payload(shape: Shape, places: Iterator[_Place]) -> Payload:
+    stream = next(places)
+    files = tuple(next(places).take_file() for _ in shape.files)
+    spans = {at: tuple(some) for at, some in shape.spans.items()}
+    bulk = Bulk(files, spans) if files else None
+    ends = unpack_ends(shape.lengths)
+    if not stream.in_file:
+        return Payload(shape.count, stream.data, ends, bulk)
+    return Payload.in_file(shape.count, stream.take_file(), shape.stream_bytes, ends, bulk)

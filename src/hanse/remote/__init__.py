@@ -1,0 +1,1 @@
+"""A node, seen from elsewhere: how it is reached, its records, and its jobs."""

@@ -1,0 +1,210 @@
+"""Requests to a node: the only place that dials one.
+
+Requests are answered or raise an error of `hanse.errors`; what may pass is a `NodeUnavailable`, and
+whoever asked decides whether to ask again. Redirects are not followed: a secret goes to the host it
+is for and to no other.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from hanse import limits
+from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, NotAllowed
+from hanse.payloads.parcel import wrap
+from hanse.remote.address import Address
+from hanse.wire.api import PROTOCOL, Problem
+
+if TYPE_CHECKING:
+    from hanse.payloads.payload import Payload
+
+T = TypeVar("T")
+
+PARCEL = "application/vnd.hanse.parcel"
+_CONNECT_S = 10.0
+_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=60)
+_STREAMING = urllib3.Timeout(connect=_CONNECT_S, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
+
+
+class Dial:
+    """Connections to one node, kept for reuse. Methods may be called from any thread.
+
+    Args:
+        patience_s: how long the node may take for a connection and for an answer, in place of what
+            is right for programs.
+    """
+
+    def __init__(self, address: Address, patience_s: float | None = None) -> None:
+        self.url = address.url
+        self._timeout = _TIMEOUT
+        if patience_s is not None:
+            self._timeout = urllib3.Timeout(connect=patience_s, read=patience_s)
+        self._headers = {
+            "authorization": f"Bearer {address.secret}",
+            "accept": "application/msgpack",
+            "accept-encoding": "identity",
+            "hanse-protocol": str(PROTOCOL),
+        }
+        self._pool = _pool(address, _CONNECT_S if patience_s is None else patience_s)
+
+    def ask(
+        self, method: str, path: str, kind: type[T], about: object = None,
+        payloads: Sequence[Payload] = (),
+    ) -> T:  # fmt: skip
+        """One request, and its answer read as `kind`. `about` and `payloads` become a parcel.
+
+        Raises NodeUnavailable, NotAllowed, and what the node's answer stands for.
+        """
+        headers, body = self._headers, None
+        if about is not None:
+            headers = headers | {"content-type": PARCEL}
+            body = b"".join(wrap(about, payloads))
+        answer = self._request(method, path, headers, body, preload=True)
+        if answer.status >= 300:
+            raise _error_of(answer.status, answer.data, self.url)
+        try:
+            return msgspec.msgpack.decode(answer.data, type=kind)
+        except msgspec.MsgspecError as error:
+            raise NodeError(f"{self.url} gave an answer that cannot be read: {error}") from error
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Do what may be done twice, again and again while the node cannot be reached or its
+        journal cannot, but not for ever. Raises what came last."""
+        until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
+        wait_ns = limits.REDIAL_NS
+        while True:
+            try:
+                return act()
+            except (NodeUnavailable, JournalUnavailable):
+                if time.monotonic_ns() + wait_ns > until:
+                    raise
+            time.sleep(wait_ns / 1e9)
+            wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+
+    def read(self, path: str) -> bytes:
+        """The bytes that are there."""
+        answer = self._request("GET", path, self._headers, None, preload=True)
+        if answer.status >= 300:
+            raise _error_of(answer.status, answer.data, self.url)
+        return bytes(answer.data)
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        """An answer as it comes, in pieces of any size. Raises NodeUnavailable when it breaks off,
+        or when nothing at all has come for three heartbeats."""
+        answer = self._request("GET", path, self._headers, None, preload=False)
+        try:
+            if answer.status >= 300:
+                raise _error_of(answer.status, answer.read(limits.PROBLEM_BYTES), self.url)
+            while piece := answer.read1(1 << 20):
+                yield piece
+        except (HTTPError, OSError) as error:
+            raise NodeUnavailable(f"{self.url}: {_words(error)}") from error
+        finally:
+            answer.close()  # a stream that was left early cannot be used again
+            answer.release_conn()
+
+    def _request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, preload: bool
+    ) -> Any:
+        try:
+            return self._pool.request(
+                method, self.url + path, headers=headers, body=body, redirect=False,
+                retries=False, preload_content=preload,
+                timeout=self._timeout if preload else _STREAMING,
+            )  # fmt: skip
+        except (HTTPError, OSError) as error:
+            raise NodeUnavailable(f"{self.url} cannot be reached: {_words(error)}") from error
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+def _pool(address: Address, patience_s: float) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"maxsize": 64, "block": False}
+    if address.url.startswith("https://"):
+        options["ssl_context"] = _trust(address, patience_s)
+    return urllib3.PoolManager(num_pools=4, **options)
+
+
+def _trust(address: Address, patience_s: float) -> ssl.SSLContext:
+    """What vouches for the node: the authority that the token names, and no other; without one,
+    the system's."""
+    if not address.fingerprint:
+        return ssl.create_default_context()
+    pem = authority(address.url, patience_s)
+    try:
+        der = ssl.PEM_cert_to_DER_cert(pem)
+    except ValueError as error:
+        raise NodeError(f"{address.url} is no node of Hanse: {error}") from error
+    if sha256(der).hexdigest() != address.fingerprint:
+        raise NotAllowed(
+            f"{address.url} is not the node that this token is for: its certificate is another's. "
+            "Somebody may be in between; or the node was set up anew: ask for a new token"
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=der)  # what was hashed, and nothing that came beside it
+    return context
+
+
+def authority(url: str, patience_s: float = _CONNECT_S) -> str:
+    """The certificate of the node's authority. It is public, and nothing is sent to get it, so
+    whoever answers need not be trusted: the fingerprint tells. PEM."""
+    parts = urlsplit(url)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    line = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port, timeout=patience_s, context=context
+    )
+    try:
+        line.request("GET", "/authority.pem")
+        answer = line.getresponse()
+        data = answer.read(limits.PROBLEM_BYTES)
+        if answer.status != 200:
+            raise NodeError(f"{url} is no node of Hanse: it has no /authority.pem")
+        return data.decode("ascii")
+    except (http.client.HTTPException, OSError) as error:
+        raise NodeUnavailable(f"{url} cannot be reached: {_words(error)}") from error
+    except UnicodeDecodeError as error:
+        raise NodeError(f"{url} is no node of Hanse") from error
+    finally:
+        line.close()
+
+
+# --- errors ---------------------------------------------------------------------------------------
+def _classes(root: type[HanseError]) -> Iterator[type[HanseError]]:
+    yield root
+    for each in root.__subclasses__():
+        yield from _classes(each)
+
+
+def _error_of(status: int, data: bytes, url: str) -> HanseError:
+    """The error that a node's answer stands for."""
+    try:
+        problem = msgspec.json.decode(data, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        if status in (502, 503, 504):  # a proxy's
+            return NodeUnavailable(f"{url} cannot be reached: HTTP status {status}")
+        return NodeError(f"{url} answered with HTTP status {status}")
+    for kind in _classes(HanseError):
+        if kind.__dict__.get("code") == problem.code and kind.__init__ is HanseError.__init__:
+            return kind(problem.detail or problem.title)
+    return NodeError(f"{url}: {problem.detail or problem.title}")
+
+
+def _words(error: BaseException) -> str:
+    """The innermost reason: the layers around it repeat URLs."""
+    while isinstance(inner := getattr(error, "reason", None), BaseException):
+        error = inner
+    text = str(error) or type(error).__name__
+    return text.split(": ", 1)[-1] if " object at 0x" in text else text

@@ -1,0 +1,59 @@
+"""The values that reports are about: results and failures on their way to the home's decision.
+
+The core knows that items are done, and not with what. Its facts are joined with the values here.
+"""
+
+from __future__ import annotations
+
+from hanse.core.events import ItemsFailed, SegmentCommitted
+from hanse.engines import port
+from hanse.errors import InternalError
+from hanse.ids import JobId, LeaseId
+from hanse.model.failure import Failure
+from hanse.model.usage import Usage
+
+
+class Reported:
+    def __init__(self) -> None:
+        self._segments: dict[LeaseId, list[port.Segment]] = {}  # not decided on yet
+        self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
+        self._usages: dict[JobId, Usage] = {}  # of failed attempts
+
+    def segment(self, segment: port.Segment) -> None:
+        self._segments.setdefault(segment.lease, []).append(segment)
+
+    def failed(self, job: JobId, event: port.ItemFailed) -> None:
+        self._failures[job, event.item] = event.failure
+        self._usages[job] = self._usages.get(job, Usage()).plus(event.usage)
+
+    def broken(self, job: JobId, item: int, failure: Failure) -> None:
+        """An item whose arguments cannot travel."""
+        self._failures[job, item] = failure
+
+    def decided(self) -> None:
+        """Every note of the last report was decided on."""
+        self._segments.clear()
+
+    def forget(self, job: JobId) -> None:
+        self._usages.pop(job, None)
+        if self._failures:
+            self._failures = {k: v for k, v in self._failures.items() if k[0] != job}
+
+    # --- facts find their values ----------------------------------------------------------------
+    def committed(self, fact: SegmentCommitted) -> port.Segment:
+        """The segment that holds what the fact commits."""
+        job, start, stop = fact.job, fact.start, fact.stop
+        if self._failures:
+            for item in range(start, stop) if stop - start < len(self._failures) else ():
+                self._failures.pop((job, item), None)
+        for segment in self._segments.get(fact.lease, ()):
+            if segment.start <= start and stop <= segment.stop:
+                return segment
+        raise InternalError(f"items {start} to {stop} of {job} were committed without results")
+
+    def failure(self, fact: ItemsFailed) -> Failure | None:
+        return self._failures.pop((fact.job, fact.start), None)
+
+    def spent(self, job: JobId) -> Usage | None:
+        """What failed attempts of the job took since this was last asked."""
+        return self._usages.pop(job, None)

@@ -1,0 +1,167 @@
+"""What clients and nodes say to each other over HTTP, as plain values.
+
+Requests refuse fields that they do not know; answers may gain some. Journal entries travel as they
+are recorded, with their checksums (see `hanse.records`): following a job is reading its record
+while it is written.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from hanse.ids import JobId
+from hanse.model.failure import Failure
+from hanse.model.job import JobSpec
+from hanse.model.resources import Amount
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
+_RETRIES = 1_000_000
+
+PROTOCOL = 1
+"""Of this version. A node serves this one alone, and tells a client of another so."""
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A project's code: the BLAKE3 hash of each file, in hex, by its name (see `wire.code`)."""
+
+    files: dict[str, str]
+
+
+class CodeFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files of a project's code that a node lacks: the parcel's payload has their bytes, one
+    stream for each of `given`, the hashes that the node asked for."""
+
+    files: dict[str, str]
+    given: list[str]
+
+
+class CodeKept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node has of a project's code. It can be run once nothing is missing."""
+
+    code: str  # its name
+    missing: list[str]  # hashes
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Make a job. In a parcel with the payload of its function, unless it is a job of calls, and
+    then that of its initializer, if it has one."""
+
+    id: JobId
+    name: str = ""  # empty: only its id finds it
+    nonce: bytes = b""  # drawn by whoever makes it: the same request may come twice
+    older: JobId | None = None  # the job that has had the name
+    spec: JobSpec
+    program: bytes  # a `records.program.ProgramRecord`, without those payloads
+    script: str = ""
+    user: str = ""
+    host: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: a bad number would stop the node that schedules by it."""
+        spec, needs = self.spec, self.spec.needs
+        if not 0 <= spec.retries <= _RETRIES:
+            raise ValueError(f"retries are 0 to {_RETRIES:,}")
+        if spec.total is not None and not 0 <= spec.total <= 1 << 53:
+            raise ValueError("a job has 0 to 2**53 items")
+        if not 1 <= spec.weight <= _RETRIES:
+            raise ValueError(f"a weight is 1 to {_RETRIES:,}")
+        amounts = (
+            needs.cpus_milli,
+            needs.gpus_milli,
+            needs.memory_bytes,
+            *needs.custom_milli.values(),
+        )
+        if min(amounts) < 0 or max(amounts) == 0:
+            raise ValueError("an item needs something, and nothing less than none")
+
+
+class Take(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Feed this job from here on. `again`: items that failed are open again."""
+
+    again: bool = False
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """The job is this client's to feed, from the item `size` on, while it names this number."""
+
+    feeder: int
+    size: int
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The job has `stop` items; those from `start` on are in the parcel's first payload."""
+
+    feeder: int
+    start: _Count
+    stop: _Count
+    broken: dict[int, Failure] = {}  # items whose arguments cannot travel
+    waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fold results where they are from now on, by the function in the parcel."""
+
+    feeder: int
+    fingerprint: bytes
+
+
+class SealJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No more items will come. Not `whole`: they broke off."""
+
+    feeder: int
+    whole: bool = True
+
+
+class CancelRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cancel what has not begun of these items; without numbers, the whole job."""
+
+    start: _Count | None = None
+    stop: _Count | None = None
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """A job is forgotten. `bytes` of blobs went with it; `why_not`: they stay until later."""
+
+    bytes: int
+    why_not: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of a job's record, as it is followed. An empty one says that all is well."""
+
+    seq: int
+    body: bytes
+    check: bytes
+    payload: bytes | None = None
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a node is."""
+
+    node: str  # its id, made when it was first started
+    host: str
+    version: str
+    protocol: int
+    python: str
+    region: str = ""
+    labels: list[str] = []
+    price: float | None = None  # for an hour
+    capacity: Amount
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running job waits for, in words, and how many of its items are out."""
+
+    running: int
+    lines: list[str]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error, after RFC 9457. `code` is that of the error's class (see `hanse.errors`)."""
+
+    title: str
+    status: int
+    code: str
+    detail: str = ""

@@ -1,0 +1,104 @@
+"""Parcels: what is wrapped comes out, whatever the pieces; what is damaged is refused, no more."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hanse.limits import PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.payloads.parcel import BadParcel, Unwrapping, wrap
+from hanse.payloads.payload import dump_batch, dump_each, load
+
+VALUES = st.lists(st.one_of(st.integers(), st.binary(max_size=50), st.text(max_size=9)))
+CUTS = st.lists(st.integers(1, 97), min_size=1, max_size=5)
+
+
+def unwrap(data: bytes, cuts: list[int], most: int = 1 << 30) -> Unwrapping:
+    taking, at, turn = Unwrapping(most), 0, 0
+    while at < len(data):
+        piece = data[at : at + cuts[turn % len(cuts)]]
+        taking.feed(piece)
+        at, turn = at + len(piece), turn + 1
+    taking.end()
+    return taking
+
+
+@given(st.lists(st.tuples(VALUES, st.booleans()), max_size=4), CUTS)
+def test_what_is_wrapped_comes_out_whatever_the_pieces(some, cuts):
+    payloads = [dump_each(values) if each else dump_batch(values) for values, each in some]
+    taken = unwrap(b"".join(wrap({"a": 1}, payloads)), cuts)
+    assert msgspec.msgpack.decode(taken.about) == {"a": 1}
+    assert [list(load(p)) for p in taken.payloads] == [values for values, _ in some]
+
+
+def test_large_buffers_and_large_streams_travel_in_files():
+    arrays = [np.arange(200_000, dtype=float), np.zeros(0), np.ones(70_000)]
+    text = ["x" * 400_000, "y"]
+    sent = b"".join(wrap(None, [dump_each(arrays), dump_batch(text)]))
+    taken = unwrap(sent, [65_537])
+    assert all((a == b).all() for a, b in zip(load(taken.payloads[0]), arrays, strict=True))
+    assert load(taken.payloads[1]) == text
+    assert taken.payloads[0].bulk is not None
+    assert taken.payloads[1].stream is not None
+
+
+@given(VALUES, st.data())
+def test_a_changed_parcel_is_refused_or_is_another_and_nothing_else_happens(values, data):
+    sent = bytearray(b"".join(wrap([1, 2], [dump_each(values)])))
+    at = data.draw(st.integers(0, len(sent) - 1))
+    sent[at] ^= data.draw(st.integers(1, 255))
+    try:
+        unwrap(bytes(sent), [len(sent)], most=1 << 20)
+    except BadParcel:
+        pass
+
+
+@given(VALUES, st.data())
+def test_a_parcel_that_ends_early_is_refused(values, data):
+    sent = b"".join(wrap(None, [dump_each(values)]))
+    with pytest.raises(BadParcel):
+        unwrap(sent[: data.draw(st.integers(0, len(sent) - 1))], [10])
+
+
+def test_what_is_too_large_is_refused_before_it_comes():
+    taking = Unwrapping(1000)
+    with pytest.raises(BadParcel, match="1,000"):
+        taking.feed(next(iter(wrap(None, [dump_batch(["x" * 2000])]))))
+    with pytest.raises(BadParcel, match="label"):
+        Unwrapping(1000).feed(b"\xff\xff\xff\xff")
+
+
+def many_files(payloads, files):
+    shapes = [[1, None, 0, [1] * files, {}]] * payloads
+    label = msgspec.msgpack.encode([None, shapes])
+    return len(label).to_bytes(4, "big") + label
+
+
+def test_a_parcel_has_so_many_payloads_and_files_and_no_more():
+    Unwrapping(1 << 20).feed(many_files(2, PARCEL_FILES // 2))
+    Unwrapping(1 << 20).feed(many_files(PARCEL_PAYLOADS, 0))
+    for payloads, files in ((1, PARCEL_FILES + 1), (2, PARCEL_FILES // 2 + 1)):
+        with pytest.raises(BadParcel):
+            Unwrapping(1 << 20).feed(many_files(payloads, files))
+    with pytest.raises(BadParcel):
+        Unwrapping(1 << 20).feed(many_files(PARCEL_PAYLOADS + 1, 0))
+
+
+def test_files_are_made_when_their_bytes_come():
+    before = len(os.listdir("/proc/self/fd"))
+    taking = Unwrapping(1 << 20)
+    taking.feed(many_files(1, 1000))
+    assert len(os.listdir("/proc/self/fd")) == before
+    taking.feed(b"x" * 10)
+    assert len(os.listdir("/proc/self/fd")) == before + 10
+
+
+def test_a_buffer_outside_its_file_is_refused():
+    label = msgspec.msgpack.encode([None, [[1, None, 0, [4], {0: [[0, 2, 100]]}]]])
+    with pytest.raises(BadParcel, match="outside"):
+        Unwrapping(1000).feed(len(label).to_bytes(4, "big") + label)
