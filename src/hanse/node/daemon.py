@@ -19,6 +19,7 @@ from hanse import __version__
 from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
 from hanse.journal import private
+from hanse.limits import HEARTBEAT_NS, MS
 from hanse.model.resources import Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
@@ -114,6 +115,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         # asyncio turns Nagle's algorithm off where it is told that this is TCP.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # a client that vanished is seen by its silence
+            gone_ms = 3 * HEARTBEAT_NS // MS
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, gone_ms)
         listening.bind((host, port))
         listening.listen(1024)
     except (OSError, OverflowError) as error:
