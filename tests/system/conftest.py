@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from system.nodes import Node
 from system.pools import STANDARD, Make
 from system.real import Script, until
 
@@ -76,6 +77,13 @@ def shared_memory() -> set[str]:
     # A server's own, and the locks of multiprocessing, which other programs here have and Hanse
     # does not use.
     return {name for name in names if not name.startswith(("PostgreSQL.", "sem.mp-"))}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    started = Node(tmp_path / "there").start()
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from typing import Any
 from system.command import HANSE, SRC, as_json, environment, hanse
 from system.real import until
 
+from hanse.client.client import Client
+from hanse.client.connecting import connect
 from hanse.node.place import Place
 from hanse.remote import address
 from hanse.remote.dial import Dial
@@ -67,6 +69,9 @@ class Node:
 
     def dial(self) -> Dial:
         return Dial(self.address)
+
+    def connect(self) -> Client:
+        return connect(address.encode(self.address))
 
     @property
     def env(self) -> dict[str, str]:

@@ -20,18 +20,9 @@ from hanse.remote.records import RemoteRecords
 
 
 @pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
-
-
-@pytest.fixture
 def client(node):
-    from hanse.client.connecting import _to_node
-    from hanse.remote import address
 
-    with _to_node(address.encode(node.address), None) as opened:
+    with node.connect() as opened:
         yield opened
 
 
@@ -266,13 +257,12 @@ def test_ctrl_c_ends_a_node(node):
 
 
 def test_a_list_is_handed_over_whole_before_its_client_leaves(node):
-    from hanse.remote import address
 
-    with hanse.connect(address.encode(node.address)) as client:
+    with node.connect() as client:
         job = client.map(len, [bytes(10_000)] * 3000, name="left")
     until(lambda: RemoteRecords(node.dial()).journal.find("left").done == 3000, 60)
     assert job.state == "cancelled"  # here: its client left
-    with hanse.connect(address.encode(node.address)) as client:
+    with node.connect() as client:
         assert list(client.job("left")) == [10_000] * 3000
 
 

@@ -12,9 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemathesis.checks import not_a_server_error
 from system.nodes import Node
 
-import hanse
 from hanse.payloads.parcel import wrap
-from hanse.remote import address
 from hanse.remote.dial import PARCEL
 
 
@@ -30,7 +28,7 @@ def parcel(_, value):
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     started = Node(tmp_path_factory.mktemp("node") / "there").start()
-    with hanse.connect(address.encode(started.address)) as client:
+    with started.connect() as client:
         list(client.map(abs, range(1000), name="done"))
         list(client.map(fails, range(3), on_error="collect"))
     yield started

@@ -12,20 +12,13 @@ import sys
 import pytest
 from system.command import SRC, environment
 from system.command import hanse as command
-from system.nodes import Away, Node
+from system.nodes import Away
 
 import hanse
 from hanse.cli.shared.unit import _quoted
 from hanse.errors import UsageError
 from hanse.remote import address
 from hanse.remote.dial import Dial
-
-
-@pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
 
 
 def audited(node):

@@ -8,7 +8,6 @@ from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
-from system.nodes import Node
 from system.real import until
 
 import hanse
@@ -16,17 +15,9 @@ from hanse.remote.records import RemoteRecords
 
 
 @pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
-
-
-@pytest.fixture
 def client(node):
-    from hanse.remote import address
 
-    with hanse.connect(address.encode(node.address)) as opened:
+    with node.connect() as opened:
         yield opened
 
 
@@ -117,9 +108,8 @@ def test_calls_outlive_the_death_of_their_node(node, client):
 
 
 def test_calls_end_with_their_client(node):
-    from hanse.remote import address
 
-    with hanse.connect(address.encode(node.address)) as client:
+    with node.connect() as client:
         for n in range(2000):
             client.submit(slowly, n)
         assert client.submit(abs, -1) is not None
@@ -137,3 +127,11 @@ def test_calls_of_a_client_that_is_gone_for_good_are_cancelled():
     assert held.alone_ns(time.monotonic_ns() + 10**12) == 0
     end()
     assert held.alone_ns(time.monotonic_ns() + 10**12) >= 10**12
+
+
+def test_a_client_that_leaves_at_once_still_ends_its_calls(node):
+    for _ in range(5):
+        with node.connect() as client:
+            assert client.submit(abs, -1).result() == 1
+    records = RemoteRecords(node.dial())
+    until(lambda: [head.state for head in records.journal.heads()] == ["cancelled"] * 5)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from system.nodes import Away, Node, rest
+from system.nodes import Away, rest
 from system.real import until
 
 import hanse as api
@@ -16,15 +16,8 @@ from hanse.remote import address
 
 
 @pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
-
-
-@pytest.fixture
 def client(node):
-    with api.connect(address.encode(node.address)) as opened:
+    with node.connect() as opened:
         yield opened
 
 

@@ -328,7 +328,7 @@ def test_a_stream_breaks_off_when_its_token_is_revoked(node, path):
         print(x, flush=True)
         return x
 
-    with hanse.connect(address.encode(node.address)) as client:
+    with node.connect() as client:
         job = client.map(says, inputs(), name=path[:4])
         assert next(iter(job)) == 1
         connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=30)

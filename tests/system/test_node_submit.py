@@ -8,17 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from system.nodes import Away, Node, rest
+from system.nodes import Away, rest
 from system.real import until
 
 from hanse.cli.shared import exits
-
-
-@pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
 
 
 @pytest.fixture

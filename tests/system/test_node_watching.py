@@ -8,30 +8,21 @@ import time
 from itertools import islice
 
 import pytest
-from system.nodes import Node
 from system.programs import Program
 from system.real import until
 
 import hanse
-from hanse.remote import address
-
-
-@pytest.fixture
-def node(tmp_path):
-    started = Node(tmp_path / "there").start()
-    yield started
-    started.close()
 
 
 @pytest.fixture
 def first(node):
-    with hanse.connect(address.encode(node.address)) as opened:
+    with node.connect() as opened:
         yield opened
 
 
 @pytest.fixture
 def second(node):
-    with hanse.connect(address.encode(node.address)) as opened:
+    with node.connect() as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from hanse import limits
-from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, Seal
+from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, JobGrown, Seal
 from hanse.errors import (
     ClientClosed,
     CodeMissing,
@@ -31,7 +31,7 @@ from hanse.journal.port import Head
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.payloads.payload import Payload
-from hanse.records.program import ProgramRecord, encode, here
+from hanse.records.program import ProgramRecord, encode, here, new_head
 from hanse.remote.code import Code, Project
 from hanse.remote.dial import Dial
 from hanse.remote.following import Following
@@ -125,7 +125,8 @@ class RemoteRuntime:
         entry = self._enter(job, source, 0)
 
         def create() -> None:
-            entry.feeder = self.durables.begin(job, "", None, spec, new)
+            head = new_head(job, "", told.name, spec.total)
+            entry.feeder = self.durables.create(head, None, spec, new)
             self._follow(entry, 0)
 
         self._outbox.send(create, partial(self._lost, job))
@@ -152,9 +153,13 @@ class RemoteRuntime:
         """Wait for the end of a job whose user let go of it just now: that is two steps away."""
         for _ in range(2):
             if job in self._jobs:
-                done = threading.Event()
-                self.loop.post(done.set)
-                done.wait()
+                self._turn()
+
+    def _turn(self, timeout_s: float | None = None) -> None:
+        """Wait until the loop has done all that was posted before."""
+        done = threading.Event()
+        self.loop.post(done.set)
+        done.wait(timeout_s)
 
     def _enter(self, job: JobId, source: Source, size: int, fed: bool = True) -> _Job:
         if self._closed or self._broken is not None:
@@ -197,11 +202,11 @@ class RemoteRuntime:
                 self._room.wait_for(lambda: self._has_room(entry))
 
     def _feed(self, entry: _Job, sent: _Sent) -> None:
-        def send() -> None:
-            about = sent.about(entry.feeder)
-            self._dial.ask("PUT", f"/v1/jobs/{entry.id}/inputs", int, about, [sent.payload])
+        self._as_feeder(entry, lambda: self._put(entry, sent))
 
-        self._as_feeder(entry, send)
+    def _put(self, entry: _Job, sent: _Sent) -> None:
+        about = sent.about(entry.feeder)
+        self._dial.ask("PUT", f"/v1/jobs/{entry.id}/inputs", int, about, [sent.payload])
 
     def _as_feeder(self, entry: _Job, send: Callable[[], None]) -> None:
         """Send what only the job's feeder may. A node that was started again has forgotten us."""
@@ -221,8 +226,7 @@ class RemoteRuntime:
         with self._lock:
             missing = [sent for _, sent in sorted(entry.sent.items()) if sent.stop > taken.size]
         for sent in missing:
-            about = sent.about(entry.feeder)
-            self._dial.ask("PUT", f"/v1/jobs/{entry.id}/inputs", int, about, [sent.payload])
+            self._put(entry, sent)
 
     def _return(self, entry: _Job) -> int:
         """The job's stream ended early: its node was started again, or another feeds it now."""
@@ -302,7 +306,7 @@ class RemoteRuntime:
     def _seal(self, entry: _Job, whole: bool) -> None:
         def send() -> None:
             about = api.SealJob(feeder=entry.feeder, whole=whole)
-            self._dial.ask("POST", f"/v1/jobs/{entry.id}/seal", None, about)  # type: ignore[arg-type]
+            self._dial.ask("POST", f"/v1/jobs/{entry.id}/seal", type(None), about)
 
         self._as_feeder(entry, send)
 
@@ -310,12 +314,12 @@ class RemoteRuntime:
         def send() -> None:
             about = api.Fold(feeder=entry.feeder, fingerprint=fingerprint)
             path = f"/v1/jobs/{entry.id}/fold"
-            self._dial.ask("POST", path, None, about, [function])  # type: ignore[arg-type]
+            self._dial.ask("POST", path, type(None), about, [function])
 
         self._as_feeder(entry, send)
 
     def _cancel(self, job: JobId, about: api.CancelRange) -> None:
-        self._dial.ask("POST", f"/v1/jobs/{job}/cancel", None, about)  # type: ignore[arg-type]
+        self._dial.ask("POST", f"/v1/jobs/{job}/cancel", type(None), about)
 
     # --- ends -----------------------------------------------------------------------------------
     def _ended(self, job: JobId, end: JobEnded | None, error: BaseException | None) -> None:
@@ -384,6 +388,8 @@ class RemoteRuntime:
         """Let go. Jobs go on at the node with what they were given."""
         if self._closed:
             return
+        if threading.current_thread() is not self._thread:
+            self._turn(timeout_s)  # what was told just now goes to the outbox first
         if not self._outbox.close(timeout_s):
             _logger.warning("hanse: not all could be sent to %s: it does not answer", self.place)
         self._closed = True
@@ -415,16 +421,8 @@ class RemoteClaims:
         self._code = code
 
     def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
-        return self.begin(head.id, head.name, older, spec, program)
-
-    def begin(
-        self, job: JobId, name: str, older: JobId | None, spec: JobSpec, program: NewProgram
-    ) -> int:
-        from hanse.records.program import new_head
-
-        head = new_head(job, name, program.told.name, spec.total)
         about = api.NewJob(
-            id=job, name=name, older=older, spec=spec, program=encode(program.told),
+            id=head.id, name=head.name, older=older, spec=spec, program=encode(program.told),
             script=head.script, user=head.user, host=head.host, nonce=os.urandom(16),
         )  # fmt: skip
         parts = [part for part in (program.function, program.initializer) if part is not None]
@@ -451,7 +449,5 @@ class RemoteClaims:
 
 
 def _size_of(durable: Durable) -> int:
-    from hanse.core.events import JobGrown
-
     sizes = [fact.size for fact in durable.facts if isinstance(fact, JobGrown)]
     return sizes[-1] if sizes else 0
