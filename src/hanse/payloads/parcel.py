@@ -59,14 +59,6 @@ def wrap(about: object, payloads: Sequence[Payload] = ()) -> Iterator[bytes | me
             yield file.view()[: file.size]
 
 
-def size_of(payloads: Sequence[Payload]) -> int:
-    """About how many bytes these take in a parcel."""
-    return sum(
-        payload.stream_bytes + sum(f.size for f in (payload.bulk.files if payload.bulk else ()))
-        for payload in payloads
-    )
-
-
 def _shape(payload: Payload) -> Shape:
     bulk = payload.bulk
     return Shape(
