@@ -146,6 +146,12 @@ class NodeUnavailable(NodeError):
     code = "node-unavailable"
 
 
+class BadLink(NodeError):
+    """A site and its home have to greet each other first, or again."""
+
+    code = "bad-link"
+
+
 class NodeVersion(NodeError):
     """The node speaks a protocol that this version does not."""
 

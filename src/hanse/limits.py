@@ -286,7 +286,7 @@ LABEL_BYTES = 16 * MIB
 """A parcel's label holds shapes and lengths, some bytes for each item of a block."""
 
 PARCEL_FILES = 4096
-PARCEL_PAYLOADS = 16
+PARCEL_PAYLOADS = 4096
 """Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
 request has more than two payloads."""
 
@@ -364,3 +364,38 @@ CALLS_ALONE_NS = 600 * SECOND
 SWEEP_NS = 30 * SECOND
 """Single calls of a client that is gone are cancelled after so long: long enough for a laptop to
 change its network. Looked at this often."""
+
+# --- links --------------------------------------------------------------------------------------
+TENANT_JOBS = 1000
+"""So many jobs of other homes are remembered, so that their last printed lines find the way."""
+
+LINK_FETCHES = 4
+"""A site fetches the works of so many leases at once: they wait on the line, not on each other."""
+
+LINK_PROGRAMS = 64
+"""A site keeps so many programs of a home at hand, with the functions and values of their calls."""
+
+LINK_GROW_NS = SECOND
+"""What local work has left free goes to links only after this long: its own next lease comes
+first."""
+
+LINK_PRINTED_BYTES = MIB
+"""Lines that wait to go to a home have so many bytes at most; the oldest are dropped beyond."""
+
+LINK_TOKEN_LOOK_NS = SECOND
+"""A home looks this often whether the tokens of its sites still hold."""
+
+LINK_SITES = 10_000
+"""A home has at most so many sites at other nodes."""
+
+LINK_PATIENCE_S = 10.0
+"""A home that answers nothing for so long is dialled again: a third of the life of a lease."""
+
+ORDERS_BYTES = 64 * MIB
+"""Orders are at most so long."""
+
+LINK_CLOCK_NS = 10 * SECOND
+"""How late a link may notice that its hours begin or end."""
+
+LEASE_BITS = 32
+"""Each start of a node numbers its leases from its own multiple of 2**32."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core_builders import cpus
 
-from hanse.core.agent import Agent, CancelLease, CutLease, StartLease
+from hanse.core.agent import Agent, CancelLease, CutLease, PrepareLease, StartLease
 from hanse.core.messages import CutOrder, EndNote, Grant, Orders
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.resources import Amount
@@ -112,7 +112,8 @@ def test_a_site_that_is_about_to_go_has_nothing_more_to_give() -> None:
 # --- the line -------------------------------------------------------------------------------------
 def test_what_does_not_fit_waits_in_line_and_starts_when_a_lease_ends() -> None:
     it = Agent(X, 3, cpus(1))
-    assert it.follow(orders(1, 1, 2, 3), 0) == [StartLease(grant(1))]
+    waiting = [PrepareLease(grant(2)), PrepareLease(grant(3))]
+    assert it.follow(orders(1, 1, 2, 3), 0) == [StartLease(grant(1)), *waiting]
     report = it.report(0, lambda lease: 7)
     assert [(r.lease, r.begun, r.queued) for r in report.running] == [
         (1, 7, False),
@@ -148,7 +149,7 @@ def test_a_lease_in_line_that_is_cancelled_never_starts() -> None:
 def test_a_lease_that_can_never_fit_starts_when_nothing_else_runs() -> None:
     """Whoever granted it knew of a larger site; it is better run than kept for ever."""
     it = Agent(X, 3, cpus(0.5))
-    assert it.follow(orders(1, 1, 2), 0) == [StartLease(grant(1))]
+    assert it.follow(orders(1, 1, 2), 0) == [StartLease(grant(1)), PrepareLease(grant(2))]
     assert it.ended(LeaseId(1), 5) == [StartLease(grant(2))]
 
 

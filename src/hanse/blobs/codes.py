@@ -21,7 +21,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,6 +51,25 @@ class Codes:
         if not is_digest(digest) or not self._is_there(digest):
             raise CodeMissing(f"the project's code {digest[:12]!r} is not on this node")
         return self._root / digest / "src"
+
+    def manifest(self, digest: str) -> dict[str, str]:
+        """Which files a code has. Raises CodeMissing."""
+        path = self.find(digest).parent
+        with saying(self._root):
+            return _manifests.decode(_read(path / "manifest"))
+
+    def content(self, manifest: Manifest, digests: Sequence[str]) -> list[bytes]:
+        """The files with these hashes, of a code that is here. Raises UsageError if it has no such
+        files, CodeMissing."""
+        check_manifest(manifest)
+        self.find(code_digest(manifest))
+        if not set(digests) <= set(manifest.values()):
+            raise UsageError("the code has no such files")
+        found = self._content({n: d for n, d in manifest.items() if d in set(digests)})
+        try:
+            return [found[each] for each in digests]
+        except KeyError as error:
+            raise CodeMissing("files of the code have changed on the disk") from error
 
     def lacks(self, manifest: Manifest) -> list[str]:
         """The hashes of the files that have to be given before `add` can do the rest. Raises

@@ -30,6 +30,12 @@ from hanse.model.failure import Cause
 from hanse.model.resources import Amount
 
 
+class PrepareLease(msgspec.Struct, frozen=True):
+    """It waits in line, and starts soon: have at hand what it needs."""
+
+    grant: Grant
+
+
 class StartLease(msgspec.Struct, frozen=True):
     grant: Grant
 
@@ -43,7 +49,7 @@ class CancelLease(msgspec.Struct, frozen=True):
     lease: LeaseId
 
 
-Command = StartLease | CutLease | CancelLease
+Command = PrepareLease | StartLease | CutLease | CancelLease
 
 
 class _Held:
@@ -92,9 +98,10 @@ class Agent:
         if acknowledged > 0:
             del self._notes[:acknowledged]
             self._first_note += acknowledged
-        known = self._last_lease
+        known, fresh = self._last_lease, []
         for grant in orders.grants:
             if grant.lease > known:
+                fresh.append(grant)
                 self._held[grant.lease] = self._line[grant.lease] = _Held(grant, now_ns)
                 self._last_lease = max(self._last_lease, grant.lease)
         commands: list[Command] = []
@@ -116,7 +123,11 @@ class Agent:
                     commands.append(CancelLease(lease))
         self._every_ns = min(max(0, orders.report_after_ns), limits.REPORT_EVERY_NS)
         self._due_ns = now_ns + self._every_ns
-        return self._start_next(now_ns) + commands if self._line else commands
+        if not self._line:
+            return commands
+        started = self._start_next(now_ns)
+        waiting = [PrepareLease(grant) for grant in fresh if grant.lease in self._line]
+        return started + waiting + commands
 
     def _start_next(self, now_ns: int) -> list[Command]:
         """Start what comes next in line, while it fits; something always runs."""
@@ -190,6 +201,30 @@ class Agent:
 
     def job_of(self, lease: LeaseId) -> JobId:
         return self._held[lease].grant.job
+
+    def holds(self, lease: LeaseId) -> bool:
+        return lease in self._held
+
+    @property
+    def used(self) -> Amount:
+        """What the leases that run here take."""
+        return self.capacity.minus(self._free)
+
+    @property
+    def running(self) -> list[Grant]:
+        """The leases that run here, the latest first."""
+        started = [held.grant for held in self._held.values() if not held.queued]
+        return started[::-1]
+
+    @property
+    def last_note(self) -> int:
+        """The number of the last note."""
+        return self._first_note + len(self._notes) - 1
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last note that the home has durably."""
+        return self._first_note - 1
 
     # --- to the home ----------------------------------------------------------------------------
     @property

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hanse.core.messages import Orders, Report
-from hanse.ids import JobId, LeaseId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobSpec, JobState
 
@@ -75,6 +75,13 @@ class Hear(msgspec.Struct, frozen=True):
     report: Report
 
 
+class Withdraw(msgspec.Struct, frozen=True):
+    """This site takes part no more, and whatever it runs is run elsewhere. If it speaks again, it
+    is back."""
+
+    site: SiteId
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Time has passed: see what has expired."""
 
@@ -85,7 +92,19 @@ class Recorded(msgspec.Struct, frozen=True):
     position: int
 
 
-Event = Submit | Resume | Grow | Seal | CancelJob | CancelItems | Forget | Hear | Recorded | Tick
+Event = (
+    Submit
+    | Resume
+    | Grow
+    | Seal
+    | CancelJob
+    | CancelItems
+    | Forget
+    | Hear
+    | Withdraw
+    | Recorded
+    | Tick
+)
 
 # --- facts: what is recorded, and clients are told ----------------------------------------------
 

@@ -32,6 +32,7 @@ from hanse.core.events import (
     SegmentCommitted,
     Submit,
     Tick,
+    Withdraw,
 )
 from hanse.core.facts import apply
 from hanse.core.following import Following
@@ -49,11 +50,14 @@ _RETRIED = frozenset({Cause.RAISED, Cause.TIMEOUT, Cause.MEMORY})
 class Home(Following):
     """The scheduler of the jobs that were submitted here."""
 
-    def __init__(self, first_lease: int = 1) -> None:
+    def __init__(self, first_lease: int = 1, sites: Iterable[SiteId] = ()) -> None:
+        """`sites`: those that may still run leases of an earlier run, of which `first_lease` has
+        to be above all numbers. Jobs that are resumed wait for them to speak, see `recover`."""
         super().__init__(first_lease)
         self._withheld: dict[JobId, Job] = {}  # of an earlier run: sites may still run them
         self._withheld_until_ns = -1  # set at the first event
-        self._unheard: dict[SiteId, None] | None = None  # sites that are waited for, if known
+        # Sites that are waited for, if known.
+        self._unheard: dict[SiteId, None] | None = dict.fromkeys(sites)
         self._all_spoke = False
 
     def handle(self, event: Event, now_ns: int) -> Decision:
@@ -61,7 +65,7 @@ class Home(Following):
         assert not self._facts
         assert not self._dirty
         self._now_ns = now_ns
-        if self._withheld:
+        if self._withheld or self._unheard:
             self._see_whether_all_spoke(event)
         _HANDLERS[type(event)](self, event)
         if self._withheld and self._all_spoke:
@@ -127,7 +131,7 @@ class Home(Following):
             self._unheard.pop(event.report.site, None)
             self._all_spoke = not self._unheard
         if self._now_ns >= self._withheld_until_ns:
-            self._all_spoke = True
+            self._all_spoke, self._unheard = True, {}
 
     def _go_on(self) -> None:
         """Nobody is waited for any longer."""
@@ -154,7 +158,11 @@ class Home(Following):
             assert fact.job == event.job
             apply(self.jobs, fact)
         self._decide(JobResumed(event.job, event.spec, event.again))
-        self._settled(self.jobs[event.job])
+        job = self.jobs[event.job]
+        if self._unheard and not self._all_spoke:
+            job.withheld = True
+            self._withheld[job.id] = job
+        self._settled(job)
 
     def _grow(self, event: Grow) -> None:
         job = self._running(event.job)
@@ -225,6 +233,7 @@ class Home(Following):
         site.orders_seen = report.orders_seen
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
+        site.withdrawn = False
         self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
@@ -338,14 +347,27 @@ class Home(Following):
         if job.losses >= limits.MAX_LOSSES and not job.state.ended:
             self._release_failed(self._stop(job, JobState.FAILED, note.lost))
 
+    def _withdraw(self, event: Withdraw) -> None:
+        if self._unheard is not None:
+            self._unheard.pop(event.site, None)
+        site = self.sites.get(event.site)
+        if site is not None:
+            self._heard.pop(site.id, None)
+            site.withdrawn = True
+            self._empty(site)
+
     def _tick(self, event: Tick) -> None:
         while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:
             _, site = self._heard.popitem(last=False)
-            for lease in list(site.leases):
-                self._close(lease)
-            if site.reserved is not None:
-                self._unreserve(self.jobs[site.reserved])
-            self._set_room(site, Amount(), Amount())  # it counts for nothing until it speaks
+            self._empty(site)
+
+    def _empty(self, site: Site) -> None:
+        """It runs nothing any more, and counts for nothing until it speaks."""
+        for lease in list(site.leases):
+            self._close(lease)
+        if site.reserved is not None:
+            self._unreserve(self.jobs[site.reserved])
+        self._set_room(site, Amount(), Amount())
 
 
 _HANDLERS: Mapping[type, Callable[[Home, Any], None]] = {
@@ -357,6 +379,7 @@ _HANDLERS: Mapping[type, Callable[[Home, Any], None]] = {
     CancelItems: Home._cancel_items,
     Forget: Home._forget,
     Hear: Home._hear,
+    Withdraw: Home._withdraw,
     Recorded: Home._take_recorded,
     Tick: Home._tick,
 }

@@ -32,6 +32,7 @@ class Site:
         "timed_ns",
         "timed_seq",
         "trip_ns",
+        "withdrawn",
     )
 
     def __init__(self, id: SiteId) -> None:
@@ -48,6 +49,7 @@ class Site:
         self.free = Amount()  # for further grants
         self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
+        self.withdrawn = False  # it takes part no more, until it speaks again
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
 
@@ -62,7 +64,7 @@ class Site:
         return now_ns - self.heard_ns > limits.OVERDUE_NS + 2 * (self.every_ns + self.trip_ns)
 
     def silent(self, now_ns: int) -> bool:
-        return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
+        return self.withdrawn or now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 
     def restarted(self, incarnation: int) -> None:
         """Another process speaks for the site now; it counts from the start again."""

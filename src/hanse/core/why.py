@@ -108,7 +108,9 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     lines = []
     for site in home.sites.values():
         reason = refusal(job, site.capacity, site.free)
-        if site.silent(now_ns):
+        if site.withdrawn:
+            reason = "it takes part no more"
+        elif site.silent(now_ns):
             reason = f"it has been silent for {duration(now_ns - site.heard_ns)}"
         elif site.reserved is not None and site.reserved != job.id:
             reason = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hanse import __version__
+from hanse import __version__, limits
 from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
 from hanse.journal import private
@@ -23,6 +23,9 @@ from hanse.limits import HEARTBEAT_NS, MS
 from hanse.model.resources import Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.fetching import Fetching
+from hanse.node.linked import Linked, earlier_sites
+from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
@@ -79,17 +82,30 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         offered = capacity(settings.resources)
         workers = max(1, offered.cpus_milli // 1000)
         engine = partial(LocalEngine, max_idle=workers)
-        runtime = Runtime(offered, engine, settings.home)
+        # Sites may still run leases of an earlier run: numbers must not come twice.
+        first_lease = place.next_run() << limits.LEASE_BITS
+        sites = earlier_sites(place.sites)
+        runtime = Runtime(offered, engine, settings.home, first_lease, sites)
         stack.callback(runtime.close)
         board = Board(runtime)
+        node = _node_id(settings.home)
         info = NodeInfo(
-            node=_node_id(settings.home), host=socket.gethostname(), version=__version__,
+            node=node, host=socket.gethostname(), version=__version__,
             protocol=PROTOCOL, python=platform.python_version(), region=settings.region,
             labels=list(settings.labels), price=settings.price, capacity=offered,
         )  # fmt: skip
         board.recover()
         audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
-        server = _server(board, tokens, audit, info, identity, names)
+        linked = Linked(runtime, place.sites, node, tokens)
+        links = Links(
+            runtime, place.links, node,
+            lambda dial: Fetching(dial, node, board.state.codes, board.next_key),
+        )  # fmt: skip
+        stack.callback(links.close)
+        authority = b"" if identity is None else identity.authority
+        routes = _table(info, authority, board, linked, links)
+        server = _server(board, tokens, audit, identity, names, routes)
+        links.begin()
         running = Running(os.getpid(), url, time.time())
 
         def stop(*_: object) -> None:
@@ -171,19 +187,26 @@ def _node_id(home: Path) -> str:
     return id
 
 
+def _table(*arguments: Any) -> list[Any]:
+    try:
+        from hanse.node.http.app import table
+    except ImportError as error:
+        raise UsageError(_NOT_INSTALLED) from error
+    return table(*arguments)
+
+
 def _server(
-    board: Board, tokens: Tokens, audit: Audit, info: NodeInfo, identity: Identity | None,
-    names: Sequence[str],
+    board: Board, tokens: Tokens, audit: Audit, identity: Identity | None, names: Sequence[str],
+    routes: list[Any],
 ) -> Any:  # fmt: skip
     try:
         import httptools  # noqa: F401 - uvicorn would fall back to what takes twice as long
         import uvicorn
 
-        from hanse.node.http.app import make_app, table
+        from hanse.node.http.app import make_app
         from hanse.node.http.line import Line
     except ImportError as error:
         raise UsageError(_NOT_INSTALLED) from error
-    routes = table(info, b"" if identity is None else identity.authority, board)
     app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
     config = uvicorn.Config(
         app, http=Line, ws="none", lifespan="off", log_config=None, access_log=False,

@@ -27,6 +27,8 @@ class Place:
     home/journal.sqlite, home/blobs/, home/logs/   as every state directory
     home/tokens.json, home/token                   who may do what; the token of this user here
     home/audit.log, home/audit.log.1               who did what
+    home/links.json, home/sites.json               homes that it works for; sites that work for it
+    home/runs                                      how often it was started
     home/node.json, home/lock                      who runs here
     home/authority.*, home/node.*                  TLS, beyond loopback
     """
@@ -41,6 +43,24 @@ class Place:
     @property
     def audit(self) -> Path:
         return self.home / "audit.log"
+
+    @property
+    def links(self) -> Path:
+        return self.home / "links.json"
+
+    @property
+    def sites(self) -> Path:
+        return self.home / "sites.json"
+
+    def next_run(self) -> int:
+        """How often a node was started here, this time included."""
+        path = self.home / "runs"
+        try:
+            run = int(path.read_text()) + 1
+        except (FileNotFoundError, ValueError):
+            run = 1
+        private.write(path, b"%d\n" % run)
+        return run
 
     @property
     def local_token(self) -> Path:

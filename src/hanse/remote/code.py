@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -73,7 +73,25 @@ class Code:
 
 def _sent(project: Project, missing: list[str]) -> Payload:
     try:
-        parts = [project.content[each] for each in missing]
+        return packed([project.content[each] for each in missing])
     except KeyError as error:
         raise UsageError("the node asks for files that the program does not have") from error
+
+
+def packed(parts: Sequence[bytes]) -> Payload:
+    """Files as one payload, with a stream for each."""
     return Payload(len(parts), b"".join(parts), tuple(accumulate(map(len, parts))))
+
+
+def contents(given: Sequence[str], payloads: Sequence[Payload]) -> dict[str, bytes | memoryview]:
+    """The files that were sent so, by the hash that they are said to have. Raises UsageError."""
+    if len(payloads) != 1 or payloads[0].bulk is not None:
+        raise UsageError("files are one payload, with a stream for each")
+    sent = payloads[0]
+    if sent.ends is None or sent.count != len(given):
+        raise UsageError(f"{sent.count} files were sent, and {len(given)} hashes")
+    data, starts = memoryview(sent.data), (0, *sent.ends)
+    return {
+        digest: data[start:end]
+        for digest, start, end in zip(given, starts, sent.ends, strict=False)
+    }

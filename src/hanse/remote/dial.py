@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from hanse import limits
 from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, NotAllowed
-from hanse.payloads.parcel import wrap
+from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.remote.address import Address
 from hanse.wire.api import PROTOCOL, Problem
 
@@ -77,6 +77,20 @@ class Dial:
         except msgspec.MsgspecError as error:
             raise NodeError(f"{self.url} gave an answer that cannot be read: {error}") from error
 
+    def parcel(
+        self, method: str, path: str, about: object, payloads: Sequence[Payload] = (),
+        most: int = limits.PARCEL_BYTES,
+    ) -> tuple[msgspec.Raw, list[Payload]]:  # fmt: skip
+        """Like `ask`, where the answer is a parcel whose payloads have at most so many bytes."""
+        taking = Unwrapping(most)
+        headers = self._headers | {"content-type": PARCEL}
+        body = b"".join(wrap(about, payloads))
+        for piece in self._pieces(method, path, headers, body):
+            taking.feed(piece)
+        taking.end()
+        assert taking.about is not None
+        return taking.about, taking.payloads
+
     def patiently(self, act: Callable[[], T]) -> T:
         """Do what may be done twice, again and again while the node cannot be reached or its
         journal cannot, but not for ever. Raises what came last."""
@@ -101,7 +115,12 @@ class Dial:
     def stream(self, path: str) -> Iterator[bytes]:
         """An answer as it comes, in pieces of any size. Raises NodeUnavailable when it breaks off,
         or when nothing at all has come for three heartbeats."""
-        answer = self._request("GET", path, self._headers, None, preload=False)
+        return self._pieces("GET", path, self._headers, None)
+
+    def _pieces(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None
+    ) -> Iterator[bytes]:
+        answer = self._request(method, path, headers, body, preload=False)
         try:
             if answer.status >= 300:
                 raise _error_of(answer.status, answer.read(limits.PROBLEM_BYTES), self.url)

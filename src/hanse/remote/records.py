@@ -44,22 +44,26 @@ class RemoteRecords:
 
 
 def frames(pieces: Iterable[bytes]) -> Iterator[Record | None]:
-    """The records of a stream: each is its length in 4 bytes, then msgpack. None is a heartbeat.
+    """The records of a stream. None is a heartbeat. Raises NodeError if they are none."""
+    for data in framed(pieces, RECORD_BYTES):
+        yield _record(data) if data else None
 
-    Raises NodeError if they are none.
-    """
+
+def framed(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """The messages of a stream: each is its length in 4 bytes, big-endian, and that many bytes.
+    Raises NodeError if one is longer than `most`."""
     left = bytearray()
     for piece in pieces:
         left += piece
         at = 0
         while len(left) - at >= 4:
             length = int.from_bytes(left[at : at + 4], "big")
-            if length > RECORD_BYTES:
+            if length > most:
                 raise NodeError("the node sent a record that is too long")
             if len(left) - at - 4 < length:
                 break
             at += 4
-            yield _record(bytes(left[at : at + length])) if length else None
+            yield bytes(left[at : at + length])
             at += length
         del left[:at]
 

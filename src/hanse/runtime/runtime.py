@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -32,9 +32,10 @@ from hanse.core.events import (
     SegmentCommitted,
     Submit,
     Tick,
+    Withdraw,
 )
 from hanse.core.home import Home
-from hanse.core.messages import Grant, Report
+from hanse.core.messages import FailureNote, Grant, Note, Orders, Report, SegmentNote
 from hanse.core.why import explain
 from hanse.engines import port
 from hanse.errors import (
@@ -54,8 +55,9 @@ from hanse.runtime.durables import Durables
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.reported import Reported
-from hanse.runtime.seat import Seat
+from hanse.runtime.seat import Seat, Upstream, Values
 from hanse.runtime.source import Durable, DurableSource, Source
+from hanse.runtime.tenants import Tenants
 from hanse.runtime.transport import Loopback, Transport
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ if TYPE_CHECKING:
     from hanse.records.state import State
 
 T = TypeVar("T")
+Told = port.Segment | tuple[JobId, port.ItemFailed]  # the value of a note
+
+
+class HeldBack(Protocol):
+    """Whoever asks for works."""
+
+    def hold_back(self, until_ns: int) -> None: ...
 
 
 class EngineFactory(Protocol):
@@ -85,10 +94,17 @@ class Runtime:
     place = "this machine"
     keeps_inputs = False
 
-    def __init__(self, capacity: Amount, engine: EngineFactory, home: Path | None = None) -> None:
-        """`home`: the state directory; by default the user's."""
+    def __init__(
+        self, capacity: Amount, engine: EngineFactory, home: Path | None = None,
+        first_lease: int = 1, sites: Iterable[SiteId] = (),
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            home: the state directory; by default the user's.
+            first_lease, sites: of a home that had other sites before, see `core.home.Home`.
+        """
         self.capacity = capacity
-        self.home = Home()
+        self.home = Home(first_lease, sites)
         self._host = socket.gethostname()
         self.durables = Durables(self, home)
         self._sources: dict[JobId, Source] = {}
@@ -101,12 +117,14 @@ class Runtime:
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
-        agent = Agent(SiteId(self._host), 1, capacity)
-        self._seat = Seat(self.loop, agent, self, self._reported)
-        self._engine = self._seat.engine = engine(
-            self.loop, self._seat.engine_says, printed=self.durables.printed
+        site = SiteId(self._host)
+        self._seat = Seat(self.loop, Agent(site, 1, capacity), self, self._reported)
+        self._tenants = Tenants(self._seat.engine_says, self.durables.printed)
+        self._engine = self._tenants.engine = self._seat.engine = engine(
+            self.loop, self._tenants.says, printed=self._tenants.printed
         )
         self._transport: Transport = Loopback(self._heard, self._seat.ordered)
+        self._ways: dict[SiteId, Callable[[Orders], None]] = {site: self._transport.orders}
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
         self.loop.post(self._seat.pump)
@@ -221,6 +239,7 @@ class Runtime:
         self._sources[job] = source
         self._names[job] = event.spec.name
         self.handle(event)
+        self._watch_expiry()
 
     def handle(self, event: Event) -> None:
         if self._broken is not None or self._closed:
@@ -245,7 +264,8 @@ class Runtime:
         if outcomes or decision.position:
             self.durables.record(outcomes, decision.position)
         for orders in decision.sends:
-            self._transport.orders(orders)
+            if (way := self._ways.get(orders.site)) is not None:  # else it has just gone
+                way(orders)
         self._seat.pump_soon()
 
     def _outcome(self, fact: Fact) -> Outcome:
@@ -350,32 +370,45 @@ class Runtime:
 
     def report(self, report: Report) -> None:
         self._transport.report(report)
-        if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:
-            self._expiry_timer = self.loop.call_at(due, self._expire)
+        self._watch_expiry()
 
     def _heard(self, report: Report) -> None:
         self.handle(Hear(report))
         self._reported.decided()
 
-    def work(self, grant: Grant) -> port.Work | None:
+    def prepare(self, grant: Grant) -> None:
+        """Everything is here."""
+
+    def work(self, grant: Grant, have: Callable[[port.Work | None, str], None]) -> None:
+        have(self.work_of(grant, self._seat), "")
+
+    def work_of(self, grant: Grant, seat: HeldBack | None = None) -> port.Work | None:
+        """The work that a grant stands for; None if it cannot be had now. `seat`: it asks for no
+        other one for a while, if so."""
         source = self._sources.get(grant.job)
         work = None
         try:
             work = source.work(grant) if source is not None else None
             self._unreadable.pop(grant.job, None)
         except JournalUnavailable as error:
-            self._wait_for_inputs(grant.job, error)
+            self._wait_for_inputs(grant.job, error, seat)
         except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
         return work
 
-    def _wait_for_inputs(self, job: JobId, error: JournalUnavailable) -> None:
+    def _wait_for_inputs(
+        self, job: JobId, error: JournalUnavailable, seat: HeldBack | None
+    ) -> None:
         """Recorded inputs cannot be read now. The lease is given back: ask for no other at once."""
         now = self.loop.now_ns()
         if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
             self.lose(job, error)
-        else:
-            self._seat.hold_back(now + limits.JOURNAL_RETRY_NS)
+        elif seat is not None:
+            seat.hold_back(now + limits.JOURNAL_RETRY_NS)
+
+    def _watch_expiry(self) -> None:
+        if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:
+            self._expiry_timer = self.loop.call_at(due, self._expire)
 
     def _expire(self) -> None:
         self._expiry_timer = None
@@ -383,6 +416,52 @@ class Runtime:
             self._expiry_timer = self.loop.call_at(self.loop.now_ns() + limits.SECOND, self._expire)
         else:
             self.handle(Tick())
+            self._watch_expiry()
+
+    # --- for sites at other nodes, and homes there; on the loop's thread ------------------------
+    def admit(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
+        """A site at another node takes part: its orders go there."""
+        self._ways[site] = orders
+
+    def dismiss(self, site: SiteId) -> None:
+        """It takes part no more."""
+        if self._ways.pop(site, None) is not None:
+            self.handle(Withdraw(site))
+
+    def hear(self, report: Report, values: Mapping[int, Told]) -> bool:
+        """A report of such a site, with the values of its notes by their numbers. False: one that
+        is needed is missing, and nothing was done."""
+        site = self.home.sites.get(report.site)
+        known = site is not None and site.incarnation == report.incarnation
+        seen = site.notes_seen if site is not None and known else 0
+        fresh = list(enumerate(report.notes, report.first_note))[
+            max(0, seen + 1 - report.first_note) :
+        ]
+        if not all(_has_value(note, values.get(number)) for number, note in fresh):
+            return False
+        for number, _ in fresh:
+            match values.get(number):
+                case port.Segment() as segment:
+                    self._reported.segment(segment)
+                case (job, failed):
+                    self._reported.failed(job, failed)
+        self._heard(report)
+        self._watch_expiry()
+        return True
+
+    def seat(
+        self, agent: Agent, upstream: Upstream, values: Values,
+        printed: Callable[[port.Printed], None],
+    ) -> Seat:  # fmt: skip
+        """This machine works for another home too."""
+        seat = Seat(self.loop, agent, upstream, values)
+        seat.engine = self._tenants.join(seat.engine_says, printed)
+        return seat
+
+    @property
+    def own(self) -> Seat:
+        """What works here for this home."""
+        return self._seat
 
     # --- ends -----------------------------------------------------------------------------------
     def fail(self, error: BaseException) -> None:
@@ -418,6 +497,23 @@ class Runtime:
         self._closed = True
         self.durables.close()
         self.loop.stop()
+
+
+def _has_value(note: Note, value: Told | None) -> bool:
+    """Whether this is what the note is about; failures may be without."""
+    if isinstance(note, SegmentNote):
+        return (
+            isinstance(value, port.Segment)
+            and (value.lease, value.start, value.stop) == (note.lease, note.start, note.stop)
+            and value.folded == note.folded
+            and value.payload.count == (1 if note.folded else note.stop - note.start)
+        )
+    if isinstance(note, FailureNote):
+        return value is None or (
+            not isinstance(value, port.Segment)
+            and (value[0], value[1].item) == (note.job, note.item)
+        )
+    return value is None
 
 
 def argument_failure(name: str, item: int, error: Exception) -> Failure:

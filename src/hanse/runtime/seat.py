@@ -6,14 +6,17 @@ the home orders becomes the engine's work. Everything here runs on the loop's th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
+from hanse.core.agent import Agent, CancelLease, Command, CutLease, PrepareLease, StartLease
 from hanse.core.messages import Grant, Orders, Report
 from hanse.engines import port
+from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
+from hanse.model.resources import Amount
 from hanse.runtime.loop import Loop, Timer
-from hanse.runtime.reported import Reported
 
 
 class Upstream(Protocol):
@@ -25,21 +28,45 @@ class Upstream(Protocol):
     def report(self, report: Report) -> None:
         """Carry this there, with the values of its notes; it may be lost."""
 
-    def work(self, grant: Grant) -> port.Work | None:
-        """The work that a grant stands for. None: it cannot be had, and the lease is given back."""
+    def prepare(self, grant: Grant) -> None:
+        """This lease starts soon: what it needs may be fetched."""
+
+    def work(self, grant: Grant, have: Callable[[port.Work | None, str], None]) -> None:
+        """Call back, now or later, with the work that a grant stands for. None: it cannot be had,
+        for the reason that comes with it, or because it is not wanted any more."""
+
+
+class Values(Protocol):
+    """Takes the values of notes, each just before the agent makes the note."""
+
+    def segment(self, segment: port.Segment) -> None: ...
+    def failed(self, job: JobId, event: port.ItemFailed) -> None: ...
+
+
+class _Fetched:
+    """A lease that has begun, and whose work is on its way."""
+
+    __slots__ = ("cancelled", "stop")
+
+    def __init__(self, stop: int) -> None:
+        self.stop = stop
+        self.cancelled = False
 
 
 class Seat:
     """
     Attributes:
         reported: the values of notes that the home has not decided on.
+        changed: called when what runs here for this home may take more or less.
     """
 
     engine: port.Engine
+    changed: Callable[[], None] | None = None
 
-    def __init__(self, loop: Loop, agent: Agent, upstream: Upstream, reported: Reported) -> None:
+    def __init__(self, loop: Loop, agent: Agent, upstream: Upstream, reported: Values) -> None:
         self.agent = agent
         self.reported = reported
+        self._fetched: dict[LeaseId, _Fetched] = {}
         self._loop = loop
         self._upstream = upstream
         self._pumping = False
@@ -58,7 +85,7 @@ class Seat:
         if not self._upstream.may_report():
             self.held_back = True
         elif not self.held_back:
-            self._upstream.report(self.agent.report(self._loop.now_ns(), self.engine.begun))
+            self._upstream.report(self.agent.report(self._loop.now_ns(), self._begun))
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self.agent.report_due_ns, self.pump)
@@ -78,19 +105,51 @@ class Seat:
     def ordered(self, orders: Orders) -> None:
         self._do(self.agent.follow(orders, self._loop.now_ns()))
 
+    def resize(self, capacity: Amount) -> None:
+        """This much is the home's from now on. What runs beyond that ends after its present item,
+        the latest lease first."""
+        self.agent.resize(capacity)
+        over = self.agent.used
+        for grant in self.agent.running:
+            if capacity.fits(over):
+                break
+            over = over.minus(grant.needs)
+            if grant.lease not in self._fetched:
+                self.engine.cut(grant.lease, self.engine.begun(grant.lease))
+        self.pump_soon()
+
     def _do(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
                 case StartLease(grant):
-                    work = self._upstream.work(grant)
-                    if work is not None:
-                        self.engine.start(work)
-                    else:
-                        self._do(self.agent.ended(grant.lease, self._loop.now_ns()))
+                    self._fetched[grant.lease] = _Fetched(grant.stop)
+                    self._upstream.work(grant, partial(self._start, grant))
+                case PrepareLease(grant):
+                    self._upstream.prepare(grant)
+                case CutLease(lease, stop) if lease in self._fetched:
+                    self._fetched[lease].stop = stop
                 case CutLease(lease, stop):
                     self.engine.cut(lease, stop)
+                case CancelLease(lease) if lease in self._fetched:
+                    self._fetched[lease].cancelled = True
                 case CancelLease(lease):
                     self.engine.cancel(lease)
+        if commands and self.changed is not None:
+            self.changed()
+
+    def _start(self, grant: Grant, work: port.Work | None, because: str) -> None:
+        """The work of a lease is here, or cannot be had."""
+        asked = self._fetched.pop(grant.lease)
+        if work is None or asked.cancelled or asked.stop <= grant.start:
+            self._do(self.agent.ended(grant.lease, self._loop.now_ns(), because))
+            self.pump_soon()
+            return
+        self.engine.start(work)
+        if asked.stop < work.stop:
+            self.engine.cut(grant.lease, asked.stop)
+
+    def _begun(self, lease: LeaseId) -> int:
+        return 0 if lease in self._fetched else self.engine.begun(lease)
 
     # --- from the engine ------------------------------------------------------------------------
     def engine_says(self, event: port.Event) -> None:
@@ -109,6 +168,8 @@ class Seat:
             case port.Ended(lease, end, because):
                 lost = because or "lost" if end is port.End.LOST else ""
                 self._do(agent.ended(lease, self._loop.now_ns(), lost))
+                if self.changed is not None:
+                    self.changed()
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)
         self.pump_soon()

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
 from hanse.model.failure import Failure
 from hanse.model.job import JobSpec
@@ -149,6 +150,28 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[str] = []
     price: float | None = None  # for an hour
     capacity: Amount
+
+
+class NewLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Work for the home that the token names, on these terms (see `core.sharing.Terms`)."""
+
+    token: str
+    share: float = 1.0
+    cpus: float | None = None
+    hours: list[Hours] = []
+    allow: list[str] = []
+
+
+class LinkInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A home that this node works for."""
+
+    id: str
+    url: str
+    site: str  # what it calls this node; empty before it was reached
+    state: str  # in words
+    terms: Terms
+    offered: Amount  # what it has now
+    used: Amount
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

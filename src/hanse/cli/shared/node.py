@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from hanse.remote.dial import Dial
 
 home_option = click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help="The node's directory.  [default: node in HANSE_HOME]",
 )  # fmt: skip
+
+
+def own_node(home: Path | None) -> Dial:
+    """The node that runs on this machine, for its own user. Raises UsageError if none does."""
+    from hanse.errors import UsageError
+    from hanse.node.place import Place
+    from hanse.remote import address
+    from hanse.remote.dial import Dial
+    from hanse.remote.finding import node_home
+
+    place = Place(home or node_home())
+    running = place.running()
+    if running is None:
+        raise UsageError(f"no node runs in {place.home}: start one with `hanse up`")
+    return Dial(address.decode(place.local_token.read_text("ascii")))

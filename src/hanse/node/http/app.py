@@ -18,10 +18,15 @@ from hanse.node.board import Board
 from hanse.node.http import code, jobs, logs, metrics, openapi
 from hanse.node.http.call import Call
 from hanse.node.http.guard import Guard, Handler
+from hanse.node.http.link import LinkRoutes
+from hanse.node.http.links import LinksRoutes
 from hanse.node.http.problems import problem
+from hanse.node.linked import Linked
+from hanse.node.links import Links
 from hanse.node.tokens import Right, Tokens
 from hanse.remote.records import NodeHead
 from hanse.wire import api
+from hanse.wire import link as wire_link
 
 
 class Route(NamedTuple):
@@ -33,11 +38,14 @@ class Route(NamedTuple):
     gives: Any = None  # None: bytes
 
 
-def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
+def table(
+    info: api.NodeInfo, authority: bytes, board: Board, linked: Linked, links: Links
+) -> list[Route]:
     """
     Args:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
+    sites, homes = LinkRoutes(linked), LinksRoutes(links)
     described: dict[str, Any] = {}
     looking, looked_s = asyncio.Lock(), -limits.READY_S
 
@@ -68,7 +76,7 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
         """What you are reading, for programs."""
         return call.answer(described)
 
-    read, submit = Right.READ, Right.SUBMIT
+    read, submit, link = Right.READ, Right.SUBMIT, Right.LINK
     routes = [
         Route("GET", "/healthz", None, alive, gives=str),
         Route("GET", "/readyz", None, ready, gives=str),
@@ -94,6 +102,16 @@ def table(info: api.NodeInfo, authority: bytes, board: Board) -> list[Route]:
         Route("GET", "/v1/blobs/{blob}", read, jobs.blob),
         Route("POST", "/v1/code", submit, code.offer_code, api.Code, api.CodeKept),
         Route("PUT", "/v1/code", submit, code.give_code, api.CodeFiles, api.CodeKept),
+        Route("POST", "/v1/link/hello", link, sites.hello, wire_link.Hello, wire_link.Welcome),
+        Route("GET", "/v1/link/{node}/orders", link, sites.orders),
+        Route("POST", "/v1/link/{node}/report", link, sites.report, wire_link.Told, type(None)),
+        Route("POST", "/v1/link/{node}/work", link, sites.work, wire_link.Wanted),
+        Route("GET", "/v1/link/{node}/code/{code}", link, sites.code, gives=api.Code),
+        Route("POST", "/v1/link/{node}/code", link, sites.code_files, api.CodeFiles),
+        Route("POST", "/v1/link/{node}/leave", link, sites.leave, wire_link.Gone, type(None)),
+        Route("GET", "/v1/links", read, homes.list_links, gives=list[api.LinkInfo]),
+        Route("POST", "/v1/links", Right.ADMIN, homes.add, api.NewLink, api.LinkInfo),
+        Route("DELETE", "/v1/links/{link}", Right.ADMIN, homes.remove, gives=type(None)),
     ]
     described |= openapi.document(routes, info.version)
     return routes

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from hanse.errors import UsageError
 from hanse.limits import CODE_BYTES
 from hanse.node.http.call import Call
-from hanse.payloads.payload import Payload
+from hanse.remote.code import contents
 from hanse.wire import api
 from hanse.wire.code import code_digest
 
@@ -30,19 +30,7 @@ def _offer(call: Call, files: dict[str, str]) -> api.CodeKept:
 async def give_code(call: Call) -> Response:
     """The files that are missing; jobs may name the code then."""
     asked, payloads = await call.parcel(api.CodeFiles, CODE_BYTES)
-    name = await call.waiting(call.board.state.codes.add, asked.files, _contents(asked, payloads))
+    name = await call.waiting(
+        call.board.state.codes.add, asked.files, contents(asked.given, payloads)
+    )
     return call.answer(api.CodeKept(code=name, missing=[]), 201)
-
-
-def _contents(asked: api.CodeFiles, payloads: list[Payload]) -> dict[str, bytes | memoryview]:
-    """The files that were sent, by the hash that they are said to have."""
-    if len(payloads) != 1 or payloads[0].bulk is not None:
-        raise UsageError("files are one payload, with a stream for each")
-    sent = payloads[0]
-    if sent.ends is None or sent.count != len(asked.given):
-        raise UsageError(f"{sent.count} files were sent, and {len(asked.given)} hashes")
-    data, starts = memoryview(sent.data), (0, *sent.ends)
-    return {
-        digest: data[start:end]
-        for digest, start, end in zip(asked.given, starts, sent.ends, strict=False)
-    }

@@ -33,6 +33,9 @@ _PARTS = {
     "job": {"type": "string", "pattern": "^j-[0-9a-f]{12}$"},
     "seq": {"type": "integer", "minimum": 0},
     "blob": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "code": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "node": {"type": "string", "pattern": "^n-[0-9a-f]{12}$"},
+    "link": {"type": "string", "pattern": "^l-[0-9a-f]{8}$"},
 }
 
 

@@ -14,6 +14,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.NotAllowed, 403),
     (errors.NoSuchJob, 404),
     (errors.CodeMissing, 409),
+    (errors.BadLink, 409),
     (errors.JobBusy, 409),
     (errors.JobChanged, 409),
     (errors.JobOver, 409),

@@ -1,0 +1,116 @@
+"""Routes for sites at other nodes that work for this home."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from starlette.responses import Response
+
+from hanse import limits
+from hanse.errors import UsageError
+from hanse.node.http.call import Call
+from hanse.node.linked import Linked, LinkedSite
+from hanse.payloads.parcel import wrap
+from hanse.remote.code import packed
+from hanse.remote.works import pack_work
+from hanse.wire import api, link
+
+_HEARTBEAT = bytes(4)
+
+
+class LinkRoutes:
+    def __init__(self, linked: Linked) -> None:
+        self._linked = linked
+
+    async def hello(self, call: Call) -> Response:
+        """A site says who it is; it may report and listen then."""
+        hello, _ = await call.parcel(link.Hello)
+        assert call.token is not None
+        return call.answer(await call.waiting(self._linked.hello, call.token, hello))
+
+    async def report(self, call: Call) -> Response:
+        """What a site has done, with results."""
+        site = self._site(call)
+        told, payloads = await call.parcel(link.Told)
+        await call.waiting(self._linked.told, site, told, payloads)
+        return call.answer(None)
+
+    async def orders(self, call: Call) -> Response:
+        """What a site is to do, for as long as it listens: frames of a length in 4 bytes and that
+        much of the orders' own encoding; length 0 says that all is well."""
+        return call.stream(self._orders(self._site(call)))
+
+    async def _orders(self, site: LinkedSite) -> AsyncGenerator[bytes]:
+        news = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(news.set)
+            except RuntimeError:
+                pass  # the server has stopped
+
+        end = site.listen(wake)
+        said = 0
+        try:
+            yield _HEARTBEAT  # the site reports once it knows that it hears the answer
+            while self._linked.holds(site):
+                news.clear()
+                number, orders = site.number, site.orders
+                if number > said:
+                    said = number
+                    yield len(orders).to_bytes(4, "big") + orders
+                    continue
+                try:
+                    await asyncio.wait_for(news.wait(), limits.HEARTBEAT_NS / 1e9)
+                except TimeoutError:
+                    yield _HEARTBEAT
+        finally:
+            end()
+
+    async def work(self, call: Call) -> Response:
+        """What a lease runs: a parcel with what the site does not have yet."""
+        site = self._site(call)
+        wanted, _ = await call.parcel(link.Wanted)
+        found = await call.waiting(self._linked.work, site, wanted)
+        about, payloads = pack_work(
+            found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values)
+        )
+
+        async def pieces() -> AsyncGenerator[bytes | memoryview]:
+            for piece in wrap(about, payloads):
+                yield piece
+
+        return call.stream(pieces())
+
+    async def code(self, call: Call) -> Response:
+        """Which files a project's code has."""
+        self._site(call)
+        codes = call.board.state.codes
+        files = await call.waiting(codes.manifest, call.text("code"))
+        return call.answer(api.Code(files=files))
+
+    async def code_files(self, call: Call) -> Response:
+        """Files of a project's code: a parcel with a payload of one stream for each."""
+        self._site(call)
+        asked, _ = await call.parcel(api.CodeFiles)
+        codes = call.board.state.codes
+        content = await call.waiting(codes.content, asked.files, asked.given)
+
+        async def pieces() -> AsyncGenerator[bytes | memoryview]:
+            for piece in wrap(None, [packed(content)]):
+                yield piece
+
+        return call.stream(pieces())
+
+    async def leave(self, call: Call) -> Response:
+        """The site takes part no more."""
+        await call.parcel(link.Gone)
+        await call.waiting(self._linked.leave, self._site(call))
+        return call.answer(None)
+
+    def _site(self, call: Call) -> LinkedSite:
+        if call.token is None:
+            raise UsageError("a site has a token")
+        return self._linked.find(call.token, call.text("node"))

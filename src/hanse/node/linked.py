@@ -1,0 +1,234 @@
+"""The sites at other nodes that work for this home, from the home's side."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from hanse import limits
+from hanse.core.messages import FailureNote, Orders, Report, SegmentNote
+from hanse.engines import port
+from hanse.engines.port import Printed, Work
+from hanse.errors import BadLink, JournalUnavailable, NoSuchJob, UsageError
+from hanse.ids import SiteId
+from hanse.journal import private
+from hanse.node.tokens import Token, Tokens
+from hanse.payloads.payload import Payload
+from hanse.runtime.runtime import Runtime, Told
+from hanse.wire import codec, link
+
+_logger = logging.getLogger("hanse")
+_NAME = re.compile(r"[^\w.@+-]+")
+_ASK_S = 10.0
+
+
+class LinkedSite:
+    """One of them, while it takes part."""
+
+    def __init__(self, id: SiteId, hello: link.Hello, token: Token) -> None:
+        self.id = id
+        self.node = hello.node
+        self.token = token
+        self.incarnation = hello.incarnation
+        self.orders: bytes = b""  # the latest: they repeat all that the site has not shown yet
+        self.number = 0  # of these
+        self._listening: set[Callable[[], None]] = set()
+        self._lock = threading.Lock()
+
+    def ordered(self, orders: Orders) -> None:
+        self.orders, self.number = codec.encode(orders), self.number + 1
+        self.wake()
+
+    def wake(self) -> None:
+        with self._lock:
+            listening = list(self._listening)
+        for news in listening:
+            news()
+
+    def listen(self, news: Callable[[], None]) -> Callable[[], None]:
+        """Call back, on any thread, when there are orders; returns what ends that."""
+        with self._lock:
+            self._listening.add(news)
+
+        def end() -> None:
+            with self._lock:
+                self._listening.discard(news)
+
+        return end
+
+
+class Linked:
+    """All of them. Methods may be called from any thread but the runtime's.
+
+    Args:
+        path: where their names are kept, so that the home waits for them when it comes back.
+        node: this node's id.
+        tokens: who may link; a site whose token is revoked is dismissed at once.
+    """
+
+    def __init__(self, runtime: Runtime, path: Path, node: str, tokens: Tokens) -> None:
+        self.boot = os.urandom(8).hex()
+        self._runtime = runtime
+        self._path = path
+        self._node = node
+        self._tokens = tokens
+        self._sites: dict[str, LinkedSite] = {}  # by their nodes
+        self._names: dict[SiteId, str] = {}  # which node has had a name, in this run
+        self._lock = threading.Lock()
+        runtime.loop.post(self._look)
+
+    @property
+    def sites(self) -> list[LinkedSite]:
+        return list(self._sites.values())
+
+    # --- what sites ask ---------------------------------------------------------------------------
+    def hello(self, token: Token, hello: link.Hello) -> link.Welcome:
+        """Let a site take part. Raises UsageError, BadLink if a later process speaks for it."""
+        if hello.node == self._node:
+            raise UsageError("this is the same node: it works for itself already")
+        with self._lock:
+            known = self._sites.get(hello.node)
+            if known is not None and known.incarnation > hello.incarnation:
+                raise BadLink(f"a later run of this site is linked as {known.id}")
+            if known is None and len(self._names) >= limits.LINK_SITES:
+                raise BadLink(f"{limits.LINK_SITES:,} sites were linked: no more can be")
+            site = LinkedSite(self._name(token, hello), hello, token)
+            self._sites[hello.node] = site
+            self._keep()
+        if known is not None:
+            known.wake()
+            if known.id != site.id:
+                self._runtime.ask(lambda: self._runtime.dismiss(known.id), _ASK_S)
+        self._runtime.ask(lambda: self._runtime.admit(site.id, site.ordered), _ASK_S)
+        if known is None:
+            _logger.info("hanse: the site %s takes part", site.id)
+        return link.Welcome(boot=self.boot, site=site.id, node=self._node)
+
+    def _name(self, token: Token, hello: link.Hello) -> SiteId:
+        """Whom it is for, and what it calls itself; told apart from others of that name."""
+        name = f"{_plain(token.name)}/{_plain(hello.site)}"
+        if self._names.setdefault(SiteId(name), hello.node) != hello.node:
+            name = f"{name}-{hello.node.removeprefix('n-')}"
+            self._names[SiteId(name)] = hello.node
+        return SiteId(name)
+
+    def find(self, token: Token, node: str) -> LinkedSite:
+        """The site that speaks with this token. Raises BadLink if it has not said hello."""
+        site = self._sites.get(node)
+        if site is None or site.token.id != token.id:
+            raise BadLink("this site has not said hello to this run of the home")
+        return site
+
+    def holds(self, site: LinkedSite) -> bool:
+        return self._sites.get(site.node) is site and self._tokens.holds(site.token)
+
+    def told(self, site: LinkedSite, told: link.Told, payloads: Sequence[Payload]) -> None:
+        """Take a report. Raises BadLink if the site thinks that it speaks to another run of the
+        home, JournalUnavailable if so much waits to be recorded that it has to come again."""
+        self._check(site, told.boot)
+        if self._runtime.durables.full:
+            raise JournalUnavailable("so much waits to be recorded that no more is taken now")
+        report = link.check_report(codec.decode_report(told.report))
+        if report.site != site.id or report.incarnation != site.incarnation:
+            raise BadLink("a site reports for itself, as it said hello")
+        values = _values(report, told, payloads)
+        for line in told.lines:
+            self._printed(line)
+        if not self._runtime.ask(lambda: self._runtime.hear(report, values), _ASK_S):
+            raise BadLink("the values of some notes are missing: say hello again")
+
+    def work(self, site: LinkedSite, wanted: link.Wanted) -> Work:
+        """What a lease of the site runs. Raises NoSuchJob if it is none."""
+        self._check(site, wanted.boot)
+        grant = wanted.grant
+
+        def find() -> Work | None:
+            lease = self._runtime.home.leases.get(grant.lease)
+            if lease is None or lease.site != site.id or lease.job != grant.job:
+                return None
+            if not lease.start <= grant.start <= grant.stop <= max(lease.stop, grant.stop):
+                return None
+            attempts = self._runtime.home.jobs[lease.job].attempts_within(lease.start, lease.stop)
+            asked = msgspec.structs.replace(
+                grant, start=lease.start, stop=lease.stop, attempts=attempts
+            )
+            return self._runtime.work_of(asked)
+
+        found = self._runtime.ask(find, _ASK_S)
+        if found is None:
+            raise NoSuchJob("this site has no such lease")
+        return found
+
+    def leave(self, site: LinkedSite) -> None:
+        with self._lock:
+            if self._sites.get(site.node) is not site:
+                return
+            del self._sites[site.node]
+            self._keep()
+        self._runtime.loop.post(lambda: self._runtime.dismiss(site.id))
+        site.wake()
+        _logger.info("hanse: the site %s takes part no more", site.id)
+
+    # --- inside -----------------------------------------------------------------------------------
+    def _check(self, site: LinkedSite, boot: str) -> None:
+        if boot != self.boot or self._sites.get(site.node) is not site:
+            raise BadLink("this site has not said hello to this run of the home")
+
+    def _printed(self, line: link.Lines) -> None:
+        if line.job in self._runtime.home.jobs and line.stream in ("stdout", "stderr"):
+            self._runtime.durables.printed(
+                Printed(line.job, line.lease, line.item, line.stream, line.text)
+            )
+
+    def _look(self) -> None:
+        """Dismiss whoever's token holds no longer."""
+        for site in self.sites:
+            if not self._tokens.holds(site.token):
+                self.leave(site)
+        loop = self._runtime.loop
+        loop.call_at(loop.now_ns() + limits.LINK_TOKEN_LOOK_NS, self._look)
+
+    def _keep(self) -> None:
+        with contextlib.suppress(OSError):  # it costs a wait at the next start, no more
+            private.write(self._path, msgspec.json.encode(sorted(site.id for site in self.sites)))
+
+
+def earlier_sites(path: Path) -> list[SiteId]:
+    """The sites that took part when the home ended."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return [SiteId(each) for each in msgspec.json.decode(path.read_bytes(), type=list[str])]
+    return []
+
+
+def _plain(name: str) -> str:
+    """A name that can stand in a site's id."""
+    return _NAME.sub("-", name)[:40].strip("-") or "site"
+
+
+def _values(report: Report, told: link.Told, payloads: Sequence[Payload]) -> Mapping[int, Told]:
+    """What came beside a report, by the numbers of its notes. Raises UsageError."""
+    notes = dict(enumerate(report.notes, report.first_note))
+    if len(payloads) != len(told.segments):
+        raise UsageError("a report has one payload for each segment")
+    values: dict[int, Told] = {}
+    for segment, payload in zip(told.segments, payloads, strict=True):
+        note = notes.get(segment.note)
+        if isinstance(note, SegmentNote):
+            values[segment.note] = port.Segment(
+                note.lease, note.start, note.stop, payload, note.busy_ns, note.folded, segment.usage
+            )
+    for failed in told.failures:
+        note = notes.get(failed.note)
+        if isinstance(note, FailureNote):
+            event = port.ItemFailed(
+                note.lease, note.item, failed.failure, note.busy_ns, failed.usage
+            )
+            values[failed.note] = note.job, event
+    return values

@@ -1,0 +1,182 @@
+"""The homes that this node works for: who they are, what they may have, and their links."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from hanse import limits
+from hanse.core.sharing import Claim, Terms, divide, smaller
+from hanse.errors import HanseError, UsageError, WorldError
+from hanse.journal import private
+from hanse.model.resources import Amount
+from hanse.node.fetching import Fetching
+from hanse.node.uplink import Uplink
+from hanse.remote import address
+from hanse.remote.dial import Dial
+from hanse.runtime.loop import Timer
+from hanse.runtime.runtime import Runtime
+from hanse.wire import api, link
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A link in its file. The token is a secret: the file is its user's alone."""
+
+    id: str
+    token: str
+    terms: Terms
+    run: int = 0  # of this site for that home: each start of the node counts
+
+
+class Links:
+    """All of them. Methods may be called from any thread but the runtime's.
+
+    Args:
+        path: the file where they are kept.
+        node: this node's id.
+        fetching: makes what fetches works for a link.
+    """
+
+    def __init__(
+        self, runtime: Runtime, path: Path, node: str, fetching: Callable[[Dial], Fetching]
+    ) -> None:
+        self._runtime = runtime
+        self._path = path
+        self._node = node
+        self._fetching = fetching
+        self._kept: dict[str, Kept] = {}
+        self._up: dict[str, Uplink] = {}
+        self._lock = threading.Lock()
+        self._growing: Timer | None = None
+
+    def begin(self) -> None:
+        """Dial every home that is kept. Raises WorldError if the file cannot be read."""
+        for kept in self._read():
+            self._start(kept)
+        self._runtime.own.changed = self._divide
+        self._runtime.loop.post(self._look_at_clock)
+
+    def add(self, new: api.NewLink) -> api.LinkInfo:
+        """Work for another home from now on. The home is dialled before this comes back, so that a
+        wrong token is told at once. Raises UsageError, NodeError."""
+        where = address.decode(new.token)
+        for known in self._kept.values():
+            if address.decode(known.token).url == where.url:
+                raise UsageError(f"{where.url} is linked already, as {known.id}")
+        Dial(where, limits.LINK_PATIENCE_S).read("/healthz")
+        with self._lock:
+            kept = Kept(id="l-" + secrets.token_hex(4), token=new.token.strip(), terms=_terms(new))
+            self._start(kept)
+        return self._info(kept.id)
+
+    def remove(self, id: str) -> None:
+        """Leave a home: what runs for it ends now. Raises UsageError."""
+        with self._lock:
+            if id not in self._kept:
+                raise UsageError(f"there is no link {id!r}; `hanse links` shows them")
+            del self._kept[id]
+            self._write()
+            uplink = self._up.pop(id)
+        uplink.close()
+        self._runtime.loop.post(self._divide)
+
+    def all(self) -> list[api.LinkInfo]:
+        return [self._info(id) for id in list(self._kept)]
+
+    def close(self) -> None:
+        for uplink in list(self._up.values()):
+            with contextlib.suppress(HanseError):
+                uplink.close()
+
+    # --- inside -----------------------------------------------------------------------------------
+    def _start(self, kept: Kept) -> None:
+        kept = msgspec.structs.replace(kept, run=kept.run + 1)
+        self._kept[kept.id] = kept
+        self._write()
+        hello = link.Hello(
+            node=self._node, site=socket.gethostname()[:80] or "site", incarnation=kept.run
+        )
+        uplink = Uplink(
+            self._runtime, address.decode(kept.token), hello,
+            kept.terms.limit(self._runtime.capacity, _minute()), self._fetching,
+        )  # fmt: skip
+        uplink.seat.changed = self._divide
+        self._up[kept.id] = uplink
+
+    def _info(self, id: str) -> api.LinkInfo:
+        kept, uplink = self._kept[id], self._up[id]
+        used = self._runtime.ask(lambda: uplink.seat.agent.used)
+        return api.LinkInfo(
+            id=id, url=address.decode(kept.token).url, site=uplink.site, state=uplink.state,
+            terms=kept.terms, offered=uplink.seat.agent.capacity, used=used,
+        )  # fmt: skip
+
+    # --- shares; on the runtime's loop ------------------------------------------------------------
+    def _divide(self) -> None:
+        """Tell each home what it has, now that somebody uses more or less. Less at once; more a
+        little later, as the next lease may be about to come."""
+        grows = False
+        for uplink, part in self._parts():
+            agent = uplink.seat.agent
+            if not part.fits(agent.capacity):
+                uplink.seat.resize(smaller(part, agent.capacity))
+            grows = grows or part != agent.capacity
+        if grows and self._growing is None:
+            loop = self._runtime.loop
+            self._growing = loop.call_at(loop.now_ns() + limits.LINK_GROW_NS, self._grow)
+
+    def _grow(self) -> None:
+        self._growing = None
+        for uplink, part in self._parts():
+            if part != uplink.seat.agent.capacity:
+                uplink.seat.resize(part)
+
+    def _parts(self) -> list[tuple[Uplink, Amount]]:
+        up = [(self._kept[id].terms, each) for id, each in self._up.items() if id in self._kept]
+        capacity, minute = self._runtime.capacity, _minute()
+        claims = [Claim(terms.limit(capacity, minute), each.seat.agent.used) for terms, each in up]
+        parts = divide(capacity, self._runtime.own.agent.used, claims)
+        return [(each, part) for (_, each), part in zip(up, parts, strict=True)]
+
+    def _look_at_clock(self) -> None:
+        """Hours begin and end."""
+        self._divide()
+        loop = self._runtime.loop
+        loop.call_at(loop.now_ns() + limits.LINK_CLOCK_NS, self._look_at_clock)
+
+    # --- the file ---------------------------------------------------------------------------------
+    def _read(self) -> list[Kept]:
+        try:
+            private.files([str(self._path)])
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
+        except FileNotFoundError:
+            return []
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise WorldError(
+                f"{self._path} cannot be read: {error}. Remove it, and link again"
+            ) from error
+
+    def _write(self) -> None:
+        kept = msgspec.json.format(msgspec.json.encode(list(self._kept.values())))
+        private.write(self._path, kept)
+
+
+def _minute() -> int:
+    now = time.localtime()
+    return 60 * now.tm_hour + now.tm_min
+
+
+def _terms(new: api.NewLink) -> Terms:
+    if not 0 < new.share <= 1:
+        raise UsageError("a share is more than 0 and at most 1")
+    cpus = None if new.cpus is None else int(new.cpus * 1000)
+    if cpus is not None and cpus <= 0:
+        raise UsageError("cpus are more than 0")
+    return Terms(share=new.share, cpus_milli=cpus, hours=new.hours, allow=new.allow)

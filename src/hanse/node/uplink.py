@@ -1,0 +1,240 @@
+"""A link from the site's side: this machine works for the home at another node.
+
+It only dials: reports are posted, orders come back on a stream that stays open, works are fetched.
+Whatever breaks is dialled again, and nothing is lost by that: reports repeat what the home has not
+acknowledged, with its values.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from hanse import limits
+from hanse.core.agent import Agent
+from hanse.core.messages import Grant, Orders, Report
+from hanse.engines.port import Work
+from hanse.errors import HanseError, JournalUnavailable, NodeUnavailable, NotAllowed
+from hanse.ids import LeaseId, SiteId
+from hanse.model.resources import Amount
+from hanse.node.fetching import Fetching
+from hanse.node.kept import Kept
+from hanse.payloads.payload import Payload
+from hanse.remote.address import Address
+from hanse.remote.dial import Dial
+from hanse.remote.records import framed
+from hanse.runtime.runtime import Runtime
+from hanse.runtime.seat import Seat
+from hanse.wire import codec, link
+
+_logger = logging.getLogger("hanse")
+_Have = Callable[[Work | None, str], None]
+_AWAY = (NodeUnavailable, JournalUnavailable)
+
+
+class Uplink:
+    """Everything but `close` and the threads' own methods runs on the runtime's loop.
+
+    Attributes:
+        state: in words, for people.
+        site: what the home calls this site; empty before it was reached.
+    """
+
+    def __init__(
+        self, runtime: Runtime, address: Address, hello: link.Hello, capacity: Amount,
+        fetching: Callable[[Dial], Fetching],
+    ) -> None:  # fmt: skip
+        self.state = "it is being dialled"
+        self.site = ""
+        self.home = ""  # its node's id
+        self._runtime = runtime
+        self._loop = runtime.loop
+        self._address = address
+        self._hello = hello
+        self._boot = ""  # of the home, while it can be reached
+        self._last_boot = ""
+        self._sending = False
+        self._waiting: dict[LeaseId, _Have] = {}  # leases that have begun without their work
+        self._works: dict[LeaseId, Future[Work | None]] = {}
+        agent = Agent(SiteId(hello.site), hello.incarnation, capacity)
+        self._kept = Kept(agent)
+        self.seat: Seat = runtime.seat(agent, self, self._kept, self._kept.print)
+        self._sender = ThreadPoolExecutor(1, "hanse-link-report")
+        self._fetchers = ThreadPoolExecutor(limits.LINK_FETCHES, "hanse-link-fetch")
+        self._make_fetching = fetching
+        self._fetching: Fetching | None = None
+        self._dial: Dial | None = None
+        self._closing = threading.Event()
+        self._over = False
+        self._thread = threading.Thread(target=self._talk, name="hanse-link", daemon=True)
+        self._thread.start()
+
+    # --- the home, as the seat sees it ------------------------------------------------------------
+    def may_report(self) -> bool:
+        return bool(self._boot) and not self._sending
+
+    def report(self, report: Report) -> None:
+        told, payloads = self._kept.told(self._boot, report)
+        self._sending = True
+        self._sender.submit(self._send, told, payloads)
+
+    def prepare(self, grant: Grant) -> None:
+        if grant.lease not in self._works and self._fetching is not None:
+            fetched = self._fetchers.submit(self._fetch, self._fetching, grant)
+            self._works[grant.lease] = fetched
+            fetched.add_done_callback(lambda _: self._loop.post(lambda: self._fetched(grant.lease)))
+
+    def work(self, grant: Grant, have: _Have) -> None:
+        self._waiting[grant.lease] = have
+        self.prepare(grant)
+        self._fetched(grant.lease)
+
+    def _fetched(self, lease: LeaseId) -> None:
+        """A work may be here, and its lease may have begun."""
+        fetched = self._works.get(lease)
+        if fetched is None or not fetched.done() or fetched.cancelled():
+            return
+        have = self._waiting.pop(lease, None)
+        if have is not None:
+            del self._works[lease]
+            error = fetched.exception()
+            if error is None:
+                have(fetched.result(), "")
+            else:
+                _logger.error("hanse: a lease of %s: %s", self._address.url, error)
+                have(None, str(error))
+
+    # --- orders and answers, on the loop ----------------------------------------------------------
+    def _welcomed(self, welcome: link.Welcome) -> None:
+        if self._over:
+            return
+        agent = self.seat.agent
+        agent.site = welcome.site
+        self.site, self.home, self.state = welcome.site, welcome.node, "linked"
+        if welcome.boot != self._last_boot:
+            self._kept.again()
+        self._boot = self._last_boot = welcome.boot
+        self.seat.go_on()
+        self.seat.pump()
+
+    def _parted(self, why: str) -> None:
+        self._boot, self.state = "", why
+
+    def _ordered(self, orders: Orders) -> None:
+        if not self._over:
+            self.seat.ordered(orders)
+            self._kept.acknowledged()
+            held = self.seat.agent.holds
+            for lease in [lease for lease in self._works if not held(lease)]:
+                self._works.pop(lease).cancel()
+
+    def _sent(self, told: link.Told, error: BaseException | None) -> None:
+        self._sending = False
+        if error is None:
+            self._kept.has(told)
+            self.seat.go_on()
+            return
+        if not isinstance(error, _AWAY):
+            _logger.warning("hanse: a report to %s: %s", self._address.url, error)
+            self._kept.again()
+        self.seat.hold_back(self._loop.now_ns() + limits.REPEAT_NS)
+
+    # --- threads ----------------------------------------------------------------------------------
+    def _talk(self) -> None:
+        """Dial, listen to orders, and dial again."""
+        wait_ns = limits.REDIAL_NS
+        while not self._closing.is_set():
+            try:
+                if self._listen():
+                    wait_ns = limits.REDIAL_NS
+                why = "the connection ended"
+            except NotAllowed as error:
+                self._loop.post(partial(self._refused, str(error)))
+                return
+            except HanseError as error:
+                why = str(error)
+            except Exception as error:  # the link must not end by a bug
+                _logger.exception("hanse: the link to %s", self._address.url)
+                why = str(error)
+            self._loop.post(partial(self._parted, why))
+            self._closing.wait(wait_ns / 1e9)
+            wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+
+    def _listen(self) -> bool:
+        """One connection, until it breaks. Returns whether the home has welcomed us."""
+        if self._dial is None:
+            self._dial = Dial(self._address, limits.LINK_PATIENCE_S)
+            self._fetching = self._make_fetching(self._dial)
+        assert self._fetching is not None
+        welcome = self._dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello)
+        self._fetching.boot = welcome.boot
+        first = True
+        for data in framed(
+            self._dial.stream(f"/v1/link/{self._hello.node}/orders"), limits.ORDERS_BYTES
+        ):
+            if self._closing.is_set():
+                break
+            if first:  # the stream stands: orders cannot be missed from here on
+                self._loop.post(partial(self._welcomed, welcome))
+                first = False
+            if data:
+                self._loop.post(partial(self._ordered, codec.decode_orders(data)))
+        return not first
+
+    def _send(self, told: link.Told, payloads: list[Payload]) -> None:
+        error: BaseException | None = None
+        try:
+            assert self._dial is not None
+            self._dial.ask(
+                "POST", f"/v1/link/{self._hello.node}/report", type(None), told, payloads
+            )
+        except Exception as raised:  # noqa: BLE001 - it is dealt with on the loop
+            error = raised
+        self._loop.post(partial(self._sent, told, error))
+
+    def _fetch(self, fetching: Fetching, grant: Grant) -> Work | None:
+        wait_ns = limits.REDIAL_NS
+        while not self._closing.is_set():
+            try:
+                return fetching.work(grant)
+            except _AWAY:
+                self._closing.wait(wait_ns / 1e9)
+                wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+        return None
+
+    # --- ends -------------------------------------------------------------------------------------
+    def _refused(self, why: str) -> None:
+        """The home does not want us any more: what runs for it ends at once."""
+        _logger.warning("hanse: the link to %s ended: %s", self._address.url, why)
+        self._parted(why)
+        self._stop()
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self.seat.engine.close()
+
+    def close(self) -> None:
+        """Leave the home, and cancel what runs for it. May be called from any thread but the
+        loop's."""
+        self._closing.set()
+        self._loop.post(self._stop)
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
+        self._sender.submit(self._leave)
+        self._sender.shutdown(wait=True)
+
+    def _leave(self) -> None:
+        """Say so, if that is quick: else the home notices by the silence."""
+        dial, boot = self._dial, self._boot
+        if dial is not None and boot:
+            try:
+                dial.ask(
+                    "POST", f"/v1/link/{self._hello.node}/leave", type(None), link.Gone(boot=boot)
+                )
+            except HanseError as error:
+                _logger.info("hanse: %s was not told that this site leaves: %s", dial.url, error)
+        if dial is not None:
+            dial.close()

@@ -1,0 +1,130 @@
+"""What a lease runs, on its way from a home to a site: as plain values, with payloads beside them.
+
+In the label of the parcel a payload is its number. Programs, functions and values that the site has
+already are left out, so they cross the line once for all leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from hanse.engines.port import Block, Program, Work
+from hanse.errors import NodeError
+from hanse.ids import LeaseId
+from hanse.payloads.payload import Payload
+from hanse.payloads.references import PUT
+
+Ref = tuple[str, int]
+
+
+class SentWork(msgspec.Struct, frozen=True, kw_only=True):
+    """`port.Work`, without what the site has."""
+
+    lease: LeaseId
+    start: int
+    stop: int
+    key: int  # of its program
+    program: Program | None = None
+    blocks: list[Block]
+    attempts: dict[int, int] = {}
+    skip: list[int] = []
+    functions: dict[int, Payload] = {}
+    known_functions: list[int] = []
+    values: list[tuple[str, int, Payload]] = []
+    known_values: list[Ref] = []
+    links: dict[int, int] = {}
+
+
+def pack_work(
+    work: Work, program: int, functions: Set[int], values: Set[Ref]
+) -> tuple[msgspec.Raw, list[Payload]]:
+    """The work as plain values and payloads. The site has the rest."""
+    sent = SentWork(
+        lease=work.lease,
+        start=work.start,
+        stop=work.stop,
+        key=work.program.key,
+        program=None if work.program.key == program else _named(work.program),
+        blocks=list(work.blocks),
+        attempts=dict(work.attempts),
+        skip=sorted(work.skip),
+        functions={key: each for key, each in work.functions.items() if key not in functions},
+        known_functions=[key for key in work.functions if key in functions],
+        values=[(*ref, each) for ref, each in work.values.items() if ref not in values],
+        known_values=[ref for ref in work.values if ref in values],
+        links=dict(work.links),
+    )
+    payloads: list[Payload] = []
+
+    def number(value: Any) -> int:
+        if not isinstance(value, Payload):
+            raise NotImplementedError(f"{type(value)} cannot travel")
+        payloads.append(value)
+        return len(payloads) - 1
+
+    return msgspec.Raw(msgspec.msgpack.encode(sent, enc_hook=number)), payloads
+
+
+def _named(program: Program) -> Program:
+    """With its code by name, in place of the directory that it has at home."""
+    return replace(program, code=Path(program.code).parent.name if program.code else "")
+
+
+def unpack_work(about: msgspec.Raw, payloads: Sequence[Payload]) -> SentWork:
+    """Raises NodeError if it is none."""
+
+    def payload(kind: type, value: Any) -> Any:
+        if kind is not Payload or not isinstance(value, int) or not 0 <= value < len(payloads):
+            raise ValueError("a payload is missing")
+        return payloads[value]
+
+    try:
+        return msgspec.msgpack.decode(about, type=SentWork, dec_hook=payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise NodeError(f"the home sent a work that cannot be read: {error}") from error
+
+
+class Shelf:
+    """What a site keeps of one job of a home, so that it is sent once.
+
+    Args:
+        program: as it runs here: with a key and a directory of code of this node.
+        key: its number at the home.
+        earlier: what is there of the same job, with another program.
+    """
+
+    def __init__(self, program: Program, key: int, earlier: Shelf | None = None) -> None:
+        self.program = program
+        self.key = key
+        self.functions: dict[int, Payload] = {}
+        self.values: dict[Ref, Payload] = {}  # what was put: many items may use it
+        if earlier is not None:
+            self.functions, self.values = earlier.functions, earlier.values
+
+    def take(self, sent: SentWork) -> Work:
+        """Keep what is new, and put the work together. Raises NodeError if something is lacking."""
+        self.functions.update(sent.functions)
+        fresh = {(job, item): payload for job, item, payload in sent.values}
+        self.values.update({ref: each for ref, each in fresh.items() if ref[0] == PUT})
+        try:
+            functions = {key: self.functions[key] for key in sent.known_functions}
+            values = {ref: self.values[ref] for ref in sent.known_values}
+        except KeyError as error:
+            raise NodeError("the home left out what this site does not have") from error
+        return Work(
+            lease=sent.lease,
+            start=sent.start,
+            stop=sent.stop,
+            program=self.program,
+            blocks=sent.blocks,
+            attempts=sent.attempts,
+            skip=frozenset(sent.skip),
+            functions=functions | sent.functions,
+            values=values | fresh,
+            links=sent.links,
+        )

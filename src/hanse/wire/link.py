@@ -1,0 +1,114 @@
+"""What a site at another node and a home say to each other over HTTP (see docs/links.md).
+
+The site asks and the home answers, as only the site dials. A report travels as a parcel: the
+`Report` of the core as bytes, and beside it the values of its notes. Orders come back on a stream
+that stays open. What a lease runs is asked for by lease.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from hanse.core.messages import Grant, Report
+from hanse.errors import UsageError
+from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.failure import Failure
+from hanse.model.resources import Amount
+from hanse.model.usage import Usage
+
+_MOST = 1 << 53
+_NAME = 80
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A site introduces itself, each time that it dials."""
+
+    node: Annotated[str, msgspec.Meta(pattern="^n-[0-9a-f]{12}$")]  # its node's id
+    site: Annotated[str, msgspec.Meta(min_length=1, max_length=_NAME)]  # its name, for people
+    incarnation: Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The home knows the site under this id. All that it said before to a home with another `boot`
+    has to be said again, as far as it is not acknowledged."""
+
+    boot: str
+    site: SiteId
+    node: str  # the home's
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """What belongs to a segment's note; its results are the next payload of the parcel."""
+
+    note: int
+    usage: Usage
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True):
+    """What belongs to a failure's note."""
+
+    note: int
+    failure: Failure
+    usage: Usage
+
+
+class Lines(msgspec.Struct, frozen=True, array_like=True):
+    """Something that items printed."""
+
+    job: JobId
+    lease: LeaseId
+    item: int | None
+    stream: str
+    text: str
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A report, with the values of those of its notes that this home may not have yet."""
+
+    boot: str
+    report: bytes
+    segments: list[Segment] = []
+    failures: list[Failed] = []
+    lines: list[Lines] = []
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the lease runs is asked for. The site has these programs, functions and values."""
+
+    boot: str
+    grant: Grant
+    program: int = 0  # the key of the job's program
+    functions: list[int] = []
+    values: list[tuple[str, int]] = []
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The site leaves."""
+
+    boot: str
+
+
+def check_report(report: Report) -> Report:
+    """Whether a home can count with it. Raises UsageError: it comes from outside."""
+    numbers = [report.incarnation, report.seq, report.first_note, *_amounts(report.capacity)]
+    for note in report.notes:
+        numbers.append(note.busy_ns)
+    for running in report.running:
+        numbers += (running.lease, running.start, running.begun, running.stop)
+        if not running.start <= running.begun <= running.stop:
+            raise UsageError("a running lease has its numbers in order")
+    if min(numbers) < 0 or max(numbers) > _MOST or report.first_note < 1:
+        raise UsageError("a number of the report is out of bounds")
+    if not report.capacity.fits(report.free) or abs(min(_amounts(report.free), default=0)) > _MOST:
+        raise UsageError("a site has no more free than it has")
+    if not -1 <= report.orders_age_ns <= _MOST or not 0 <= report.orders_seen <= _MOST:
+        raise UsageError("a number of the report is out of bounds")
+    return report
+
+
+def _amounts(amount: Amount) -> list[int]:
+    return [
+        amount.cpus_milli, amount.gpus_milli, amount.memory_bytes, *amount.custom_milli.values()
+    ]  # fmt: skip
