@@ -4,10 +4,43 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import msgspec
+import pytest
 from system.nodes import Node
 from system.real import until
+
+from hanse.wire import api
+
+
+class Hosts:
+    """A home and its sites, each with a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._all: list[Node] = []
+
+    def node(self, name: str, *options: str) -> Node:
+        node = Node(self._directory / name, *(options or ("--cpus", "1")))
+        self._all.append(node)
+        return node.start()
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for node in self._all:
+                stack.callback(node.close)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    made = Hosts(tmp_path)
+    yield made
+    made.close()
 
 
 def link_token(home: Node, name: str = "lab") -> str:
@@ -16,23 +49,149 @@ def link_token(home: Node, name: str = "lab") -> str:
     return made.stdout.strip()
 
 
+def link(site: Node, home: Node, *options: str) -> str:
+    made = site.command("link", link_token(home), *options, "--quiet")
+    assert made.returncode == 0, made.stderr
+    until(lambda: links(site)[0].state == "linked", 20)
+    return made.stdout.strip()
+
+
+def links(site: Node) -> list[api.LinkInfo]:
+    return site.dial().ask("GET", "/v1/links", list[api.LinkInfo])
+
+
 def where(item: int) -> tuple[int, str]:
     time.sleep(0.02)
-    return item, os.environ.get("HANSE_HOME", "")
+    return item, os.environ["HANSE_HOME"]
 
 
-def test_a_linked_node_takes_work(tmp_path: Path) -> None:
-    home, site = Node(tmp_path / "home", "--cpus", "1"), Node(tmp_path / "site", "--cpus", "1")
-    try:
+def noted(item: int, seconds: float, ledger: str) -> int:
+    """Says in a file that it runs, and where."""
+    with open(ledger, "a") as file:
+        file.write(f"{item} {os.environ['HANSE_HOME']}\n")
+    time.sleep(seconds)
+    return item
+
+
+def noting(ledger: Path, seconds: float) -> Callable[[int], int]:
+    return partial(noted, seconds=seconds, ledger=str(ledger))
+
+
+def read(ledger: Path) -> list[tuple[int, str]]:
+    if not ledger.exists():
+        return []
+    lines = [line.split() for line in ledger.read_text().splitlines()]
+    return [(int(item), place) for item, place in lines]
+
+
+def test_a_linked_node_takes_work(hosts: Hosts) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    with home.connect() as client:
+        found = list(client.map(where, range(300)))
+    assert [item for item, _ in found] == list(range(300))
+    assert {place for _, place in found} == {str(home.home), str(site.home)}
+
+
+def test_a_killed_home_takes_back_what_its_site_still_runs(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    ledger = tmp_path / "ledger"
+    with home.connect() as client:
+        job = client.map(noting(ledger, 0.1), range(150), name="noted")
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10, 30)
+        home.kill()
+        here = sum(place == str(site.home) for _, place in read(ledger))
+        # It goes on while its home is away.
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > here, 30)
         home.start()
+        assert list(job) == list(range(150))
+    runs = Counter(item for item, _ in read(ledger))
+    assert set(runs) == set(range(150))
+    at_site = Counter(item for item, place in read(ledger) if place == str(site.home))
+    assert max(at_site.values()) == 1, "what a site has run is not run there again"
+    again = [item for item in runs if runs[item] > 1]
+    assert len(again) <= 25, "only what the home's own workers were at runs again"
+
+
+def test_a_killed_site_loses_nothing_but_time(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    ledger = tmp_path / "ledger"
+    with home.connect() as client:
+        job = client.map(noting(ledger, 0.1), range(120))
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10, 30)
+        site.kill()
         site.start()
-        made = site.command("link", link_token(home))
-        assert made.returncode == 0, made.stderr
-        until(lambda: "linked" in site.command("links").stdout, 20)
-        with home.connect() as client:
-            found = list(client.map(where, range(300)))
-        assert [item for item, _ in found] == list(range(300))
-        assert {place for _, place in found} == {str(home.home), str(site.home)}
-    finally:
-        site.close()
-        home.close()
+        assert list(job) == list(range(120))
+        assert links(site)[0].state == "linked"
+
+
+def test_a_revoked_token_ends_a_link_at_once(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    ledger = tmp_path / "ledger"
+    with home.connect() as client:
+        job = client.map(noting(ledger, 0.1), range(60))
+        until(lambda: any(place == str(site.home) for _, place in read(ledger)), 30)
+        shown = home.command("token", "list", "--json").stdout
+        (token,) = [
+            each["id"] for each in msgspec.json.decode(shown)["tokens"] if each["role"] == "link"
+        ]
+        assert home.command("token", "revoke", token).returncode == 0
+        until(lambda: "linked" not in links(site)[0].state, 10)
+        last = len(read(ledger))
+        assert list(job) == list(range(60))
+        assert all(place == str(home.home) for _, place in read(ledger)[last + 2 :])
+
+
+def test_unlinking_gives_back_what_runs(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    made = link(site, home)
+    ledger = tmp_path / "ledger"
+    with home.connect() as client:
+        job = client.map(noting(ledger, 0.1), range(60))
+        until(lambda: any(place == str(site.home) for _, place in read(ledger)), 30)
+        assert site.command("unlink", made).returncode == 0
+        assert links(site) == []
+        assert list(job) == list(range(60))
+
+
+def test_work_of_its_own_comes_first(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    with home.connect() as far, site.connect() as near:
+        job = far.map(where, range(3000))
+        until(lambda: links(site)[0].used.cpus_milli == 1000, 30)
+        mine = near.map(noting(tmp_path / "mine", 0.02), range(100))
+        until(lambda: links(site)[0].offered.cpus_milli == 0, 10)
+        assert list(mine) == list(range(100))
+        until(lambda: links(site)[0].used.cpus_milli == 1000, 30)
+        job.cancel()
+
+
+def test_two_nodes_link_to_each_other(hosts: Hosts) -> None:
+    one, other = hosts.node("one"), hosts.node("other")
+    link(one, other)
+    link(other, one)
+    with one.connect() as first, other.connect() as second:
+        both = first.map(where, range(200)), second.map(where, range(200))
+        for found in both:
+            assert [item for item, _ in found] == list(range(200))
+
+
+def test_bad_links_are_refused_with_words(hosts: Hosts) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    reader = home.command("token", "create", "--role", "read", "--for", "x").stdout.strip()
+    for token, words in (
+        ("nonsense", "no token of Hanse"),
+        (link_token(site), "the same node"),
+        (reader, "may not link"),
+    ):
+        made = site.command("link", token)
+        assert made.returncode == 2, made.stderr
+        assert words in made.stderr
+    assert links(site) == []
+    link(site, home)
+    again = site.command("link", link_token(home, "again"))
+    assert "linked already" in again.stderr

@@ -32,7 +32,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     id: str
     token: str
     terms: Terms
-    run: int = 0  # of this site for that home: each start of the node counts
+    run: int = 1  # of this site for that home: each start of the node counts
 
 
 class Links:
@@ -70,9 +70,11 @@ class Links:
         for known in self._kept.values():
             if address.decode(known.token).url == where.url:
                 raise UsageError(f"{where.url} is linked already, as {known.id}")
-        Dial(where, limits.LINK_PATIENCE_S).read("/healthz")
+        kept = Kept(id="l-" + secrets.token_hex(4), token=new.token.strip(), terms=_terms(new))
+        dial = Dial(where, limits.LINK_PATIENCE_S)
+        dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello(kept))
+        dial.close()
         with self._lock:
-            kept = Kept(id="l-" + secrets.token_hex(4), token=new.token.strip(), terms=_terms(new))
             self._start(kept)
         return self._info(kept.id)
 
@@ -100,15 +102,16 @@ class Links:
         kept = msgspec.structs.replace(kept, run=kept.run + 1)
         self._kept[kept.id] = kept
         self._write()
-        hello = link.Hello(
-            node=self._node, site=socket.gethostname()[:80] or "site", incarnation=kept.run
-        )
         uplink = Uplink(
-            self._runtime, address.decode(kept.token), hello,
+            self._runtime, address.decode(kept.token), self._hello(kept),
             kept.terms.limit(self._runtime.capacity, _minute()), self._fetching,
         )  # fmt: skip
         uplink.seat.changed = self._divide
         self._up[kept.id] = uplink
+
+    def _hello(self, kept: Kept) -> link.Hello:
+        site = socket.gethostname()[:80] or "site"
+        return link.Hello(node=self._node, site=site, incarnation=kept.run)
 
     def _info(self, id: str) -> api.LinkInfo:
         kept, uplink = self._kept[id], self._up[id]

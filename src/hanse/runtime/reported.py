@@ -5,6 +5,8 @@ The core knows that items are done, and not with what. Its facts are joined with
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hanse.core.events import ItemsFailed, SegmentCommitted
 from hanse.engines import port
 from hanse.errors import InternalError
@@ -33,6 +35,11 @@ class Reported:
     def decided(self) -> None:
         """Every note of the last report was decided on."""
         self._segments.clear()
+
+    def decided_of(self, leases: Iterable[LeaseId]) -> None:
+        """Every note on these leases was."""
+        for lease in leases:
+            self._segments.pop(lease, None)
 
     def forget(self, job: JobId) -> None:
         self._usages.pop(job, None)

@@ -445,7 +445,8 @@ class Runtime:
                     self._reported.segment(segment)
                 case (job, failed):
                     self._reported.failed(job, failed)
-        self._heard(report)
+        self.handle(Hear(report))
+        self._reported.decided_of({note.lease for _, note in fresh})
         self._watch_expiry()
         return True
 
