@@ -10,6 +10,7 @@ from hanse import limits
 from hanse.core.agent import Agent, CancelLease, Command, CutLease, StartLease
 from hanse.core.events import (
     AttemptFailed,
+    Describe,
     Event,
     Fact,
     Hear,
@@ -22,9 +23,10 @@ from hanse.core.events import (
 )
 from hanse.core.home import Home
 from hanse.core.invariants import check
-from hanse.core.messages import Grant, Note, SegmentNote
+from hanse.core.messages import Grant, Note, Orders, SegmentNote
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
+from hanse.model.fit import Offer
 from hanse.model.ranges import RangeSet
 from hanse.model.resources import Amount
 from hanse.wire import codec
@@ -214,8 +216,16 @@ class Federation:
         for orders in decision.sends:
             for grant in orders.grants:
                 self.ledger.check_grant(grant)
+                self.check_fit(orders, grant)
             self.bag.append((orders.site, "orders", codec.encode(orders)))
         self.check()
+
+    def check_fit(self, orders: Orders, grant: Grant) -> None:
+        """What is granted now goes where it can run."""
+        site, spec = self.home.sites[orders.site], self.home.jobs[grant.job].spec
+        if self.home.leases[grant.lease].granted_seq == orders.seq and site.offer is not None:
+            assert site.offer.lacks(spec.requires) is None, f"{site.id} cannot run {spec.name}"
+            assert site.offer.lets(spec.name), f"{site.id} does not let {spec.name} through"
 
     def check_fact(self, fact: Fact) -> None:
         """A folded value counts as it is; a failure counts once."""
@@ -289,7 +299,10 @@ class Federation:
         self.check()
 
     def settle_down(self, rounds: int) -> None:
-        """No more faults: every message arrives, every engine works. Jobs end within the rounds."""
+        """No more faults: every message arrives, every engine works, every site can run all. Jobs
+        end within the rounds."""
+        for site in self.sites:
+            self.tell(Describe(site, Offer()))
         for _ in range(rounds):
             while self.bag:
                 self.deliver(self.bag.pop(0))

@@ -13,16 +13,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from replay import story
 
 from hanse import limits
-from hanse.core.events import CancelItems, CancelJob, Forget, Grow, Seal, Submit, Tick
+from hanse.core.events import (
+    CancelItems,
+    CancelJob,
+    Describe,
+    Forget,
+    Grow,
+    Seal,
+    Submit,
+    Tick,
+    Withdraw,
+)
 from hanse.core.job import Job
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
+from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
 T = TypeVar("T")
 pick = st.integers(0, 1 << 10)  # taken modulo how many there are to pick from
 times = st.sampled_from([1000, limits.MS, 40 * limits.MS, limits.SECOND])  # of an item
+pythons = st.sampled_from(["", "3.11", "3.12"])
 causes = st.sampled_from([*Cause] + [Cause.RAISED, Cause.DIED] * 4)
 
 
@@ -53,6 +65,7 @@ class AnyFederation(RuleBasedStateMachine):
         weight=st.integers(1, 3),
         total=st.booleans(),
         learnt_ns=st.one_of(st.none(), times),
+        python=pythons,
     )
     def submit(
         self,
@@ -63,6 +76,7 @@ class AnyFederation(RuleBasedStateMachine):
         weight: int,
         total: bool,
         learnt_ns: int | None,
+        python: str = "",
     ) -> None:
         self.jobs += 1
         id = JobId(f"j{self.jobs}")
@@ -73,6 +87,7 @@ class AnyFederation(RuleBasedStateMachine):
             weight=weight,
             total=size if total else None,
             durable=True,
+            requires=Requires(python=python),
             needs=Amount(cpus_milli=500 if self.jobs % 3 == 0 else 1000),
         )
         self.world.tell(Submit(id, spec, size, False))
@@ -150,6 +165,15 @@ class AnyFederation(RuleBasedStateMachine):
     def a_site_talks(self, which: int) -> None:
         """A report and its answer, with nothing in between."""
         self.world.talk(chosen(list(self.world.sites), which))
+
+    @rule(which=pick, python=pythons, allow=st.sampled_from([[], [], ["j[12]"], ["none"]]))
+    def a_site_says_what_it_can_run(self, which: int, python: str, allow: list[str]) -> None:
+        site = chosen(list(self.world.sites), which)
+        self.world.tell(Describe(site, Offer(python=python, allow=allow)))
+
+    @rule(which=pick)
+    def a_site_is_withdrawn(self, which: int) -> None:
+        self.world.tell(Withdraw(chosen(list(self.world.sites), which)))
 
     # --- time and deaths ------------------------------------------------------------------------
     @rule(ns=st.sampled_from([1, 50 * limits.MS, 7 * limits.SECOND, None]))

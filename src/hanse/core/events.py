@@ -13,6 +13,7 @@ import msgspec
 from hanse.core.messages import Orders, Report
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
+from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 
 # --- events: what a home is told ----------------------------------------------------------------
@@ -75,6 +76,13 @@ class Hear(msgspec.Struct, frozen=True):
     report: Report
 
 
+class Describe(msgspec.Struct, frozen=True):
+    """What a site can run. One of which nothing is said can run everything."""
+
+    site: SiteId
+    offer: Offer
+
+
 class Withdraw(msgspec.Struct, frozen=True):
     """This site takes part no more, and whatever it runs is run elsewhere. If it speaks again, it
     is back."""
@@ -101,6 +109,7 @@ Event = (
     | CancelItems
     | Forget
     | Hear
+    | Describe
     | Withdraw
     | Recorded
     | Tick

@@ -38,6 +38,8 @@ class Granting(Indexes):
                 for shape in fresh.values():
                     while shape.runnable and shape.idle:
                         self._fill(next(iter(shape.idle.values())))
+                for site in self._restricted.values():
+                    self._fill(site)
 
     def _fill(self, site: Site) -> None:
         if site.silent(self._now_ns):
@@ -88,10 +90,12 @@ class Granting(Indexes):
             return self._reserved_for(site)
         best = wide = None
         for shape in self._runnable.values():
+            if not shape.suits(site):
+                continue
             if free.fits(shape.needs):
-                best = _before(shape.first(), best)
+                best = _before(shape.first_for(site), best)
             elif site.capacity.fits(shape.needs):
-                wide = _before(shape.first(), wide)
+                wide = _before(shape.first_for(site), wide)
         if wide is not None and _before(wide, best) is wide and self._reserve(site, wide):
             return None
         return best
@@ -99,7 +103,8 @@ class Granting(Indexes):
     def _reserved_for(self, site: Site) -> Job | None:
         job = self.jobs[site.reserved] if site.reserved is not None else None
         assert job is not None
-        if not site.capacity.fits(job.spec.needs):
+        assert job.shape is not None
+        if not site.capacity.fits(job.spec.needs) or not job.shape.suits(site):
             self._unreserve(job)  # the site has shrunk
             return None
         if not site.free.fits(job.spec.needs):

@@ -110,7 +110,8 @@ class Helping(Granting):
         late: Lease | None = None
         late_ns = float(limits.TAIL_LOOK_NS)
         for site in sites:
-            if not site.capacity.fits(job.spec.needs):
+            assert job.shape is not None
+            if not site.capacity.fits(job.spec.needs) or not job.shape.suits(site):
                 continue
             for lease in site.leases:
                 if lease.cut_to is None and not lease.cancelled and lease.unbegun:

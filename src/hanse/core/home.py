@@ -17,6 +17,7 @@ from hanse.core.events import (
     CancelItems,
     CancelJob,
     Decision,
+    Describe,
     Event,
     Fact,
     Forget,
@@ -347,6 +348,21 @@ class Home(Following):
         if job.losses >= limits.MAX_LOSSES and not job.state.ended:
             self._release_failed(self._stop(job, JobState.FAILED, note.lost))
 
+    def _describe(self, event: Describe) -> None:
+        """Its leases of jobs that it cannot run any more go on: the site itself ends what it
+        must."""
+        site = self.sites.get(event.site) or self._new_site(event.site)
+        capacity, free = site.capacity, site.free
+        self._set_room(site, Amount(), Amount())
+        site.offer = event.offer
+        for shape in self._shapes:
+            shape.meet(site)
+        if site.restricted:
+            self._restricted[site.id] = site
+        else:
+            self._restricted.pop(site.id, None)
+        self._set_room(site, capacity, free)
+
     def _withdraw(self, event: Withdraw) -> None:
         if self._unheard is not None:
             self._unheard.pop(event.site, None)
@@ -379,6 +395,7 @@ _HANDLERS: Mapping[type, Callable[[Home, Any], None]] = {
     CancelItems: Home._cancel_items,
     Forget: Home._forget,
     Hear: Home._hear,
+    Describe: Home._describe,
     Withdraw: Home._withdraw,
     Recorded: Home._take_recorded,
     Tick: Home._tick,

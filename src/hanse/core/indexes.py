@@ -43,6 +43,7 @@ class Indexes:
         self._heard: OrderedDict[SiteId, Site] = (
             OrderedDict()
         )  # not silent; first heard longest ago
+        self._restricted: dict[SiteId, Site] = {}  # let some functions through only
         self._vtime = 0  # of the job that was granted a lease last; never goes back
         self._facts: list[Fact] = []
         self._position = 0  # facts of durable jobs that were decided
@@ -113,6 +114,8 @@ class Indexes:
     # --- sites ----------------------------------------------------------------------------------
     def _new_site(self, id: SiteId) -> Site:
         site = self.sites[id] = Site(id)
+        for shape in self._shapes:
+            shape.meet(site)
         return site
 
     def _set_room(self, site: Site, capacity: Amount, free: Amount) -> None:

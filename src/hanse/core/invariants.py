@@ -85,10 +85,18 @@ def _check_shapes(home: Home) -> None:
         assert (shape.key in home._runnable) == bool(shape.runnable), "shapes of runnable jobs"
         best = min(shape.runnable.values(), key=lambda job: (job.vtime, job.id), default=None)
         assert shape.first() is best, "the first of a shape"
-        slots = sum(site.capacity.times(shape.needs) for site in home.sites.values())
+        sites = home.sites.values()
+        for site in sites:
+            able = site.offer is None or site.offer.lacks(shape.requires) is None
+            assert shape.suits(site) == able, f"{site.id}: whether it can run such code"
+        slots = sum(s.capacity.times(shape.needs) for s in sites if shape.suits(s))
         assert shape.slots == slots, f"slots: {shape.slots} counted, {slots} there"
         for site in home.sites.values():
-            fits = site.reserved is None and site.free.fits(shape.needs)
+            fits = site.reserved is None and site.free.fits(shape.needs) and shape.suits(site)
+            if site.restricted:
+                runs = fits and shape.first_for(site) is not None
+                assert site.silent(home._now_ns) or not runs, f"{site.id} idles in vain"
+                fits = False
             silent = site.silent(home._now_ns)
             assert silent or (site.id in shape.idle) == fits, f"{site.id}: idle"
             assert silent or not (fits and shape.runnable), f"{site.id} idles in vain"

@@ -14,24 +14,37 @@ from hanse import limits
 from hanse.core.job import Job
 from hanse.core.site import Site
 from hanse.ids import JobId, SiteId
+from hanse.model.fit import Requires
 from hanse.model.resources import Amount
 
 Key = tuple[object, ...]
 
 
-def key_of(needs: Amount) -> Key:
+def key_of(needs: Amount, requires: Requires) -> Key:
     custom = tuple(sorted(needs.custom_milli.items())) if needs.custom_milli else ()
-    return needs.cpus_milli, needs.gpus_milli, needs.memory_bytes, custom
+    return needs.cpus_milli, needs.gpus_milli, needs.memory_bytes, custom, requires.key
 
 
 class Shape:
-    """Everything about one amount of resources that items need."""
+    """Everything about one amount of resources that items need, and one kind of code."""
 
-    __slots__ = ("_queue", "idle", "jobs", "key", "needs", "runnable", "slots")
+    __slots__ = (
+        "_queue",
+        "_unfit",
+        "idle",
+        "jobs",
+        "key",
+        "needs",
+        "requires",
+        "runnable",
+        "slots",
+    )
 
-    def __init__(self, key: Key, needs: Amount) -> None:
+    def __init__(self, key: Key, needs: Amount, requires: Requires) -> None:
         self.key = key
         self.needs = needs
+        self.requires = requires
+        self._unfit: set[SiteId] = set()  # cannot run such code
         self.jobs = 0  # that have this shape and are not forgotten
         self.runnable: dict[JobId, Job] = {}  # running, with ready items that may be granted
         self._queue: list[tuple[int, JobId]] = []  # by vtime; holds outdated entries too
@@ -53,9 +66,33 @@ class Shape:
             heappop(queue)
         return None
 
+    def first_for(self, site: Site) -> Job | None:
+        """Of the runnable ones that the site's owner lets through, the same."""
+        if not site.restricted:
+            return self.first()
+        assert site.offer is not None
+        let = (job for job in self.runnable.values() if site.offer.lets(job.spec.name))
+        return min(let, key=lambda job: (job.vtime, job.id), default=None)
+
+    def suits(self, site: Site) -> bool:
+        """Whether the site can run such code."""
+        return site.id not in self._unfit
+
+    def meet(self, site: Site) -> None:
+        """The site is new here, or offers something else from now on."""
+        if site.offer is not None and site.offer.lacks(self.requires) is not None:
+            self._unfit.add(site.id)
+        else:
+            self._unfit.discard(site.id)
+
+    def slots_in(self, site: Site, capacity: Amount) -> int:
+        return 0 if site.id in self._unfit else capacity.times(self.needs)
+
     def note(self, site: Site) -> None:
-        """The site's free resources have changed."""
-        if site.reserved is None and site.free.fits(self.needs):
+        """The site's free resources have changed. One that is restricted is looked at by itself:
+        whether it can run anything depends on the job."""
+        fits = site.reserved is None and site.free.fits(self.needs)
+        if fits and self.suits(site) and not site.restricted:
             self.idle[site.id] = site
         else:
             self.idle.pop(site.id, None)
@@ -72,12 +109,13 @@ class Shapes:
 
     def join(self, job: Job, sites: Iterable[Site]) -> None:
         """The job belongs to a shape from now on."""
-        key = key_of(job.spec.needs)
+        key = key_of(job.spec.needs, job.spec.requires)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = Shape(key, job.spec.needs)
+            shape = self._shapes[key] = Shape(key, job.spec.needs, job.spec.requires)
             for site in sites:
-                shape.slots += site.capacity.times(shape.needs)
+                shape.meet(site)
+                shape.slots += shape.slots_in(site, site.capacity)
                 shape.note(site)
         self._unused.pop(key, None)
         shape.jobs += 1
@@ -97,7 +135,7 @@ class Shapes:
     def resized(self, site: Site, capacity: Amount) -> None:
         """The site is about to have this capacity."""
         for shape in self._shapes.values():
-            shape.slots += capacity.times(shape.needs) - site.capacity.times(shape.needs)
+            shape.slots += shape.slots_in(site, capacity) - shape.slots_in(site, site.capacity)
 
     def __iter__(self) -> Iterator[Shape]:
         return iter(self._shapes.values())

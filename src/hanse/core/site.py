@@ -5,6 +5,7 @@ from __future__ import annotations
 from hanse import limits
 from hanse.core.lease import Lease
 from hanse.ids import JobId, SiteId
+from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 
 
@@ -23,6 +24,7 @@ class Site:
         "notes_durable",
         "notes_seen",
         "notes_waiting",
+        "offer",
         "orders_seen",
         "orders_seq",
         "owed",
@@ -49,6 +51,7 @@ class Site:
         self.free = Amount()  # for further grants
         self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
+        self.offer: Offer | None = None  # what it can run; None: everything
         self.withdrawn = False  # it takes part no more, until it speaks again
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
@@ -58,6 +61,11 @@ class Site:
         self.timed_seq = 0  # orders whose trip is being timed; 0: none
         self.timed_ns = 0  # when they were sent
         self.trip_ns = 0  # of a message there and one back
+
+    @property
+    def restricted(self) -> bool:
+        """Its owner lets some functions through only."""
+        return self.offer is not None and bool(self.offer.allow)
 
     def overdue(self, now_ns: int) -> bool:
         """It should have spoken by now, and may be dead."""

@@ -9,6 +9,7 @@ from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
+from hanse.core.site import Site
 from hanse.core.words import duration, durations
 from hanse.ids import JobId
 
@@ -107,7 +108,7 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         return ["No site takes part."]
     lines = []
     for site in home.sites.values():
-        reason = refusal(job, site.capacity, site.free)
+        reason = _unfit(job, site) or refusal(job, site.capacity, site.free)
         if site.withdrawn:
             reason = "it takes part no more"
         elif site.silent(now_ns):
@@ -119,3 +120,11 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         if reason is not None:
             lines.append(f"{site.id} gets no lease of it: {reason}.")
     return lines
+
+
+def _unfit(job: Job, site: Site) -> str | None:
+    if site.offer is None:
+        return None
+    if not site.offer.lets(job.spec.name):
+        return "its owner lets other functions through only: " + ", ".join(site.offer.allow)
+    return site.offer.lacks(job.spec.requires)

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from hanse.model.fit import Requires
 from hanse.model.resources import ONE_CPU, Amount
 
 
@@ -29,4 +30,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = True  # the first item that fails for good ends the job
     weight: int = 1  # share of a site beside other jobs
     total: int | None = None  # how many items will come, where that is known
+    requires: Requires = Requires()  # of the Python that runs it
     durable: bool = False  # its facts are recorded, and acknowledged only then

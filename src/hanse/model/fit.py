@@ -1,0 +1,71 @@
+"""What a site can run at all: its Python, its packages, and what its owner lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+import msgspec
+
+
+class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the code of a job needs of the Python that runs it.
+
+    Attributes:
+        python: such as `"3.12"`: bytecode and pickles of one minor version are read by no other;
+            empty: any.
+        packages: distributions that it imports, with the versions that it was made with.
+    """
+
+    python: str = ""
+    packages: dict[str, str] = {}
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for equal requirements."""
+        if not self.python and not self.packages:
+            return ()
+        return self.python, *sorted(self.packages.items())
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a site has, and for whom.
+
+    Attributes:
+        python: its minor version; empty: not known.
+        packages: every distribution with its version; None: not known.
+        allow: names of functions that it runs, as patterns of the shell; empty: all.
+    """
+
+    python: str = ""
+    packages: dict[str, str] | None = None
+    allow: list[str] = []
+
+    def lacks(self, requires: Requires) -> str | None:
+        """Why it cannot run such code, in words; None if it can."""
+        if requires.python and self.python and requires.python != self.python:
+            return f"it runs Python {self.python}, and the job's code is of {requires.python}"
+        if self.packages is None:
+            return None
+        wrong = [
+            f"{name} {version} ({_other(self.packages, name)})"
+            for name, version in sorted(requires.packages.items())
+            if not _near(version, self.packages.get(name))
+        ]
+        return (
+            "it lacks packages that the job's code imports: " + ", ".join(wrong) if wrong else None
+        )
+
+    def lets(self, name: str) -> bool:
+        """Whether functions of this name may run."""
+        return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
+
+
+def _near(wanted: str, found: str | None) -> bool:
+    """Whether code made with one version of a package may run with another: those of one major
+    version are taken for compatible, as semantic versioning has it."""
+    return found is not None and wanted.split(".")[0] == found.split(".")[0]
+
+
+def _other(packages: Mapping[str, str], name: str) -> str:
+    return f"it has {packages[name]}" if name in packages else "it has none"

@@ -1,0 +1,96 @@
+"""Sites that cannot run everything, sites that leave, and homes that wait for theirs."""
+
+from __future__ import annotations
+
+from core_builders import Town
+
+from hanse.core.events import Describe, JobSubmitted, Resume, Withdraw
+from hanse.core.home import Home
+from hanse.core.why import explain
+from hanse.ids import SiteId
+from hanse.model.fit import Offer, Requires
+from hanse.model.job import JobState
+
+X, Y = SiteId("x"), SiteId("y")
+
+
+def test_code_of_another_python_goes_where_that_runs() -> None:
+    town = Town()
+    town.tell(Describe(X, Offer(python="3.11")))
+    town.tell(Describe(Y, Offer(python="3.12")))
+    job = town.known("a", 10, requires=Requires(python="3.12"))
+    x, y = town.place("x"), town.place("y")
+    assert not x.grants
+    assert len(y.grants) == 1
+    y.agent.resize(y.agent.capacity.minus(y.agent.capacity))
+    lines = explain(town.home, job, town.now_ns)
+    assert not any("x gets no lease" in line for line in lines)  # nothing is ready
+    y.work()
+    assert town.state(job) is JobState.DONE
+
+
+def test_a_job_that_no_site_can_run_says_why() -> None:
+    town = Town()
+    packages = {"numpy": "2.1.0", "polars": "1.5", "rich": "13.9"}
+    town.tell(Describe(X, Offer(python="3.11", packages={"numpy": "1.26", "rich": "13.0"})))
+    job = town.known("a", 10, requires=Requires(python="3.11", packages=packages))
+    town.place("x")
+    words = "\n".join(explain(town.home, job, town.now_ns))
+    assert "x gets no lease of it: it lacks packages" in words
+    assert "numpy 2.1.0 (it has 1.26)" in words
+    assert "polars 1.5 (it has none)" in words
+    assert "rich" not in words
+    town.tell(Describe(X, Offer(python="3.11", packages=packages)))
+    assert town.home.leases, "it can run it now"
+
+
+def test_an_owner_lets_some_functions_through_only() -> None:
+    town = Town()
+    town.tell(Describe(X, Offer(allow=["report_*"])))
+    town.known("wipe", 10)
+    x = town.place("x")
+    assert not x.grants
+    words = "\n".join(explain(town.home, town.known("other", 3), town.now_ns))
+    assert "its owner lets other functions through only: report_*" in words
+    town.known("report_sales", 10)
+    x.talk()
+    assert [grant.job for grant in x.grants.values()] == ["report_sales"]
+
+
+def test_what_a_withdrawn_site_ran_runs_elsewhere_at_once() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    x = town.place("x")
+    assert x.grants
+    y = town.place("y")
+    assert not y.grants
+    town.tell(Withdraw(X))
+    y.talk()
+    assert [(grant.start, grant.stop) for grant in y.grants.values()] == [(0, 10)]
+    x.done(0, 10)
+    town.tell(Withdraw(X))  # saying it twice does no harm
+    y.work()
+    assert town.state(job) is JobState.DONE
+    assert sorted(town.committed(job)) == list(range(10))
+
+
+def test_a_resumed_job_waits_for_the_sites_that_may_still_run_it() -> None:
+    town = Town()
+    job = town.known("a", 10, durable=True)
+    x = town.place("x")
+    x.done(0, 4)
+    lease = x.lease
+    facts = [fact for fact in town.facts if fact.job == job]
+    assert isinstance(facts[0], JobSubmitted)
+    town.home = Home(10_000, [X, Y])
+    town.tell(Resume(job, facts[0].spec, facts))
+    z = town.place("z")
+    assert not z.grants, "x may run all of it"
+    x.talk()
+    assert list(town.home.leases) == [lease], "it still runs it"
+    assert not z.grants, "y has not spoken"
+    town.wait(6)
+    assert town.home.leases[lease].site == X
+    x.finish()
+    assert town.state(job) is JobState.DONE
+    assert sorted(town.committed(job)) == list(range(10))
