@@ -76,7 +76,7 @@ def shared_memory() -> set[str]:
     names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
     # A server's own, and the locks of multiprocessing, which other programs here have and Hanse
     # does not use.
-    return {name for name in names if not name.startswith(("PostgreSQL.", "sem.mp-"))}
+    return {name for name in names if not name.startswith(("PostgreSQL.", "sem.mp-", "faketime_"))}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from system.nodes import Node
+from system.nodes import Away, Node
 from system.real import until
 
 from hanse.wire import api
@@ -70,6 +70,23 @@ def noted(item: int, seconds: float, ledger: str) -> int:
     with open(ledger, "a") as file:
         file.write(f"{item} {os.environ['HANSE_HOME']}\n")
     time.sleep(seconds)
+    return item
+
+
+def part_of(table: list[int], item: int) -> int:
+    time.sleep(0.02)
+    return sum(table[item * 1000 : (item + 1) * 1000])
+
+
+def total(parts: list[int]) -> int:
+    return sum(parts)
+
+
+def fails_at_seven(item: int) -> int:
+    print("item number", item)
+    time.sleep(0.02)
+    if item % 40 == 7:
+        raise ValueError("seven")
     return item
 
 
@@ -195,3 +212,37 @@ def test_bad_links_are_refused_with_words(hosts: Hosts) -> None:
     link(site, home)
     again = site.command("link", link_token(home, "again"))
     assert "linked already" in again.stderr
+
+
+def test_a_site_runs_only_what_its_owner_lets_through(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home, "--allow", "*noted*")
+    with home.connect() as client:
+        found = list(client.map(where, range(100)))
+        assert {place for _, place in found} == {str(home.home)}
+        ledger = tmp_path / "ledger"
+        job = client.map(noting(ledger, 0.02), range(10_000))
+        until(lambda: {place for _, place in read(ledger)} == {str(home.home), str(site.home)}, 60)
+        job.cancel()
+
+
+def test_what_travels_to_a_site(hosts: Hosts, tmp_path: Path) -> None:
+    """Values that were put, results of other calls, failures, and lines that are printed."""
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    with home.connect() as client:
+        table = client.put(list(range(100_000)))
+        parts = [client.submit(part_of, table, item) for item in range(40)]
+        whole = client.submit(total, parts)
+        assert whole.result() == sum(range(40_000))
+        job = client.map(fails_at_seven, range(60), on_error="collect", name="lines")
+        found = list(job)
+        assert [item for item, each in enumerate(found) if isinstance(each, Exception)] == [7, 47]
+        assert "seven" in str(found[47])
+    away = Away(home, tmp_path / "away")
+
+    def printed() -> set[str]:
+        lines = away("logs", "lines").stdout.splitlines()
+        return {line.split()[-1] for line in lines if "item number" in line}
+
+    until(lambda: printed() >= {str(item) for item in range(60)}, 10)

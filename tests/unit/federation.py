@@ -225,7 +225,7 @@ class Federation:
         site, spec = self.home.sites[orders.site], self.home.jobs[grant.job].spec
         if self.home.leases[grant.lease].granted_seq == orders.seq and site.offer is not None:
             assert site.offer.lacks(spec.requires) is None, f"{site.id} cannot run {spec.name}"
-            assert site.offer.lets(spec.name), f"{site.id} does not let {spec.name} through"
+            assert site.offer.lets(spec.function), f"{site.id} does not let {spec.name} through"
 
     def check_fact(self, fact: Fact) -> None:
         """A folded value counts as it is; a failure counts once."""

@@ -28,8 +28,8 @@ from hanse.payloads.callblocks import CallBlock, Reference, pack_calls
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one, items, join
 from hanse.payloads.references import PUT, collecting
+from hanse.runtime.reported import argument_failure
 from hanse.runtime.runner import Runner
-from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept

@@ -329,7 +329,7 @@ class Client:
         self, name: str, options: Options, raising: bool, total: int | None, durable: bool = False
     ) -> JobSpec:
         needs = options.resources.amount()
-        if not self._capacity.fits(needs):
+        if not self._runtime.keeps_inputs and not self._capacity.fits(needs):
             raise UsageError(
                 f"an item needs more than {self._runtime.place} offers: "
                 + ", ".join(self._capacity.lacks(needs))

@@ -106,10 +106,11 @@ def _to_node(url: str | None, resources: Resources | None) -> Client:
         raise UsageError("resources= is about this machine, and a node does the work: leave it out")
     from hanse.client.client import Client
     from hanse.client.code import Gatherer
+    from hanse.client.requirements import requirements
     from hanse.remote.dial import Dial
     from hanse.remote.finding import find_node
     from hanse.remote.runtime import RemoteRuntime
 
     found = find_node(url)
     assert found is not None
-    return Client(runtime=RemoteRuntime(Dial(found), Gatherer()))
+    return Client(runtime=RemoteRuntime(Dial(found), Gatherer(), requirements))

@@ -27,8 +27,8 @@ from hanse.payloads.payload import Payload, dump_one, join
 from hanse.payloads.references import collecting
 from hanse.payloads.unsent import Unsent
 from hanse.runtime.blocks import Blocks
+from hanse.runtime.reported import argument_failure
 from hanse.runtime.runner import Runner
-from hanse.runtime.runtime import argument_failure
 
 if TYPE_CHECKING:
     from hanse.records.record import Kept

@@ -71,7 +71,7 @@ class Shape:
         if not site.restricted:
             return self.first()
         assert site.offer is not None
-        let = (job for job in self.runnable.values() if site.offer.lets(job.spec.name))
+        let = (job for job in self.runnable.values() if site.offer.lets(job.spec.function))
         return min(let, key=lambda job: (job.vtime, job.id), default=None)
 
     def suits(self, site: Site) -> bool:

@@ -12,6 +12,8 @@ from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.site import Site
 from hanse.core.words import duration, durations
 from hanse.ids import JobId
+from hanse.model.job import JobSpec
+from hanse.model.resources import Amount
 
 _SHOWN = 8  # leases or jobs that are listed; the others are counted
 
@@ -108,7 +110,7 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         return ["No site takes part."]
     lines = []
     for site in home.sites.values():
-        reason = _unfit(job, site) or refusal(job, site.capacity, site.free)
+        reason = _unfit(job.spec, site) or refusal(job, site.capacity, site.free)
         if site.withdrawn:
             reason = "it takes part no more"
         elif site.silent(now_ns):
@@ -122,9 +124,29 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     return lines
 
 
-def _unfit(job: Job, site: Site) -> str | None:
+def unable(home: Home, spec: JobSpec) -> list[str]:
+    """Why none of the sites can ever run an item of such a job, site by site; empty if one can, or
+    if there is none yet."""
+    reasons = []
+    for site in home.sites.values():
+        if site.withdrawn:
+            continue
+        reason = _unfit(spec, site)
+        if reason is None and site.capacity == Amount():
+            return []  # it is silent, and may come back
+        if reason is None and not site.capacity.fits(spec.needs):
+            reason = "an item needs more than it offers: " + ", ".join(
+                site.capacity.lacks(spec.needs)
+            )
+        if reason is None:
+            return []
+        reasons.append(f"{site.id}: {reason}")
+    return reasons[:_SHOWN]
+
+
+def _unfit(spec: JobSpec, site: Site) -> str | None:
     if site.offer is None:
         return None
-    if not site.offer.lets(job.spec.name):
+    if not site.offer.lets(spec.function):
         return "its owner lets other functions through only: " + ", ".join(site.offer.allow)
-    return site.offer.lacks(job.spec.requires)
+    return site.offer.lacks(spec.requires)

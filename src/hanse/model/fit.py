@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 import msgspec
+
+_SEPARATORS = re.compile(r"[-_.]+")
 
 
 class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -14,15 +17,18 @@ class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         python: such as `"3.12"`: bytecode and pickles of one minor version are read by no other;
             empty: any.
-        packages: distributions that it imports, with the versions that it was made with.
+        function: what it calls, by name; empty: it is called as its job is.
+        packages: distributions that it imports, by canonical names, with the versions that it was
+            made with.
     """
 
     python: str = ""
     packages: dict[str, str] = {}
+    function: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for equal requirements."""
+        """Equal where the same Python will do. What is called has no part in it."""
         if not self.python and not self.packages:
             return ()
         return self.python, *sorted(self.packages.items())
@@ -59,6 +65,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def lets(self, name: str) -> bool:
         """Whether functions of this name may run."""
         return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a distribution's name (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
 
 
 def _near(wanted: str, found: str | None) -> bool:

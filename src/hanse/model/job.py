@@ -32,3 +32,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None  # how many items will come, where that is known
     requires: Requires = Requires()  # of the Python that runs it
     durable: bool = False  # its facts are recorded, and acknowledged only then
+
+    @property
+    def function(self) -> str:
+        """What it calls, by name."""
+        return self.requires.function or self.name

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from hanse.core.why import unable
 from hanse.engines.port import Program
 from hanse.errors import (
     HanseError,
@@ -259,9 +260,9 @@ class Board:
     def _check_spec(self, spec: JobSpec) -> None:
         if not spec.durable:
             raise UsageError("a node's jobs are durable")
-        lacks = self.runtime.capacity.lacks(spec.needs)
-        if not self.runtime.capacity.fits(spec.needs):
-            raise UsageError("an item needs more than this node offers: " + ", ".join(lacks))
+        refusals = self.runtime.ask(lambda: unable(self.runtime.home, spec))
+        if refusals:
+            raise UsageError("no site of this node can run it: " + "; ".join(refusals))
 
 
 def _program_of(new: NewJob) -> ProgramRecord:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hanse import __version__, limits
+from hanse.core.events import Describe
 from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
 from hanse.journal import private
 from hanse.limits import HEARTBEAT_NS, MS
+from hanse.model.fit import Offer
 from hanse.model.resources import Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
@@ -30,7 +32,7 @@ from hanse.node.log_lines import keep_plain
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
 from hanse.remote import address
-from hanse.runtime.machine import capacity
+from hanse.runtime.machine import capacity, packages, python_version
 from hanse.runtime.runtime import Runtime
 from hanse.wire.api import PROTOCOL, NodeInfo
 
@@ -96,10 +98,12 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         board.recover()
         audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
+        offer = Offer(python=python_version(), packages=packages())
+        runtime.tell(Describe(runtime.own.agent.site, offer))
         linked = Linked(runtime, place.sites, node, tokens)
         links = Links(
-            runtime, place.links, node,
-            lambda dial: Fetching(dial, node, board.state.codes, board.next_key),
+            runtime, place.links, node, offer,
+            lambda dial, offer: Fetching(dial, node, offer, board.state.codes, board.next_key),
         )  # fmt: skip
         stack.callback(links.close)
         authority = b"" if identity is None else identity.authority

@@ -14,6 +14,7 @@ from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.errors import Fenced, JobOver, NodeError, NoSuchJob
 from hanse.ids import JobId
+from hanse.model.fit import Offer
 from hanse.remote.code import contents
 from hanse.remote.dial import Dial
 from hanse.remote.works import SentWork, Shelf, unpack_work
@@ -24,14 +25,18 @@ class Fetching:
     """Methods may be called from several threads.
 
     Args:
+        offer: what this site lets through.
         codes: where the code of projects is kept here.
         next_key: numbers for programs, unique in this process.
     """
 
     boot = ""
 
-    def __init__(self, dial: Dial, node: str, codes: Codes, next_key: Callable[[], int]) -> None:
+    def __init__(
+        self, dial: Dial, node: str, offer: Offer, codes: Codes, next_key: Callable[[], int]
+    ) -> None:
         self._dial = dial
+        self._offer = offer
         self._path = f"/v1/link/{node}"
         self._codes = codes
         self._next_key = next_key
@@ -70,6 +75,8 @@ class Fetching:
     def _program(self, sent: SentWork) -> Program:
         """The program as it runs here."""
         assert sent.program is not None
+        if not self._offer.lets(sent.program.name):
+            raise NodeError(f"this site does not let {sent.program.name} through")
         name = sent.program.code
         return replace(sent.program, key=self._next_key(), code=self._code(name) if name else "")
 

@@ -21,7 +21,8 @@ from hanse.ids import SiteId
 from hanse.journal import private
 from hanse.node.tokens import Token, Tokens
 from hanse.payloads.payload import Payload
-from hanse.runtime.runtime import Runtime, Told
+from hanse.runtime.reported import Told
+from hanse.runtime.runtime import Runtime
 from hanse.wire import codec, link
 
 _logger = logging.getLogger("hanse")
@@ -106,7 +107,7 @@ class Linked:
             known.wake()
             if known.id != site.id:
                 self._runtime.ask(lambda: self._runtime.dismiss(known.id), _ASK_S)
-        self._runtime.ask(lambda: self._runtime.admit(site.id, site.ordered), _ASK_S)
+        self._runtime.ask(lambda: self._runtime.admit(site.id, hello.offer, site.ordered), _ASK_S)
         if known is None:
             _logger.info("hanse: the site %s takes part", site.id)
         return link.Welcome(boot=self.boot, site=site.id, node=self._node)

@@ -16,6 +16,7 @@ from hanse import limits
 from hanse.core.sharing import Claim, Terms, divide, smaller
 from hanse.errors import HanseError, UsageError, WorldError
 from hanse.journal import private
+from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
 from hanse.node.uplink import Uplink
@@ -41,15 +42,22 @@ class Links:
     Args:
         path: the file where they are kept.
         node: this node's id.
+        offer: what it can run.
         fetching: makes what fetches works for a link.
     """
 
     def __init__(
-        self, runtime: Runtime, path: Path, node: str, fetching: Callable[[Dial], Fetching]
+        self,
+        runtime: Runtime,
+        path: Path,
+        node: str,
+        offer: Offer,
+        fetching: Callable[[Dial, Offer], Fetching],
     ) -> None:
         self._runtime = runtime
         self._path = path
         self._node = node
+        self._offer = offer
         self._fetching = fetching
         self._kept: dict[str, Kept] = {}
         self._up: dict[str, Uplink] = {}
@@ -111,7 +119,12 @@ class Links:
 
     def _hello(self, kept: Kept) -> link.Hello:
         site = socket.gethostname()[:80] or "site"
-        return link.Hello(node=self._node, site=site, incarnation=kept.run)
+        return link.Hello(
+            node=self._node,
+            site=site,
+            incarnation=kept.run,
+            offer=msgspec.structs.replace(self._offer, allow=kept.terms.allow),
+        )
 
     def _info(self, id: str) -> api.LinkInfo:
         kept, uplink = self._kept[id], self._up[id]

@@ -16,9 +16,10 @@ from functools import partial
 from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.messages import Grant, Orders, Report
-from hanse.engines.port import Work
+from hanse.engines.port import Printed, Work
 from hanse.errors import HanseError, JournalUnavailable, NodeUnavailable, NotAllowed
 from hanse.ids import LeaseId, SiteId
+from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
 from hanse.node.kept import Kept
@@ -32,6 +33,7 @@ from hanse.wire import codec, link
 
 _logger = logging.getLogger("hanse")
 _Have = Callable[[Work | None, str], None]
+_LINES_NS = 250 * limits.MS  # for which printed lines wait for others
 _AWAY = (NodeUnavailable, JournalUnavailable)
 
 
@@ -45,7 +47,7 @@ class Uplink:
 
     def __init__(
         self, runtime: Runtime, address: Address, hello: link.Hello, capacity: Amount,
-        fetching: Callable[[Dial], Fetching],
+        fetching: Callable[[Dial, Offer], Fetching],
     ) -> None:  # fmt: skip
         self.state = "it is being dialled"
         self.site = ""
@@ -57,11 +59,12 @@ class Uplink:
         self._boot = ""  # of the home, while it can be reached
         self._last_boot = ""
         self._sending = False
+        self._lines_due = False
         self._waiting: dict[LeaseId, _Have] = {}  # leases that have begun without their work
         self._works: dict[LeaseId, Future[Work | None]] = {}
         agent = Agent(SiteId(hello.site), hello.incarnation, capacity)
         self._kept = Kept(agent)
-        self.seat: Seat = runtime.seat(agent, self, self._kept, self._kept.print)
+        self.seat: Seat = runtime.seat(agent, self, self._kept, self._print)
         self._sender = ThreadPoolExecutor(1, "hanse-link-report")
         self._fetchers = ThreadPoolExecutor(limits.LINK_FETCHES, "hanse-link-fetch")
         self._make_fetching = fetching
@@ -106,6 +109,21 @@ class Uplink:
             else:
                 _logger.error("hanse: a lease of %s: %s", self._address.url, error)
                 have(None, str(error))
+
+    def _print(self, piece: Printed) -> None:
+        """In a thread of the engine's: the home gets it with the next report, or a little later."""
+        self._kept.print(piece)
+        if not self._lines_due:
+            self._lines_due = True
+            self._loop.post(self._tell_soon)
+
+    def _tell_soon(self) -> None:
+        self._loop.call_at(self._loop.now_ns() + _LINES_NS, self._tell)
+
+    def _tell(self) -> None:
+        self._lines_due = False
+        if self._kept.has_lines:
+            self.seat.pump()
 
     # --- orders and answers, on the loop ----------------------------------------------------------
     def _welcomed(self, welcome: link.Welcome) -> None:
@@ -167,7 +185,7 @@ class Uplink:
         """One connection, until it breaks. Returns whether the home has welcomed us."""
         if self._dial is None:
             self._dial = Dial(self._address, limits.LINK_PATIENCE_S)
-            self._fetching = self._make_fetching(self._dial)
+            self._fetching = self._make_fetching(self._dial, self._hello.offer)
         assert self._fetching is not None
         welcome = self._dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello)
         self._fetching.boot = welcome.boot

@@ -29,6 +29,7 @@ from hanse.errors import (
 from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.model.failure import Cause, Failure
+from hanse.model.fit import Requires
 from hanse.model.job import JobSpec, JobState
 from hanse.payloads.payload import Payload
 from hanse.records.program import ProgramRecord, encode, here, new_head
@@ -79,8 +80,15 @@ class RemoteRuntime:
 
     keeps_inputs = True
 
-    def __init__(self, dial: Dial, gather: Callable[[], Project]) -> None:
-        """`gather`: looks which modules of its own the program has."""
+    def __init__(
+        self, dial: Dial, gather: Callable[[], Project],
+        requirements: Callable[[list[Payload]], Requires],
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            gather: looks which modules of its own the program has.
+            requirements: what functions need of the Python that runs them.
+        """
         self.info = dial.ask("GET", "/v1/node", api.NodeInfo)
         if self.info.protocol != api.PROTOCOL:
             raise NodeVersion(
@@ -102,7 +110,7 @@ class RemoteRuntime:
         self._retired: Callable[[], None] | None = None
         self._outbox = Outbox(dial.url)
         self._code = Code(dial, gather)
-        self.durables = RemoteClaims(dial, self._code)
+        self.durables = RemoteClaims(dial, self._code, requirements)
         self.loop = Loop(self.fail)
         self._thread = threading.Thread(target=self.loop.run, name="hanse", daemon=True)
         self._thread.start()
@@ -416,16 +424,21 @@ class RemoteRuntime:
 class RemoteClaims:
     """See `hanse.runtime.runner.Claims`: a run's number is the feeder's."""
 
-    def __init__(self, dial: Dial, code: Code) -> None:
+    def __init__(
+        self, dial: Dial, code: Code, requirements: Callable[[list[Payload]], Requires]
+    ) -> None:
         self._dial = dial
         self._code = code
+        self._requirements = requirements
 
     def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
+        parts = [part for part in (program.function, program.initializer) if part is not None]
+        requires = msgspec.structs.replace(self._requirements(parts), function=program.told.name)
+        spec = msgspec.structs.replace(spec, requires=requires)
         about = api.NewJob(
             id=head.id, name=head.name, older=older, spec=spec, program=encode(program.told),
             script=head.script, user=head.user, host=head.host, nonce=os.urandom(16),
         )  # fmt: skip
-        parts = [part for part in (program.function, program.initializer) if part is not None]
 
         def make() -> api.Taken:
             return self._dial.ask("POST", "/v1/jobs", api.Taken, about, parts)

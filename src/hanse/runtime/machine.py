@@ -6,6 +6,7 @@ import os
 import sys
 
 from hanse.errors import UsageError
+from hanse.model.fit import canonical
 from hanse.model.resources import Amount, Resources
 
 _CGROUP = "/sys/fs/cgroup/"
@@ -77,3 +78,20 @@ def capacity(offered: Resources | None = None) -> Amount:
             custom_milli=amount.custom_milli,
         )
     return amount
+
+
+def python_version() -> str:
+    """The minor version of Python that items run in, such as `"3.12"`."""
+    return "{}.{}".format(*sys.version_info)
+
+
+def packages() -> dict[str, str]:
+    """The distributions that they can import, by canonical names, with their versions."""
+    from importlib import metadata
+
+    found: dict[str, str] = {}
+    for each in metadata.distributions():
+        name = each.metadata["Name"]
+        if name:  # else half of it was removed
+            found.setdefault(canonical(name), each.version)
+    return found

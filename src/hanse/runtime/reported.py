@@ -5,14 +5,17 @@ The core knows that items are done, and not with what. Its facts are joined with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hanse.core.events import ItemsFailed, SegmentCommitted
+from hanse.core.messages import FailureNote, Note, Report, SegmentNote
 from hanse.engines import port
 from hanse.errors import InternalError
 from hanse.ids import JobId, LeaseId
-from hanse.model.failure import Failure
+from hanse.model.failure import Cause, Failure
 from hanse.model.usage import Usage
+
+Told = port.Segment | tuple[JobId, port.ItemFailed]  # the value of a note
 
 
 class Reported:
@@ -31,6 +34,21 @@ class Reported:
     def broken(self, job: JobId, item: int, failure: Failure) -> None:
         """An item whose arguments cannot travel."""
         self._failures[job, item] = failure
+
+    def take(self, report: Report, seen: int, values: Mapping[int, Told]) -> set[LeaseId] | None:
+        """The values of a report's notes behind the number `seen`; returns which leases they are
+        about. None: one that is needed is missing, or is another's, and nothing was taken."""
+        notes = dict(enumerate(report.notes, report.first_note))
+        fresh = {number: note for number, note in notes.items() if number > seen}
+        if not all(_has_value(note, values.get(number)) for number, note in fresh.items()):
+            return None
+        for number in fresh:
+            match values.get(number):
+                case port.Segment() as segment:
+                    self.segment(segment)
+                case (job, failed):
+                    self.failed(job, failed)
+        return {note.lease for note in fresh.values()}
 
     def decided(self) -> None:
         """Every note of the last report was decided on."""
@@ -64,3 +82,31 @@ class Reported:
     def spent(self, job: JobId) -> Usage | None:
         """What failed attempts of the job took since this was last asked."""
         return self._usages.pop(job, None)
+
+
+def _has_value(note: Note, value: Told | None) -> bool:
+    """Whether this is what the note is about; failures may be without."""
+    if isinstance(note, SegmentNote):
+        return (
+            isinstance(value, port.Segment)
+            and (value.lease, value.start, value.stop) == (note.lease, note.start, note.stop)
+            and value.folded == note.folded
+            and value.payload.count == (1 if note.folded else note.stop - note.start)
+        )
+    if isinstance(note, FailureNote):
+        return value is None or (
+            not isinstance(value, port.Segment)
+            and (value[0], value[1].item) == (note.job, note.item)
+        )
+    return value is None
+
+
+def argument_failure(name: str, item: int, error: Exception) -> Failure:
+    """The failure of an item whose arguments cannot be pickled here."""
+    return Failure(
+        cause=Cause.ARGUMENT,
+        function=name,
+        item=item,
+        type=type(error).__name__,
+        message=str(error),
+    )

@@ -18,6 +18,7 @@ from hanse.core.agent import Agent
 from hanse.core.events import (
     AttemptFailed,
     CancelJob,
+    Describe,
     Event,
     Fact,
     Forget,
@@ -35,7 +36,7 @@ from hanse.core.events import (
     Withdraw,
 )
 from hanse.core.home import Home
-from hanse.core.messages import FailureNote, Grant, Note, Orders, Report, SegmentNote
+from hanse.core.messages import Grant, Orders, Report
 from hanse.core.why import explain
 from hanse.engines import port
 from hanse.errors import (
@@ -49,12 +50,13 @@ from hanse.errors import (
 )
 from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause, Failure
+from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.durables import Durables
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
-from hanse.runtime.reported import Reported
+from hanse.runtime.reported import Reported, Told
 from hanse.runtime.seat import Seat, Upstream, Values
 from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.tenants import Tenants
@@ -67,7 +69,6 @@ if TYPE_CHECKING:
     from hanse.records.state import State
 
 T = TypeVar("T")
-Told = port.Segment | tuple[JobId, port.ItemFailed]  # the value of a note
 
 
 class HeldBack(Protocol):
@@ -419,9 +420,10 @@ class Runtime:
             self._watch_expiry()
 
     # --- for sites at other nodes, and homes there; on the loop's thread ------------------------
-    def admit(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
+    def admit(self, site: SiteId, offer: Offer, orders: Callable[[Orders], None]) -> None:
         """A site at another node takes part: its orders go there."""
         self._ways[site] = orders
+        self.handle(Describe(site, offer))
 
     def dismiss(self, site: SiteId) -> None:
         """It takes part no more."""
@@ -434,19 +436,11 @@ class Runtime:
         site = self.home.sites.get(report.site)
         known = site is not None and site.incarnation == report.incarnation
         seen = site.notes_seen if site is not None and known else 0
-        fresh = list(enumerate(report.notes, report.first_note))[
-            max(0, seen + 1 - report.first_note) :
-        ]
-        if not all(_has_value(note, values.get(number)) for number, note in fresh):
+        leases = self._reported.take(report, seen, values)
+        if leases is None:
             return False
-        for number, _ in fresh:
-            match values.get(number):
-                case port.Segment() as segment:
-                    self._reported.segment(segment)
-                case (job, failed):
-                    self._reported.failed(job, failed)
         self.handle(Hear(report))
-        self._reported.decided_of({note.lease for _, note in fresh})
+        self._reported.decided_of(leases)
         self._watch_expiry()
         return True
 
@@ -498,31 +492,3 @@ class Runtime:
         self._closed = True
         self.durables.close()
         self.loop.stop()
-
-
-def _has_value(note: Note, value: Told | None) -> bool:
-    """Whether this is what the note is about; failures may be without."""
-    if isinstance(note, SegmentNote):
-        return (
-            isinstance(value, port.Segment)
-            and (value.lease, value.start, value.stop) == (note.lease, note.start, note.stop)
-            and value.folded == note.folded
-            and value.payload.count == (1 if note.folded else note.stop - note.start)
-        )
-    if isinstance(note, FailureNote):
-        return value is None or (
-            not isinstance(value, port.Segment)
-            and (value[0], value[1].item) == (note.job, note.item)
-        )
-    return value is None
-
-
-def argument_failure(name: str, item: int, error: Exception) -> Failure:
-    """The failure of an item whose arguments cannot be pickled here."""
-    return Failure(
-        cause=Cause.ARGUMENT,
-        function=name,
-        item=item,
-        type=type(error).__name__,
-        message=str(error),
-    )

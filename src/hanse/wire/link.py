@@ -15,6 +15,7 @@ from hanse.core.messages import Grant, Report
 from hanse.errors import UsageError
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Failure
+from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.model.usage import Usage
 
@@ -28,6 +29,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     node: Annotated[str, msgspec.Meta(pattern="^n-[0-9a-f]{12}$")]  # its node's id
     site: Annotated[str, msgspec.Meta(min_length=1, max_length=_NAME)]  # its name, for people
     incarnation: Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+    offer: Offer  # what it can run
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,77 @@
+"""What a function's pickle says that it needs, found without reading it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hanse.client.requirements import modules_in, requirements
+from hanse.model.fit import Offer, Requires
+from hanse.payloads.payload import dump_one
+
+
+def uses_click(text: str) -> str:
+    return click.style(text, "red") + json.dumps(text)
+
+
+def by_value(function: object) -> object:
+    """As if it were of the program itself."""
+    function.__module__ = "__main__"  # type: ignore[attr-defined]
+    return function
+
+
+def test_a_function_by_value_needs_the_modules_among_its_globals() -> None:
+    payload = dump_one(by_value(uses_click))
+    found = modules_in(bytes(payload.data))
+    assert "click" in found
+    needs = requirements([payload])
+    assert needs.python == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert needs.packages["click"] == metadata.version("click")
+    assert "msgspec" not in needs.packages
+
+
+def test_a_name_that_only_looks_like_a_module_is_none() -> None:
+    assert "click" not in requirements([dump_one({"click": "msgspec", "numpy": ["rich"]})]).packages
+
+
+def test_a_module_of_the_project_brings_its_own_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ourmodule.py").write_text(
+        "import os, msgspec as ms\nfrom rich.text import Text\n\n"
+        "def f(x):\n    import numpy\n    return x\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import ourmodule  # type: ignore[import-not-found]
+
+    packages = requirements([dump_one(ourmodule.f)]).packages
+    assert set(packages) == {"msgspec", "rich"}, "what is imported in a function is not asked for"
+    assert packages["msgspec"] == msgspec.__version__
+
+
+versions = st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}", fullmatch=True)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), versions),
+    st.dictionaries(st.sampled_from("abcd"), versions),
+)
+def test_a_site_with_the_same_major_versions_fits(
+    wanted: dict[str, str], there: dict[str, str]
+) -> None:
+    fits = all(
+        name in there and there[name].split(".")[0] == version.split(".")[0]
+        for name, version in wanted.items()
+    )
+    offer = Offer(python="3.11", packages=there)
+    assert (offer.lacks(Requires(python="3.11", packages=wanted)) is None) == fits
+    assert offer.lacks(Requires(python="3.12", packages={})) is not None
+    assert Offer().lacks(Requires(python="3.9", packages=wanted)) is None, "nothing is known of it"
