@@ -331,6 +331,9 @@ REDIAL_NS = 100 * MS
 REDIAL_MAX_NS = 5 * SECOND
 """A node that cannot be reached is dialled again after this long, twice as long each time."""
 
+LOG_READ_BYTES = MIB
+"""Of a log so much is read, and sent, at a time."""
+
 ENTRIES_READ = 1000
 """Entries of a record that are read at once for somebody who follows a job from far behind."""
 

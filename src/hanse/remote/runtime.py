@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, JobGrown, Seal
+from hanse.engines.local.output import forward_here
 from hanse.errors import (
     ClientClosed,
     CodeMissing,
@@ -36,6 +38,7 @@ from hanse.remote.code import Code, Project
 from hanse.remote.dial import Dial
 from hanse.remote.following import Following
 from hanse.remote.outbox import Outbox
+from hanse.remote.printing import Printing, end_of_log
 from hanse.remote.records import RemoteRecords
 from hanse.runtime.loop import Loop
 from hanse.runtime.source import Durable, NewProgram, Source
@@ -99,6 +102,8 @@ class RemoteRuntime:
         self._sent_bytes = 0  # of inputs that the node may not have recorded
         self._broken: BaseException | None = None
         self._closed = False
+        self._shown: dict[JobId, int] = {}  # jobs whose output is to come here, from which byte on
+        self._printings: list[Printing] = []
         self._retired: Callable[[], None] | None = None
         self._outbox = Outbox(dial.url)
         self._code = Code(dial, gather)
@@ -110,6 +115,9 @@ class RemoteRuntime:
     # --- jobs -----------------------------------------------------------------------------------
     def code(self, look: bool = True) -> str:
         return self._code.name(look)
+
+    def show_prints(self, job: JobId, again: bool) -> None:
+        self._shown[job] = end_of_log(self._dial, job) if again else 0
 
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job that has no name; on a node it is durable all the same."""
@@ -172,7 +180,11 @@ class RemoteRuntime:
     def _follow(self, entry: _Job, first: int) -> None:
         with self._lock:
             gone = self._closed or self._jobs.get(entry.id) is not entry
+        shown = self._shown.pop(entry.id, None)
         if not gone:
+            if shown is not None:
+                self._printings = [each for each in self._printings if each.alive]
+                self._printings.append(Printing(self._dial, entry.id, shown, forward_here))
             entry.following = Following(
                 self._dial, self._records, entry.id, entry.source, post=self.loop.post,
                 first=first, feeder=entry.feeder,
@@ -393,6 +405,9 @@ class RemoteRuntime:
         if not self._outbox.close(timeout_s):
             _logger.warning("hanse: not all could be sent to %s: it does not answer", self.place)
         self._closed = True
+        until_s = time.monotonic() + timeout_s
+        for printing in self._printings:
+            printing.finish(until_s)
 
         def end() -> None:
             for job in list(self._jobs):
