@@ -20,7 +20,7 @@ from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http.call import Call
-from hanse.node.http.problems import internal, problem, told
+from hanse.node.http.problems import HEADERS, internal, problem, told
 from hanse.node.tokens import Right, Token, Tokens
 from hanse.wire.api import PROTOCOL
 
@@ -55,8 +55,7 @@ class Guard:
             status = response.status_code
             if request.method not in _LOOKING or status in _REFUSALS:
                 self._audit.say(token, request.method, route, request.path_params, status)
-            response.headers.update(_HEADERS)
-            return response
+            return secured(response)
 
         return answer
 
@@ -116,12 +115,13 @@ _OTHER = (
     "another: bring the older one up to date"
 )
 _IDS = {"job": job_number, "blob": parse_blob_id}
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
+
+
+def secured(response: Response) -> Response:
+    """With the headers that every answer has; a page has a policy of its own."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def _check_ids(request: Request) -> None:

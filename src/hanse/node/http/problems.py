@@ -9,6 +9,15 @@ from hanse import errors
 from hanse.payloads.parcel import BadParcel
 from hanse.wire.api import Problem
 
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+"""Of every answer. Nothing here is for another site's page, and nothing is to be kept."""
+
 # The first that fits counts: children stand before their parents.
 _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.NotAllowed, 403),
