@@ -297,16 +297,6 @@ def test_what_is_no_id_is_refused_at_the_route(node, id):
             assert ask(node, each.method, path)[0] == 401
 
 
-def test_a_client_of_another_protocol_is_told_so_and_one_that_says_nothing_is_served(node):
-    secret = node.address.secret
-    protocol = {"hanse-protocol": str(api.PROTOCOL + 1)}
-    status, body = ask(node, "GET", "/v1/node", secret=secret, **protocol)
-    assert (status, json.loads(body)["code"]) == (400, "node-version")
-    protocol = {"hanse-protocol": str(api.PROTOCOL)}
-    assert ask(node, "GET", "/v1/node", secret=secret, **protocol)[0] == 200
-    assert ask(node, "GET", "/v1/node", secret=secret)[0] == 200
-
-
 def test_no_route_takes_a_method_that_the_table_does_not_have(node):
     for path in ("/healthz", "/v1/node"):
         assert ask(node, "HEAD", path, secret=node.address.secret)[0] == 405

@@ -29,7 +29,8 @@ from hanse.node.tokens import Role, Tokens
 from hanse.remote import address
 from hanse.runtime.machine import capacity
 from hanse.runtime.runtime import Runtime
-from hanse.wire.api import PROTOCOL, NodeInfo
+from hanse.wire import protocol
+from hanse.wire.api import NodeInfo
 
 if TYPE_CHECKING:
     from hanse.node.identity import Identity
@@ -84,7 +85,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         board = Board(runtime)
         info = NodeInfo(
             node=_node_id(settings.home), host=socket.gethostname(), version=__version__,
-            protocol=PROTOCOL, python=platform.python_version(), region=settings.region,
+            protocol=protocol.OURS.newest, oldest_protocol=protocol.OURS.oldest,
+            python=platform.python_version(), region=settings.region,
             labels=list(settings.labels), price=settings.price, capacity=offered,
         )  # fmt: skip
         board.recover()

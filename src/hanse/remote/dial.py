@@ -23,7 +23,8 @@ from hanse import limits
 from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, NotAllowed
 from hanse.payloads.parcel import wrap
 from hanse.remote.address import Address
-from hanse.wire.api import PROTOCOL, Problem
+from hanse.wire import protocol
+from hanse.wire.api import Problem
 
 if TYPE_CHECKING:
     from hanse.payloads.payload import Payload
@@ -53,7 +54,7 @@ class Dial:
             "authorization": f"Bearer {address.secret}",
             "accept": "application/msgpack",
             "accept-encoding": "identity",
-            "hanse-protocol": str(PROTOCOL),
+            protocol.HEADER: str(protocol.OURS),
         }
         self._pool = _pool(address, _CONNECT_S if patience_s is None else patience_s)
 

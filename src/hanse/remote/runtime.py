@@ -24,7 +24,6 @@ from hanse.errors import (
     InternalError,
     JobOver,
     NodeError,
-    NodeVersion,
     NoSuchJob,
     UsageError,
 )
@@ -42,7 +41,7 @@ from hanse.remote.printing import Printing, end_of_log
 from hanse.remote.records import RemoteRecords
 from hanse.runtime.loop import Loop
 from hanse.runtime.source import Durable, NewProgram, Source
-from hanse.wire import api
+from hanse.wire import api, protocol
 
 _logger = logging.getLogger("hanse")
 
@@ -85,12 +84,8 @@ class RemoteRuntime:
     def __init__(self, dial: Dial, gather: Callable[[], Project]) -> None:
         """`gather`: looks which modules of its own the program has."""
         self.info = dial.ask("GET", "/v1/node", api.NodeInfo)
-        if self.info.protocol != api.PROTOCOL:
-            raise NodeVersion(
-                f"{dial.url} runs Hanse {self.info.version}, which speaks protocol "
-                f"{self.info.protocol}, and this one speaks {api.PROTOCOL}: bring the older one "
-                "up to date"
-            )
+        theirs = protocol.Spoken(self.info.oldest_protocol, self.info.protocol)
+        protocol.agree(protocol.OURS, theirs, dial.url, "this program")
         self.capacity = self.info.capacity
         self.place = f"the node {dial.url}"
         self.initializer_failure: Failure | None = None
