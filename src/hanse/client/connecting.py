@@ -104,7 +104,7 @@ def _logged_in() -> bool:
     return os.path.exists(home_directory() / "login")
 
 
-def _to_node(url: str | None, resources: Resources | None, prints: bool | None) -> Client:
+def _to_node(url: str | None, resources: Resources | None, prints: bool | None = None) -> Client:
     if resources is not None:
         from hanse.errors import UsageError
 
