@@ -23,6 +23,7 @@ from hanse.node.http.call import Call
 from hanse.node.http.problems import HEADERS, internal, problem, told
 from hanse.node.tokens import Right, Token, Tokens
 from hanse.wire import protocol
+from hanse.wire.squeeze import ENCODING
 
 _logger = logging.getLogger("hanse")
 
@@ -55,6 +56,7 @@ class Guard:
             status = response.status_code
             if request.method not in _LOOKING or status in _REFUSALS:
                 self._audit.say(token, request.method, route, request.path_params, status)
+            response.headers["accept-encoding"] = ENCODING  # in requests (RFC 7694)
             return secured(response)
 
         return answer
@@ -96,6 +98,9 @@ class Guard:
             except NodeVersion as error:
                 title = "Another protocol is spoken here"
                 return problem(400, error.code, title, str(error))
+        if request.headers.get("content-encoding", "identity") not in ("identity", ENCODING):
+            words = f"Bodies come as they are, or as {ENCODING}"
+            return problem(415, "unknown-encoding", "This encoding is not taken", words)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > PARCEL_BYTES:
             return problem(413, "too-large", f"No request has more than {PARCEL_BYTES:,} bytes")

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from hanse import errors
 from hanse.payloads.parcel import BadParcel
 from hanse.wire.api import Problem
+from hanse.wire.squeeze import BadEncoding
 
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -29,6 +30,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.Fenced, 409),
     (errors.UsageError, 400),
     (BadParcel, 400),
+    (BadEncoding, 400),
     (errors.JournalUnavailable, 503),
     (errors.JournalFull, 507),
 ]
