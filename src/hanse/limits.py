@@ -321,6 +321,21 @@ AUDIT_EVERY_S = 60.0
 AUDIT_KEYS = 1000
 """What comes to a node over and over is written down this often; so many kinds are kept apart."""
 
+PIECE_BYTES = MIB
+"""Bytes that are expanded, or read from a file, at a time."""
+
+SQUEEZE_BYTES = 16 * KIB
+SQUEEZE_PROBE_BYTES = 16 * KIB
+"""A body between machines that is at least so large is squeezed if a piece of its middle gets
+smaller. Smaller ones fit into a few packets as they are."""
+
+SQUEEZE_WINDOW_LOG = 23
+"""2 to this power bytes are what a squeezed body may ask its reader to keep: 8 MiB. Ours ask for
+less; other writers' default is that."""
+
+ANSWER_BYTES = 256 * MIB
+"""No answer that is read as a whole has more: a list of all jobs, or the payload of an entry."""
+
 PROBLEM_BYTES = 64 * KIB
 """No error in words is longer."""
 
@@ -330,6 +345,9 @@ RECORD_BYTES = 64 * MIB
 REDIAL_NS = 100 * MS
 REDIAL_MAX_NS = 5 * SECOND
 """A node that cannot be reached is dialled again after this long, twice as long each time."""
+
+LOG_READ_BYTES = MIB
+"""Of a log so much is read, and sent, at a time."""
 
 ENTRIES_READ = 1000
 """Entries of a record that are read at once for somebody who follows a job from far behind."""

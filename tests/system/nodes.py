@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Node:
         self.home = home
         self.place = Place(home / "node")
         self.options = options
+        self.program: Sequence[str] = HANSE
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -36,7 +38,7 @@ class Node:
         log = open(self.home / "log", "ab")  # noqa: SIM115 - the process's
         listen = ("--listen", f"127.0.0.1:{self.port}") if "--listen" not in self.options else ()
         self.process = subprocess.Popen(
-            [*HANSE, "up", *listen, *self.options], stdout=log, stderr=log, process_group=0,
+            [*self.program, "up", *listen, *self.options], stdout=log, stderr=log, process_group=0,
             env=environment(self.home, PYTHONPATH=_PATH, **env), stdin=subprocess.DEVNULL,
         )  # fmt: skip
         log.close()

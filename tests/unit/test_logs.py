@@ -54,16 +54,17 @@ def test_a_torn_last_line_is_stepped_over_and_the_next_writer_goes_on(tmp_path: 
         assert texts(path)[:: max(1, len(texts(path)) - 1)] == ["whole\n", "next\n"]
 
 
-def test_a_full_log_says_so_once_and_stops(tmp_path: Path) -> None:
+def test_a_full_log_says_so_once_and_how_much_is_missing(tmp_path: Path) -> None:
     path, said = tmp_path / "log", []
     log = writer(path, said, most=2000)
     for _ in range(100):
-        log.write(1, "stdout", "x" * 50)
+        log.write(1, "stdout", "x" * 50 + "\n" + "y\n")
     log.close()
-    *kept, last = read_log(path)
+    *kept, last, missing = read_log(path)
     assert len(said) == 1
-    assert last.stream == "hanse"
+    assert last.stream == missing.stream == "hanse"
     assert "full" in last.text
+    assert missing.text == f"{200 - 2 * len(kept)} lines of output are missing here\n"
     assert 10 < len(kept) < 40
     assert path.stat().st_size < 2200
 
@@ -91,7 +92,7 @@ def test_after_a_full_disk_the_log_goes_on_and_says_what_is_missing(tmp_path: Pa
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     log.write(1, "stdout", "last\n")
     log.close()
-    assert texts(path) == ["first\n", "3 pieces of output are missing here\n", "last\n"]
+    assert texts(path) == ["first\n", "3 lines of output are missing here\n", "last\n"]
     assert len(said) == 1
 
 

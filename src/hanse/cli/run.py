@@ -29,12 +29,14 @@ from hanse.cli.shared import exits, pipes
     help="Show how far jobs are, on stderr.  [default: on]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="The same as --no-progress.")
+@click.option("--prints", is_flag=True, help="Show what items print on a node, too.")
 @click.option("--fresh", is_flag=True, help="Start named jobs over, whatever is recorded of them.")
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(
-    script: str, args: tuple[str, ...], module: bool, progress: bool, quiet: bool, fresh: bool
-) -> None:
+    script: str, args: tuple[str, ...], module: bool, progress: bool, quiet: bool, prints: bool,
+    fresh: bool,
+) -> None:  # fmt: skip
     """Run a Python program, and show how far its jobs are.
 
     Works as `python SCRIPT [ARGS]...` does: what the program prints, and its exit code, are its
@@ -42,6 +44,8 @@ def run(
     """
     # Through the environment: the client reads it, and the programs that this one starts.
     os.environ["HANSE_PROGRESS"] = "1" if progress and not quiet else "0"
+    if prints:
+        os.environ["HANSE_PRINTS"] = "1"
     if fresh:
         # This run's own: a job that it has started over is not started over again, whichever of
         # its processes comes to it next.

@@ -78,9 +78,10 @@ class Client:
         self, *, resources: Resources | None = None,
         initializer: tuple[Callable[..., Any], tuple[Any, ...]] | None = None,
         max_items_per_worker: int | None = None, early: Early | None = None,
-        runtime: Runner | None = None,
+        runtime: Runner | None = None, prints: bool | None = None,
     ) -> None:  # fmt: skip
         """`runtime`: a node's; by default one is made here."""
+        self._prints = prints
         self._forked = False
         self._initializer: Payload | None = None
         if initializer is not None:
@@ -140,7 +141,7 @@ class Client:
         self, function: Callable[..., R], /, *iterables: Iterable[Any], name: str | None = None,
         resources: Resources | None = None, retries: int | None = None,
         timeout: float | None = None, on_error: OnError = "raise", ordered: bool = True,
-        fresh: bool = False,
+        fresh: bool = False, prints: bool | None = None,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
@@ -155,6 +156,7 @@ class Client:
                 goes on, and hands out exceptions in place of results.
             ordered: whether iterating the job gives results in the order of the inputs.
             fresh: start a named job over; what was recorded of it goes with the next `hanse gc`.
+            prints: as for `connect`, and instead of what it said.
 
         Raises:
             PickleError: the function cannot be sent to a worker.
@@ -169,13 +171,14 @@ class Client:
         given = {"resources": resources, "retries": retries, "timeout": timeout}
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
-            raising=check_on_error(on_error), ordered=ordered, fresh=fresh,
+            raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
         )  # fmt: skip
 
     def _map(
         self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
         star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
         raising: bool = True, ordered: bool = True, ahead: int | None = None, fresh: bool = False,
+        prints: bool | None = None,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
@@ -212,6 +215,8 @@ class Client:
             from hanse.client.watcher import watch
 
             watch(id, spec.name, partial(progress, self._runtime, id, results))
+        if opened is None or opened.durable is not None:
+            self._show_prints(id, prints, again=opened is not None and opened.record is not None)
         if opened is None:
             self._runtime.submit(id, spec, source)
         else:
@@ -272,12 +277,13 @@ class Client:
 
         return Executor._on(self)
 
-    def job(self, id_or_name: str) -> Job[Any]:
+    def job(self, id_or_name: str, *, prints: bool | None = None) -> Job[Any]:
         """A job by its id or name: the newest of this client, or a recorded one that has ended,
         whose results are read back.
 
         On a node also one that runs: results come as they are recorded, from the first on, whoever
-        feeds the job; letting go of it does not stop it, `cancel` does.
+        feeds the job; letting go of it does not stop it, `cancel` does. `prints`: as for `connect`,
+        and from the first line on.
 
         Raises NoSuchJob if there is none, UsageError if its program has to go on with it first.
         """
@@ -287,7 +293,8 @@ class Client:
             return found[-1]
         from hanse.client.recorded import read_back
 
-        job = read_back(self._runtime, id_or_name)
+        begins = partial(self._show_prints, told=prints, again=False)
+        job = read_back(self._runtime, id_or_name, begins)
         if job.state == "running":
             self._jobs[job.id] = job
         return job
@@ -312,6 +319,12 @@ class Client:
                                "open a new one here with hanse.connect()")  # fmt: skip
         if self._closed:
             raise ClientClosed("this client was closed")
+
+    def _show_prints(self, job: JobId, told: bool | None, again: bool) -> None:
+        """If the user wants to see what its items print; `again`: it ran before."""
+        told = self._prints if told is None else told
+        if told or (told is None and os.environ.get("HANSE_PRINTS") == "1"):
+            self._runtime.show_prints(job, again)
 
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
@@ -363,6 +376,7 @@ class Client:
         self._check()
         id = job_id(os.urandom(6))
         calls = CallSource(self._runtime, id, self._program(id, "submit", options, None))
+        self._show_prints(id, None, again=False)
         self._runtime.submit(id, self._spec("submit", options, False, None), calls)
         return calls
 

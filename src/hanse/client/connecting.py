@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from hanse.model.resources import Resources
 
 
-def connect(url: str | None = None, *, resources: Resources | None = None) -> Client:
+def connect(
+    url: str | None = None, *, resources: Resources | None = None, prints: bool | None = None
+) -> Client:
     """Open a client on this machine.
 
     Args:
@@ -29,16 +31,19 @@ def connect(url: str | None = None, *, resources: Resources | None = None) -> Cl
             work.
         resources: what to use of this machine; by default all its cores (HANSE_CPUS overrides
             that) and all its memory.
+        prints: whether what items print on a node comes to this program's stdout and stderr;
+            by default what HANSE_PRINTS says (`hanse run --prints` sets it), else no. What items
+            print on this machine comes always.
 
     Raises NodeUnavailable, NotAllowed, UsageError.
     """
     told = _told() if url is None else url
     if told not in (None, _HERE):
-        return _to_node(url, resources)
+        return _to_node(url, resources, prints)
     early = _early()
     try:
         if told is None and _logged_in():
-            return _to_node(None, resources)
+            return _to_node(None, resources, prints)
         from hanse.client.client import Client
 
         return Client(resources=resources, early=early)
@@ -99,7 +104,7 @@ def _logged_in() -> bool:
     return os.path.exists(home_directory() / "login")
 
 
-def _to_node(url: str | None, resources: Resources | None) -> Client:
+def _to_node(url: str | None, resources: Resources | None, prints: bool | None = None) -> Client:
     if resources is not None:
         from hanse.errors import UsageError
 
@@ -113,4 +118,5 @@ def _to_node(url: str | None, resources: Resources | None) -> Client:
 
     found = find_node(url)
     assert found is not None
-    return Client(runtime=RemoteRuntime(Dial(found), Gatherer(), requirements))
+    runtime = RemoteRuntime(Dial(found), Gatherer(), requirements)
+    return Client(runtime=runtime, prints=prints)

@@ -3,7 +3,7 @@ from what is recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,9 @@ def find(state: Records, id_or_name: str) -> Head:
     return head
 
 
-def read_back(runtime: Runner, id_or_name: str) -> Job[Any]:
-    """A job that has ended, or that a node runs, with its results as they are recorded."""
+def read_back(runtime: Runner, id_or_name: str, begins: Callable[[JobId], None]) -> Job[Any]:
+    """A job that has ended, or that a node runs, with its results as they are recorded. `begins` is
+    called before one that runs is watched."""
     state = runtime.records()
     head = find(state, id_or_name)
     if next(iter(state.journal.read(head.id)), None) is None:
@@ -44,6 +45,7 @@ def read_back(runtime: Runner, id_or_name: str) -> Job[Any]:
     record = open_record(state, head)
     if record.job_state.ended:
         return _job(runtime, record, None, _results(record), record.job.spec.fail_fast)
+    begins(head.id)
     job = _watched(runtime, record)
     if job is None:
         raise UsageError(
@@ -124,6 +126,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     results = Results(record.size)
     job = _job(runtime, record, program, results, spec.fail_fast, again, reading=None)
     durable = Durable(record.head, run, None, record.facts, again)
+    client._show_prints(head.id, None, again=True)
     runtime.submit_durable(head.id, spec, job._source, durable)  # type: ignore[arg-type]
     _show(runtime, head, results)
     return job

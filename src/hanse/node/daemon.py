@@ -34,7 +34,8 @@ from hanse.node.tokens import Role, Tokens
 from hanse.remote import address
 from hanse.runtime.machine import capacity, packages, python_version
 from hanse.runtime.runtime import Runtime
-from hanse.wire.api import PROTOCOL, NodeInfo
+from hanse.wire import protocol
+from hanse.wire.api import NodeInfo
 
 if TYPE_CHECKING:
     from hanse.node.identity import Identity
@@ -93,7 +94,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         node = _node_id(settings.home)
         info = NodeInfo(
             node=node, host=socket.gethostname(), version=__version__,
-            protocol=PROTOCOL, python=platform.python_version(), region=settings.region,
+            protocol=protocol.OURS.newest, oldest_protocol=protocol.OURS.oldest,
+            python=platform.python_version(), region=settings.region,
             labels=list(settings.labels), price=settings.price, capacity=offered,
         )  # fmt: skip
         board.recover()

@@ -39,6 +39,11 @@ class Piece(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(Piece).decode
 
 
+def _lines_in(text: str) -> int:
+    """How many lines are lost with it; a part of one counts as one."""
+    return text.count("\n") or 1
+
+
 def log_path(state: Path, job: JobId) -> Path:
     return state / "logs" / f"{job}.jsonl"
 
@@ -60,29 +65,38 @@ class LogWriter:
         self._most = most
         self._fd = -1
         self._size = 0
-        self._lost = 0  # pieces since something was last kept
+        self._lost = 0  # lines since something was last kept
         self._told = self._full = False
 
     def write(self, item: int | None, stream: str, text: str) -> None:
         """Keep a piece, if that is possible. Raises nothing."""
         if self._full:
+            self._lost += _lines_in(text)
             return
         try:
             self._open()
             if self._lost:
-                self._append(self._word(f"{self._lost:,} pieces of output are missing here"))
+                self._append(self._missing())
                 self._lost = 0
             self._append(Piece(time.time(), item, stream, text))
+            if self._full:
+                self._lost = _lines_in(text)
         except OSError as error:
-            self._lost += 1
+            self._lost += _lines_in(text)
             if not self._told:
                 self._told = True
                 self._say(f"what items print cannot be kept in {self._path}: {error.strerror}")
 
     def close(self) -> None:
         if self._fd >= 0:
+            if self._full and self._lost:
+                with contextlib.suppress(OSError):
+                    os.write(self._fd, _encode(self._missing()) + b"\n")
             os.close(self._fd)
             self._fd = -1
+
+    def _missing(self) -> Piece:
+        return self._word(f"{self._lost:,} lines of output are missing here")
 
     def _open(self) -> None:
         if self._fd >= 0:

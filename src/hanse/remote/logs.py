@@ -35,20 +35,30 @@ _decode = msgspec.json.Decoder(LogLine).decode
 def read_log(
     dial: Dial, job: JobId, item: int | None, follow: bool, lost: Callable[[NodeUnavailable], None]
 ) -> Iterator[Piece]:
-    """The pieces of a job's log. With `follow`, until the job runs no more; then a node that is
-    away for a while is waited for, and `lost` is told at the first failure of each time.
+    """The pieces of a job's log, as `read_lines` has them."""
+    for line in read_lines(dial, job, item, follow, lost):
+        if line.piece is not None:
+            yield line.piece
+
+
+def read_lines(
+    dial: Dial, job: JobId, item: int | None, follow: bool,
+    lost: Callable[[NodeUnavailable], None], at: int = 0,
+) -> Iterator[LogLine]:  # fmt: skip
+    """The lines of a job's log from a byte on. With `follow`, until the job runs no more; then a
+    node that is away for a while is waited for, and `lost` is told at the first failure of each
+    time.
 
     Raises NodeUnavailable, NoSuchJob.
     """
-    at, wait_ns = 0, limits.REDIAL_NS
+    wait_ns = limits.REDIAL_NS
     only = "" if item is None else f"&item={item}"
     while True:
         path = f"/v1/jobs/{job}/logs?first={at}&follow={int(follow)}{only}"
         try:
             for line in _lines(dial.stream(path)):
                 at, wait_ns = line.at, limits.REDIAL_NS
-                if line.piece is not None:
-                    yield line.piece
+                yield line
                 if line.over:
                     return
         except NodeUnavailable as error:

@@ -7,7 +7,7 @@ digests, blobs by their names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ import msgspec
 from blake3 import blake3
 
 from hanse.blobs.store import BlobFile
-from hanse.errors import JournalDamaged, JournalError, NodeError, NoSuchJob
+from hanse.errors import JournalDamaged, JournalError, NodeError, NodeUnavailable, NoSuchJob
 from hanse.ids import BlobId, JobId, blob_id
 from hanse.journal.port import Append, Entry, Head, Holder
 from hanse.limits import RECORD_BYTES
@@ -155,14 +155,16 @@ class RemoteBlobs:
 
     def get(self, wanted: BlobId) -> BlobFile:
         """The blob in an anonymous file. Raises JournalDamaged if it is another."""
-        return self._dial.patiently(lambda: self._get(wanted))
-
-    def _get(self, wanted: BlobId) -> BlobFile:
         fd, size, hasher = make_anonymous(), 0, blake3()
-        try:
-            for piece in self._dial.stream(f"/v1/blobs/{wanted}"):
+
+        def read_on() -> None:
+            nonlocal size
+            for piece in self._dial.stream(f"/v1/blobs/{wanted}", size):
                 hasher.update(piece)
                 size += _write(fd, piece, size)
+
+        try:
+            self._patiently(read_on, lambda: size)
             if blob_id(hasher.digest()) != wanted:
                 raise JournalDamaged(f"the blob {wanted} came damaged from {self._dial.url}")
             if not size:
@@ -171,6 +173,16 @@ class RemoteBlobs:
             os.close(fd)
             raise
         return BlobFile(fd, size)
+
+    def _patiently(self, read_on: Callable[[], None], size: Callable[[], int]) -> None:
+        """Again from where the line broke, as long as something came before it did."""
+        while True:
+            before = size()
+            try:
+                return self._dial.patiently(read_on)
+            except NodeUnavailable:
+                if size() == before:
+                    raise
 
 
 def _write(fd: int, data: Any, at: int) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, JobGrown, Seal
+from hanse.engines.local.output import forward_here
 from hanse.errors import (
     ClientClosed,
     CodeMissing,
@@ -22,7 +24,6 @@ from hanse.errors import (
     InternalError,
     JobOver,
     NodeError,
-    NodeVersion,
     NoSuchJob,
     UsageError,
 )
@@ -37,10 +38,11 @@ from hanse.remote.code import Code, Project
 from hanse.remote.dial import Dial
 from hanse.remote.following import Following
 from hanse.remote.outbox import Outbox
+from hanse.remote.printing import Printing, end_of_log
 from hanse.remote.records import RemoteRecords
 from hanse.runtime.loop import Loop
 from hanse.runtime.source import Durable, NewProgram, Source
-from hanse.wire import api
+from hanse.wire import api, protocol
 
 _logger = logging.getLogger("hanse")
 
@@ -90,12 +92,8 @@ class RemoteRuntime:
             requirements: what functions need of the Python that runs them.
         """
         self.info = dial.ask("GET", "/v1/node", api.NodeInfo)
-        if self.info.protocol != api.PROTOCOL:
-            raise NodeVersion(
-                f"{dial.url} runs Hanse {self.info.version}, which speaks protocol "
-                f"{self.info.protocol}, and this one speaks {api.PROTOCOL}: bring the older one "
-                "up to date"
-            )
+        theirs = protocol.Spoken(self.info.oldest_protocol, self.info.protocol)
+        protocol.agree(protocol.OURS, theirs, dial.url, "this program")
         self.capacity = self.info.capacity
         self.place = f"the node {dial.url}"
         self.initializer_failure: Failure | None = None
@@ -107,6 +105,8 @@ class RemoteRuntime:
         self._sent_bytes = 0  # of inputs that the node may not have recorded
         self._broken: BaseException | None = None
         self._closed = False
+        self._shown: dict[JobId, int] = {}  # jobs whose output is to come here, from which byte on
+        self._printings: list[Printing] = []
         self._retired: Callable[[], None] | None = None
         self._outbox = Outbox(dial.url)
         self._code = Code(dial, gather)
@@ -118,6 +118,9 @@ class RemoteRuntime:
     # --- jobs -----------------------------------------------------------------------------------
     def code(self, look: bool = True) -> str:
         return self._code.name(look)
+
+    def show_prints(self, job: JobId, again: bool) -> None:
+        self._shown[job] = end_of_log(self._dial, job) if again else 0
 
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job that has no name; on a node it is durable all the same."""
@@ -180,7 +183,11 @@ class RemoteRuntime:
     def _follow(self, entry: _Job, first: int) -> None:
         with self._lock:
             gone = self._closed or self._jobs.get(entry.id) is not entry
+        shown = self._shown.pop(entry.id, None)
         if not gone:
+            if shown is not None:
+                self._printings = [each for each in self._printings if each.alive]
+                self._printings.append(Printing(self._dial, entry.id, shown, forward_here))
             entry.following = Following(
                 self._dial, self._records, entry.id, entry.source, post=self.loop.post,
                 first=first, feeder=entry.feeder,
@@ -401,6 +408,9 @@ class RemoteRuntime:
         if not self._outbox.close(timeout_s):
             _logger.warning("hanse: not all could be sent to %s: it does not answer", self.place)
         self._closed = True
+        until_s = time.monotonic() + timeout_s
+        for printing in self._printings:
+            printing.finish(until_s)
 
         def end() -> None:
             for job in list(self._jobs):

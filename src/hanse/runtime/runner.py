@@ -56,6 +56,10 @@ class Runner(Protocol):
         its jobs run; else empty. Without `look`, as they were when the last one was imported.
         Raises UsageError if they are too many."""
 
+    def show_prints(self, job: JobId, again: bool) -> None:
+        """What the items of a job print comes to this program's stdout and stderr, from its
+        beginning, or from now on if it ran before. Told before the job is submitted or watched."""
+
     def submit(self, job: JobId, spec: JobSpec, source: Source) -> None:
         """Start a job whose inputs and results pass through `source`."""
 

@@ -20,17 +20,21 @@ from hanse.model.resources import Amount
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
 _RETRIES = 1_000_000
 
-PROTOCOL = 1
-"""Of this version. A node serves this one alone, and tells a client of another so."""
+
+class Request(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What is asked of a node. A field that a later version adds has a default, which is not sent:
+    so an older node serves all that does not need it, and refuses the rest (see `protocol`)."""
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Code(Request, frozen=True, kw_only=True):
     """A project's code: the BLAKE3 hash of each file, in hex, by its name (see `wire.code`)."""
 
     files: dict[str, str]
 
 
-class CodeFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CodeFiles(Request, frozen=True, kw_only=True):
     """The files of a project's code that a node lacks: the parcel's payload has their bytes, one
     stream for each of `given`, the hashes that the node asked for."""
 
@@ -45,7 +49,7 @@ class CodeKept(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]  # hashes
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewJob(Request, frozen=True, kw_only=True):
     """Make a job. In a parcel with the payload of its function, unless it is a job of calls, and
     then that of its initializer, if it has one."""
 
@@ -78,7 +82,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("an item needs something, and nothing less than none")
 
 
-class Take(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Take(Request, frozen=True, kw_only=True):
     """Feed this job from here on. `again`: items that failed are open again."""
 
     again: bool = False
@@ -91,7 +95,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Inputs(Request, frozen=True, kw_only=True):
     """The job has `stop` items; those from `start` on are in the parcel's first payload."""
 
     feeder: int
@@ -101,21 +105,21 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
 
 
-class Fold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Fold(Request, frozen=True, kw_only=True):
     """Fold results where they are from now on, by the function in the parcel."""
 
     feeder: int
     fingerprint: bytes
 
 
-class SealJob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SealJob(Request, frozen=True, kw_only=True):
     """No more items will come. Not `whole`: they broke off."""
 
     feeder: int
     whole: bool = True
 
 
-class CancelRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelRange(Request, frozen=True, kw_only=True):
     """Cancel what has not begun of these items; without numbers, the whole job."""
 
     start: _Count | None = None
@@ -144,7 +148,8 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     node: str  # its id, made when it was first started
     host: str
     version: str
-    protocol: int
+    protocol: int  # the newest that it speaks
+    oldest_protocol: int = 1
     python: str
     region: str = ""
     labels: list[str] = []

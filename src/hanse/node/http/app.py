@@ -9,24 +9,26 @@ from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Path
 
 from hanse import limits
 from hanse.node.audit import Audit
 from hanse.node.board import Board
-from hanse.node.http import code, jobs, logs, metrics, openapi
-from hanse.node.http.call import Call
-from hanse.node.http.guard import Guard, Handler
+from hanse.node.http import code, docs, jobs, logs, metrics, openapi
+from hanse.node.http.call import BYTES, Call
+from hanse.node.http.guard import Guard, Handler, secured
 from hanse.node.http.link import LinkRoutes
 from hanse.node.http.links import LinksRoutes
-from hanse.node.http.problems import problem
+from hanse.node.http.problems import internal, problem
 from hanse.node.linked import Linked
 from hanse.node.links import Links
 from hanse.node.tokens import Right, Tokens
 from hanse.remote.records import NodeHead
 from hanse.wire import api
 from hanse.wire import link as wire_link
+
+PEM = "application/x-pem-file"
 
 
 class Route(NamedTuple):
@@ -35,7 +37,8 @@ class Route(NamedTuple):
     right: Right | None  # None: open to all
     handler: Handler
     takes: type | None = None  # what its parcel is about
-    gives: Any = None  # None: bytes
+    gives: Any = None  # None: bytes, of this media type
+    media: str = BYTES
 
 
 def table(
@@ -47,6 +50,7 @@ def table(
     """
     sites, homes = LinkRoutes(linked), LinksRoutes(links)
     described: dict[str, Any] = {}
+    page, style = "", docs.STYLE.read_text()
     looking, looked_s = asyncio.Lock(), -limits.READY_S
 
     async def show_node(call: Call) -> Response:
@@ -70,19 +74,29 @@ def table(
         """The certificate of this node's own authority; tokens carry its fingerprint."""
         if not authority:
             return problem(404, "no-tls", "This node is on loopback only, and has no certificate")
-        return Response(authority, media_type="application/x-pem-file")
+        return Response(authority, media_type=PEM)
 
     async def describe(call: Call) -> Response:
         """What you are reading, for programs."""
         return call.answer(described)
 
+    async def show_docs(call: Call) -> Response:
+        """What you are reading, for people."""
+        return HTMLResponse(page, headers={"content-security-policy": docs.POLICY})
+
+    async def show_style(call: Call) -> Response:
+        """How that looks."""
+        return Response(style, media_type="text/css")
+
     read, submit, link = Right.READ, Right.SUBMIT, Right.LINK
     routes = [
         Route("GET", "/healthz", None, alive, gives=str),
         Route("GET", "/readyz", None, ready, gives=str),
-        Route("GET", "/authority.pem", None, show_authority),
+        Route("GET", "/authority.pem", None, show_authority, media=PEM),
         Route("GET", "/openapi.json", None, describe, gives=dict),
-        Route("GET", "/metrics", read, metrics.answering(board, info)),
+        Route("GET", "/docs", None, show_docs, media="text/html"),
+        Route("GET", "/docs.css", None, show_style, media="text/css"),
+        Route("GET", "/metrics", read, metrics.answering(board, info), media="text/plain"),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
@@ -114,6 +128,7 @@ def table(
         Route("DELETE", "/v1/links/{link}", Right.ADMIN, homes.remove, gives=type(None)),
     ]
     described |= openapi.document(routes, info.version)
+    page = docs.page(described)
     return routes
 
 
@@ -131,11 +146,17 @@ def make_app(
         each.methods.discard("HEAD")
 
     async def missing(request: Request, error: Exception) -> Response:
-        return problem(404, "no-such-path", "There is nothing here: /openapi.json lists what is")
+        words = "There is nothing here: /docs and /openapi.json list what is"
+        return secured(problem(404, "no-such-path", words))
 
     async def refused(request: Request, error: Exception) -> Response:
-        return problem(405, "wrong-method", "This path does not take that method")
+        return secured(problem(405, "wrong-method", "This path does not take that method"))
 
-    app = Starlette(routes=paths, exception_handlers={404: missing, 405: refused})
+    async def broken(request: Request, error: Exception) -> Response:
+        return secured(internal())
+
+    app = Starlette(
+        routes=paths, exception_handlers={404: missing, 405: refused, Exception: broken}
+    )
     app.router.redirect_slashes = False  # a path is what the table says
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from hanse.node.board import Board
 from hanse.node.tokens import Token, Tokens
 from hanse.payloads.parcel import Unwrapping
 from hanse.payloads.payload import Payload
+from hanse.wire.squeeze import ENCODING, Expander, Squeezer, accepts, pays, squeeze
 
 T = TypeVar("T")
 
@@ -83,11 +84,8 @@ class Call:
         """The body: what it is about, and its payloads, which have `most` bytes in all. Raises
         BadParcel, UsageError."""
         taking = Unwrapping(most)
-        try:
-            async for piece in self.request.stream():
-                taking.feed(piece)
-        except ClientDisconnect as error:
-            raise WorldError("the client left in the middle of a request") from error
+        async for piece in self._body(most + limits.LABEL_BYTES + 4):
+            taking.feed(piece)
         taking.end()
         assert taking.about is not None
         try:
@@ -95,30 +93,80 @@ class Call:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"the request cannot be read: {error}") from error
 
+    async def _body(self, most: int) -> AsyncIterator[bytes]:
+        """The plain bytes of the body, in pieces; no more than so many of a squeezed one. Raises
+        BadEncoding."""
+        squeezed = self.request.headers.get("content-encoding") == ENCODING
+        expander = Expander(most) if squeezed else None
+        try:
+            async for piece in self.request.stream():
+                if expander is None:
+                    yield piece
+                    continue
+                for plain in expander.feed(piece):
+                    yield plain
+                    await asyncio.sleep(0)  # others have their turn, however much comes out of it
+        except ClientDisconnect as error:
+            raise WorldError("the client left in the middle of a request") from error
+        if expander is not None:
+            expander.end()
+
     async def waiting(self, act: Callable[..., T], *args: Any) -> T:
         """Do what waits for a disk in a thread."""
         return await asyncio.to_thread(act, *args)
 
     # --- answers --------------------------------------------------------------------------------
+    async def large(self, value: object) -> Response:
+        """A value that may be long, as `answer` gives it, and squeezed where that pays."""
+        return await self._squeezed(self.answer(value))
+
+    async def raw(self, data: bytes) -> Response:
+        return await self._squeezed(Response(data, media_type=BYTES))
+
+    async def _squeezed(self, response: Response) -> Response:
+        body = bytes(response.body)
+        if self.takes_squeezed and await self.waiting(pays, body):
+            response.body = await self.waiting(squeeze, body)
+            response.headers["content-length"] = str(len(response.body))
+            response.headers["content-encoding"] = ENCODING
+        return response
+
+    @property
+    def takes_squeezed(self) -> bool:
+        return accepts(self.request.headers.get("accept-encoding", ""))
+
     def answer(self, value: object, status: int = 200) -> Response:
         """A value, as msgpack or JSON: as is asked for."""
         if MSGPACK in self.request.headers.get("accept", ""):
             return Response(msgspec.msgpack.encode(value), status, media_type=MSGPACK)
         return Response(msgspec.json.encode(value), status, media_type="application/json")
 
-    def raw(self, data: bytes) -> Response:
-        return Response(data, media_type=BYTES)
-
     def holds(self) -> bool:
         """Whether the token that was let in still is one."""
         return self.token is None or self._tokens.holds(self.token)
 
-    def stream(self, pieces: AsyncGenerator[bytes | memoryview]) -> Response:
-        """Piece by piece, for as long as the token is good."""
+    def stream(
+        self, pieces: AsyncGenerator[bytes | memoryview], status: int = 200, *, plain: bool = False,
+        **headers: str,
+    ) -> Response:  # fmt: skip
+        """Piece by piece, for as long as the token is good; squeezed if the client takes that,
+        unless it shall be `plain`."""
         # Proxies hold back what looks like a page; this one must pass at once.
-        return _Stream(
-            self.holds,
-            pieces,
-            media_type=BYTES,
-            headers={"x-accel-buffering": "no"},
-        )
+        headers["x-accel-buffering"] = "no"
+        if self.takes_squeezed and not plain:
+            headers["content-encoding"] = ENCODING
+            pieces = _squeezing(pieces)
+        return _Stream(self.holds, pieces, status_code=status, media_type=BYTES, headers=headers)
+
+
+async def _squeezing(
+    pieces: AsyncGenerator[bytes | memoryview],
+) -> AsyncGenerator[bytes | memoryview]:
+    squeezer = Squeezer()
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            if len(piece) < limits.SQUEEZE_BYTES:
+                yield squeezer.piece(piece)
+            else:
+                yield await asyncio.to_thread(squeezer.piece, piece)
+        yield squeezer.end()

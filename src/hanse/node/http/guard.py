@@ -20,9 +20,10 @@ from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http.call import Call
-from hanse.node.http.problems import internal, problem, told
+from hanse.node.http.problems import HEADERS, internal, problem, told
 from hanse.node.tokens import Right, Token, Tokens
-from hanse.wire.api import PROTOCOL
+from hanse.wire import protocol
+from hanse.wire.squeeze import ENCODING
 
 _logger = logging.getLogger("hanse")
 
@@ -55,8 +56,8 @@ class Guard:
             status = response.status_code
             if request.method not in _LOOKING or status in _REFUSALS:
                 self._audit.say(token, request.method, route, request.path_params, status)
-            response.headers.update(_HEADERS)
-            return response
+            response.headers["accept-encoding"] = ENCODING  # in requests (RFC 7694)
+            return secured(response)
 
         return answer
 
@@ -89,9 +90,17 @@ class Guard:
         changes = request.method not in _LOOKING
         if origin is not None and changes and _host(origin.partition("://")[2]) not in self._hosts:
             return problem(403, "wrong-origin", "A page of another site asks for this")
-        protocol = request.headers.get("hanse-protocol", _PROTOCOL)
-        if protocol != _PROTOCOL:
-            return problem(400, NodeVersion.code, "Another protocol is spoken here", _OTHER)
+        spoken = request.headers.get(protocol.HEADER)
+        if spoken is not None:  # people with curl say nothing, and get the newest
+            try:
+                theirs = protocol.parse(spoken)
+                protocol.agree(protocol.OURS, theirs, "the client", _NODE)
+            except NodeVersion as error:
+                title = "Another protocol is spoken here"
+                return problem(400, error.code, title, str(error))
+        if request.headers.get("content-encoding", "identity") not in ("identity", ENCODING):
+            words = f"Bodies come as they are, or as {ENCODING}"
+            return problem(415, "unknown-encoding", "This encoding is not taken", words)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:20]) > PARCEL_BYTES:
             return problem(413, "too-large", f"No request has more than {PARCEL_BYTES:,} bytes")
@@ -110,18 +119,15 @@ _NO_TOKEN = (
     "Send it as Authorization: Bearer SECRET. On the node's machine `hanse token create` makes "
     "one; one that is shown but not known was revoked, has expired, or is another node's."
 )
-_PROTOCOL = str(PROTOCOL)
-_OTHER = (
-    f"This node runs Hanse {__version__}, which speaks protocol {_PROTOCOL}, and you speak "
-    "another: bring the older one up to date"
-)
+_NODE = f"this node (Hanse {__version__})"
 _IDS = {"job": job_number, "blob": parse_blob_id}
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
+
+
+def secured(response: Response) -> Response:
+    """With the headers that every answer has; a page has a policy of its own."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def _check_ids(request: Request) -> None:

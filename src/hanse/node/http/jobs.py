@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncGenerator, Sequence
 from itertools import islice
 
@@ -16,8 +18,10 @@ from hanse.journal.port import Entry
 from hanse.node.board import Board
 from hanse.node.held import Held
 from hanse.node.http.call import Call
+from hanse.node.http.problems import problem
 from hanse.records.entries import decode
 from hanse.wire import api
+from hanse.wire.squeeze import pays
 
 _encoder = msgspec.msgpack.Encoder()
 _HEARTBEAT = bytes(4)
@@ -28,7 +32,7 @@ async def list_jobs(call: Call) -> Response:
     """The newest jobs, newest first."""
     limit = call.number("limit", 100, 100_000)
     found = await call.waiting(call.board.state.journal.heads, limit)
-    return call.answer([call.board.told(head) for head in found])
+    return await call.large([call.board.told(head) for head in found])
 
 
 async def find_job(call: Call) -> Response:
@@ -72,7 +76,7 @@ async def payload(call: Call) -> Response:
     if not seq.isdecimal() or len(seq) > 15:
         raise UsageError("an entry has a number")
     id = JobId((await call.waiting(call.board.head, call.text("job"))).id)
-    return call.raw(await call.waiting(_payload, call.board, id, int(seq)))
+    return await call.raw(await call.waiting(_payload, call.board, id, int(seq)))
 
 
 def _payload(board: Board, job: JobId, seq: int) -> bytes:
@@ -84,7 +88,7 @@ def _payload(board: Board, job: JobId, seq: int) -> bytes:
 
 
 async def blob(call: Call) -> Response:
-    """A blob's bytes."""
+    """A blob's bytes, or those from a byte on: `Range: bytes=4096-`."""
     try:
         wanted = parse_blob_id(call.text("blob"))
     except ValueError as error:
@@ -93,22 +97,40 @@ async def blob(call: Call) -> Response:
     if wanted not in blobs:
         raise NoSuchJob(f"there is no blob {wanted}")
     fd, size = await call.waiting(blobs.get, wanted)
-
-    async def read() -> AsyncGenerator[bytes]:
-        import os
-
-        try:
-            at = 0
-            while at < size:
-                piece = await asyncio.to_thread(os.pread, fd, 1 << 20, at)
-                if not piece:
-                    return
-                yield piece
-                at += len(piece)
-        finally:
+    try:
+        first = _range(call.request.headers.get("range", ""))
+        if first is not None and first >= size:
+            refusal = problem(416, "no-such-range", "The blob ends before that", f"{size:,} bytes")
+            refusal.headers["content-range"] = f"bytes */{size}"
             os.close(fd)
+            return refusal
+        probe = os.pread(fd, limits.SQUEEZE_BYTES, size // 2)
+    except BaseException:
+        os.close(fd)
+        raise
+    if first is not None:  # ranges are of the plain bytes
+        told = {"content-range": f"bytes {first}-{size - 1}/{size}"}
+        return call.stream(_bytes_of(fd, first, size), 206, plain=True, **told)
+    return call.stream(_bytes_of(fd, 0, size), plain=not pays(probe))
 
-    return call.stream(read())
+
+def _range(header: str) -> int | None:
+    """From which byte on is asked for. Other ranges may be ignored, and are: then all comes."""
+    found = re.fullmatch(r"bytes=([0-9]{1,18})-", header)
+    return int(found[1]) if found else None
+
+
+async def _bytes_of(fd: int, at: int, size: int) -> AsyncGenerator[bytes]:
+    """Closes the descriptor."""
+    try:
+        while at < size:
+            piece = await asyncio.to_thread(os.pread, fd, limits.PIECE_BYTES, at)
+            if not piece:
+                return
+            yield piece
+            at += len(piece)
+    finally:
+        os.close(fd)
 
 
 async def follow(call: Call) -> Response:

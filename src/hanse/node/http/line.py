@@ -15,11 +15,18 @@ from weakref import WeakSet
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hanse import limits
+from hanse.node.http.problems import HEADERS
 
-_TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
+
+def _refusal(status: str) -> bytes:
+    """An answer to what is no request, as all others have it, without a body."""
+    headers = {**HEADERS, "content-length": "0", "connection": "close"}
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+_TOO_LONG = _refusal("431 Request Header Fields Too Large")
+_UNREADABLE = _refusal("400 Bad Request")
 _PIECE = 16 * limits.KIB  # a head is looked at after each
 
 
@@ -53,6 +60,11 @@ class Line(HttpToolsProtocol):
                 if self.cycle is None or self.cycle.response_complete:
                     self.transport.write(_TOO_LONG)
                 self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self.transport.write(_UNREADABLE)
+        self.transport.close()
 
     # --- what the parser says -------------------------------------------------------------------
     def on_message_begin(self) -> None:

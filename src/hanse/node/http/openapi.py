@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hanse.node.http.call import BYTES
 from hanse.remote.dial import PARCEL
 from hanse.wire.api import Problem
 
@@ -73,7 +74,8 @@ def _operation(route: Route, of: dict[str, Any]) -> dict[str, Any]:
     answers: dict[str, Any] = {"4XX": wrong | {"description": "What is wrong with the request"}}
     answers |= {"5XX": wrong | {"description": "What failed here"}}
     if route.gives is None:
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        binary = {"format": "binary"} if route.media == BYTES else {}
+        content = {route.media: {"schema": {"type": "string"} | binary}}
     else:
         content = {"application/json": {"schema": of[repr(route.gives)]}}
     found: dict[str, Any] = {
@@ -87,6 +89,7 @@ def _operation(route: Route, of: dict[str, Any]) -> dict[str, Any]:
         + [
             {"name": name, "in": "query", "required": False, "schema": schema}
             for name, schema in _QUERY.get(route.path, {}).items()
+            if route.method == "GET"
         ],
         "responses": {"2XX": {"description": "Done", "content": content}} | answers,
     }

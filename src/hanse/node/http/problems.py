@@ -8,6 +8,16 @@ from starlette.responses import Response
 from hanse import errors
 from hanse.payloads.parcel import BadParcel
 from hanse.wire.api import Problem
+from hanse.wire.squeeze import BadEncoding
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+"""Of every answer. Nothing here is for another site's page, and nothing is to be kept."""
 
 # The first that fits counts: children stand before their parents.
 _STATUS: list[tuple[type[errors.HanseError], int]] = [
@@ -21,6 +31,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.Fenced, 409),
     (errors.UsageError, 400),
     (BadParcel, 400),
+    (BadEncoding, 400),
     (errors.JournalUnavailable, 503),
     (errors.JournalFull, 507),
 ]
