@@ -182,8 +182,15 @@ class Build:
 
 def collect(root: Path, older_than_s: float | None = None, dry_run: bool = False) -> int:
     """Remove environments that nobody has used for so long, and what killed builds left; returns
-    how many. Never one that is in use. Raises OSError."""
+    how many. Never one that is in use. Raises EngineError."""
     age_s = ENVIRONMENT_AGE_S if older_than_s is None else older_than_s
+    try:
+        return _collect(root, age_s, dry_run)
+    except OSError as error:
+        raise EngineError(f"environments cannot be removed: {_of_disk(error, root)}") from error
+
+
+def _collect(root: Path, age_s: float, dry_run: bool) -> int:
     before_s, gone = time.time() - age_s, 0
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if path.name.endswith(".lock"):

@@ -15,11 +15,12 @@ class Python:
     """
     Attributes:
         key: equal for the same environment; empty for this process's own Python.
+        own: a directory at the end of its sys.path, with links to Hanse and what that needs.
         executable: what is started.
         prefixes: its sys.prefix and sys.exec_prefix.
     """
 
-    key = ""
+    key = own = ""
 
     @property
     def executable(self) -> str:
@@ -43,10 +44,9 @@ class Built(Python):
     modules from where the program has them."""
 
     def __init__(self, key: str, directory: str, own: str) -> None:
-        """`own`: a directory with Hanse itself, for the end of sys.path."""
         import sysconfig
 
-        self.key = key
+        self.key, self.own = key, own
         self._directory = directory
         bases = {"base": directory, "platbase": directory}
         places = [sysconfig.get_path(name, "venv", bases) for name in ("purelib", "platlib")]

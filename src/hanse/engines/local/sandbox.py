@@ -22,7 +22,9 @@ from hanse.engines.local.processes import family
 from hanse.engines.local.pythons import Python
 from hanse.errors import UsageError, WorldError
 
-_PRIVATE = ("/tmp", "/var/tmp", "/run")  # sockets of the machine's services are in /run
+# Sockets of the machine's services are in /run. What is above one of these never comes back, though
+# it be in sys.path: a home least of all.
+_PRIVATE = ("/tmp", "/var/tmp", "/run", "~")
 # What a worker may know of this process's variables: nothing that could be a secret.
 _VARIABLES = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "VIRTUAL_ENV",
@@ -66,8 +68,9 @@ class Sandbox:
         """What to put in front of a command of that Python."""
         return [
             self._bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL",
-            "--die-with-parent", "--new-session", "--ro-bind", "/", "/", "--dev", "/dev",
-            "--proc", "/proc", *self._places(python), "--chdir", "/tmp", "--",
+            "--die-with-parent", "--new-session", "--as-pid-1",
+            "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *self._places(python),
+            "--chdir", "/tmp", "--",
         ]  # fmt: skip
 
     def variables(self, given: dict[str, str]) -> dict[str, str]:
@@ -91,34 +94,19 @@ class Sandbox:
         return 0
 
     def _places(self, python: Python) -> Iterator[str]:
-        """What is hidden, and then what of it comes back."""
-        hidden = [path for path in self._all_hidden() if os.path.isdir(path)]
-        for path in hidden:
-            yield from ("--tmpfs", path)
-        found = {os.path.realpath(one) for one in (*_imported(python), *self._shown) if one}
-        back = [one for one in sorted(found) if self._comes_back(one)]
-        for path in back:
-            yield from ("--ro-bind", path, path)
-        # Once more, where they are below what came back.
-        for path in self._hidden:
-            if any(_is_below(path, one) for one in back) and os.path.isdir(path):
+        """What is hidden, and what comes back, from the root down: so each may be below another."""
+        always = [os.path.realpath(os.path.expanduser(path)) for path in _PRIVATE]
+        hidden = {path for path in (*always, *self._hidden) if os.path.isdir(path)} - {"/"}
+        shown = {os.path.realpath(path) for path in (*_imported(python), *self._shown) if path}
+        for path in sorted(hidden | shown, key=lambda path: path.split("/")):
+            if path in hidden:
                 yield from ("--tmpfs", path)
-                for one in self._shown:
-                    if _is_below(one, path) and os.path.exists(one):
-                        yield from ("--ro-bind", one, one)
-
-    def _comes_back(self, path: str) -> bool:
-        """Whether it was hidden with something above it. A home as a whole never comes back, though
-        it be in sys.path."""
-        always = _always_hidden()
-        return (
-            os.path.exists(path)
-            and any(_is_below(path, one) for one in (*always, *self._hidden))
-            and not any(_is_below(one, path) for one in always)
-        )
-
-    def _all_hidden(self) -> list[str]:
-        return sorted({path for path in (*_always_hidden(), *self._hidden) if path != "/"})
+            elif (
+                os.path.exists(path)
+                and any(_is_below(path, one) for one in hidden)
+                and not any(_is_below(one, path) for one in always)
+            ):
+                yield from ("--ro-bind", path, path)
 
 
 def find() -> str:
@@ -134,25 +122,13 @@ def find() -> str:
     return found
 
 
-def _always_hidden() -> list[str]:
-    return [os.path.realpath(os.path.expanduser(path)) for path in (*_PRIVATE, "~")]
-
-
 def _imported(python: Python) -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix, os.path.dirname(os.path.realpath(sys.executable)))
     yield os.path.dirname(os.path.dirname(os.path.abspath(python.executable)))
-    for path in python.path():
-        yield path
-        if python.key and os.path.isdir(path):
-            yield from _linked(path)
-
-
-def _linked(directory: str) -> Iterator[str]:
-    """Where the links in a directory lead: Hanse's own modules, in an environment."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                yield os.path.realpath(entry.path)
+    yield from python.path()
+    if python.own:
+        with os.scandir(python.own) as entries:
+            yield from (entry.path for entry in entries)  # links
 
 
 def _is_below(path: str, above: str) -> bool:
