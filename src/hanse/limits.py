@@ -134,6 +134,31 @@ WORKER_START_NS = 60 * SECOND
 NESTING = 4
 """How deep tasks that use Hanse themselves may nest: each level is a process tree of its own."""
 
+# --- environments -------------------------------------------------------------------------------
+ENVIRONMENT_PACKAGES = 1000
+ENVIRONMENT_BYTES = MIB
+"""Packages and lock files are recorded with their job; the lock of a large project with all its
+hashes has some 300 KiB."""
+
+ENVIRONMENT_BUILD_S = 3600.0
+"""A build that takes longer will not end: downloads have limits of their own, and what compiles for
+an hour wants to be a wheel."""
+
+ENVIRONMENT_IDLE_NS = 60 * SECOND
+"""Workers of an environment stay so long after the last work that asked for it: a program that
+submits calls one after another should not start a Python for each."""
+
+ENVIRONMENT_RETRY_NS = 10 * SECOND
+"""A job whose environment cannot be built here asks again at once, until its home gives up: for so
+long it is told the same. Another job tries anew."""
+
+ENVIRONMENT_LINES = 20
+"""A failed build is told with at most so many lines of uv's."""
+
+ENVIRONMENT_AGE_S = 30 * 24 * 3600
+"""`hanse gc` removes environments that nobody has used for so long: to build one again takes
+seconds while uv has its wheels."""
+
 # --- the command --------------------------------------------------------------------------------
 JOBS_SHOWN = 50
 """`hanse jobs` shows so many: more than a screen is read by programs, which can say --limit."""

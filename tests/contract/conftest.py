@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import builders
+from debian import install
 
 
 def local(**more: Any) -> builders.Factory:
@@ -18,9 +20,17 @@ def local(**more: Any) -> builders.Factory:
     return lambda loop, emit: LocalEngine(loop, emit, **more)
 
 
-@pytest.fixture(params=["local"])
+def sandboxed(**more: Any) -> builders.Factory:
+    from hanse.engines.local.sandbox import Sandbox
+
+    if shutil.which("bwrap") is None:
+        install("bubblewrap")
+    return local(sandbox=Sandbox(**more))
+
+
+@pytest.fixture(params=["local", "sandboxed"])
 def factory(request: pytest.FixtureRequest) -> builders.Factory:
-    return {"local": local}[request.param]()
+    return {"local": local, "sandboxed": sandboxed}[request.param]()
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ from hanse.model.usage import Usage, bucket_of
 from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import dump_each, dump_one, join, load_one
 
+# These speak with their items through files and process ids, which a sandbox is there to prevent.
+outside = pytest.mark.parametrize("factory", ["local"], indirect=True)
+
 
 def touch(path: Path) -> None:
     Path(path).touch()
@@ -52,6 +55,7 @@ def test_a_work_may_start_anywhere_in_its_job_and_in_its_blocks(bench: Bench) ->
     assert values == [-x for x in range(150, 250)]
 
 
+@outside
 def test_results_stream_before_the_end(bench: Bench, tmp_path: Path) -> None:
     def wait_at_five(x: int) -> int:
         import time
@@ -121,6 +125,7 @@ def test_items_get_copies_of_the_results_of_items_before_them(bench: Bench) -> N
     assert running.results() == {0: [1, 3], 1: [1, 3, 5], 2: [1, 3, 1, 3, 5], 3: 2}
 
 
+@outside
 def test_items_without_the_result_that_they_need_are_not_begun(bench: Bench, tmp_path: Any) -> None:
     def die(_: Any) -> None:
         while not (tmp_path / "go").exists():
@@ -392,6 +397,7 @@ def test_the_deadly_item_of_a_micro_batch_is_found(bench: Bench) -> None:
     assert sorted(running.reported()) == list(range(5000))
 
 
+@outside
 def test_a_worker_killed_from_outside_fails_the_item_that_ran(bench: Bench, tmp_path: Path) -> None:
     def run(x: int) -> int:
         import os
@@ -506,6 +512,7 @@ def test_an_item_past_its_memory_is_ended_and_the_rest_runs(bench: Bench, sudden
 
 
 # --- cut and cancel -------------------------------------------------------------------------------
+@outside
 def test_a_cut_is_answered_and_nothing_past_it_begins(bench: Bench, tmp_path: Path) -> None:
     def step(x: int) -> int:
         import time
@@ -558,6 +565,7 @@ def test_a_cut_past_the_stop_changes_nothing(bench: Bench) -> None:
     assert all(cut.stop == 1000 for cut in running.of(Cut))
 
 
+@outside
 def test_cancel_stops_the_code_and_its_descendants_within_a_second(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -688,6 +696,7 @@ def test_a_large_result_can_be_passed_on_as_an_argument(bench: Bench) -> None:
     assert running.results() == {0: 100_000}
 
 
+@outside
 def test_a_value_that_was_put_is_read_once_per_worker(bench: Bench, tmp_path: Path) -> None:
 
     class Put:
@@ -721,6 +730,7 @@ def test_a_value_that_was_put_is_read_once_per_worker(bench: Bench, tmp_path: Pa
         assert running.results() == {0: 7}, number
 
 
+@outside
 def test_modules_are_found_in_places_that_were_added_later(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

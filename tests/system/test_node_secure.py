@@ -22,7 +22,8 @@ from hanse.remote import address
 from hanse.wire import api
 
 ROUTES = table(
-    api.NodeInfo(node="", host="", version="", protocol=1, python="", capacity={}), b"", None
+    api.NodeInfo(node="", host="", version="", protocol=1, python="", capacity={}), b"",
+    None, None, None,
 )  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 JOB = "j-0123456789ab"

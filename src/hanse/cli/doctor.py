@@ -59,7 +59,9 @@ def _findings(deep: bool) -> Iterator[Finding]:
     yield from checks.shared_memory()
     yield from _records(deep)
     yield from _node()
+    yield from checks.sandbox()
     yield from checks.versions()
+    yield from checks.uv()
 
 
 def _node() -> Iterator[Finding]:

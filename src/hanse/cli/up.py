@@ -23,12 +23,15 @@ from hanse.errors import UsageError
 @click.option(
     "--cpus", type=click.FloatRange(0, min_open=True), help="Cores to use.  [default: all]"
 )
+@click.option("--sandbox", type=click.Choice(["bwrap"]),
+              help="Run items without network and with a read-only root.")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a unit that does this, and start nothing.")
 @home_option
 @click.pass_obj
 def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
-    labels: tuple[str, ...], cpus: float | None, systemd: bool, home: Path | None,
+    labels: tuple[str, ...], cpus: float | None, sandbox: str | None, systemd: bool,
+    home: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
@@ -44,7 +47,7 @@ def up(
     host, port = _split(listen, daemon.DEFAULT_PORT)
     settings = daemon.Settings(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
-        price=price, resources=Resources(cpus=cpus) if cpus else None,
+        price=price, resources=Resources(cpus=cpus) if cpus else None, sandbox=sandbox or "",
     )  # fmt: skip
 
     if systemd:

@@ -31,6 +31,7 @@ from hanse.engines.local.engine import LocalEngine
 from hanse.engines.port import Program
 from hanse.errors import ClientClosed, UsageError
 from hanse.ids import JobId, job_id
+from hanse.model.environment import Environment
 from hanse.model.job import JobSpec
 from hanse.model.resources import Resources
 from hanse.payloads.functions import name_of
@@ -142,6 +143,8 @@ class Client:
         resources: Resources | None = None, retries: int | None = None,
         timeout: float | None = None, on_error: OnError = "raise", ordered: bool = True,
         fresh: bool = False, prints: bool | None = None,
+        packages: Sequence[str] | None = None,
+        requirements: str | os.PathLike[str] | None = None,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
@@ -151,7 +154,8 @@ class Client:
             name: makes the job durable: inputs and results are recorded as they come, and the
                 same call in a later run of the program goes on where this one was left, whatever
                 ended it, or hands out the results of a finished job without running anything.
-            resources, retries, timeout: as for `task`, and instead of what it said.
+            resources, retries, timeout, packages, requirements: as for `task`, and instead of what
+                it said.
             on_error: `"raise"` ends the job at the first item that fails for good; `"collect"`
                 goes on, and hands out exceptions in place of results.
             ordered: whether iterating the job gives results in the order of the inputs.
@@ -168,7 +172,10 @@ class Client:
         if not iterables:
             raise UsageError("map needs at least one iterable of inputs")
         iterable, total = snapshot(iterables)
-        given = {"resources": resources, "retries": retries, "timeout": timeout}
+        given = {
+            "resources": resources, "retries": retries, "timeout": timeout,
+            "packages": packages, "requirements": requirements,
+        }  # fmt: skip
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
@@ -329,13 +336,14 @@ class Client:
     def _program(
         self, job: JobId, name: str, options: Options, function: Payload | None, *,
         star: bool = False, logged: bool = False, code: str = "",
+        environment: Environment | None = None,
     ) -> Program:  # fmt: skip
         memory = options.resources.amount().memory_bytes
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
             memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
-            code=code,
+            code=code, environment=environment or options.environment,
         )  # fmt: skip
 
     def _spec(

@@ -96,14 +96,14 @@ def open_named(
     told = ProgramRecord(
         name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
         retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast,
-        code=runtime.code(), **here(),
+        code=runtime.code(), environment=options.environment, **here(),
     )  # fmt: skip
     program = NewProgram(told, pickled)
     run = None
     for attempt in range(limits.NAME_ATTEMPTS):
         known = runtime.records().journal.find(name)
         if known is not None and not starts_over(runtime.records(), known, fresh):
-            opened = _reopen(runtime, known.id, name, manifest, star, spec.fail_fast)
+            opened = _reopen(runtime, known.id, name, told, spec.fail_fast)
             if opened is not None:
                 return opened
         try:
@@ -119,8 +119,8 @@ def open_named(
 
 
 def _reopen(
-    runtime: Runner, id: JobId, name: str, manifest: Manifest, star: bool, raising: bool
-) -> Opened | None:  # fmt: skip
+    runtime: Runner, id: JobId, name: str, told: ProgramRecord, raising: bool
+) -> Opened | None:
     """The job as it is recorded, held for this process; None if nothing is: then it begins anew."""
     durables, journal = runtime.durables, runtime.records().journal
     run = durables.claim(id)
@@ -133,7 +133,7 @@ def _reopen(
             return None  # its program was killed when it had just made it
         record = open_record(runtime.records(), head)
         record.check_whole()
-        _compare(record, name, manifest, star)
+        _compare(record, name, told)
         if record.job_state is JobState.DONE:
             return Opened(id, record, name, None)
         kept = True
@@ -144,11 +144,15 @@ def _reopen(
             durables.unclaim(id, run)
 
 
-def _compare(record: JobRecord, name: str, manifest: Manifest, star: bool) -> None:
+def _compare(record: JobRecord, name: str, told: ProgramRecord) -> None:
     program = record.program
-    lines = changes(msgspec.msgpack.decode(program.manifest, type=Manifest), manifest)
-    if program.star != star:
+    before, now = (msgspec.msgpack.decode(one.manifest, type=Manifest) for one in (program, told))
+    lines = changes(before, now)
+    if program.star != told.star:
         lines.append("it was mapped over " + ("several iterables" if program.star else "one"))
+    if program.environment != told.environment:
+        packages = "its own" if program.environment is None else program.environment.words
+        lines.append(f"it ran with other packages: {packages}")
     if lines:
         raise changed(name, record, lines)
 

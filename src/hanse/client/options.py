@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from os import PathLike, fspath
 from typing import Any, Literal
 
 import msgspec
 
 from hanse.errors import UsageError
+from hanse.limits import ENVIRONMENT_BYTES
+from hanse.model.environment import Environment
 from hanse.model.resources import Resources
 
 OnError = Literal["raise", "collect"]
@@ -20,11 +24,15 @@ class Options(msgspec.Struct, frozen=True, dict=True):
         resources: what an item needs while it runs. Its memory is also its limit.
         retries: further attempts of an item that raised, timed out or passed its memory limit.
         timeout: seconds that one attempt of an item may take.
+        packages: what its workers have installed, as pip names it; None: what this Python has.
+        requirements: the path of a requirements file that says the same, in place of packages.
     """
 
     resources: Resources = msgspec.field(default_factory=Resources)
     retries: int = 0
     timeout: float | None = None
+    packages: Sequence[str] | None = None
+    requirements: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.resources, Resources):
@@ -35,6 +43,19 @@ class Options(msgspec.Struct, frozen=True, dict=True):
             isinstance(self.timeout, (int, float)) and 0 < self.timeout < 1e9
         ):
             raise UsageError(f"timeout must be seconds above 0, or None, not {self.timeout!r}")
+        self._check_packages()
+
+    def _check_packages(self) -> None:
+        if self.packages is None:
+            return
+        if self.requirements is not None:
+            raise UsageError("packages= and requirements= say the same: give one of them")
+        if not isinstance(self.packages, (list, tuple)) or not all(
+            isinstance(package, str) for package in self.packages
+        ):
+            raise UsageError(f"packages must be a list of texts, not {self.packages!r}")
+        if self.packages:
+            _environment(packages=tuple(self.packages))
 
     def but(self, **given: Any) -> Options:
         """The same with those replaced that are not None."""
@@ -43,17 +64,46 @@ class Options(msgspec.Struct, frozen=True, dict=True):
             "resources": self.resources,
             "retries": self.retries,
             "timeout": self.timeout,
+            "packages": self.packages,
+            "requirements": self.requirements,
         }
-        return Options(**now | {k: v for k, v in given.items() if v is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        if "packages" in given or "requirements" in given:
+            now["packages"] = now["requirements"] = None
+        return Options(**now | given)
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Equal for equal options; hashable."""
-        return (repr(self.resources.amount()), self.retries, self.timeout)
+        return (repr(self.resources.amount()), self.retries, self.timeout, self.environment)
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """What packages and requirements say. The file is read here and now, and not where the
+        task is defined: workers define it too, where the file may not be. Raises UsageError."""
+        if self.requirements is None:
+            return _environment(packages=tuple(self.packages)) if self.packages else None
+        path = fspath(self.requirements)
+        try:
+            with open(path, encoding="utf-8") as file:
+                text = file.read(ENVIRONMENT_BYTES + 1)
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise UsageError(f"the requirements file {path!r} cannot be read: {why}") from error
+        if not text.strip():
+            raise UsageError(f"the requirements file {path!r} is empty")
+        return _environment(requirements=text)
 
     @property
     def timeout_ns(self) -> int | None:
         return None if self.timeout is None else int(self.timeout * 1e9)
+
+
+def _environment(**told: Any) -> Environment:
+    try:
+        return Environment(**told)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def check_on_error(on_error: str) -> bool:

@@ -118,7 +118,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         told, function = record.program, function_payload(record)
         program = client._program(
             head.id, told.name, options, function, star=told.star, logged=True,
-            code=state.code_directory(told.code),
+            code=state.code_directory(told.code), environment=told.environment,
         )  # fmt: skip
     except BaseException:
         runtime.durables.unclaim(head.id, run)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from hanse.client.connecting import ambient
@@ -71,11 +72,13 @@ def task(function: Callable[P, R], /) -> Task[P, R]: ...
 def task(
     *, cpus: float = 1, gpus: float = 0, memory: int | str = 0,
     custom: dict[str, float] | None = None, retries: int = 0, timeout: float | None = None,
+    packages: Sequence[str] | None = None, requirements: str | PathLike[str] | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...  # fmt: skip
 def task(
     function: Callable[..., Any] | None = None, /, *, cpus: float = 1, gpus: float = 0,
     memory: int | str = 0, custom: dict[str, float] | None = None, retries: int = 0,
-    timeout: float | None = None,
+    timeout: float | None = None, packages: Sequence[str] | None = None,
+    requirements: str | PathLike[str] | None = None,
 ) -> Any:  # fmt: skip
     """Say how a function wants to be run. A plain function works too.
 
@@ -86,12 +89,16 @@ def task(
         custom: other resources that one call needs, by name.
         retries: further attempts of a call that raised, timed out or passed its memory limit.
         timeout: seconds that one attempt may take.
+        packages: what workers have installed, as pip names it: `["numpy>=1.26"]`. Whoever runs the
+            function makes an environment of them, with uv, once.
+        requirements: the path of a requirements file that says the same, hashes and all. It is
+            read when the function is first given to a client.
 
     Raises:
         UsageError: an option is out of range.
     """
     needs = Resources(cpus=cpus, gpus=gpus, memory=memory, custom=custom or {})
-    options = Options(needs, retries, timeout)
+    options = Options(needs, retries, timeout, packages, requirements)
     if function is not None:
         return Task(function, options)
     return lambda wrapped: Task(wrapped, options)

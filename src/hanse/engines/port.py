@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from hanse.ids import JobId, LeaseId
+from hanse.model.environment import Environment
 from hanse.model.failure import Failure
 from hanse.model.usage import Usage
 from hanse.payloads.payload import Payload
@@ -64,6 +65,9 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     # of it is unpickled; a worker imports from one such directory, or from none, as long as it
     # lives: modules of two would be mixed.
     code: str = ""
+    # The packages that its items need; None: those of this Python. What they run in is made before
+    # the first of them, which may take minutes: `Engine.reasons` tells of that.
+    environment: Environment | None = None
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
@@ -165,6 +169,9 @@ class Engine(Protocol):
 
     def begun(self, lease: LeaseId) -> int:
         """The lowest item that may still be running or not begun: all before it are finished."""
+
+    def reasons(self, job: JobId) -> list[str]:
+        """What works of this job wait for here, in words."""
 
     def close(self) -> None:
         """End every worker with all of its children, and leave nothing behind."""

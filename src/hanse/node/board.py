@@ -245,7 +245,7 @@ class Board:
         return Program(
             key=self.next_key(), job=id, name=told.name, function=function, star=told.star,
             each=told.calls, initializer=initializer, logged=True,
-            code=self.state.code_directory(told.code),
+            code=self.state.code_directory(told.code), environment=told.environment,
             timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
             memory_bytes=spec.needs.memory_bytes or None,
             max_items_per_worker=told.max_items_per_worker,

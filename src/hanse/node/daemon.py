@@ -17,8 +17,10 @@ import msgspec
 
 from hanse import __version__, limits
 from hanse.core.events import Describe
+from hanse.engines.environments.store import root_in
 from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
+from hanse.home import home_directory
 from hanse.journal import private
 from hanse.limits import HEARTBEAT_NS, MS
 from hanse.model.fit import Offer
@@ -31,6 +33,7 @@ from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
+from hanse.records.state import open_state
 from hanse.remote import address
 from hanse.runtime.machine import capacity, packages, python_version
 from hanse.runtime.runtime import Runtime
@@ -38,6 +41,7 @@ from hanse.wire import protocol
 from hanse.wire.api import NodeInfo
 
 if TYPE_CHECKING:
+    from hanse.engines.local.sandbox import Sandbox
     from hanse.node.identity import Identity
 
 DEFAULT_PORT = 7437
@@ -51,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         host, port: where it listens; port 0 takes a free one.
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
+        sandbox: what items run in: "bwrap", or "" for nothing.
     """
 
     home: Path
@@ -61,13 +66,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     labels: Sequence[str] = ()
     price: float | None = None
     resources: Resources | None = None
+    sandbox: str = ""
 
 
 def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     """Run a node until SIGTERM or SIGINT. `ready` is called, with the token of this user, once it
     can be reached.
 
-    Raises UsageError if another runs in its directory, WorldError if it cannot listen.
+    Raises UsageError if another runs in its directory, WorldError if it cannot listen, or cannot
+    make the sandbox.
     """
     for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
         os.environ.pop(name, None)
@@ -84,7 +91,10 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         mine = _local_token(place, tokens, url, identity)
         offered = capacity(settings.resources)
         workers = max(1, offered.cpus_milli // 1000)
-        engine = partial(LocalEngine, max_idle=workers)
+        engine = partial(
+            LocalEngine, max_idle=workers, environments=root_in(settings.home),
+            sandbox=_sandbox(settings),
+        )  # fmt: skip
         # Sites may still run leases of an earlier run: numbers must not come twice.
         first_lease = place.next_run() << limits.LEASE_BITS
         sites = earlier_sites(place.sites)
@@ -124,6 +134,23 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         place.say(running)
         ready(running, mine)
         server.run([listening])
+
+
+def _sandbox(settings: Settings) -> Sandbox | None:
+    """What items run in. They see of the node's directory what they import, and nothing else."""
+    if not settings.sandbox:
+        return None
+    from hanse.engines.local.sandbox import Sandbox
+
+    state = open_state(home=settings.home)
+    assert state is not None
+    state.close()
+    code = state.home / "code"
+    private.directory(str(code))  # what is not there now could not be shown later
+    hidden = [str(settings.home), str(home_directory())]
+    sandbox = Sandbox(hidden, shown=[str(code)])
+    sandbox.check()
+    return sandbox
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -22,6 +22,7 @@ import msgspec
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Head, Holder
+from hanse.model.environment import Environment
 from hanse.model.failure import plain
 from hanse.payloads.payload import Payload
 from hanse.records.payloads import Packed, Put, pack
@@ -48,6 +49,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         initializer: the header of the pickle of what each worker calls first, with its arguments.
         code: the name of the project's code (see `wire.code`); empty if its modules are where
             they were, as on the machine of the program itself.
+        environment: the packages that its items need; None: those of whoever runs them.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     initializer: bytes = b""
     max_items_per_worker: int | None = None
     code: str = ""
+    environment: Environment | None = None
 
     @property
     def command(self) -> str:

@@ -136,6 +136,20 @@ def python() -> Iterator[Finding]:
         yield Finding("Python", words)
 
 
+def sandbox() -> Iterator[Finding]:
+    from hanse.engines.local.sandbox import Sandbox
+    from hanse.errors import UsageError, WorldError
+
+    try:
+        Sandbox().check()
+    except UsageError as error:
+        yield Finding("sandbox", f"not here, if you need it: {error}")
+    except WorldError as error:
+        yield Finding("sandbox", "hanse up --sandbox does not work", "note", str(error))
+    else:
+        yield Finding("sandbox", "bubblewrap works (hanse up --sandbox bwrap)")
+
+
 # --- its disks ------------------------------------------------------------------------------------
 def temporary() -> Iterator[Finding]:
     path = Path(tempfile.gettempdir())
@@ -224,6 +238,16 @@ def file_system_of(path: Path, mounts: str | None = None) -> str:
 
 
 # --- what is installed ----------------------------------------------------------------------------
+def uv() -> Iterator[Finding]:
+    from hanse.engines.environments.uv import find_uv
+    from hanse.errors import EngineError
+
+    try:
+        yield Finding("uv", find_uv())
+    except EngineError:
+        yield Finding("uv", "not installed; pip install 'hanse[envs]' if jobs name packages")
+
+
 LIBRARIES: Final = ("blake3", "click", "cloudpickle", "msgspec", "platformdirs", "rich")
 EXTRAS: Final = {"pyarrow": "export", "psycopg": "postgres"}
 

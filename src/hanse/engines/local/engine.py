@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hanse import limits
 from hanse.engines.local import crashes, reports
@@ -20,11 +22,16 @@ from hanse.engines.local.pipes import Owner
 from hanse.engines.local.pool import Pool
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import children
+from hanse.engines.local.pythons import OWN, Python
 from hanse.engines.local.spawning import Early, check_depth
 from hanse.engines.local.watching import Watching
-from hanse.engines.port import Cut, End, Ended, Event, Loop, Work
+from hanse.engines.port import Cut, End, Ended, Event, Loop, Program, Work
 from hanse.errors import EngineError
-from hanse.ids import LeaseId
+from hanse.ids import JobId, LeaseId
+
+if TYPE_CHECKING:
+    from hanse.engines.local.building import Environments
+    from hanse.engines.local.sandbox import Sandbox
 
 _TRIES = 3  # workers that may fail in a row before a work is lost
 
@@ -40,6 +47,8 @@ class LocalEngine:
         printed: gets what items of programs with `logged` print, in the thread that reads it.
         max_idle: idle workers that are kept; by default one per CPU.
         early: a nursery that starts already.
+        environments: the directory for those that are built; by default one in HANSE_HOME.
+        sandbox: what workers are kept in.
     """
 
     def __init__(
@@ -52,6 +61,8 @@ class LocalEngine:
         printed: OnPrinted | None = None,
         max_idle: int | None = None,
         early: Early | None = None,
+        environments: Path | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         check_depth()
         self._loop = loop
@@ -62,7 +73,12 @@ class LocalEngine:
         self._executions: dict[LeaseId, Execution] = {}
         self._idle: list[Process] = []
         self._keeps = printed is not None
-        self._pool = Pool(loop, Output(forward, printed), self._on_frames, self._on_dead, early)
+        self._environments: Environments | None = None  # made when a work first asks for one
+        self._make_environments = partial(
+            _environments, loop, environments, sandbox is not None, self._go_on, self._unused
+        )
+        output = Output(forward, printed)
+        self._pool = Pool(loop, output, self._on_frames, self._on_dead, early, sandbox)
         self._watching = Watching(loop, self._pool.board)
         _engines.add(self)
         self._pool.prepare()
@@ -73,6 +89,10 @@ class LocalEngine:
     def start(self, work: Work) -> None:
         """Run a work on a free worker, or on a new one."""
         execution = self._executions[work.lease] = Execution(work)
+        if (environment := work.program.environment) is not None:
+            if self._environments is None:
+                self._environments = self._make_environments()
+            self._environments.need(environment)
         self._launch(execution)
 
     def cut(self, lease: LeaseId, stop: int) -> None:
@@ -83,6 +103,8 @@ class LocalEngine:
         if execution.process is None or stop >= execution.until:
             execution.stop = min(execution.stop, max(stop, execution.position))
             self._emit(Cut(lease, execution.stop))
+            if execution.waits and execution.stop == execution.position:
+                self._end(execution, End.DONE)
             return
         execution.cuts.append(stop)
         execution.process.cut(execution.run, stop)
@@ -116,6 +138,10 @@ class LocalEngine:
             return execution.position
         return max(execution.position, index)
 
+    def reasons(self, job: JobId) -> list[str]:
+        """What works of this job wait for: their environment."""
+        return [] if self._environments is None else self._environments.reasons(job)
+
     def close(self) -> None:
         """End all workers; what they have printed is forwarded."""
         if self._closed:
@@ -124,6 +150,8 @@ class LocalEngine:
         for execution in self._executions.values():
             execution.quiet()
         self._executions.clear()
+        if self._environments is not None:
+            self._environments.close()
         self._pool.close([process for process in self._idle if process.proved])
         self._idle.clear()
 
@@ -149,21 +177,45 @@ class LocalEngine:
             )
         else:
             try:
-                process = self._free_worker(execution.work.program.code)
+                program = execution.work.program
+                python = self._python(program)
+                execution.waits = python is None
+                process = None if python is None else self._free_worker(program.code, python)
             except (EngineError, OSError) as error:
                 self._end(execution, End.LOST, str(error))
             else:
-                self._assign(execution, process)
+                if process is not None:
+                    self._assign(execution, process)
 
-    def _free_worker(self, code: str) -> Process:
-        """An idle worker that has imported from nowhere else, or a new one. Raises EngineError."""
+    def _python(self, program: Program) -> Python | None:
+        """What the program's workers run in; None while it is built. Raises EngineError."""
+        if program.environment is None:
+            return OWN
+        assert self._environments is not None
+        return self._environments.python(program.environment, program.job)
+
+    def _go_on(self) -> None:
+        """An environment is there, or will not come."""
+        for execution in [one for one in self._executions.values() if one.waits]:
+            self._launch(execution)
+
+    def _unused(self, python: str) -> None:
+        """No work has needed this Python for a while: its workers end."""
+        for process in [one for one in self._idle if one.python.key == python]:
+            self._idle.remove(process)
+            process.leave()
+        self._pool.unused(python)
+
+    def _free_worker(self, code: str, python: Python) -> Process:
+        """An idle worker of that Python that has imported from nowhere else, or a new one. Raises
+        EngineError."""
         idle = self._idle
         for at in range(len(idle) - 1, -1, -1):
-            if idle[at].code in (code, None):
+            if idle[at].code in (code, None) and idle[at].python.key == python.key:
                 return idle.pop(at)
         if idle and len(idle) + len(self._executions) > self._max_idle:
             idle.pop(0).leave()  # it makes room
-        return self._pool.spawn()
+        return self._pool.spawn(python)
 
     def _assign(self, execution: Execution, process: Process) -> None:
         self._runs += 1
@@ -199,6 +251,8 @@ class LocalEngine:
         if self._executions.pop(execution.lease, None) is None:
             return
         execution.quiet()
+        if self._environments is not None and (wanted := execution.work.program.environment):
+            self._environments.done(wanted)
         if not execution.cancelled:
             for _ in execution.cuts:
                 self._emit(Cut(execution.lease, execution.stop))
@@ -289,6 +343,17 @@ class LocalEngine:
         """This process is a forked child: the workers are not ours."""
         self._closed = True
         self._pool.abandon()
+
+
+def _environments(
+    loop: Loop, root: Path | None, wheels: bool, changed: Callable[[], None],
+    unused: Callable[[str], None],
+) -> Environments:  # fmt: skip
+    """Imported when a work first needs it: most never do."""
+    from hanse.engines.environments.store import default_root
+    from hanse.engines.local.building import Environments
+
+    return Environments(loop, root or default_root(), wheels, changed, unused)
 
 
 _engines: weakref.WeakSet[LocalEngine] = weakref.WeakSet()

@@ -43,7 +43,7 @@ class Nursery:
         self._inbox = inbox
         self._board = Board(config["board"])
         self._workers: dict[int, int] = {}  # pid: worker
-        self._leaving: set[int] = set()
+        self._leaving: set[int] = set()  # numbers of workers
         self._main = config["main"]
         self._wake, wake = os.pipe()
         for fd in (self._wake, wake):
@@ -81,7 +81,8 @@ class Nursery:
                     if more is None:
                         return
                     frames = more
-            if os.getppid() != self._main:  # a forked child of main may hold our socket open
+            # A forked child of main may hold our socket open. A sandbox sees to that itself.
+            if self._main and os.getppid() != self._main:
                 return
 
     def _command(self, command: tuple[Any, ...], fds: list[int]) -> None:
@@ -195,9 +196,10 @@ class Nursery:
     def end(self) -> None:
         """Kill every worker, its group and its orphans."""
         deadline = time.monotonic() + _GRACE_S
-        while self._leaving & self._workers.keys() and time.monotonic() < deadline:
-            for pid in self._workers.keys() - self._leaving:
-                kill_group(pid)
+        while self._leaving.intersection(self._workers.values()) and time.monotonic() < deadline:
+            for pid, number in self._workers.items():
+                if number not in self._leaving:
+                    kill_group(pid)
             self._bury()
             time.sleep(0.001)
         for pid in self._workers:

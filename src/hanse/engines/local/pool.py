@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hanse import limits
 from hanse.engines.local import plain, slots
@@ -15,9 +15,13 @@ from hanse.engines.local.output import Output
 from hanse.engines.local.pipes import Owner
 from hanse.engines.local.process import Process
 from hanse.engines.local.processes import family, kill_group
+from hanse.engines.local.pythons import OWN, Python
 from hanse.engines.local.spawning import Early, Spawner
 from hanse.engines.port import Loop
 from hanse.errors import EngineError
+
+if TYPE_CHECKING:
+    from hanse.engines.local.sandbox import Sandbox
 
 _SPAWNERS_LOST = 3  # nurseries that may die in a row before a worker lives
 _LATE_NS = limits.SECOND  # how long the nursery may take to say that a worker is dead
@@ -28,6 +32,8 @@ OnDead = Callable[[Process, int | None, str], None]
 
 
 class Pool:
+    """Workers, and for each Python that they run in a nursery that forks them."""
+
     def __init__(
         self,
         loop: Loop,
@@ -35,8 +41,10 @@ class Pool:
         on_frames: OnFrames,
         on_dead: OnDead,
         early: Early | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._loop = loop
+        self._sandbox = sandbox
         self._output = output
         self._on_frames = on_frames
         self._on_dead = on_dead
@@ -44,40 +52,49 @@ class Pool:
         self._ending: set[Process] = set()  # dead, their last output on its way
         self._free_slots: list[int] = []
         self._slots = self._numbers = 0
-        self._spawner = early.take() if early else None
-        self._board_fd = early.board if early and self._spawner else slots.make()
+        self._spawners: dict[str, Spawner] = {}  # by the key of their Python
+        self._unused: set[str] = set()  # keys of those that end with their last worker
+        spawner = early.take() if early else None
+        self._board_fd = early.board if early and spawner else slots.make()
         self.board = slots.Board(self._board_fd)
-        if self._spawner is not None:
-            loop.watch(self._spawner.sock.fileno(), self._on_news)
-            self._spawner.ready()
+        if spawner is not None:
+            self._watch(spawner)
+            spawner.ready()
         self._lost_in_a_row = 0
         self.last_words = "not one was started"
 
     def pids(self) -> list[int]:
         found = [process.pid for process in self._processes.values() if process.pid]
-        return [*found, self._spawner.process.pid] if self._spawner else found
+        return [*found, *(spawner.process.pid for spawner in self._spawners.values())]
 
     # --- making workers ---------------------------------------------------------------------------
-    def prepare(self) -> None:
+    def prepare(self, python: Python = OWN) -> Spawner:
         """Start the nursery ahead of the first work."""
-        if self._spawner is None:
+        self._unused.discard(python.key)
+        spawner = self._spawners.get(python.key)
+        if spawner is None:
             if self._lost_in_a_row >= _SPAWNERS_LOST:
                 raise EngineError(
-                    f"the process that starts workers ended {_SPAWNERS_LOST} times in a row"
+                    f"the process that starts workers ended {_SPAWNERS_LOST} times in a row; "
+                    f"the last: {self.last_words}"
                 )
-            self._spawner = Spawner(self._board_fd)
-            self._loop.watch(self._spawner.sock.fileno(), self._on_news)
+            spawner = Spawner(self._board_fd, python=python, sandbox=self._sandbox)
+            self._watch(spawner)
+        return spawner
 
-    def spawn(self) -> Process:
+    def _watch(self, spawner: Spawner) -> None:
+        self._spawners[spawner.python.key] = spawner
+        self._loop.watch(spawner.sock.fileno(), lambda: self._on_news(spawner))
+
+    def spawn(self, python: Python = OWN) -> Process:
         """A new worker; works can be sent to it at once, before it lives. Raises EngineError."""
-        self.prepare()
-        assert self._spawner is not None
+        spawner = self.prepare(python)
         self._numbers += 1
-        process = Process(self._numbers, self._slot(), self._loop)
-        process.path = self._spawner.path
+        process = Process(self._numbers, self._slot(), self._loop, python)
+        process.path = spawner.path
         self._processes[process.number] = process
         with contextlib.suppress(OSError):  # the nursery is dead: its end of the socket tells
-            self._spawner.fork(process.number, process.slot, process.their_ends())
+            spawner.fork(process.number, process.slot, process.their_ends())
         process.given_away()
         process.on_readable = lambda: self._read(process)  # type: ignore[method-assign]
         self._loop.watch(process.sock.fileno(), process.on_readable)
@@ -99,7 +116,7 @@ class Pool:
     def _must_live(self, process: Process) -> None:
         if not process.pid and not process.dead:
             self.last_words = f"no sign of life for {limits.WORKER_START_NS // limits.SECOND} s"
-            self._nursery_lost()
+            self._nursery_lost(process.python.key)
 
     # --- hearing ----------------------------------------------------------------------------------
     def _read(self, process: Process) -> None:
@@ -153,20 +170,20 @@ class Pool:
             self._take_output(process)  # it is the run's before
         self._output.own(output, owner)
 
-    def _on_news(self) -> None:
-        assert self._spawner is not None
+    def _on_news(self, spawner: Spawner) -> None:
+        key = spawner.python.key
         try:
-            for kind, number, value in self._spawner.news():
+            for kind, number, value in spawner.news():
                 process = self._processes.get(number)
-                if process is not None:
+                if process is not None and process.python.key == key:
                     self._hear(process, kind, value)
         except EOFError:
-            self._nursery_lost()
+            self._nursery_lost(key)
 
     def _hear(self, process: Process, kind: int, value: int) -> None:
         if kind == BORN:
             self._lost_in_a_row = 0
-            process.pid = value
+            process.pid = self._spawners[process.python.key].pid(value)
             if process.doomed:
                 process.kill()
         elif kind == DIED:
@@ -187,6 +204,7 @@ class Pool:
             self.last_words = f"killed, as its socket brought garbage: {process.garbled}"
         elif status is not None:
             self.last_words = _words(status)
+        self._end_unused(process.python.key)
         self._ending.add(process)
         output = process.output
         if not output.taken and output.waits():
@@ -214,16 +232,16 @@ class Pool:
             self._on_dead(process, status, process.output.tail())
             self._free_slots.append(process.slot)
 
-    def _nursery_lost(self) -> None:
+    def _nursery_lost(self, key: str) -> None:
         """The nursery is dead: its workers cannot be trusted to end, so all are replaced."""
-        spawner, self._spawner = self._spawner, None
+        spawner = self._spawners.pop(key, None)
         if spawner is None:
             return
         self._lost_in_a_row += 1
         self._loop.unwatch(spawner.sock.fileno())
+        self.last_words = spawner.words() or "the process that starts workers was killed"
         spawner.bury()
-        self.last_words = "the process that starts workers was killed"
-        lost = list(self._processes.values())
+        lost = [process for process in self._processes.values() if process.python.key == key]
         for process in lost:
             if process.pid:
                 for pid in family(process.pid):
@@ -231,15 +249,34 @@ class Pool:
         for process in lost:
             self._bury(process, None)
 
+    def unused(self, key: str) -> None:
+        """End the nursery of this Python once its last worker has gone, unless it is asked for
+        another."""
+        self._unused.add(key)
+        self._end_unused(key)
+
+    def _end_unused(self, key: str) -> None:
+        if key not in self._unused:
+            return
+        if not any(process.python.key == key for process in self._processes.values()):
+            self._unused.discard(key)
+            spawner = self._spawners.pop(key, None)
+            if spawner is not None:
+                self._loop.unwatch(spawner.sock.fileno())
+                spawner.bury()
+
     # --- the end ----------------------------------------------------------------------------------
     def close(self, leaving: list[Process]) -> None:
         """End all workers, forward what they printed, close everything."""
         processes = list(self._processes.values())
         for process in leaving:
             process.leave()
-        if self._spawner is not None:
-            self._loop.unwatch(self._spawner.sock.fileno())
-            self._spawner.end([process.pid for process in leaving], self._kill_all, 2.0)
+        for spawner in self._spawners.values():
+            self._loop.unwatch(spawner.sock.fileno())
+            spawner.ask_to_end([process.number for process in leaving])
+        for spawner in self._spawners.values():
+            spawner.end(self._kill_all, 2.0)
+        self._spawners.clear()
         for process in processes:
             process.close()
             for fd, _ in process.output.reads:
@@ -261,8 +298,8 @@ class Pool:
 
     def abandon(self) -> None:
         """Close our descriptors in a forked child, and touch no process."""
-        if self._spawner is not None:
-            self._spawner.abandon()
+        for spawner in self._spawners.values():
+            spawner.abandon()
         for process in self._processes.values():
             for sock in (process.sock, process.control):
                 sock.close()

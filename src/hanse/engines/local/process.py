@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import socket
-import sys
 from pickle import dumps
 from typing import TYPE_CHECKING, Any
 
 from hanse.engines.local.frames import CONTROL, HEADER, MARK, Inbox, pieces, rights
 from hanse.engines.local.pipes import Source
 from hanse.engines.local.processes import kill_group
+from hanse.engines.local.pythons import OWN, Python
 from hanse.engines.port import Loop, Program, Work
 from hanse.limits import FRAME_BYTES, FRAME_FILES
 from hanse.payloads.files import File
@@ -67,9 +67,10 @@ class _Held:
 
 
 class Process:
-    def __init__(self, number: int, slot: int, loop: Loop) -> None:
+    def __init__(self, number: int, slot: int, loop: Loop, python: Python = OWN) -> None:
         self.number = number
         self.slot = slot
+        self.python = python
         self._loop = loop
         self.pid = 0  # unknown until the nursery tells
         self.proved = False  # it has ended a run
@@ -156,10 +157,12 @@ class Process:
     def _new_path(self, code: str) -> list[str] | None:
         """Where to import from, if it is not what the worker has: the user may import from new
         places."""
-        path = [code, *sys.path] if code else sys.path
+        path = self.python.path()
+        if code:
+            path = [code, *path]
         if self.path == path:
             return None
-        self.path = list(path)
+        self.path = path
         return self.path
 
     def _values(self, work: Work, files: list[File]) -> dict[tuple[str, int], Any]:

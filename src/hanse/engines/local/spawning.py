@@ -17,12 +17,15 @@ from hanse import limits
 from hanse.engines.local import slots
 from hanse.engines.local.frames import NEWS, pieces, rights
 from hanse.engines.local.processes import kill_group
+from hanse.engines.local.pythons import OWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from hanse.engines.local.pythons import Python
+    from hanse.engines.local.sandbox import Sandbox
     from hanse.errors import EngineError
 
 _BOOT = (
@@ -66,12 +69,12 @@ def _environment() -> dict[str, str]:
     )
 
 
-def _interpreter() -> list[str]:
-    """The same Python with the same flags, without `site`, which costs 20 ms."""
-    if not sys.executable:
+def _interpreter(python: Python) -> list[str]:
+    """That Python with our flags, without `site`, which costs 20 ms."""
+    if not python.executable:
         raise _refused("sys.executable is empty, so no worker processes can be started")
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
-    return [sys.executable, *flags, "-S", "-P", "-c", _BOOT]
+    return [python.executable, *flags, "-S", "-P", "-c", _BOOT]
 
 
 def _has_functions() -> bool:
@@ -114,7 +117,13 @@ class Early:
 class Spawner:
     """One nursery process. `news` reports what happened to its workers."""
 
-    def __init__(self, board: int, *, early: bool = False) -> None:
+    def __init__(
+        self, board: int, *, early: bool = False, python: Python = OWN,
+        sandbox: Sandbox | None = None,
+    ) -> None:  # fmt: skip
+        self.python = python
+        self._sandbox = sandbox
+        self._words = -1  # what a sandboxed one writes to stderr: see `words`
         self.sock, theirs = socket.socketpair()
         if theirs.fileno() < 3:  # the program has closed its streams, and these are their numbers
             low, theirs = (
@@ -122,27 +131,36 @@ class Spawner:
                 socket.socket(fileno=fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)),
             )
             low.close()
+        command = [*_interpreter(python), str(theirs.fileno()), _HOME]
+        variables = _environment() | python.variables()
+        if sandbox is not None:
+            command = [*sandbox.command(python), *command]
+            variables = sandbox.variables(variables)
+            from hanse.payloads.files import make_anonymous
+
+            self._words = make_anonymous()
         try:
             self.process = subprocess.Popen(
-                [*_interpreter(), str(theirs.fileno()), _HOME],
+                command,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=_environment(),
+                stderr=None if sandbox is None else self._words,
+                env=variables,
                 start_new_session=True,
             )
         except OSError as error:
-            self.sock.close()
+            self._close()
             raise _refused(f"worker processes cannot be started: {error}") from error
         finally:
             theirs.close()
         self._rest = b""
-        self.path = list(sys.path)
+        self.path = python.path()
         config = {
             "path": self.path,
             "argv": sys.argv,
-            "prefix": (sys.prefix, sys.exec_prefix),
-            "main": os.getpid(),
+            "prefix": python.prefixes,
+            "main": os.getpid() if sandbox is None else 0,  # who is not to be seen in there
             "cloudpickle": "cloudpickle" in sys.modules,
             "by_value": _has_functions(),
             "early": early,  # `ready` will be told
@@ -183,13 +201,28 @@ class Spawner:
         self._rest = data[whole:]
         yield from NEWS.iter_unpack(data[:whole])
 
-    def end(self, leaving: list[int], meanwhile: Callable[[], None], timeout_s: float) -> None:
-        """End it with all its workers; those in `leaving` may go by themselves."""
+    def pid(self, told: int) -> int:
+        """A worker's process id as it is here, of what the nursery told; 0 if it has ended."""
+        return told if self._sandbox is None else self._sandbox.pid(self.process.pid, told)
+
+    def words(self) -> str:
+        """What it, or the sandbox around it, last said of itself, if that is kept. A sandboxed
+        one gets no descriptor of ours to print to: through /proc, items could open it anew."""
+        if self._words < 0:
+            return ""
+        size = os.fstat(self._words).st_size
+        return os.pread(self._words, 2000, max(0, size - 2000)).decode(errors="replace").strip()
+
+    def ask_to_end(self, leaving: list[int]) -> None:
+        """Let it end with all its workers; those with these numbers may go by themselves."""
         try:
             self._send(("end", leaving), [])
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it is dead already
+
+    def end(self, meanwhile: Callable[[], None], timeout_s: float) -> None:
+        """Wait until it has ended, as it was asked to."""
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -201,9 +234,15 @@ class Spawner:
         if self.process.poll() is None:
             kill_group(self.process.pid)
             self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
         self.sock.close()
+        words, self._words = self._words, -1
+        if words >= 0:
+            os.close(words)
 
     def abandon(self) -> None:
         """Forget it in a forked child of main: it is not ours."""
-        self.sock.close()
+        self._close()
         self.process.returncode = 0  # not our child: nobody waits for it here

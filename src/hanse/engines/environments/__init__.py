@@ -1,0 +1,1 @@
+"""Environments: the packages that a job asks for, built once for each site, by uv."""
