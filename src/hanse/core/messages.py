@@ -78,6 +78,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """The site is to run the items `start` to `stop`."""
+
     lease: LeaseId
     job: JobId
     start: int

@@ -444,7 +444,10 @@ class RemoteClaims:
 
     def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
         parts = [part for part in (program.function, program.initializer) if part is not None]
-        requires = msgspec.structs.replace(self._requirements(parts), function=program.told.name)
+        requires = self._requirements(parts)
+        if program.told.environment is not None:  # it brings them
+            requires = msgspec.structs.replace(requires, packages={})
+        requires = msgspec.structs.replace(requires, function=program.told.name)
         spec = msgspec.structs.replace(spec, requires=requires)
         about = api.NewJob(
             id=head.id, name=head.name, older=older, spec=spec, program=encode(program.told),

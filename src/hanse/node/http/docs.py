@@ -138,7 +138,8 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
         f"<dd>{_kind(kind)}{'' if field in required else ', optional'}</dd>"
         for field, kind in schema.get("properties", {}).items()
     )
-    words = f"<p>{escape(' '.join(schema['description'].split()))}</p>" * ("description" in schema)
+    described = " ".join(schema.get("description", "").split())
+    words = f"<p>{escape(described)}</p>" if described else ""
     what = f"<dl>\n{rows}\n</dl>" if rows else f"<p>{_kind(schema)}</p>"
     return f'<article aria-labelledby="{mark}">\n<h3 id="{mark}"><code>{escape(name)}</code></h3>\n\
 {words}\n{what}\n</article>'
