@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -246,3 +249,68 @@ def test_what_travels_to_a_site(hosts: Hosts, tmp_path: Path) -> None:
         return {line.split()[-1] for line in lines if "item number" in line}
 
     until(lambda: printed() >= {str(item) for item in range(60)}, 10)
+
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT, wants a password, and keeps what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://user:pass%21@127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
+
+    def _tunnel(self, client: socket.socket) -> None:
+        with client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            self.asked.append(head)
+            host, _, port = head.split()[1].decode().rpartition(":")
+            if b"Basic " + base64.b64encode(b"user:pass!") not in head:
+                client.sendall(b"HTTP/1.1 407 No\r\n\r\n")
+                return
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=_pour, args=(server, client), daemon=True)
+                back.start()
+                _pour(client, server)
+                back.join()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+
+def _pour(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(1 << 16):
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)
+
+
+def test_a_link_passes_tls_and_a_proxy(hosts: Hosts) -> None:
+    home = hosts.node("home", "--listen", "127.0.0.2:0", "--name", "127.0.0.2", "--cpus", "1")
+    site = hosts.node("site")
+    site.end()
+    proxy = Proxy()
+    site.start(HTTPS_PROXY=proxy.url, NO_PROXY="")
+    link(site, home)
+    with home.connect() as client:
+        found = list(client.map(where, range(300)))
+    assert {place for _, place in found} == {str(home.home), str(site.home)}
+    assert proxy.asked
+    assert all(head.startswith(b"CONNECT 127.0.0.2:") for head in proxy.asked)
+    secret = link_token(home).encode()
+    assert all(b"hanse_" not in head and secret not in head for head in proxy.asked)
+    site.close()
+    proxy.close()

@@ -7,11 +7,8 @@ is for and to no other.
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,9 +17,10 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from hanse import limits
-from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, NotAllowed
+from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable
 from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.remote.address import Address, is_loopback
+from hanse.remote.trust import CONNECT_S, pool, words
 from hanse.wire import protocol, squeeze
 from hanse.wire.api import Problem
 
@@ -32,9 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PARCEL = "application/vnd.hanse.parcel"
-_CONNECT_S = 10.0
-_TIMEOUT = urllib3.Timeout(connect=_CONNECT_S, read=60)
-_STREAMING = urllib3.Timeout(connect=_CONNECT_S, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
+_TIMEOUT = urllib3.Timeout(connect=CONNECT_S, read=60)
+_STREAMING = urllib3.Timeout(connect=CONNECT_S, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
 
 
 class Dial:
@@ -59,7 +56,7 @@ class Dial:
             "accept-encoding": squeeze.ENCODING if self._squeezes else "identity",
             protocol.HEADER: str(protocol.OURS),
         }
-        self._pool = _pool(address, _CONNECT_S if patience_s is None else patience_s)
+        self._pool = pool(address, CONNECT_S if patience_s is None else patience_s)
 
     def ask(
         self, method: str, path: str, kind: type[T], about: object = None,
@@ -152,7 +149,7 @@ class Dial:
         except squeeze.BadEncoding as error:
             raise NodeUnavailable(f"{self.url}: {error}") from error
         except (HTTPError, OSError) as error:
-            raise NodeUnavailable(f"{self.url}: {_words(error)}") from error
+            raise NodeUnavailable(f"{self.url}: {words(error)}") from error
         finally:
             answer.close()  # a stream that was left early cannot be used again
             answer.release_conn()
@@ -168,7 +165,7 @@ class Dial:
                 timeout=self._timeout if preload else _STREAMING,
             )  # fmt: skip
         except (HTTPError, OSError) as error:
-            raise NodeUnavailable(f"{self.url} cannot be reached: {_words(error)}") from error
+            raise NodeUnavailable(f"{self.url} cannot be reached: {words(error)}") from error
 
     def close(self) -> None:
         self._pool.clear()
@@ -179,58 +176,6 @@ def _expanded(answer: Any) -> Iterator[bytes]:
     while piece := answer.read1(limits.PIECE_BYTES, decode_content=False):
         yield from expander.feed(piece)
     expander.end()
-
-
-def _pool(address: Address, patience_s: float) -> urllib3.PoolManager:
-    options: dict[str, Any] = {"maxsize": 64, "block": False}
-    if address.url.startswith("https://"):
-        options["ssl_context"] = _trust(address, patience_s)
-    return urllib3.PoolManager(num_pools=4, **options)
-
-
-def _trust(address: Address, patience_s: float) -> ssl.SSLContext:
-    """What vouches for the node: the authority that the token names, and no other; without one,
-    the system's."""
-    if not address.fingerprint:
-        return ssl.create_default_context()
-    pem = authority(address.url, patience_s)
-    try:
-        der = ssl.PEM_cert_to_DER_cert(pem)
-    except ValueError as error:
-        raise NodeError(f"{address.url} is no node of Hanse: {error}") from error
-    if sha256(der).hexdigest() != address.fingerprint:
-        raise NotAllowed(
-            f"{address.url} is not the node that this token is for: its certificate is another's. "
-            "Somebody may be in between; or the node was set up anew: ask for a new token"
-        )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=der)  # what was hashed, and nothing that came beside it
-    return context
-
-
-def authority(url: str, patience_s: float = _CONNECT_S) -> str:
-    """The certificate of the node's authority. It is public, and nothing is sent to get it, so
-    whoever answers need not be trusted: the fingerprint tells. PEM."""
-    parts = urlsplit(url)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    line = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port, timeout=patience_s, context=context
-    )
-    try:
-        line.request("GET", "/authority.pem")
-        answer = line.getresponse()
-        data = answer.read(limits.PROBLEM_BYTES)
-        if answer.status != 200:
-            raise NodeError(f"{url} is no node of Hanse: it has no /authority.pem")
-        return data.decode("ascii")
-    except (http.client.HTTPException, OSError) as error:
-        raise NodeUnavailable(f"{url} cannot be reached: {_words(error)}") from error
-    except UnicodeDecodeError as error:
-        raise NodeError(f"{url} is no node of Hanse") from error
-    finally:
-        line.close()
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -252,11 +197,3 @@ def _error_of(status: int, data: bytes, url: str) -> HanseError:
         if kind.__dict__.get("code") == problem.code and kind.__init__ is HanseError.__init__:
             return kind(problem.detail or problem.title)
     return NodeError(f"{url}: {problem.detail or problem.title}")
-
-
-def _words(error: BaseException) -> str:
-    """The innermost reason: the layers around it repeat URLs."""
-    while isinstance(inner := getattr(error, "reason", None), BaseException):
-        error = inner
-    text = str(error) or type(error).__name__
-    return text.split(": ", 1)[-1] if " object at 0x" in text else text
