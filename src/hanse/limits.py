@@ -425,6 +425,16 @@ first."""
 LINK_PRINTED_BYTES = MIB
 """Lines that wait to go to a home have so many bytes at most; the oldest are dropped beyond."""
 
+LINK_MEMORY_BYTES = 64 * MIB
+"""Results that a home has not acknowledged are kept in memory up to this size, and on disk beyond
+it. If that is full too, what runs for the home is given back."""
+
+LINK_DISK_BYTES = 4 * 1024 * MIB
+"""So many bytes of results are kept on disk for a home that is away."""
+
+LINK_REPORT_BYTES = 64 * MIB
+"""A report brings about so many bytes of results; what is left comes with the next."""
+
 LINK_TOKEN_LOOK_NS = SECOND
 """A home looks this often whether the tokens of its sites still hold."""
 

@@ -3,36 +3,69 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
+from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.messages import Report
 from hanse.engines import port
 from hanse.ids import JobId
-from hanse.limits import LINK_PRINTED_BYTES, PARCEL_PAYLOADS
+from hanse.node.spill import Spill, Spilled
 from hanse.payloads.payload import Payload
 from hanse.wire import codec
 from hanse.wire.link import Failed, Lines, Segment, Told
 
+_NOTHING = Payload(0, b"")
+
+
+class _Value:
+    """What a note is about; the payload of a segment may lie on disk."""
+
+    __slots__ = ("note", "spilled", "value")
+
+    def __init__(self, note: int, value: port.Segment | port.ItemFailed) -> None:
+        self.note = note
+        self.value = value
+        self.spilled: Spilled | None = None
+
 
 class Kept:
-    """See `runtime.seat.Values`. On the runtime's loop, except `print`."""
+    """See `runtime.seat.Values`. On the runtime's loop, except `print`.
 
-    def __init__(self, agent: Agent) -> None:
+    What waits for a home that is away goes to disk beyond some MiB.
+
+    Args:
+        full: called when neither memory nor disk should take more.
+    """
+
+    def __init__(self, agent: Agent, spill: Spill, full: Callable[[], None]) -> None:
         self._agent = agent
-        self._values: deque[tuple[int, port.Segment | port.ItemFailed]] = deque()
+        self._spill = spill
+        self._values: deque[_Value] = deque()
+        self._bytes = 0  # of payloads in memory
         self._told = 0  # the number of the last note whose value the home has, in this boot of it
         self._lines: deque[Lines] = deque()
         self._line_bytes = 0
-        self._dropped = 0
+        self._full = full
 
     # --- what the site does -----------------------------------------------------------------------
     def segment(self, segment: port.Segment) -> None:
-        self._values.append((self._agent.last_note + 1, segment))
+        value = _Value(self._agent.last_note + 1, segment)
+        size = segment.payload.nbytes
+        if self._bytes + size > limits.LINK_MEMORY_BYTES:
+            value.spilled = self._spill.put(segment.payload)
+        if value.spilled is not None:
+            value.value = msgspec.structs.replace(segment, payload=_NOTHING)
+        else:
+            self._bytes += size
+            if self._bytes > limits.LINK_MEMORY_BYTES:
+                self._full()
+        self._values.append(value)
 
     def failed(self, job: JobId, event: port.ItemFailed) -> None:
-        self._values.append((self._agent.last_note + 1, event))
+        self._values.append(_Value(self._agent.last_note + 1, event))
 
     def print(self, piece: port.Printed) -> None:
         """For any thread. What a home does not take in time is dropped, the oldest first."""
@@ -40,9 +73,8 @@ class Kept:
             Lines(JobId(piece.job), piece.lease, piece.item, piece.stream, piece.text)
         )
         self._line_bytes += len(piece.text)
-        while self._line_bytes > LINK_PRINTED_BYTES and self._lines:
+        while self._line_bytes > limits.LINK_PRINTED_BYTES and self._lines:
             self._line_bytes -= len(self._lines.popleft().text)
-            self._dropped += 1
 
     @property
     def has_lines(self) -> bool:
@@ -51,18 +83,24 @@ class Kept:
     # --- what the home hears ----------------------------------------------------------------------
     def told(self, boot: str, report: Report) -> tuple[Told, list[Payload]]:
         """The report with the values that the home does not have."""
-        segments, failures, payloads = [], [], []
-        for number, value in self._values:
-            if number <= self._told:
+        segments: list[Segment] = []
+        failures: list[Failed] = []
+        payloads: list[Payload] = []
+        size = 0
+        for each in self._values:
+            if each.note <= self._told:
                 continue
-            if isinstance(value, port.Segment):
-                segments.append(Segment(number, value.usage))
-                payloads.append(value.payload)
-                if len(payloads) == PARCEL_PAYLOADS:
-                    report = _shortened(report, number)
-                    break
+            if size > limits.LINK_REPORT_BYTES or len(payloads) == limits.PARCEL_PAYLOADS:
+                report = _shortened(report, each.note - 1)
+                break
+            if isinstance(each.value, port.Segment):
+                payload = each.value.payload
+                payload = payload if each.spilled is None else self._spill.get(each.spilled)
+                segments.append(Segment(each.note, each.value.usage))
+                payloads.append(payload)
+                size += payload.nbytes
             else:
-                failures.append(Failed(number, value.failure, value.usage))
+                failures.append(Failed(each.note, each.value.failure, each.value.usage))
         told = Told(
             boot=boot, report=codec.encode(report), segments=segments, failures=failures,
             lines=self._take_lines(),
@@ -90,11 +128,16 @@ class Kept:
     def acknowledged(self) -> None:
         """Let go of what the home has durably."""
         until = self._agent.acknowledged
-        while self._values and self._values[0][0] <= until:
-            self._values.popleft()
+        while self._values and self._values[0].note <= until:
+            gone = self._values.popleft()
+            if isinstance(gone.value, port.Segment):
+                self._bytes -= gone.value.payload.nbytes
+        if not self._values:
+            self._spill.clear()
 
 
 def _shortened(report: Report, last: int) -> Report:
-    """Without the notes behind this one: they come with the next report."""
+    """Without the notes behind this one: they come with the next report. A lease whose end is left
+    out looks lost to the home until then; what it did is taken all the same."""
     notes = report.notes[: last - report.first_note + 1]
     return msgspec.structs.replace(report, notes=notes)

@@ -113,6 +113,7 @@ class Links:
         uplink = Uplink(
             self._runtime, address.decode(kept.token), self._hello(kept),
             kept.terms.limit(self._runtime.capacity, _minute()), self._fetching,
+            self._path.parent,
         )  # fmt: skip
         uplink.seat.changed = self._divide
         self._up[kept.id] = uplink

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from hanse import limits
 from hanse.core.agent import Agent
@@ -23,6 +24,7 @@ from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
 from hanse.node.kept import Kept
+from hanse.node.spill import Spill
 from hanse.payloads.payload import Payload
 from hanse.remote.address import Address
 from hanse.remote.dial import Dial
@@ -38,7 +40,14 @@ _AWAY = (NodeUnavailable, JournalUnavailable)
 
 
 class Uplink:
-    """Everything but `close` and the threads' own methods runs on the runtime's loop.
+    """
+    Args:
+        hello: how this site introduces itself.
+        capacity: what the home may have at first.
+        fetching: makes what fetches works.
+        directory: for results that wait for a home that is away.
+
+    Everything but `close` and the threads' own methods runs on the runtime's loop.
 
     Attributes:
         state: in words, for people.
@@ -47,7 +56,7 @@ class Uplink:
 
     def __init__(
         self, runtime: Runtime, address: Address, hello: link.Hello, capacity: Amount,
-        fetching: Callable[[Dial, Offer], Fetching],
+        fetching: Callable[[Dial, Offer], Fetching], directory: Path,
     ) -> None:  # fmt: skip
         self.state = "it is being dialled"
         self.site = ""
@@ -63,7 +72,8 @@ class Uplink:
         self._waiting: dict[LeaseId, _Have] = {}  # leases that have begun without their work
         self._works: dict[LeaseId, Future[Work | None]] = {}
         agent = Agent(SiteId(hello.site), hello.incarnation, capacity)
-        self._kept = Kept(agent)
+        self._spill = Spill(directory, limits.LINK_DISK_BYTES)
+        self._kept = Kept(agent, self._spill, self._give_back_soon)
         self.seat: Seat = runtime.seat(agent, self, self._kept, self._print)
         self._sender = ThreadPoolExecutor(1, "hanse-link-report")
         self._fetchers = ThreadPoolExecutor(limits.LINK_FETCHES, "hanse-link-fetch")
@@ -77,7 +87,7 @@ class Uplink:
 
     # --- the home, as the seat sees it ------------------------------------------------------------
     def may_report(self) -> bool:
-        return bool(self._boot) and not self._sending
+        return bool(self._boot) and not self._sending and not self._over
 
     def report(self, report: Report) -> None:
         told, payloads = self._kept.told(self._boot, report)
@@ -124,6 +134,9 @@ class Uplink:
         self._lines_due = False
         if self._kept.has_lines:
             self.seat.pump()
+
+    def _give_back_soon(self) -> None:
+        self._loop.post(self.seat.engine.close)
 
     # --- orders and answers, on the loop ----------------------------------------------------------
     def _welcomed(self, welcome: link.Welcome) -> None:
@@ -234,6 +247,7 @@ class Uplink:
         if not self._over:
             self._over = True
             self.seat.engine.close()
+            self._spill.close()
 
     def close(self) -> None:
         """Leave the home, and cancel what runs for it. May be called from any thread but the

@@ -1,0 +1,123 @@
+"""What a site keeps for its home: every value is there until it is acknowledged, on disk or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hanse import limits
+from hanse.core.agent import Agent
+from hanse.core.messages import Grant, Orders, SegmentNote
+from hanse.engines import port
+from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.resources import Amount
+from hanse.node.kept import Kept
+from hanse.node.spill import Spill
+from hanse.payloads.payload import Payload, dump_each, load
+from hanse.wire import codec
+
+SITE, JOB, LEASE = SiteId("x"), JobId("j"), LeaseId(1)
+
+
+class Site:
+    """An agent with one endless lease, and a home that remembers what it was told."""
+
+    def __init__(self, directory: Path, most: int, full: Callable[[], None] = lambda: None) -> None:
+        self.agent = Agent(SITE, 1, Amount(cpus_milli=1000))
+        grant = Grant(LEASE, JOB, 0, 1 << 30, Amount(cpus_milli=1000), {})
+        self.agent.follow(Orders(SITE, 1, 1, 0, [grant], [], [], 0), 0)
+        self.spill = Spill(directory, most)
+        self.kept = Kept(self.agent, self.spill, full)
+        self.made = 0
+        self.orders = 1
+        self.there: dict[int, bytes] = {}  # what the home has, by note
+
+    def segment(self, size: int) -> None:
+        payload = Payload(1, bytes([self.made % 251]) * size, (size,))
+        segment = port.Segment(LEASE, self.made, self.made + 1, payload, 1)
+        self.kept.segment(segment)
+        self.agent.segment(LEASE, self.made, self.made + 1, 1)
+        self.made += 1
+
+    def tell(self, arrives: bool) -> None:
+        report = self.agent.report(0, lambda lease: self.made)
+        told, payloads = self.kept.told("boot", report)
+        if arrives:
+            notes = codec.decode_report(told.report).notes
+            fresh = {
+                each.note: bytes(p.data) for each, p in zip(told.segments, payloads, strict=True)
+            }
+            first = codec.decode_report(told.report).first_note
+            self.there |= fresh
+            for number, note in enumerate(notes, first):
+                assert isinstance(note, SegmentNote)
+                assert number in self.there, "a note came without its value"
+            self.kept.has(told)
+
+    def acknowledge(self) -> None:
+        self.orders += 1
+        until = max(self.there, default=0)
+        self.agent.follow(Orders(SITE, 1, self.orders, until, [], [], [], 0), 0)
+        self.kept.acknowledged()
+
+
+steps = st.lists(
+    st.sampled_from(["segment", "segment", "segment", "tell", "lose", "acknowledge", "boot"]),
+    max_size=60,
+)
+
+
+@given(steps, st.sampled_from([0, 3000, 1 << 30]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+def test_a_home_has_every_value_whatever_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str], most: int
+) -> None:
+    monkeypatch.setattr(limits, "LINK_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(limits, "LINK_REPORT_BYTES", 2000)
+    site = Site(tmp_path, most)
+    acknowledged: dict[int, bytes] = {}
+    for step in steps:
+        if step == "segment":
+            site.segment(300)
+        elif step == "boot":  # the home comes back with what it has durably
+            acknowledged |= {n: v for n, v in site.there.items() if n <= site.agent.acknowledged}
+            site.there = dict(acknowledged)
+            site.kept.again()
+        elif step == "acknowledge":
+            site.acknowledge()
+        else:
+            site.tell(arrives=step == "tell")
+    for _ in range(site.made + 1):
+        site.tell(arrives=True)
+    assert site.there == {n + 1: bytes([n % 251]) * 300 for n in range(site.made)}
+    site.acknowledge()
+    site.spill.close()
+
+
+def test_what_waits_lies_on_disk_and_leaves_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_MEMORY_BYTES", 1000)
+    said: list[str] = []
+    site = Site(tmp_path, 10_000, lambda: said.append("full"))
+    for _ in range(30):
+        site.segment(500)
+    assert said, "the disk may take 10,000 bytes only"
+    assert list(tmp_path.iterdir()) == []
+    site.tell(arrives=True)
+    assert len(site.there) == 30
+    site.spill.close()
+
+
+def test_large_buffers_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
+    payload = dump_each([bytearray(b"a" * (1 << 19)), "b", bytearray(b"c" * (1 << 20))])
+    spill = Spill(tmp_path, 1 << 30)
+    place = spill.put(payload)
+    assert place is not None
+    assert load(spill.get(place)) == load(payload)
+    spill.close()
+    assert Spill(tmp_path / "gone", 1 << 30).put(payload) is None, "a disk that takes nothing"
