@@ -63,7 +63,7 @@ bench-quick: $(VENV)/made
 	$(BENCH) quick
 
 clean:
-	rm -rf $(VENV) bench/.venvs bench/results build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a second call does nothing unless pyproject.toml changed. The install is editable, so

@@ -1,25 +1,27 @@
 """One run: a job of many items, everything that its seed's schedule lets go wrong, and checks.
 
 What must hold, however it went: the client gets the right sum; every item is committed exactly
-once, by the journal's own entries, and ran at least once, by the ledger that items write; no
-process is left; and the time is no more than that of a calm run and what the faults explain
-(`Measured.bound_s`).
+once, by the journal's own entries, and ran at least once, by the ledger that items write; what was
+on record when the home was killed does not run there again; no process is left; and the time is no
+more than that of a calm run and what the faults explain (`Measured.bound_s`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 from hosts import ledger as ledgers
 from hosts import program
 from hosts.ledger import Ledger
-from hosts.schedule import CLIENT, HOME, Fault, Kind, draw
-from hosts.world import Machine, Undo, World, world
+from hosts.schedule import CLIENT, DEATHS, HOME, Fault, Kind, draw
+from hosts.world import ROUND_TRIP_MS, Machine, Undo, World, world
 
 from hanse import limits
 from hanse.blobs.store import BlobStore
@@ -29,7 +31,7 @@ from hanse.records.record import JobRecord, open_record
 from hanse.records.state import State
 
 ITEMS = 20_000
-SITES: tuple[str, ...] = ()  # regions that have a site
+SITES = tuple(ROUND_TRIP_MS)  # one in each region
 HASTE = 6.0
 _STUCK_S = 300.0  # no run waits longer for its next item
 _LOOK_S = 0.02
@@ -43,9 +45,9 @@ class Measured(msgspec.Struct, kw_only=True):
         wall_s: from the client's start to its end.
         calm_s: what all items would have taken at the pace of those before the first fault.
         lost_s: the durations of the runs of items that were not the only one.
-        bound_s: the calm time, the lost work done again one item at a time, and for each fault how
-            long it lasted, how long its node took to start, and two lease time-outs: one for the
-            sites to be missed or to be taken for well again, one for what waits behind that.
+        bound_s: the calm time; the lost work, done again one item after the other; for how long
+            the faults lasted and nodes started, as if nothing were done meanwhile; and one lease
+            time-out: others work while a lost lease is waited for, unless it is the last.
         again: runs of items beyond one each.
         clients: how often the client's program was started.
     """
@@ -103,6 +105,7 @@ class _Run:
         self._clients: list[subprocess.Popen[bytes]] = []
         self._began_s = 0.0
         self._calm_pace = 0.0  # items in a second before the first fault
+        self._kills: list[tuple[float, set[int]]] = []  # of the home: when, and what it had done
 
     def run(self) -> Measured:
         for fault in self._faults:
@@ -147,6 +150,8 @@ class _Run:
                 self._calm_pace = begun / (now_s - first_s)
             undo = self._world.strike(fault)
             self._say(f"{fault}" + " (there was nothing to meet)" * (undo is None))
+            if fault.place == HOME and fault.kind in DEATHS:
+                self._kills.append((time.monotonic(), self._committed_now()))
             if undo is not None:
                 self._undo.append((now_s + fault.lasts_s, fault, undo))
                 if fault.place == HOME and fault.kind in _ENDS_JOBS:
@@ -205,22 +210,30 @@ class _Run:
         assert not self._pending, "faults that never struck"
 
     def _check_record(self) -> None:
-        place = self._world.home.place.home
-        state = State(place, open_journal(None, place), BlobStore(place / "blobs", None))
-        try:
-            head = state.journal.find(program.NAME)
-            assert head is not None
-            assert head.state == "done"
-            self._check_commits(open_record(state, head))
-            assert {trace.job for trace in self._ledger.traces()} == {head.id}
+        with _opened(self._world.home.place.home) as state:
+            record = _record(state)
+            assert record.head.state == "done"
+            self._check_commits(record)
+            traces = self._ledger.traces()
+            assert {trace.job for trace in traces} == {record.head.id}
             assert not state.journal.check()
-        finally:
-            state.close()
+        for killed_s, done in self._kills:
+            fresh = {t.item for t in traces if t.began and t.host == HOME and t.at_s > killed_s}
+            assert not fresh & done, "the home ran again what it had on record when it was killed"
+
+    def _committed_now(self) -> set[int]:
+        """What is on the disk of a home that is down. Of a copy: looking would tidy up."""
+        copy = self._world.fabric.directory / f"copy-{len(self._kills)}"
+        copy.mkdir(mode=0o700)
+        for path in self._home.place.home.glob("journal.sqlite*"):
+            if path.is_file():
+                shutil.copy(path, copy)
+        with _opened(copy) as state:
+            return set(_committed(_record(state)))
 
     def _check_commits(self, record: JobRecord) -> None:
         """Each item is committed exactly once, with the right value, and ran."""
-        spans = [(f.start, f.stop) for f in record.facts if isinstance(f, SegmentCommitted)]
-        committed = sorted(item for start, stop in spans for item in range(start, stop))
+        committed = sorted(_committed(record))
         assert committed == list(range(self._items)), "items were not committed once each"
         kept = [(part.start + n, v) for part in record.parts() for n, v in enumerate(part.load())]
         assert kept == [(item, program.value(self._seed, item)) for item in range(self._items)]
@@ -231,9 +244,30 @@ class _Run:
         lost_s = sum((n - 1) * program.duration_s(self._seed, item) for item, n in ran.items())
         calm_s = self._items / self._calm_pace
         starts_s = sum(sum(machine.restarts) for machine in self._world.machines.values())
-        explained_s = sum(fault.lasts_s + 2 * self._ttl_s for fault in self._faults)
+        away_s = sum(fault.lasts_s for fault in self._faults)
         return Measured(
             seed=self._seed, wall_s=wall_s, calm_s=calm_s, lost_s=lost_s,
-            bound_s=calm_s + lost_s + starts_s + explained_s,
+            bound_s=calm_s + lost_s + away_s + starts_s + self._ttl_s,
             again=ran.total() - self._items, clients=len(self._clients),
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _opened(place: Path) -> Iterator[State]:
+    state = State(place, open_journal(None, place), BlobStore(place / "blobs", None))
+    try:
+        yield state
+    finally:
+        state.close()
+
+
+def _record(state: State) -> JobRecord:
+    head = state.journal.find(program.NAME)
+    assert head is not None
+    return open_record(state, head)
+
+
+def _committed(record: JobRecord) -> list[int]:
+    """Every item that an entry says was committed, as often as one does."""
+    spans = [(f.start, f.stop) for f in record.facts if isinstance(f, SegmentCommitted)]
+    return [item for start, stop in spans for item in range(start, stop)]

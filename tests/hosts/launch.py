@@ -15,14 +15,15 @@ import time
 
 from hanse import limits
 
-_TIMES = ("LEASE_TTL_NS", "REPORT_EVERY_NS", "HEARTBEAT_NS")
+_TIMES = ("LEASE_TTL_NS", "REPORT_EVERY_NS", "HEARTBEAT_NS", "LINK_PATIENCE_S")
 
 
 def hurry() -> None:
     """Divide the bounds. Before anything else of Hanse is imported."""
     haste = float(os.environ.get("HASTE", "1"))
     for name in _TIMES:
-        setattr(limits, name, int(getattr(limits, name) / haste))
+        bound = getattr(limits, name)
+        setattr(limits, name, type(bound)(bound / haste))
 
 
 def clock(library: str, file: str) -> dict[str, str]:

@@ -28,6 +28,10 @@ class Kind(StrEnum):
     CLOCK_STEPPED = "the clock is stepped by an hour"
 
 
+DEATHS = frozenset({Kind.NODE_KILLED, Kind.HOST_CRASHED})
+CUTS = frozenset({Kind.CUT, Kind.HUNG, Kind.RESET})
+
+
 class Fault(NamedTuple):
     """`pick` is a number that chooses among what there is when it strikes: workers, blobs, bits."""
 
@@ -54,17 +58,17 @@ def draw(seed: int, sites: Sequence[str], ttl_s: float) -> list[Fault]:
     some = chance.choice
     faults = [
         (some(anywhere), Kind.WORKER_KILLED, 0.0),
-        (HOME, some((Kind.NODE_KILLED, Kind.HOST_CRASHED)), chance.uniform(0, 2)),
-        (CLIENT, some((Kind.CUT, Kind.HUNG, Kind.RESET)), ttl_s * chance.uniform(0.2, 1.2)),
+        (HOME, some(sorted(DEATHS)), chance.uniform(0, 2)),
+        (CLIENT, some(sorted(CUTS)), ttl_s * chance.uniform(0.2, 1.2)),
         (HOME, Kind.DISK_FULL, chance.uniform(0.2, 2)),
         (HOME, Kind.BIT_FLIPPED, chance.uniform(0.2, 2)),
         (some(anywhere), Kind.CLOCK_STEPPED, 0.0),
     ]
     if sites:
         faults += [
-            (some(sites), some((Kind.NODE_KILLED, Kind.HOST_CRASHED)), chance.uniform(0, 2)),
+            (some(sites), some(sorted(DEATHS)), chance.uniform(0, 2)),
             (some(sites), Kind.FROZEN, ttl_s * chance.uniform(1.1, 1.5)),
-            (some(sites), some((Kind.CUT, Kind.HUNG, Kind.RESET)), ttl_s),
+            (some(sites), some(sorted(CUTS)), ttl_s),
             (some(sites), Kind.DISK_FULL, chance.uniform(0.2, 2)),
             (some(sites), Kind.BIT_FLIPPED, 0.0),
         ]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hosts.schedule import CLIENT, HOME, Kind, draw
+from hosts.schedule import CLIENT, CUTS, DEATHS, HOME, Kind, draw
 
 SITES = ("near", "far", "farthest")
-CUTS = {Kind.CUT, Kind.HUNG, Kind.RESET}
-DEATHS = {Kind.NODE_KILLED, Kind.HOST_CRASHED}
 
 
 @pytest.mark.parametrize("seed", range(50))
