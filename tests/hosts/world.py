@@ -56,9 +56,12 @@ class Machine:
     def step_clock(self, by_s: int) -> None:
         self._clock.write_text(f"{by_s:+d}\n")
 
-    def start(self) -> None:
+    def begin(self) -> None:
         self._started_s = time.monotonic()
         self._begin()
+
+    def wait(self) -> None:
+        """Until it is up."""
         end = time.monotonic() + _START_S
         while not self.look():
             assert time.monotonic() < end, f"{self.host.name} does not start:\n{self.log}"
@@ -146,9 +149,11 @@ class World:
         self.wan: Wan
 
     def start(self) -> None:
-        self.home.start()
+        for machine in self.machines.values():
+            machine.begin()
+        for machine in self.machines.values():
+            machine.wait()
         for site in self.sites:
-            site.start()
             token = self._token("link", site.host.name)
             site.command("link", token)
 
