@@ -3,6 +3,7 @@
 #   make test   install the test tools too, then run everything
 #   make unit   the tests of single parts: seconds
 #   make simulate SEEDS=1000   so many federations under faults, other ones every day, on two cores
+#   make chaos SEEDS=200   so many runs on hosts that really fail, of half a minute each; as root
 #   make lint   what CI asks of the text itself
 #   make bench  beside Ray, Dask, PySpark, joblib and the standard library: installs them under
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate lint bench bench-quick clean
+.PHONY: demo test unit simulate chaos lint bench bench-quick clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -32,12 +33,20 @@ unit: $(VENV)/test-tools
 
 # Seeds that nobody has run: every day has a million of its own. A night takes SEEDS=100000; FIRST=N
 # begins elsewhere.
-SEEDS ?= 1000
 FIRST ?= $(shell expr $$(date +%s) / 86400 \* 1000000)
+simulate: SEEDS ?= 1000
 simulate: FIRST := $(FIRST)
 simulate: $(VENV)/installed
 	@echo "seeds $(FIRST) to $$(($(FIRST) + $(SEEDS) - 1))"
 	$(BIN)/python -m hanse.sim --seeds $(FIRST)..$$(($(FIRST) + $(SEEDS))) --jobs 2
+
+# Hosts in network namespaces, so as root. HASTE divides the times by which leases, heartbeats and
+# reports are counted; HASTE=1 is as in earnest. What a failed run wrote is in chaos-failed.
+HASTE ?= 6
+chaos: SEEDS ?= 5
+chaos: FIRST := $(FIRST)
+chaos: $(VENV)/test-tools
+	PYTHONPATH=tests:. $(BIN)/python -m hosts --seeds $(SEEDS) --first $(FIRST) --haste $(HASTE)
 
 lint: $(VENV)/lint-tools
 	$(BIN)/ruff check .
@@ -54,7 +63,7 @@ bench-quick: $(VENV)/made
 	$(BENCH) quick
 
 clean:
-	rm -rf $(VENV) bench/.venvs bench/results build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a second call does nothing unless pyproject.toml changed. The install is editable, so

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+from debian import install
 
 PLACES = "/usr/lib/postgresql/*/bin"
 START_S = 60.0
@@ -49,20 +50,8 @@ def binaries() -> Path:
             return Path(found[-1])
         if (there := shutil.which("initdb")) is not None:
             return Path(os.path.realpath(there)).parent
-        install()
+        install("postgresql")
     raise RuntimeError("Debian's package postgresql has no initdb in " + PLACES)
-
-
-def install() -> None:
-    """Install Debian's package. Fails in words where that cannot be done."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise RuntimeError(
-            "these tests need PostgreSQL: install the package postgresql, or run them as root"
-            " where apt-get is, so that they can"
-        )
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
-        subprocess.run(["apt-get", "-q", *command], check=True, env=quiet, timeout=300)
 
 
 class Server:
