@@ -441,6 +441,10 @@ LINK_TOKEN_LOOK_NS = SECOND
 LINK_SITES = 10_000
 """A home has at most so many sites at other nodes."""
 
+LINK_REDIAL_MAX_NS = 2 * SECOND
+"""A site dials a home that is away this often at least: one that comes back waits for its sites for
+REPORT_EVERY_NS."""
+
 LINK_PATIENCE_S = 10.0
 """A home that answers nothing for so long is dialled again: a third of the life of a lease."""
 

@@ -154,8 +154,6 @@ class Linked:
             lease = self._runtime.home.leases.get(grant.lease)
             if lease is None or lease.site != site.id or lease.job != grant.job:
                 return None
-            if not lease.start <= grant.start <= grant.stop <= max(lease.stop, grant.stop):
-                return None
             attempts = self._runtime.home.jobs[lease.job].attempts_within(lease.start, lease.stop)
             asked = msgspec.structs.replace(
                 grant, start=lease.start, stop=lease.stop, attempts=attempts

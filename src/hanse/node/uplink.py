@@ -192,7 +192,7 @@ class Uplink:
                 why = str(error)
             self._loop.post(partial(self._parted, why))
             self._closing.wait(wait_ns / 1e9)
-            wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+            wait_ns = min(2 * wait_ns, limits.LINK_REDIAL_MAX_NS)
 
     def _listen(self) -> bool:
         """One connection, until it breaks. Returns whether the home has welcomed us."""
@@ -233,7 +233,7 @@ class Uplink:
                 return fetching.work(grant)
             except _AWAY:
                 self._closing.wait(wait_ns / 1e9)
-                wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
+                wait_ns = min(2 * wait_ns, limits.LINK_REDIAL_MAX_NS)
         return None
 
     # --- ends -------------------------------------------------------------------------------------
