@@ -13,7 +13,7 @@ while all use the same warm workers. Arguments that joblib would map from files 
 
 from __future__ import annotations
 
-import contextlib
+import concurrent.futures
 import queue
 import threading
 from collections import deque
@@ -34,6 +34,7 @@ from hanse.client.connecting import ambient
 from hanse.client.executor import Executor
 from hanse.client.future import Future
 from hanse.client.task import task
+from hanse.engines.local.current import current_item
 from hanse.integrations.sharing import Shared, Sharing, load
 
 _AGAIN = {"r+", "w+"}  # modes in which joblib's workers write into the arrays of the program
@@ -49,6 +50,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     Args:
         client: by default the ambient one when `Parallel` is called: embedded, or a node's.
+        initializer, initargs: called once in every worker before its first call.
         task_options: what one call needs and how it is repeated, as for `hanse.task`: `cpus`,
             `gpus`, `memory`, `custom`, `retries`. Nested `Parallel` calls run in so many threads
             as a call has cpus; in turn if that is one.
@@ -62,14 +64,17 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def __init__(
         self, nesting_level: int | None = None, inner_max_num_threads: int | None = None, *,
-        client: Client | None = None, **task_options: Any,
+        client: Client | None = None, initializer: Callable[..., Any] | None = None,
+        initargs: tuple[Any, ...] = (), **task_options: Any,
     ) -> None:  # fmt: skip
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._given_client = client
+        self._initializer = None if initializer is None else (initializer, tuple(initargs))
+        self._begin: Future[Shared] | None = None  # the initializer, pickled
         self._task_options = task_options
         self._run: Any = task(**task_options)(run_batch) if task_options else run_batch
         self._owner: Any = None  # the Parallel that this one belongs to
-        self._executor: Executor | None = None
+        self._workers: Executor | None = None
         self._sharing = Sharing(self._put, None)
         self._callbacks: _Callbacks | None = None
         self._limit = 0  # calls at once, where that is fewer than the client would run; else 0
@@ -87,6 +92,8 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         A node is used even if it has one core: with 1, joblib would work in the program itself."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        if _inside():
+            return max(1, int(self._task_options.get("cpus", 1)))
         if n_jobs is not None and n_jobs > 0:
             return n_jobs
         client = self._client()
@@ -96,7 +103,9 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def configure(
         self, n_jobs: int | None = 1, parallel: Any = None, prefer: Any = None, require: Any = None,
-        max_nbytes: int | None = None, mmap_mode: str | None = "r", **_of_other_backends: Any,
+        max_nbytes: int | None = None, mmap_mode: str | None = "r",
+        initializer: Callable[..., Any] | None = None, initargs: tuple[Any, ...] = (),
+        **_of_other_backends: Any,
     ) -> int:  # fmt: skip
         if mmap_mode in _AGAIN:
             raise ValueError(
@@ -104,7 +113,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
                 "on one machine only: return what was computed instead"
             )
         count = self.effective_n_jobs(n_jobs)
-        if count == 1:
+        if count == 1 or _inside():
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         if self._owner is None or self._owner is not parallel:
             raise FallbackToBackend(self._for(parallel))
@@ -112,8 +121,13 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         client = self._client()
         self._limit = count if count < self._slots(client) else 0
         self._sharing = Sharing(self._put, max_nbytes if mmap_mode is not None else None)
-        if self._executor is None:
-            self._executor = client.executor()
+        if initializer is not None:
+            self._initializer = initializer, tuple(initargs)
+        if self._initializer is not None:
+            stream, buffers, _ = self._sharing.dump(self._initializer)
+            self._begin = self._put(Shared(stream, buffers))
+        if self._workers is None:
+            self._workers = client.executor()
         return count
 
     def start_call(self) -> None:
@@ -127,9 +141,9 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def terminate(self) -> None:
         """The calls of this Parallel are over; the workers stay warm."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.shutdown(wait=False)
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
@@ -137,23 +151,25 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         with self._lock:
             self._waiting.clear()
             self._running = 0
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.kill_workers()
+            workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.kill_workers()
         if ensure_ready:
-            self._executor = self._client().executor()
+            self._workers = self._client().executor()
 
     def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Any:
         """Run a batch. Whoever asks for it hears of its end in a thread of its own, where the
         program's inputs may be read on however long that takes."""
-        stream, buffers, shared = self._sharing.dump(func)
-        call = (stream, buffers, shared, callback)
+        try:
+            arguments = (*self._sharing.dump(func), self._begin)
+        except Exception as error:  # noqa: BLE001 - of pickling; joblib hears of no other end
+            return self._refuse(error, callback)
         with self._lock:
             if self._limit and self._running >= self._limit:
-                self._waiting.append(call)
+                self._waiting.append((arguments, callback))
                 return None
             self._running += 1
-            return self._submit(*call)
+            return self._submit(arguments, callback)
 
     apply_async = submit  # its name before joblib 1.5
 
@@ -183,32 +199,40 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             self.nesting_level, self.inner_max_num_threads, client=self._given_client,
             **self._task_options,
         )  # fmt: skip
-        own._owner = parallel
+        own._owner, own._initializer = parallel, self._initializer
         return own
 
     def _put(self, value: Any) -> Future[Any]:
         return self._client().put(value)
 
-    def _submit(
-        self, stream: bytes, buffers: list[Any], shared: list[Future[Shared]],
-        callback: Callable[[Any], None] | None,
-    ) -> Future[Any]:  # fmt: skip
-        executor, callbacks = self._executor, self._callbacks
-        assert executor is not None
-        future = executor.submit(self._run, stream, buffers, shared)
+    def _submit(self, arguments: tuple[Any, ...], callback: Callable[[Any], None] | None) -> Any:
+        workers, callbacks = self._workers, self._callbacks
+        if workers is None:
+            return None  # it was aborted just now
+        try:
+            future = workers.submit(self._run, *arguments)
+        except Exception as error:  # noqa: BLE001 - the client was closed: as above
+            return self._refuse(error, callback)
 
-        def done(future: Future[Any]) -> None:
-            self._next(executor)
+        def done(future: Any) -> None:
+            self._next(workers)
             if callback is not None and callbacks is not None:
                 callbacks.add(callback, future)
 
-        future.add_done_callback(done)  # type: ignore[arg-type]
+        future.add_done_callback(done)
         return future
 
-    def _next(self, executor: Executor) -> None:
+    def _refuse(self, error: Exception, callback: Callable[[Any], None] | None) -> Any:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future.set_exception(error)
+        if callback is not None and self._callbacks is not None:
+            self._callbacks.add(callback, future)
+        return future
+
+    def _next(self, workers: Executor) -> None:
         """A call has ended: give the next one of those that wait."""
         with self._lock:
-            if executor is not self._executor:
+            if workers is not self._workers:
                 return  # it was aborted meanwhile
             self._running -= 1
             if self._waiting:
@@ -220,8 +244,21 @@ def _plain(task_options: dict[str, Any]) -> HanseBackend:
     return HanseBackend(**task_options)
 
 
-def run_batch(stream: bytes, buffers: list[Any], shared: list[Shared]) -> Any:
-    """In a worker: all calls of a batch. Its traceback begins with what joblib calls."""
+def _inside() -> bool:
+    """Whether this is a call of Hanse's own, which has the cores that it was given and no more."""
+    return current_item() is not None
+
+
+_begun: set[bytes] = set()  # initializers that this worker has called
+
+
+def run_batch(stream: bytes, buffers: list[Any], shared: list[Shared], begin: Shared | None) -> Any:
+    """In a worker: all calls of a batch."""
+    register()  # a nested Parallel may name it
+    if begin is not None and begin.stream not in _begun:
+        initializer, initargs = begin.value()
+        initializer(*initargs)
+        _begun.add(begin.stream)
     return load(stream, buffers, shared)()
 
 
@@ -244,6 +281,5 @@ class _Callbacks:
     def _run(self) -> None:
         while (one := self._queue.get()) is not None:
             callback, future = one
-            with contextlib.suppress(RuntimeError):  # the executor was shut down: an abort
-                callback(future)
-            del one, callback, future
+            callback(future)
+            del one, callback, future  # and with it the results, while this waits

@@ -25,19 +25,19 @@ _here = threading.local()
 class Shared:
     """A pickled object whose buffers lie beside its stream."""
 
-    __slots__ = ("_buffers", "_stream")
+    __slots__ = ("_buffers", "stream")
 
     def __init__(self, stream: bytes, buffers: Sequence[Any]) -> None:
-        self._stream = stream
+        self.stream = stream
         self._buffers = buffers
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Shared, (self._stream, list(self._buffers))
+        return Shared, (self.stream, list(self._buffers))
 
     def value(self) -> Any:
         """A new object, around the same read-only bytes."""
         views = [memoryview(buffer).toreadonly() for buffer in self._buffers]
-        return pickle.loads(self._stream, buffers=views)  # noqa: S301 - the program's own
+        return pickle.loads(self.stream, buffers=views)  # noqa: S301 - the program's own
 
 
 def load(stream: bytes, buffers: list[Any], shared: list[Shared]) -> Any:
@@ -71,9 +71,9 @@ class Sharing:
     def dump(self, value: Any) -> tuple[bytes, list[Any], list[Future[Shared]]]:
         """The stream, its buffers, and the shared values in it. Raises what pickling raises."""
         try:
-            stream, *rest = self._dump(value, pickle.Pickler)
-            if b"__main__" not in stream:
-                return stream, *rest
+            dumped = self._dump(value, pickle.Pickler)
+            if b"__main__" not in dumped[0]:
+                return dumped
         except Exception:  # noqa: BLE001 - whatever a __reduce__ raises; cloudpickle may do better
             pass
         import cloudpickle
@@ -93,7 +93,7 @@ class Sharing:
                 return _value, (len(shared) - 1,)
 
             base = kind.__dict__.get("dispatch_table", copyreg.dispatch_table)
-            table = ChainMap({numpy.ndarray: reduce}, base)
+            table = ChainMap({numpy.ndarray: reduce, numpy.memmap: reduce}, base)
             kind = type("Pickler", (kind,), {"dispatch_table": table})  # read as it is made
         kind(file, protocol=5, buffer_callback=buffers.append).dump(value)
         return file.getvalue(), buffers, shared
@@ -104,7 +104,8 @@ class Sharing:
             if found is not None and found[0]() is array:
                 return found[1]
         buffers: list[Any] = []
-        stream = pickle.dumps(array, protocol=5, buffer_callback=buffers.append)
+        plain = array.view(sys.modules["numpy"].ndarray)  # a mapped file too
+        stream = pickle.dumps(plain, protocol=5, buffer_callback=buffers.append)
         future: Future[Shared] = self._put(Shared(stream, buffers))
         key = id(array)
         with self._lock:
