@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dask import config
-from dask._task_spec import Alias, DataNode, convert_legacy_graph, cull
+from dask._task_spec import Alias, DataNode, Task, convert_legacy_graph, cull
 from dask.base import named_schedulers
 from dask.callbacks import Callback, unpack_callbacks
 from dask.core import flatten
@@ -25,6 +25,7 @@ from dask.sizeof import sizeof
 from hanse.client.client import Client
 from hanse.client.connecting import ambient
 from hanse.client.executor import Executor
+from hanse.client.functions import importable
 from hanse.client.future import Future
 from hanse.client.options import PLAIN
 from hanse.errors import DependencyFailed
@@ -58,9 +59,7 @@ def get(
     try:
         if _looked_at(callbacks):
             slots = opened._capacity.times(PLAIN.resources.amount())
-            return get_async(
-                workers.submit, slots, dsk, keys, callbacks=callbacks, **_of_others
-            )
+            return get_async(workers.submit, slots, dsk, keys, callbacks=callbacks, **_of_others)
         wanted = set(flatten([keys]))
         results = _Graph(cull(convert_legacy_graph(dsk), wanted), wanted).submit(workers, opened)
         return nested_get(keys, _values(results))
@@ -89,6 +88,7 @@ class _Graph:
                 self._users[key] = self._users.get(key, 0) + 1
         self._data: dict[Any, Any] = {}  # values in the graph, or futures of them
         self._done: dict[Any, Future[Any]] = {}
+        self._functions: dict[int, tuple[Any, Future[Any]]] = {}  # by id, so each is held too
 
     def submit(self, workers: Executor, client: Client) -> dict[Any, Any]:
         """Hand all in; returns futures of what is wanted, or values that stood in the graph."""
@@ -103,7 +103,7 @@ class _Graph:
                 value = self._take(last.target)
                 self._keep(last.key, value)
             else:
-                value = self._call(workers, [self._tasks[key] for key in chain])
+                value = self._call(workers, client, [self._tasks[key] for key in chain])
                 self._keep(last.key, value)
             if last.key in self._wanted:
                 found[last.key] = value
@@ -131,17 +131,30 @@ class _Graph:
             return None
         return None if isinstance(self._tasks.get(needs[0]), Alias) else ends.get(needs[0])
 
-    def _call(self, workers: Executor, tasks: Sequence[Any]) -> Future[Any]:
+    def _call(self, workers: Executor, client: Client, tasks: Sequence[Any]) -> Future[Any]:
         inside = {task.key for task in tasks}
         needs = {key for task in tasks for key in task.dependencies if key not in inside}
         values = {key: self._take(key) for key in needs}
-        return workers.submit(run_tasks, tasks, values)
+        return workers.submit(run_tasks, [self._light(task, client) for task in tasks], values)
+
+    def _light(self, task: Any, client: Client) -> Any:
+        """The task, with a reference in place of a function that travels by value."""
+        if type(task) is not Task or importable(task.func):
+            return task
+        known = self._functions.get(id(task.func))
+        if known is None:
+            known = self._functions[id(task.func)] = task.func, client.put(task.func)
+        light = task.copy()
+        light.func = known[1]
+        return light
 
     def _datum(self, node: Any, client: Client) -> Any:
         """What stands in the graph, as its users get it."""
         several = self._users.get(node.key, 0) > 1
-        return client.put(node.value) if several and sizeof(node.value) >= _LARGE_BYTES else (
-            node.value
+        return (
+            client.put(node.value)
+            if several and sizeof(node.value) >= _LARGE_BYTES
+            else (node.value)
         )
 
     def _take(self, key: Any) -> Any:
