@@ -23,12 +23,8 @@ from hanse.remote.finding import HERE
 _PIECE = 1 << 16
 
 
-class ScriptFailed(Exception):
-    """A script that `hanse submit` sent ended with another exit code than 0."""
-
-
 class CommandFailed(Exception):
-    """A command line ended with another exit code than 0; below 0, by that signal."""
+    """A script or a command line ended with another exit code than 0; below 0, by that signal."""
 
     def __init__(self, command: str, code: int) -> None:
         super().__init__(command, code)
@@ -45,14 +41,14 @@ def run_script(name: str, source: bytes, args: Sequence[str]) -> int:
     `hanse.connect()` in it opens a client on this machine: the node that runs the script is not
     asked for more, so a script cannot wait for cores that it holds itself.
 
-    Raises ScriptFailed.
+    Raises CommandFailed.
     """
     with tempfile.TemporaryDirectory(prefix="hanse-script-") as directory:
         path = Path(directory, name)
         path.write_bytes(source)
         code = _run([sys.executable, str(path), *args], directory, {"PYTHONUNBUFFERED": "1"})
     if code:
-        raise ScriptFailed(f"{name} {_how(code)}")
+        raise CommandFailed(name, code)
     return code
 
 
