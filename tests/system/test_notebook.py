@@ -36,18 +36,26 @@ class Kernel:
 
     def begin(self, code: str) -> None:
         self.shown = []
-        self._client.execute(code)
+        self._cell = self._client.execute(code)
 
     def end(self) -> dict[str, Any]:
         """Wait for the cell; returns the reply to it."""
-        idle = False
-        while not idle:
+        while self.next().get("execution_state") != "idle":
+            pass
+        while (reply := self._client.get_shell_msg(timeout=60))["parent_header"][
+            "msg_id"
+        ] != self._cell:
+            pass
+        return reply["content"]
+
+    def next(self) -> dict[str, Any]:
+        """The next that is heard of the cell."""
+        while True:
             message = self._client.get_iopub_msg(timeout=60)
-            content = message["content"]
-            idle = content.get("execution_state") == "idle"
-            if "data" in content:
-                self.shown.append(content["data"])
-        return self._client.get_shell_msg(timeout=60)["content"]
+            if message["parent_header"].get("msg_id") == self._cell:
+                if "data" in message["content"]:
+                    self.shown.append(message["content"]["data"])
+                return message["content"]
 
     def cell(self, code: str) -> dict[str, Any]:
         self.begin(code)
@@ -111,11 +119,9 @@ def test_a_running_job_has_a_live_bar(kernel, tmp_path):
     flag.mkdir()
     kernel.begin(f"list(client.map(hold, [{str(flag / 'a')!r}, {str(flag / 'b')!r}]))")
     until(lambda: len(list(flag.iterdir())) == 2)
-    message = kernel._client.get_iopub_msg(timeout=60)
-    while "data" not in message["content"]:
-        message = kernel._client.get_iopub_msg(timeout=60)
-    assert message["msg_type"] == "display_data"
-    assert "hold" in message["content"]["data"]["text/html"]
+    while not kernel.shown:
+        kernel.next()
+    assert "hold" in kernel.shown[0]["text/html"]
     (flag / "a").touch()
     (flag / "b").touch()
     assert kernel.end()["status"] == "ok"

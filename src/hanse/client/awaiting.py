@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from hanse.client.job import in_notebook
 
 if TYPE_CHECKING:
     from hanse.client.job import Job
     from hanse.client.results import Part, Results
 
 T = TypeVar("T")
+_LOOK_S: Final = 0.5
 
 
 async def each(job: Job[T]) -> AsyncIterator[T]:
@@ -46,7 +49,10 @@ async def _next_part(results: Results, start: int | None) -> Part | None:
         try:
             return results.take(start, 0)
         except TimeoutError:
-            await arrived
+            # A kernel of a notebook hears of Ctrl-C only when its loop wakes (ipykernel 7).
+            every_s = _LOOK_S if in_notebook() else None
+            while not arrived.done():
+                await asyncio.wait([arrived], timeout=every_s)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]) -> None:

@@ -152,6 +152,6 @@ def begun(job: Job[Any]) -> None:
 def _cell_ended(result: Any) -> None:
     jobs = list(_begun)
     _begun.clear()
-    if isinstance(result.error_in_exec, KeyboardInterrupt):
+    if type(result.error_in_exec).__name__ in ("KeyboardInterrupt", "CancelledError"):
         for job in jobs:
             job.let_go()
