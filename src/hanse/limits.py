@@ -107,6 +107,10 @@ OUTPUT_TAIL_BYTES = 8 * KIB
 LOG_BYTES = 64 * MIB
 """What is kept of the output of one durable job; further output is shown, but not kept."""
 
+COMMAND_OUTPUT_BYTES = 64 * MIB
+"""What one command line of `hanse map` may write to stdout: it is kept in memory until it is shown;
+what is larger belongs into files."""
+
 LOG_LINE_BYTES = MIB
 """No line of a log is longer: a piece of output is 64 KiB, and escapes make it 6 times that."""
 

@@ -17,7 +17,11 @@ from hanse.cli.shared.command import LazyGroup
 # In the order in which people meet them. One line each: `hanse --help` imports none of them.
 COMMANDS: Final = {
     "run": ("hanse.cli.run", "Run a Python program, and show how far its jobs are."),
-    "submit": ("hanse.cli.submit", "Run a script on the node, and come back at once."),
+    "map": ("hanse.cli.map", "Run a command line for each of many inputs."),
+    "submit": (
+        "hanse.cli.submit",
+        "Run a script or a command line on the node, and come back at once.",
+    ),
     "jobs": ("hanse.cli.jobs", "List jobs, the newest first."),
     "job": ("hanse.cli.job", "Show one job; with --follow, until it ends."),
     "logs": ("hanse.cli.logs", "Show what a job's items printed."),

@@ -1,14 +1,17 @@
-"""`hanse submit`: a script that runs on the node."""
+"""`hanse submit`: a script or a command line that runs on the node."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hanse.cli.shared import shells
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.output import Output
 from hanse.errors import JobBusy, NodeUnavailable, UsageError
@@ -17,59 +20,136 @@ from hanse.limits import PARCEL_BYTES
 if TYPE_CHECKING:
     from hanse.client.client import Client
     from hanse.client.job import Job
+    from hanse.model.resources import Resources
 
 PATIENCE_S = 60.0  # until the node has recorded the script
 
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
-@click.option("--name", help="The job's name.  [default: the script's]")
+@click.option("--name", help="The job's name.  [default: the script's, or the command's]")
 @click.option("--cpus", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
               help="Cores that it takes of the node.")  # fmt: skip
-@click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--shell", "command", metavar="COMMAND", help="A command line in place of a script.")
+@shells.options
+@click.option("--wait", is_flag=True, help="Show what it prints; end when it ends, as it ends.")
+@click.argument("script", required=False, type=click.Path(path_type=Path))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def submit(out: Output, name: str | None, cpus: float, script: Path, args: tuple[str, ...]) -> None:
-    """Run a script on the node, and come back at once.
+def submit(
+    out: Output, name: str | None, cpus: float, command: str | None, how: shells.How, wait: bool,
+    script: Path | None, args: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Run a script or a command line on the node, and come back at once.
 
     The file is sent, and nothing beside it. It runs there as `python SCRIPT [ARGS]...` would, in an
     empty directory, as a job of one item: `hanse logs ID --follow` shows what it prints, `hanse job
     ID` how it ended, `hanse cancel ID` ends it. It runs again if the node was killed, so its own
     jobs should have names: then they go on where they were.
+
+    With --shell COMMAND it is a line for /bin/sh, in the directory of that name on the node's
+    machine that this one is called in. With --wait the exit code is the command's own, and Ctrl-C
+    cancels it.
     """
     from hanse.remote.finding import find_node
 
+    if (script is None) == (command is None):
+        raise UsageError("either a script or --shell COMMAND says what to run")
     if find_node() is None:
         raise UsageError(
-            "a script is submitted to a node, and none is named: `hanse login TOKEN`, or HANSE_URL "
-            "or HANSE_TOKEN. Here `hanse run` runs it"
+            "what is submitted goes to a node, and none is named: `hanse login TOKEN`, or "
+            "HANSE_URL or HANSE_TOKEN. Here `hanse run` runs a script, `hanse map` command lines"
         )
-    source = script.read_bytes()
-    if len(source) > PARCEL_BYTES // 2:
-        raise UsageError(f"{script} has {len(source):,} bytes: that is no script")
-    label = name or script.name
-    id = _send(label, cpus, script, source, args)
-    words = f"{id} ({label}) is on the node.\nWhat it prints: hanse logs {id} --follow"
-    out.result({"id": id, "name": label}, lambda: out.say(words), quiet=[id])
+    if script is not None:
+        if how.told:
+            raise UsageError("--cwd and --env are for --shell: a script runs in an empty directory")
+        work = _script(script, args, name)
+    else:
+        assert command is not None
+        work = _command(command, how, name)
+    needs = how.resources(cpus)
+    if wait:
+        raise SystemExit(_wait(out, work, needs, how))
+    id = _send(work, needs, how)
+    words = f"{id} ({work.label}) is on the node.\nWhat it prints: hanse logs {id} --follow"
+    out.result({"id": id, "name": work.label}, lambda: out.say(words), quiet=[id])
 
 
-def _send(label: str, cpus: float, script: Path, source: bytes, args: tuple[str, ...]) -> str:
-    """Returns the job's id, once the node has all of it. Raises JobBusy."""
-    import hanse
+@dataclass
+class _Work:
+    label: str
+    argv: list[str]  # what is recorded of where the job comes from
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
+
+
+def _script(script: Path, args: tuple[str, ...], name: str | None) -> _Work:
     from hanse.client.script import run_script
 
-    sys.argv = [str(script), *args]  # what is recorded of where the job comes from
+    try:
+        source = script.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {script}: {error.strerror}") from None
+    if len(source) > PARCEL_BYTES // 2:
+        raise UsageError(f"{script} has {len(source):,} bytes: that is no script")
+    return _Work(
+        name or script.name, [str(script), *args], run_script, (script.name, source, list(args))
+    )
+
+
+def _command(command: str, how: shells.How, name: str | None) -> _Work:
+    from hanse.client.script import run_command
+
+    label = name or f"{shells.label(command)}-{os.urandom(4).hex()}"
+    inputs = command, how.directory, how.variables, False
+    return _Work(label, [command], run_command, inputs)
+
+
+def _begin(client: Client, work: _Work, needs: Resources, how: shells.How) -> Job[Any]:
+    """Hand it in; returns once the node has all of it. Raises JobBusy."""
+    sys.argv = work.argv
     os.environ["HANSE_PROGRESS"] = "0"
-    needs = hanse.Resources(cpus=cpus)
+    try:
+        job = client.map(
+            work.function, *([each] for each in work.inputs), name=work.label, resources=needs,
+            retries=how.retries, timeout=how.timeout, fresh=True,
+        )  # fmt: skip
+    except JobBusy as error:
+        raise JobBusy(f"{error}. --name NAME gives this one a name of its own") from error
+    _wait_until_there(client, job)
+    return job
+
+
+def _send(work: _Work, needs: Resources, how: shells.How) -> str:
+    """Returns the job's id."""
+    import hanse
+
     with hanse.connect() as client:
+        return _begin(client, work, needs, how).id
+
+
+def _wait(out: Output, work: _Work, needs: Resources, how: shells.How) -> int:
+    """See it to its end; returns its exit code, as a shell would tell it."""
+    import hanse
+    from hanse.cli.shared.lookup import recorded
+    from hanse.client.script import CommandFailed
+
+    with hanse.connect() as client:
+        job = _begin(client, work, needs, how)
+        out.event({"id": job.id, "name": work.label}, None)
         try:
-            job = client.map(
-                run_script, [script.name], [source], [list(args)], name=label, resources=needs,
-                fresh=True,
-            )  # fmt: skip
-        except JobBusy as error:
-            raise JobBusy(f"{error}. --name NAME gives this one a name of its own") from error
-        _wait_until_there(client, job)
-        return job.id
+            with recorded(job.id) as (side, head):
+                for piece in side.log(head, None, True, lambda _: None):
+                    stream = sys.stderr if piece.stream == "stderr" else sys.stdout
+                    stream.write(piece.text)
+                    stream.flush()
+            job.wait()
+        except CommandFailed as failed:
+            return failed.code if failed.code >= 0 else 128 - failed.code
+        except KeyboardInterrupt:
+            job.cancel()
+            job.join()
+            raise
+    return 0
 
 
 def _wait_until_there(client: Client, job: Job[Any]) -> None:

@@ -22,7 +22,7 @@ from hanse.client.connecting import connect
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import SIZED, Feeder, snapshot
-from hanse.client.job import Job, progress, waiting, watching
+from hanse.client.job import Job, in_notebook, progress, waiting, watching
 from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
 from hanse.client.results import Results
@@ -218,6 +218,10 @@ class Client:
         job: Job[R] = Job(self._runtime, id, spec.name, source, results, feeder,
                           raising=raising, ordered=ordered)  # fmt: skip
         self._jobs[id] = job
+        if in_notebook():
+            from hanse.client.notebook import begun
+
+            begun(job)
         if watching():
             from hanse.client.watcher import watch
 
@@ -318,6 +322,13 @@ class Client:
         job = resume(self, id_or_name, retry_failed)
         self._jobs[job.id] = job
         return job
+
+    def _repr_mimebundle_(self, **_what: Any) -> dict[str, str]:
+        """How a notebook shows it."""
+        from hanse.client.notebook import client_card
+
+        offered = f"{self._capacity.cpus_milli / 1000:g} cores"
+        return client_card(self, self._runtime.place, offered, list(self._jobs.values()))
 
     # --- inside ---------------------------------------------------------------------------------
     def _check(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
@@ -32,8 +33,19 @@ _NOTHING: Any = object()
 
 
 def watching() -> bool:
-    """Whether the user wants to see the progress of all jobs (`hanse run` does)."""
-    return os.environ.get("HANSE_PROGRESS") == "1"
+    """Whether the user wants to see the progress of all jobs: in a notebook, and with `hanse run`,
+    unless told otherwise."""
+    told = os.environ.get("HANSE_PROGRESS")
+    return told == "1" or (told is None and in_notebook())
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    if "ipykernel" not in sys.modules:
+        return False
+    from hanse.client.notebook import shell
+
+    return shell() is not None
 
 
 class Job(Generic[T]):
@@ -95,17 +107,45 @@ class Job(Generic[T]):
     def _parts(self) -> Iterator[Iterator[T]]:
         if self._rest is not None:
             yield self._rest
-        while True:
-            part = self._results.take(self._next if self._ordered else None)
-            if part is None:
-                self._end_of_results()
-                return
-            self._next = part.stop
-            values, error = self._values(part)
-            self._rest = iter(values)
-            yield self._rest
+        while (part := self._take(self.comes_next())) is not None:
+            error = self.took(part)
+            yield self._rest  # type: ignore[misc] # it was set just now
             if error is not None:
                 raise error
+        self.end_of_results()
+
+    def _take(self, start: int | None) -> Part | None:
+        try:
+            return self._results.take(start)
+        except KeyboardInterrupt:
+            if in_notebook():  # the traceback holds the job, which would run on for nobody
+                self.let_go()
+            raise
+
+    def comes_next(self) -> int | None:
+        """Which part is handed out next: the one that begins with this item, or any."""
+        return self._next if self._ordered else None
+
+    def took(self, part: Part) -> BaseException | None:
+        """Hand this part out: its values are in `_rest`. Returns the error that comes after."""
+        self._next = part.stop
+        values, error = self._values(part)
+        self._rest = iter(values)
+        return error
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Results as iterating hands them out, in a coroutine."""
+        self._enter("iteration")
+        from hanse.client.awaiting import each
+
+        return each(self)
+
+    def __await__(self) -> Generator[Any, None, list[T]]:
+        """Wait in a coroutine, for a list of all results. Cancelling that does not end the job."""
+        self._enter("iteration")
+        from hanse.client.awaiting import everything
+
+        return everything(self).__await__()
 
     def as_completed(self) -> Iterator[tuple[int, T]]:
         """Pairs of (index of the item, result), in order of completion.
@@ -118,13 +158,13 @@ class Job(Generic[T]):
     def _pairs(self) -> Iterator[Iterator[tuple[int, T]]]:
         if self._rest is not None:
             yield self._rest
-        while (part := self._results.take(None)) is not None:
+        while (part := self._take(None)) is not None:
             values, error = self._values(part)
             self._rest = enumerate(values, part.start)
             yield self._rest
             if error is not None:
                 raise error
-        self._end_of_results()
+        self.end_of_results()
 
     def reduce(self, function: Callable[[T, T], T], initial: T = _NOTHING) -> T:
         """Fold all results with an associative function, in order, where they are.
@@ -145,7 +185,7 @@ class Job(Generic[T]):
         self._runtime.loop.post(lambda: self._source.fold(payload, key))
         self._runtime.refold(self.id, payload, self._source.fold_print)
         runs = _Runs(function)
-        while (part := self._results.take(None)) is not None:
+        while (part := self._take(None)) is not None:
             if part.failure is not None and not self._raising:
                 runs.add(part.start, part.stop, _NOTHING)
                 continue
@@ -153,7 +193,7 @@ class Job(Generic[T]):
             if error is not None:
                 raise error
             runs.add(part.start, part.stop, functools.reduce(function, values))
-        self._end_of_results()
+        self.end_of_results()
         result = runs.total()
         if initial is not _NOTHING:
             return initial if result is _NOTHING else function(initial, result)
@@ -181,7 +221,8 @@ class Job(Generic[T]):
         self._results = results_of(self._runtime, self.id)
         self._finished, self._mode, self._next = False, "", 0
 
-    def _end_of_results(self) -> None:
+    def end_of_results(self) -> None:
+        """All are handed out. Raises what ended the job."""
         self._finished, self._rest = True, None
         self._raise_end()
 
@@ -247,8 +288,13 @@ class Job(Generic[T]):
         """
         self._runtime.check_can_wait()
         self._results.want_all()
-        if not self._results.wait(timeout):
-            return False
+        try:
+            if not self._results.wait(timeout):
+                return False
+        except KeyboardInterrupt:
+            if in_notebook():
+                self.let_go()
+            raise
         error = self._results.read_error()
         if error is not None:
             raise error
@@ -314,6 +360,11 @@ class Job(Generic[T]):
         self._feeder.stop()
         self._source.cancel()
 
+    def let_go(self) -> None:
+        """Nobody wants results any more: cancel the job; a named one stops, and can be resumed."""
+        if not self._results.state.ended:
+            _abandon(self._source, self._feeder)
+
     def end_with(self, error: BaseException) -> None:
         """Nothing comes any more: whoever waits gets the error, if the job has not ended."""
         self._feeder.stop()
@@ -328,6 +379,12 @@ class Job(Generic[T]):
     def progress(self) -> Progress:
         """How far the job is."""
         return progress(self._runtime, self.id, self._results)
+
+    def _repr_mimebundle_(self, **_what: Any) -> dict[str, str]:
+        """How a notebook shows it."""
+        from hanse.client.notebook import job_card
+
+        return job_card(self)
 
     def explain(self) -> str:
         """What the job waits for, in words and with numbers."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -71,6 +72,7 @@ class Results:
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)  # consumers wait here
         self.room = threading.Condition(self._lock)  # the feeder waits here
+        self._curious: list[Callable[[], None]] = []  # told once of the next arrival, or of the end
         self._parts: dict[int, Part] = {}  # by first item, in order of arrival
         self._rates: list[tuple[float, int]] = []  # (when, settled) of the last seconds
         self.state = JobState.RUNNING
@@ -101,7 +103,7 @@ class Results:
             self.held_bytes += part.held_bytes
             self.seen_bytes += part.nbytes
             self._measure()
-            self._arrived.notify_all()
+            self._news()
             self.room.notify_all()
 
     def restore(self, done: int, failed: int) -> None:
@@ -116,7 +118,7 @@ class Results:
             if self.error is None:
                 self.error = error
             self.ended_s = time.monotonic()
-            self._arrived.notify_all()
+            self._news()
             self.room.notify_all()
 
     def fail(self, error: BaseException | Failure) -> None:
@@ -130,6 +132,12 @@ class Results:
         with self._lock:
             error = self.error
         return to_exception(error) if isinstance(error, Failure) else error
+
+    def _news(self) -> None:
+        self._arrived.notify_all()
+        curious, self._curious = self._curious, []
+        for callback in curious:
+            callback()
 
     def _measure(self) -> None:
         now = time.monotonic()
@@ -181,6 +189,12 @@ class Results:
                 if left is not None and left <= 0:
                     raise TimeoutError
                 self._arrived.wait(left)
+
+    def when_news(self, callback: Callable[[], None]) -> None:
+        """Call back once, as soon as anything arrives or the job ends; with a lock held, so it must
+        not ask anything here. What arrived before is not told."""
+        with self._lock:
+            self._curious.append(callback)
 
     def hand(self, count: int) -> None:
         """So many items of the parts that were taken reached the consumer."""

@@ -4,7 +4,8 @@ A thread that asks, and not calls from where results pass: those would cost ever
 and a job that waits for one long item would stand still on the screen. It must not hold the job
 itself, since a job that its user let go of is cancelled: it holds a function that tells how far.
 
-The switch is the environment's HANSE_PROGRESS=1, which `hanse run` sets. Tasks that use Hanse
+The switch is the environment's HANSE_PROGRESS=1, which `hanse run` sets; in a notebook it is on
+unless HANSE_PROGRESS=0. Tasks that use Hanse
 themselves show nothing: their jobs are a part of one that is shown.
 """
 
@@ -15,8 +16,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
+from hanse.client.job import in_notebook, watching
 from hanse.client.progress import ProgressDisplay
 from hanse.model.progress import Progress
 
@@ -24,10 +26,18 @@ LOOK_EVERY_S: Final = 0.1
 STOP_S: Final = 1.0  # a terminal that was stopped (Ctrl-S) must not keep a program from its end
 
 
+class Display(Protocol):
+    """See `hanse.client.progress.ProgressDisplay`."""
+
+    def update(self, job_name: str, key: str, snapshot: Progress) -> None: ...
+    def finish(self, key: str, snapshot: Progress) -> None: ...
+    def close(self) -> None: ...
+
+
 class Watcher:
     """Shows the jobs that it was given on a display until they end."""
 
-    def __init__(self, display: ProgressDisplay) -> None:
+    def __init__(self, display: Display) -> None:
         self._display = display
         self._lock = threading.Lock()
         self._jobs: dict[str, tuple[str, Callable[[], Progress]]] = {}  # by id; all not ended
@@ -90,15 +100,23 @@ def ambient() -> Watcher | None:
     One for all: live lines that know nothing of each other would overwrite each other.
     """
     global _ambient
-    if os.environ.get("HANSE_PROGRESS") != "1" or os.environ.get("HANSE_DEPTH", "0") != "0":
+    if not watching() or os.environ.get("HANSE_DEPTH", "0") != "0":
         return None
     if _ambient is None or _ambient[0] != os.getpid():
         if sys.stderr is None:  # a program without a console
             return None
-        watcher = Watcher(ProgressDisplay())
+        watcher = Watcher(_display())
         _ambient = os.getpid(), watcher
         atexit.register(_close, watcher, os.getpid())
     return _ambient[1]
+
+
+def _display() -> Display:
+    if not in_notebook():
+        return ProgressDisplay()
+    from hanse.client.notebook import NotebookDisplay
+
+    return NotebookDisplay()
 
 
 def watch(id: str, name: str, progress: Callable[[], Progress]) -> None:

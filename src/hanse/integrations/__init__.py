@@ -1,0 +1,1 @@
+"""Hanse beneath other libraries, one file for each. Only here are they imported."""
