@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from blake3 import blake3
 
 from hanse.limits import ENVIRONMENT_BYTES, ENVIRONMENT_PACKAGES
 
@@ -45,6 +46,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
                 raise ValueError(f"{package!r} is no package: write it as 'numpy>=1.26'")
         for line in self.text.splitlines():
             _check_line(line.strip())
+
+    @property
+    def name(self) -> str:
+        """Equal for the same environment, at every site: 32 hex digits."""
+        return blake3(msgspec.msgpack.encode(self)).hexdigest()[:32]
 
     @property
     def text(self) -> str:
