@@ -75,6 +75,11 @@ def _check_line(line: str) -> None:
             "a requirement has a password in its URL, which would be recorded with the job: leave "
             "it out, and give it to uv at the site that builds (UV_INDEX, or ~/.netrc)"
         )
+    if "${" in line:
+        raise ValueError(
+            f"{line[:100]!r} has a variable in it, which would be one of the site that builds: "
+            "write it out, or set UV_INDEX there"
+        )
     if line.startswith("-") and not _OPTIONS.match(line):
         raise ValueError(
             f"{line[:100]!r} cannot be sent: an environment is made of requirements alone, and of "

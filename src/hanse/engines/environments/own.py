@@ -19,7 +19,7 @@ from blake3 import blake3
 
 MODULES = (
     "blake3", "click", "cloudpickle", "hanse", "markdown_it", "mdurl", "msgspec", "platformdirs",
-    "pygments", "rich", "urllib3",
+    "pygments", "rich", "typing_extensions", "urllib3",
 )  # fmt: skip
 PREFIX = "hanse-"
 
