@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 import sys
 import tomllib
 from importlib.util import find_spec
@@ -128,8 +129,17 @@ def test_all_that_hanse_needs_is_linked_into_an_environment(tmp_path: Path) -> N
             needed.add(name)
             waiting += importlib.metadata.requires(told.name) or []
     assert needed | {"hanse"} <= set(MODULES)
-    found = {path.stem for path in own_directory(tmp_path).iterdir()}
-    assert found == {name for name in MODULES if find_spec(name) is not None}
+    own = own_directory(tmp_path)
+    there = {name for name in MODULES if find_spec(name.partition(".")[0]) is not None}
+    code = "import sys, importlib; list(map(importlib.import_module, sys.argv[1:]))"
+    command = [
+        sys.executable,
+        "-S",
+        "-I",
+        "-c",
+        f"import sys; sys.path.append({str(own)!r}); {code}",
+    ]
+    subprocess.run([*command, *sorted(there)], check=True)
     assert own_directory(tmp_path) == own_directory(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 

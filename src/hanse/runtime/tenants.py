@@ -100,9 +100,6 @@ class Tenant:
     def begun(self, lease: LeaseId) -> int:
         return self._all.engine.begun(self._here[lease])
 
-    def reasons(self, job: JobId) -> list[str]:
-        return self._all.engine.reasons(job)
-
     def close(self) -> None:
         """Cancel all that runs here. The engine stays."""
         for lease in list(self._there):

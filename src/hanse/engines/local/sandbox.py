@@ -131,8 +131,8 @@ def _imported(python: Python) -> Iterator[str]:
     yield os.path.dirname(os.path.dirname(os.path.abspath(python.executable)))
     yield from python.path()
     if python.own:
-        with os.scandir(python.own) as entries:
-            yield from (entry.path for entry in entries)  # links
+        for directory, directories, files in os.walk(python.own):  # of links
+            yield from (os.path.join(directory, name) for name in (*directories, *files))
 
 
 def _is_below(path: str, above: str) -> bool:
