@@ -152,9 +152,11 @@ ENVIRONMENT_IDLE_NS = 60 * SECOND
 """Workers of an environment stay so long after the last work that asked for it: a program that
 submits calls one after another should not start a Python for each."""
 
-ENVIRONMENT_RETRY_NS = 10 * SECOND
-"""A job whose environment cannot be built here asks again at once, until its home gives up: for so
-long it is told the same. Another job tries anew."""
+ENVIRONMENT_RETRY_NS = 5 * SECOND
+ENVIRONMENT_RETRY_MAX_NS = 60 * SECOND
+"""An environment that cannot be built is not tried again for so long, twice as long each time: who
+mends something and calls again should not wait long, and a site without the network should not try
+all the time."""
 
 ENVIRONMENT_LINES = 20
 """A failed build is told with at most so many lines of uv's."""

@@ -10,19 +10,19 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from builders import Bench, eventually, program
+from builders import Bench, Running, eventually, program
 from packages import Slow, offline, wheel
 
 from hanse import limits
 from hanse.engines.environments.own import MODULES
 from hanse.engines.environments.store import Build, Held, collect, digest_of
-from hanse.engines.port import Cut, End
+from hanse.engines.port import Building, End, Ended, Program
 from hanse.errors import EngineError
 from hanse.model.environment import Environment
 
@@ -269,8 +269,25 @@ def engine(local_bench: Callable[..., Bench], index: Path, root: Path) -> Iterat
     return local_bench(environments=root)
 
 
-def reasons(bench: Bench) -> list[str]:
-    return bench.call(lambda: bench.engine.reasons(program(None).job))  # type: ignore[no-any-return]
+def buildings(bench: Bench) -> list[Building]:
+    return [event for event in list(bench.events) if isinstance(event, Building)]
+
+
+def idle(bench: Bench) -> Building:
+    """Wait until nothing is built."""
+    bench.wait(lambda: buildings(bench) and not buildings(bench)[-1].environments)
+    return buildings(bench)[-1]
+
+
+def run(bench: Bench, told: Program, inputs: Iterable[Any]) -> Running:
+    """As a home would: what is given back comes again once nothing is built."""
+    inputs = list(inputs)
+    while True:
+        running = bench.start(told, inputs)
+        if running.end().end is not End.BACK:
+            return running
+        assert running.reported() == []
+        idle(bench)
 
 
 def test_two_versions_of_a_package_run_side_by_side(engine: Bench) -> None:
@@ -286,10 +303,8 @@ def test_two_versions_of_a_package_run_side_by_side(engine: Bench) -> None:
         except ImportError:
             return tiny.VERSION, sys.prefix, False
 
-    both = [
-        engine.start(program(told, environment=packages(f"tiny=={one}")), range(3))
-        for one in ("1.0", "2.0")
-    ]
+    both = [run(engine, program(told, environment=packages(f"tiny=={one}")), range(3))
+            for one in ("1.0", "2.0")]  # fmt: skip
     for one, running in zip(("1.0", "2.0"), both, strict=True):
         assert running.end().end is End.DONE
         assert {value[0] for value in running.results().values()} == {one}
@@ -320,71 +335,65 @@ def test_workers_of_an_environment_have_hanse_and_the_users_modules(
         return theirs.work(x), hanse.current_item().index
 
     monkeypatch.syspath_prepend(tmp_path / "modules")
-    running = engine.run(use, range(2), environment=packages("tiny"))
+    running = run(engine, program(use, environment=packages("tiny")), range(2))
     assert (running.results(), running.failures()) == ({0: (1, 0), 1: (2, 1)}, {})
 
 
-def test_what_it_waits_for_is_told_while_it_is_built(engine: Bench, index: Path) -> None:
+def test_works_are_given_back_while_their_environment_is_built(engine: Bench, index: Path) -> None:
     slow = Slow(index, "slow")
-    running = engine.start(program(lambda x: x, environment=packages("slow")), range(2))
+    needed = packages("slow")
+    told = program(lambda x: x, environment=needed)
+    two = engine.start(told, range(2)), engine.start(told, range(2))
+    assert [running.end().end for running in two] == [End.BACK, End.BACK]
+    first = next(event for event in engine.events if isinstance(event, (Building, Ended)))
+    assert isinstance(first, Building)  # why, before that
     eventually(slow.builds)
-    (line,) = reasons(engine)
-    assert "is building environment" in line
-    assert "slow" in line
+    words = buildings(engine)[-1].environments
+    assert list(words) == [needed.name]
+    assert "building environment" in words[needed.name]
+    assert "(slow)" in words[needed.name]
     assert engine.run(abs, [-1]).results() == {0: 1}  # others do not wait
     slow.gate.touch()
-    running.end()
-    assert running.results() == {0: 0, 1: 1}
-    assert reasons(engine) == []
-
-
-def test_a_failed_build_loses_its_works_with_uvs_words_and_is_not_tried_for_each(
-    engine: Bench, index: Path
-) -> None:
-    slow = Slow(index, "slow")
-    told = program(lambda x: x, environment=packages("slow"))
-    first, second = engine.start(told, range(2)), engine.start(told, range(2))
-    eventually(slow.builds)
-    slow.gate.write_text("the compiler is on holiday")
-    third = [running.end() for running in (first, second)]
-    third.append(engine.start(told, range(2)).end())
-    assert {ended.end for ended in third} == {End.LOST}
-    assert all("the compiler is on holiday" in ended.because for ended in third)
-    assert all("cannot be built on" in ended.because for ended in third)
+    idle(engine)
+    assert engine.start(told, range(2)).end().end is End.DONE
     assert len(slow.builds()) == 1
-    slow.gate.write_text("")  # another job, though, may try at once
-    again = msgspec_replace(told, job="j-000000000002")
-    assert engine.start(again, range(2)).end().end is End.DONE
 
 
-def msgspec_replace(told: Any, **more: Any) -> Any:
-    from msgspec.structs import replace
-
-    return replace(told, key=told.key + 1_000_000, **more)
-
-
-def test_a_lease_is_cut_and_cancelled_while_its_environment_is_built(
-    engine: Bench, index: Path
+def test_a_failed_build_is_told_with_uvs_words_and_not_tried_for_each_work(
+    engine: Bench, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Slow(index, "slow")
+    slow.gate.write_text("the compiler is on holiday")
+    needed = packages("slow")
+    told = program(lambda x: x, environment=needed)
+    ends = []
+    for _ in range(3):
+        ends.append(engine.start(told, range(2)).end().end)
+        why = idle(engine).failed[needed.name]
+    assert ends == [End.BACK] * 3
+    assert "the compiler is on holiday" in why
+    assert "slow cannot be built on" in why
+    assert len(slow.builds()) == 1
+
+
+def test_a_failed_build_is_tried_again_after_a_while(
+    engine: Bench, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ENVIRONMENT_RETRY_NS", limits.MS)
+    slow = Slow(index, "slow")
+    slow.gate.write_text("the compiler is on holiday")
     told = program(lambda x: x, environment=packages("slow"))
-    shorter, gone, cancelled = (engine.start(told, range(4)) for _ in range(3))
-    eventually(slow.builds)
-    assert shorter.cut(2) == 2
-    assert gone.cut(0) == 0
-    assert gone.end().end is End.DONE
-    assert cancelled.cancel().end is End.CANCELLED
-    slow.gate.touch()
-    assert shorter.end().end is End.DONE
-    assert shorter.reported() == [0, 1]
-    assert [event.stop for event in shorter.of(Cut)] == [2]
-    assert gone.reported() == cancelled.reported() == []
+    assert engine.start(told, range(2)).end().end is End.BACK
+    engine.wait(lambda: any(each.failed for each in buildings(engine)))
+    engine.wait(lambda: not buildings(engine)[-1].failed)  # it may come again
+    slow.gate.write_text("")
+    assert run(engine, told, range(2)).end().end is End.DONE
 
 
 def test_close_ends_a_build(local_bench: Callable[..., Bench], index: Path, root: Path) -> None:
     slow = Slow(index, "slow")
     made = local_bench(environments=root)
-    made.start(program(lambda x: x, environment=packages("slow")), range(4))
+    made.start(program(lambda x: x, environment=packages("slow")), range(4)).end()
     (pid,) = eventually(slow.builds)
     made.close()
     made.close = lambda: None  # type: ignore[method-assign]
@@ -398,10 +407,11 @@ def test_workers_of_an_environment_that_is_not_used_end(
     monkeypatch.setattr(limits, "ENVIRONMENT_IDLE_NS", limits.MS)
     engine.run(lambda x: x, [0])  # its worker stays
     before = set(engine.engine.pids())  # type: ignore[attr-defined]
-    pid = engine.run(lambda _: os.getpid(), [0], environment=packages("tiny")).results()[0]
+    told = program(lambda _: os.getpid(), environment=packages("tiny"))
+    pid = run(engine, told, [0]).results()[0]
     eventually(lambda: not alive([pid]))
     eventually(lambda: set(engine.engine.pids()) == before)  # type: ignore[attr-defined]
     os.utime(next(root.glob("*/ready")), (0, 0))
     assert collect(root) == 1
-    again = engine.run(lambda _: __import__("tiny").VERSION, [0], environment=packages("tiny"))
-    assert again.results() == {0: "2.0"}
+    again = program(lambda _: __import__("tiny").VERSION, environment=packages("tiny"))
+    assert run(engine, again, [0]).results() == {0: "2.0"}

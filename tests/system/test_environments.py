@@ -17,6 +17,7 @@ from system.command import hanse as command
 from system.nodes import Node
 from system.programs import Program
 from system.real import until
+from system.test_links import link
 
 import hanse
 from hanse.errors import EngineError, JobChanged, UsageError
@@ -64,6 +65,7 @@ def test_explain_tells_of_the_build_and_results_come_after_it(index, client):
     until(slow.builds)
     assert "is building environment" in job.explain()
     assert "(slow)" in job.explain()
+    assert list(client.map(abs, range(-9, 0))) == list(range(9, 0, -1))  # others do not wait
     slow.gate.touch()
     assert list(job) == [1, 2]
     assert "building" not in job.explain()
@@ -197,6 +199,34 @@ def test_a_node_that_is_killed_while_it_builds_goes_on_when_it_is_started_again(
         slow.gate.touch()
         node.start(**offline(index, tmp_path / "cache"))
         assert list(job) == [3, 2, 1]
+
+
+def test_each_site_of_a_home_builds_for_itself_and_says_so(tmp_path, index):
+    def versioned(_: int) -> tuple[str, str]:
+        import os
+
+        import tiny
+
+        return tiny.VERSION, os.environ["HANSE_HOME"]
+
+    cache = offline(index, tmp_path / "cache")
+    slow = Slow(index, "slow")
+    home = Node(tmp_path / "home", "--cpus", "1").start(UV_FIND_LINKS=str(tmp_path), **{
+        name: value for name, value in cache.items() if name != "UV_FIND_LINKS"
+    })  # fmt: skip
+    site = Node(tmp_path / "site", "--cpus", "1").start(**cache)
+    try:
+        link(site, home)
+        with home.connect() as client:
+            job = client.map(versioned, range(40), packages=["tiny==1.0", "slow"])
+            until(slow.builds)
+            until(lambda: "is building environment" in job.explain())
+            until(lambda: "cannot be built on" in job.explain())  # the home's own has no wheels
+            slow.gate.touch()
+            assert set(job) == {("1.0", str(site.home))}
+    finally:
+        site.close()
+        home.close()
 
 
 # --- in a sandbox ---------------------------------------------------------------------------------

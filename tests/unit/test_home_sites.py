@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core_builders import Town
 
-from hanse.core.events import Describe, JobSubmitted, Resume, Withdraw
+from hanse.core.events import Describe, JobEnded, JobSubmitted, Resume, Withdraw
 from hanse.core.home import Home
 from hanse.core.why import explain
 from hanse.ids import SiteId
@@ -94,3 +94,64 @@ def test_a_resumed_job_waits_for_the_sites_that_may_still_run_it() -> None:
     x.finish()
     assert town.state(job) is JobState.DONE
     assert sorted(town.committed(job)) == list(range(10))
+
+
+def test_a_site_that_builds_an_environment_gets_other_work_meanwhile() -> None:
+    town = Town()
+    job = town.known("a", 10, requires=Requires(environment="e1"))
+    x = town.place("x")
+    x.agent.builds({"e1": "it is building environment e1"}, {})
+    x.end()  # its lease is given back
+    x.talk()
+    assert not town.home.leases
+    assert not x.grants
+    words = explain(town.home, job, town.now_ns)
+    assert "x gets no lease of it: it is building environment e1." in words
+    other = town.known("b", 10)
+    x.talk()
+    x.work()
+    assert (town.state(other), town.state(job)) == (JobState.DONE, JobState.RUNNING)
+    x.agent.builds({}, {})
+    x.talk()
+    x.work()
+    assert town.state(job) is JobState.DONE
+
+
+def test_a_site_that_was_started_again_builds_nothing_until_it_says_so() -> None:
+    town = Town()
+    x = town.place("x")
+    x.agent.builds({"e1": "it is building environment e1"}, {})
+    x.talk()
+    job = town.known("a", 10, requires=Requires(environment="e1"))
+    x.talk()
+    assert not x.grants
+    x.crash()
+    x.talk()
+    assert [grant.job for grant in x.grants.values()] == [job]
+
+
+def test_a_job_ends_once_none_of_its_sites_can_build_its_environment() -> None:
+    town = Town()
+    job = town.known("a", 10, requires=Requires(environment="e1"))
+    other = town.known("b", 10, requires=Requires(environment="e2"))
+    x, y = town.place("x"), town.place("y")
+    y.agent.builds({"e1": "it is building environment e1"}, {})
+    y.talk()
+    x.agent.builds({}, {"e1": "no such package"})
+    x.end()
+    x.talk()
+    assert town.state(job) is JobState.RUNNING  # y may be luckier
+    words = explain(town.home, job, town.now_ns)
+    assert "x gets no lease of it: no such package." in words
+    y.agent.builds({}, {"e1": "the disk is full"})
+    y.talk()
+    assert town.state(job) is JobState.FAILED
+    (end,) = (fact for fact in town.facts if isinstance(fact, JobEnded))
+    assert end.because == "the disk is full"
+    assert town.state(other) is JobState.RUNNING
+    again = town.known("c", 10, requires=Requires(environment="e1"))
+    assert not town.job(again).leases  # it waits until one of them is willing to try again
+    x.agent.builds({}, {})
+    x.talk()
+    x.work()
+    assert town.state(again) is JobState.DONE

@@ -119,15 +119,16 @@ def test_another_version_is_refused_by_name() -> None:
 
 
 def test_fields_that_a_later_version_added_at_the_end_are_passed_over() -> None:
-    assert HELLO[1] == 0x9A  # an array of ten fields
-    later = VERSION + b"\x9b" + HELLO[2:] + b"\xa3new"
+    assert HELLO[1] == 0x9C  # an array of twelve fields
+    later = VERSION + b"\x9d" + HELLO[2:] + b"\xa3new"
     assert decode_report(later) == decode_report(HELLO)
 
 
-def test_a_report_of_an_earlier_version_has_nothing_queued_and_tells_no_age() -> None:
-    earlier = VERSION + b"\x99" + HELLO[2:-1]
+def test_a_report_of_an_earlier_version_tells_no_age_and_builds_nothing() -> None:
+    earlier = VERSION + b"\x99" + HELLO[2:-3]
     assert decode_report(earlier) == decode_report(HELLO)
     assert decode_report(earlier).orders_age_ns == -1
+    assert decode_report(earlier).building == {}
 
 
 def test_reports_are_no_orders() -> None:

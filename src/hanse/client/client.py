@@ -32,6 +32,7 @@ from hanse.engines.port import Program
 from hanse.errors import ClientClosed, UsageError
 from hanse.ids import JobId, job_id
 from hanse.model.environment import Environment
+from hanse.model.fit import Requires
 from hanse.model.job import JobSpec
 from hanse.model.resources import Resources
 from hanse.payloads.functions import name_of
@@ -358,8 +359,9 @@ class Client:
         )  # fmt: skip
 
     def _spec(
-        self, name: str, options: Options, raising: bool, total: int | None, durable: bool = False
-    ) -> JobSpec:
+        self, name: str, options: Options, raising: bool, total: int | None, durable: bool = False,
+        requires: Requires | None = None,
+    ) -> JobSpec:  # fmt: skip
         needs = options.resources.amount()
         if not self._runtime.keeps_inputs and not self._capacity.fits(needs):
             raise UsageError(
@@ -373,6 +375,7 @@ class Client:
             fail_fast=raising,
             total=total,
             durable=durable,
+            requires=_requires(options) if requires is None else requires,
         )
 
     def _calls_for(self, options: Options) -> CallSource:
@@ -405,6 +408,11 @@ def _embedded(resources: Resources | None, early: Early | None) -> Runner:
     # As many idle workers are kept as may work at once: none is started twice for nothing.
     workers = max(1, offered.cpus_milli // 1000)
     return Runtime(offered, partial(LocalEngine, max_idle=workers, early=early))
+
+
+def _requires(options: Options) -> Requires:
+    environment = options.environment
+    return Requires(environment="" if environment is None else environment.name)
 
 
 def printable(name: str) -> str:

@@ -113,7 +113,10 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
                 f"({record.program.command})"
             )
         options = _options(record)
-        spec = client._spec(head.name, options, record.job.spec.fail_fast, record.size, True)
+        before = record.job.spec
+        spec = client._spec(
+            head.name, options, before.fail_fast, record.size, True, before.requires
+        )
         again = retry_failed or record.job_state is JobState.FAILED
         told, function = record.program, function_payload(record)
         program = client._program(

@@ -10,7 +10,7 @@ has acknowledged them, so a report may be lost; grants are known by their id, so
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -86,6 +86,7 @@ class Agent:
         self._due_ns = 0
         self._every_ns = limits.REPORT_EVERY_NS  # as the last orders ask
         self._followed_ns = 0
+        self._environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
 
     # --- from the home --------------------------------------------------------------------------
     def follow(self, orders: Orders, now_ns: int) -> list[Command]:
@@ -195,6 +196,13 @@ class Agent:
             if not capacity.fits(held.grant.needs):
                 self._drop_queued(held)
 
+    def builds(self, building: Mapping[str, str], failed: Mapping[str, str]) -> None:
+        """These environments are being built here, by name, with words on how far they are, and
+        these cannot be for now, and why: no lease that needs one of them shall come."""
+        if (building, failed) != self._environments:
+            self._environments = dict(building), dict(failed)
+            self._news = True
+
     def _note(self, note: Note) -> None:
         self._notes.append(note)
         self._news = True
@@ -256,6 +264,7 @@ class Agent:
             list(self._notes),
             running,
             now_ns - self._followed_ns,
+            *self._environments,
         )
 
     def _running(self, held: _Held, begun: Callable[[LeaseId], int]) -> Running:

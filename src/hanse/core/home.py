@@ -8,7 +8,8 @@ here: I/O, clocks, payloads, and the question where a lease goes or how long it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hanse import limits
@@ -238,6 +239,11 @@ class Home(Following):
         self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
+        if (report.building, report.failed) != (site.building, site.failed):
+            news = {name: why for name, why in report.failed.items() if name not in site.failed}
+            with self._told_anew(site):
+                site.building, site.failed = report.building, report.failed
+            self._give_up_on(news)
         self._take_notes(site, report)
         self._follow_running(site, report)
         self._take_free(site, report)
@@ -352,9 +358,15 @@ class Home(Following):
         """Its leases of jobs that it cannot run any more go on: the site itself ends what it
         must."""
         site = self.sites.get(event.site) or self._new_site(event.site)
+        with self._told_anew(site):
+            site.offer = event.offer
+
+    @contextmanager
+    def _told_anew(self, site: Site) -> Iterator[None]:
+        """What the site can run is told inside: what is counted by that is counted anew."""
         capacity, free = site.capacity, site.free
         self._set_room(site, Amount(), Amount())
-        site.offer = event.offer
+        yield
         for shape in self._shapes:
             shape.meet(site)
         if site.restricted:
@@ -362,6 +374,14 @@ class Home(Following):
         else:
             self._restricted.pop(site.id, None)
         self._set_room(site, capacity, free)
+
+    def _give_up_on(self, failed: Mapping[str, str]) -> None:
+        """End the jobs whose environment cannot be built where they might run."""
+        sites = [site for site in self.sites.values() if not site.silent(self._now_ns)]
+        for job in [job for job in self.jobs.values() if job.spec.requires.environment in failed]:
+            if not job.state.ended and not any(site.may_run(job.spec) for site in sites):
+                why = failed[job.spec.requires.environment]
+                self._release_failed(self._stop(job, JobState.FAILED, why))
 
     def _withdraw(self, event: Withdraw) -> None:
         if self._unheard is not None:

@@ -7,6 +7,8 @@ that is older than one it has seen, and nothing is lost by losing one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from hanse.ids import JobId, LeaseId, SiteId
@@ -75,6 +77,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     notes: list[Note]
     running: list[Running]
     orders_age_ns: int = -1  # how long ago the last orders were followed; -1: it does not tell
+    building: Mapping[str, str] = {}  # environments that are being built there: name, and words
+    failed: Mapping[str, str] = {}  # environments that cannot be built there for now: name, and why
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

@@ -80,7 +80,7 @@ class Shape:
 
     def meet(self, site: Site) -> None:
         """The site is new here, or offers something else from now on."""
-        if site.offer is not None and site.offer.lacks(self.requires) is not None:
+        if site.lacks(self.requires) is not None:
             self._unfit.add(site.id)
         else:
             self._unfit.discard(site.id)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hanse import limits
 from hanse.core.lease import Lease
 from hanse.ids import JobId, SiteId
-from hanse.model.fit import Offer
+from hanse.model.fit import Offer, Requires
+from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
+
+_NOTHING: Mapping[str, str] = {}
 
 
 class Site:
     """One agent, as of its last report that was followed."""
 
     __slots__ = (
+        "building",
         "capacity",
         "every_ns",
+        "failed",
         "free",
         "heard_ns",
         "id",
@@ -52,6 +59,8 @@ class Site:
         self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
         self.offer: Offer | None = None  # what it can run; None: everything
+        self.building: Mapping[str, str] = _NOTHING  # environments, by name: in words, how far
+        self.failed: Mapping[str, str] = _NOTHING  # ... that it cannot build now, and why
         self.withdrawn = False  # it takes part no more, until it speaks again
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
@@ -66,6 +75,18 @@ class Site:
     def restricted(self) -> bool:
         """Its owner lets some functions through only."""
         return self.offer is not None and bool(self.offer.allow)
+
+    def lacks(self, requires: Requires) -> str | None:
+        """Why it cannot run such code now, in words; None if it can."""
+        unfit = None if self.offer is None else self.offer.lacks(requires)
+        name = requires.environment
+        return unfit or self.building.get(name) or self.failed.get(name)
+
+    def may_run(self, spec: JobSpec) -> bool:
+        """Whether it may run such items some time, as far as is known."""
+        unfit = self.offer is not None and self.offer.lacks(spec.requires) is not None
+        failed = spec.requires.environment in self.failed
+        return not unfit and not failed and self.capacity.fits(spec.needs)
 
     def overdue(self, now_ns: int) -> bool:
         """It should have spoken by now, and may be dead."""

@@ -110,7 +110,11 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         return ["No site takes part."]
     lines = []
     for site in home.sites.values():
-        reason = _unfit(job.spec, site) or refusal(job, site.capacity, site.free)
+        reason = (
+            _unfit(job.spec, site)
+            or site.lacks(job.spec.requires)
+            or refusal(job, site.capacity, site.free)
+        )
         if site.withdrawn:
             reason = "it takes part no more"
         elif site.silent(now_ns):

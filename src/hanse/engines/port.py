@@ -65,8 +65,8 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     # of it is unpickled; a worker imports from one such directory, or from none, as long as it
     # lives: modules of two would be mixed.
     code: str = ""
-    # The packages that its items need; None: those of this Python. What they run in is made before
-    # the first of them, which may take minutes: `Engine.reasons` tells of that.
+    # The packages that its items need; None: those of this Python. They are built before the first
+    # of its works can run, which may take minutes: see `Building`.
     environment: Environment | None = None
 
 
@@ -103,6 +103,7 @@ class End(enum.StrEnum):
 
     DONE = "done"  # every item up to its stop was reported
     CANCELLED = "cancelled"
+    BACK = "back"  # not now: nothing of it ran, and a `Building` that came before says why
     LOST = "lost"  # the engine cannot go on with it; what was not reported did not run
 
 
@@ -142,7 +143,16 @@ class Ended(msgspec.Struct, frozen=True):
     because: str = ""
 
 
-Event = Segment | ItemFailed | Cut | Ended
+class Building(msgspec.Struct, frozen=True):
+    """What is built here now, by the names of the environments, with words on how far it is; and
+    what cannot be built for now, and why. Works that need any of it are given back, and should come
+    again once a later `Building` leaves it out."""
+
+    environments: Mapping[str, str]
+    failed: Mapping[str, str]
+
+
+Event = Segment | ItemFailed | Cut | Ended | Building
 
 
 class Printed(msgspec.Struct, frozen=True):
@@ -169,9 +179,6 @@ class Engine(Protocol):
 
     def begun(self, lease: LeaseId) -> int:
         """The lowest item that may still be running or not begun: all before it are finished."""
-
-    def reasons(self, job: JobId) -> list[str]:
-        """What works of this job wait for here, in words."""
 
     def close(self) -> None:
         """End every worker with all of its children, and leave nothing behind."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+from blake3 import blake3
 
 from hanse.limits import ENVIRONMENT_BYTES, ENVIRONMENT_PACKAGES
 
@@ -47,6 +48,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             _check_line(line.strip())
 
     @property
+    def name(self) -> str:
+        """Equal for the same environment, at every site: 32 hex digits."""
+        return blake3(msgspec.msgpack.encode(self)).hexdigest()[:32]
+
+    @property
     def text(self) -> str:
         """As a requirements file."""
         return self.requirements or "\n".join(self.packages)
@@ -68,6 +74,11 @@ def _check_line(line: str) -> None:
         raise ValueError(
             "a requirement has a password in its URL, which would be recorded with the job: leave "
             "it out, and give it to uv at the site that builds (UV_INDEX, or ~/.netrc)"
+        )
+    if "${" in line:
+        raise ValueError(
+            f"{line[:100]!r} has a variable in it, which would be one of the site that builds: "
+            "write it out, or set UV_INDEX there"
         )
     if line.startswith("-") and not _OPTIONS.match(line):
         raise ValueError(

@@ -20,18 +20,20 @@ class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         function: what it calls, by name; empty: it is called as its job is.
         packages: distributions that it imports, by canonical names, with the versions that it was
             made with.
+        environment: the name of the `Environment` that its site builds for it; empty: none.
     """
 
     python: str = ""
     packages: dict[str, str] = {}
     function: str = ""
+    environment: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal where the same Python will do. What is called has no part in it."""
-        if not self.python and not self.packages:
+        if not self.python and not self.packages and not self.environment:
             return ()
-        return self.python, *sorted(self.packages.items())
+        return self.python, self.environment, *sorted(self.packages.items())
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -92,7 +92,7 @@ class Board:
         """
         told = _program_of(new)
         function, initializer = _parts(told, payloads)
-        self._check_spec(new.spec)
+        self._check_spec(new.spec, told)
         program = self._program(new.id, new.spec, told, function, initializer)
         record = NewProgram(told, function, initializer)
         with self._lock:
@@ -257,9 +257,11 @@ class Board:
         initializer = unpack(told.initializer, blobs) if told.initializer else None
         return self._program(record.head.id, record.job.spec, told, function, initializer)
 
-    def _check_spec(self, spec: JobSpec) -> None:
+    def _check_spec(self, spec: JobSpec, told: ProgramRecord) -> None:
         if not spec.durable:
             raise UsageError("a node's jobs are durable")
+        if spec.requires.environment != (told.environment.name if told.environment else ""):
+            raise UsageError("the job requires another environment than its program")
         refusals = self.runtime.ask(lambda: unable(self.runtime.home, spec))
         if refusals:
             raise UsageError("no site of this node can run it: " + "; ".join(refusals))

@@ -444,10 +444,11 @@ class RemoteClaims:
 
     def create(self, head: Head, older: JobId | None, spec: JobSpec, program: NewProgram) -> int:
         parts = [part for part in (program.function, program.initializer) if part is not None]
-        requires = self._requirements(parts)
-        if program.told.environment is not None:  # it brings them
-            requires = msgspec.structs.replace(requires, packages={})
-        requires = msgspec.structs.replace(requires, function=program.told.name)
+        found, environment = self._requirements(parts), spec.requires.environment
+        requires = Requires(
+            python=found.python, packages={} if environment else found.packages,  # it brings them
+            function=program.told.name, environment=environment,
+        )  # fmt: skip
         spec = msgspec.structs.replace(spec, requires=requires)
         about = api.NewJob(
             id=head.id, name=head.name, older=older, spec=spec, program=encode(program.told),

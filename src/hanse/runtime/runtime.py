@@ -186,8 +186,7 @@ class Runtime:
         """What a job waits for: the core's reasons, the journal's and the client's. For the loop's
         thread (see `ask`)."""
         source = self._sources.get(job)
-        waits = self.durables.trouble + self._engine.reasons(job)
-        waits += source.why() if source is not None else []
+        waits = self.durables.trouble + (source.why() if source is not None else [])
         return explain(self.home, job, self.loop.now_ns(), waits)
 
     def tell(self, event: Event) -> None:

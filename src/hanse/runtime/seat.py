@@ -172,4 +172,6 @@ class Seat:
                     self.changed()
             case port.Cut(lease, stop):
                 agent.cut(lease, stop)
+            case port.Building(environments, failed):
+                agent.builds(environments, failed)
         self.pump_soon()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from weakref import WeakSet
 
 from msgspec.structs import replace
 
@@ -30,17 +31,24 @@ class Tenants:
     def __init__(self, says: Says, printed: Prints) -> None:
         self._says = says
         self._printed = printed
+        self._tenants: WeakSet[Tenant] = WeakSet()
         self._others: dict[LeaseId, Tenant] = {}
         self._jobs: OrderedDict[JobId, Tenant] = OrderedDict()  # whose lines come after an end too
         self._last = 0
 
     def join(self, says: Says, printed: Prints) -> Tenant:
         """An engine for the leases of another home."""
-        return Tenant(self, says, printed)
+        tenant = Tenant(self, says, printed)
+        self._tenants.add(tenant)
+        return tenant
 
     def says(self, event: port.Event) -> None:
         """What the engine emits."""
-        if event.lease > 0:
+        if isinstance(event, port.Building):
+            self._says(event)
+            for each in list(self._tenants):
+                each.builds(event)
+        elif event.lease > 0:
             self._says(event)
         elif (tenant := self._others.get(event.lease)) is not None:
             tenant.told(event)
@@ -92,15 +100,15 @@ class Tenant:
     def begun(self, lease: LeaseId) -> int:
         return self._all.engine.begun(self._here[lease])
 
-    def reasons(self, job: JobId) -> list[str]:
-        return self._all.engine.reasons(job)
-
     def close(self) -> None:
         """Cancel all that runs here. The engine stays."""
         for lease in list(self._there):
             self._all.engine.cancel(lease)
 
-    def told(self, event: port.Event) -> None:
+    def builds(self, event: port.Building) -> None:
+        self._says(event)
+
+    def told(self, event: port.Segment | port.ItemFailed | port.Cut | port.Ended) -> None:
         there = self._there[event.lease]
         if isinstance(event, port.Ended):
             self._all.end(event.lease)

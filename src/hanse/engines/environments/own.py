@@ -18,8 +18,8 @@ from pathlib import Path
 from blake3 import blake3
 
 MODULES = (
-    "blake3", "click", "cloudpickle", "hanse", "markdown_it", "mdurl", "msgspec", "platformdirs",
-    "pygments", "rich", "urllib3",
+    "backports.zstd", "blake3", "click", "cloudpickle", "hanse", "markdown_it", "mdurl",
+    "msgspec", "platformdirs", "pygments", "rich", "typing_extensions", "urllib3",
 )  # fmt: skip
 PREFIX = "hanse-"
 
@@ -36,6 +36,7 @@ def own_directory(root: Path) -> Path:
     new.mkdir(mode=0o700)
     try:
         for name, path in links.items():
+            (new / name).parent.mkdir(exist_ok=True)
             os.symlink(path, new / name)
         with contextlib.suppress(OSError):  # else another program was quicker
             os.rename(new, directory)
@@ -47,9 +48,13 @@ def own_directory(root: Path) -> Path:
 
 def _place(module: str) -> tuple[str, str] | None:
     """What an entry of sys.path has of this module, and where it is."""
-    spec = find_spec(module)
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:  # what it is in
+        spec = None
     if spec is None:
-        return None  # a library that its own makers took apart
+        return None  # not every version of Python, or of a library, needs it
     places = spec.submodule_search_locations
     path = os.path.abspath(next(iter(places)) if places else spec.origin or "")
-    return os.path.basename(path), path
+    *above, _ = module.split(".")
+    return os.path.join(*above, os.path.basename(path)), path

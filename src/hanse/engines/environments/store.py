@@ -52,8 +52,7 @@ def digest_of(environment: Environment) -> str:
     """What the environment is called on this machine: equal where the same is built."""
     told = (
         _FORMAT,
-        sorted(environment.packages),
-        environment.requirements,
+        environment.name,
         sys.implementation.cache_tag,
         sysconfig.get_config_var("SOABI"),
         sysconfig.get_platform(),

@@ -14,22 +14,35 @@ from pathlib import Path
 from hanse import limits
 from hanse.engines.environments.store import Build, Held, digest_of
 from hanse.engines.local.pythons import Built
-from hanse.engines.port import Loop
+from hanse.engines.port import Building, Event, Loop
 from hanse.errors import EngineError
-from hanse.ids import JobId
 from hanse.model.environment import Environment
 
 _JOIN_S = 2.0
+_FAILURES = 64  # that are remembered
 
 
 class _Building:
-    def __init__(self, environment: Environment, build: Build, now_ns: int) -> None:
+    def __init__(self, environment: Environment, build: Build) -> None:
         self.environment = environment
         self.build = build
-        self.since_ns = now_ns
         self.said = ""
-        self.jobs: set[JobId] = set()
         self.thread: threading.Thread
+
+
+class _Failed:
+    """A build that failed.
+
+    Attributes:
+        wait_ns: for how long it is not tried again.
+        over: it may be.
+    """
+
+    def __init__(self, environment: Environment, why: str, wait_ns: int) -> None:
+        self.name = environment.name
+        self.why = why
+        self.wait_ns = wait_ns
+        self.over = False
 
 
 class Environments:
@@ -37,23 +50,23 @@ class Environments:
     Args:
         root: the directory below which they are built.
         wheels: nothing is built from sources: that would run code of its makers.
-        changed: called when works that waited may go on, or cannot.
+        emit: gets a `Building` whenever there is something new to tell.
         unused: called with the key of an environment that no work has needed for a while.
     """
 
     def __init__(
-        self, loop: Loop, root: Path, wheels: bool, changed: Callable[[], None],
+        self, loop: Loop, root: Path, wheels: bool, emit: Callable[[Event], None],
         unused: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._root = root
         self._wheels = wheels
-        self._changed = changed
+        self._emit = emit
         self._unused = unused
         self._keys: dict[Environment, str] = {}
         self._building: dict[str, _Building] = {}
         self._held: dict[str, tuple[Built, Held]] = {}
-        self._failed: dict[tuple[str, JobId], tuple[str, int]] = {}  # words, and until when
+        self._failed: dict[str, _Failed] = {}
         self._works: Counter[str] = Counter()
         self._turns: Counter[str] = Counter()  # how often an environment was needed: dates timers
         self._closed = False
@@ -68,34 +81,19 @@ class Environments:
         """A work needs it no more."""
         key = self._key(environment)
         self._works[key] -= 1
-        if not self._works[key]:
-            turn = self._turns[key]
-            when = self._loop.now_ns() + limits.ENVIRONMENT_IDLE_NS
-            self._loop.call_at(when, lambda: self._let_go(key, turn))
+        self._watch(key)
 
-    def python(self, environment: Environment, job: JobId) -> Built | None:
-        """The environment's Python; None while it is built, which begins with the first question.
-        Raises EngineError if it cannot be built."""
+    def python(self, environment: Environment) -> Built | None:
+        """The environment's Python. None while it is built, which begins with the first question,
+        and for a while after that failed; both is told before."""
         key = self._key(environment)
         if key in self._held:
             return self._held[key][0]
-        words, until_ns = self._failed.get((key, job), ("", 0))
-        if self._loop.now_ns() < until_ns:
-            raise EngineError(words)
-        building = self._building.get(key) or self._begin(key, environment)
-        building.jobs.add(job)
+        failed = self._failed.get(key)
+        if key not in self._building and (failed is None or failed.over):
+            self._begin(key, environment)
+        self._tell()
         return None
-
-    def reasons(self, job: JobId) -> list[str]:
-        """What works of this job wait for."""
-        now = self._loop.now_ns()
-        return [
-            f"{socket.gethostname()} is building environment {key[:12]} "
-            f"({building.environment.words}), for {(now - building.since_ns) / limits.SECOND:.0f} s"
-            + (f": {building.said}." if building.said else ".")
-            for key, building in self._building.items()
-            if job in building.jobs
-        ]
 
     def close(self) -> None:
         """Stop what is built, and hold nothing more."""
@@ -115,12 +113,12 @@ class Environments:
             key = self._keys[environment] = digest_of(environment)
         return key
 
-    def _begin(self, key: str, environment: Environment) -> _Building:
+    def _begin(self, key: str, environment: Environment) -> None:
         def told(words: str) -> None:
-            building.said = words.rstrip(".")
+            self._loop.post(lambda: self._said(building, words))
 
         build = Build(self._root, environment, self._wheels, told)
-        building = self._building[key] = _Building(environment, build, self._loop.now_ns())
+        building = self._building[key] = _Building(environment, build)
 
         def run() -> None:
             found: Held | EngineError
@@ -134,7 +132,6 @@ class Environments:
 
         building.thread = threading.Thread(target=run, name="hanse-environment", daemon=True)
         building.thread.start()
-        return building
 
     def _ended(self, key: str, found: Held | EngineError) -> None:
         if self._closed:
@@ -145,19 +142,48 @@ class Environments:
         if isinstance(found, Held):
             python = Built(key, str(found.directory / "env"), str(found.own))
             self._held[key] = python, found
+            self._failed.pop(key, None)
+            self._watch(key)
         else:
-            self._keep_failure(key, building, str(found))
-        self._changed()
+            self._keep_failure(key, building.environment, str(found))
+        self._tell()
 
-    def _keep_failure(self, key: str, building: _Building, why: str) -> None:
-        now = self._loop.now_ns()
-        self._failed = {at: kept for at, kept in self._failed.items() if kept[1] > now}
-        words = (
-            f"the environment of {building.environment.words} cannot be built on "
-            f"{socket.gethostname()}:\n{why}"
-        )
-        for job in building.jobs:
-            self._failed[key, job] = words, now + limits.ENVIRONMENT_RETRY_NS
+    def _keep_failure(self, key: str, environment: Environment, why: str) -> None:
+        before = self._failed.pop(key, None)
+        longer = 0 if before is None else 2 * before.wait_ns
+        wait_ns = max(limits.ENVIRONMENT_RETRY_NS, min(longer, limits.ENVIRONMENT_RETRY_MAX_NS))
+        where = socket.gethostname()
+        words = f"the environment of {environment.words} cannot be built on {where}:\n{why}"
+        failed = self._failed[key] = _Failed(environment, words, wait_ns)
+        while len(self._failed) > _FAILURES:
+            del self._failed[next(iter(self._failed))]
+
+        def again() -> None:
+            failed.over = True
+            if not self._closed:
+                self._tell()
+
+        self._loop.call_at(self._loop.now_ns() + wait_ns, again)
+
+    def _said(self, building: _Building, words: str) -> None:
+        if words != building.said and not self._closed:
+            building.said = words
+            self._tell()
+
+    def _tell(self) -> None:
+        told = {}
+        for key, each in self._building.items():
+            said = f"; {each.said.strip().rstrip('.')}" if each.said else ""
+            words = f"it is building environment {key[:12]} ({each.environment.words}){said}"
+            told[each.environment.name] = words
+        failed = {each.name: each.why for each in self._failed.values() if not each.over}
+        self._emit(Building(told, failed))
+
+    def _watch(self, key: str) -> None:
+        """Let go of it in a while, if no work needs it then."""
+        if not self._works[key]:
+            turn, when = self._turns[key], self._loop.now_ns() + limits.ENVIRONMENT_IDLE_NS
+            self._loop.call_at(when, lambda: self._let_go(key, turn))
 
     def _let_go(self, key: str, turn: int) -> None:
         if self._closed or self._works[key] or self._turns[key] != turn:

@@ -27,7 +27,7 @@ from hanse.engines.local.spawning import Early, check_depth
 from hanse.engines.local.watching import Watching
 from hanse.engines.port import Cut, End, Ended, Event, Loop, Program, Work
 from hanse.errors import EngineError
-from hanse.ids import JobId, LeaseId
+from hanse.ids import LeaseId
 
 if TYPE_CHECKING:
     from hanse.engines.local.building import Environments
@@ -75,7 +75,7 @@ class LocalEngine:
         self._keeps = printed is not None
         self._environments: Environments | None = None  # made when a work first asks for one
         self._make_environments = partial(
-            _environments, loop, environments, sandbox is not None, self._go_on, self._unused
+            _environments, loop, environments, sandbox is not None, emit, self._unused
         )
         output = Output(forward, printed)
         self._pool = Pool(loop, output, self._on_frames, self._on_dead, early, sandbox)
@@ -103,8 +103,6 @@ class LocalEngine:
         if execution.process is None or stop >= execution.until:
             execution.stop = min(execution.stop, max(stop, execution.position))
             self._emit(Cut(lease, execution.stop))
-            if execution.waits and execution.stop == execution.position:
-                self._end(execution, End.DONE)
             return
         execution.cuts.append(stop)
         execution.process.cut(execution.run, stop)
@@ -137,10 +135,6 @@ class LocalEngine:
         if run != execution.run or not count:
             return execution.position
         return max(execution.position, index)
-
-    def reasons(self, job: JobId) -> list[str]:
-        """What works of this job wait for: their environment."""
-        return [] if self._environments is None else self._environments.reasons(job)
 
     def close(self) -> None:
         """End all workers; what they have printed is forwarded."""
@@ -179,25 +173,21 @@ class LocalEngine:
             try:
                 program = execution.work.program
                 python = self._python(program)
-                execution.waits = python is None
                 process = None if python is None else self._free_worker(program.code, python)
             except (EngineError, OSError) as error:
                 self._end(execution, End.LOST, str(error))
             else:
                 if process is not None:
                     self._assign(execution, process)
+                else:
+                    self._end(execution, End.BACK)
 
     def _python(self, program: Program) -> Python | None:
-        """What the program's workers run in; None while it is built. Raises EngineError."""
+        """What the program's workers run in; None while that cannot be had."""
         if program.environment is None:
             return OWN
         assert self._environments is not None
-        return self._environments.python(program.environment, program.job)
-
-    def _go_on(self) -> None:
-        """An environment is there, or will not come."""
-        for execution in [one for one in self._executions.values() if one.waits]:
-            self._launch(execution)
+        return self._environments.python(program.environment)
 
     def _unused(self, python: str) -> None:
         """No work has needed this Python for a while: its workers end."""
@@ -346,14 +336,14 @@ class LocalEngine:
 
 
 def _environments(
-    loop: Loop, root: Path | None, wheels: bool, changed: Callable[[], None],
+    loop: Loop, root: Path | None, wheels: bool, emit: Callable[[Event], None],
     unused: Callable[[str], None],
 ) -> Environments:  # fmt: skip
     """Imported when a work first needs it: most never do."""
     from hanse.engines.environments.store import default_root
     from hanse.engines.local.building import Environments
 
-    return Environments(loop, root or default_root(), wheels, changed, unused)
+    return Environments(loop, root or default_root(), wheels, emit, unused)
 
 
 _engines: weakref.WeakSet[LocalEngine] = weakref.WeakSet()

@@ -25,7 +25,6 @@ class Execution:
         self.careful_until = work.start  # items before this run one by one
         self.cuts: list[int] = []  # asked and not answered
         self.cancelled = False
-        self.waits = False  # for its environment
         self.starts_failed = 0  # in a row, without any progress
         self.process: Process | None = None
         self.timer: Timer | None = None

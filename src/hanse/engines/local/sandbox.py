@@ -98,15 +98,19 @@ class Sandbox:
         always = [os.path.realpath(os.path.expanduser(path)) for path in _PRIVATE]
         hidden = {path for path in (*always, *self._hidden) if os.path.isdir(path)} - {"/"}
         shown = {os.path.realpath(path) for path in (*_imported(python), *self._shown) if path}
+        done: list[str] = []  # each is a mount, which takes about half a millisecond
         for path in sorted(hidden | shown, key=lambda path: path.split("/")):
+            above = max((one for one in done if _is_below(path, one)), key=len, default="")
             if path in hidden:
                 yield from ("--tmpfs", path)
+                done.append(path)
             elif (
-                os.path.exists(path)
-                and any(_is_below(path, one) for one in hidden)
+                above in hidden
+                and os.path.exists(path)
                 and not any(_is_below(one, path) for one in always)
             ):
                 yield from ("--ro-bind", path, path)
+                done.append(path)
 
 
 def find() -> str:
@@ -127,8 +131,8 @@ def _imported(python: Python) -> Iterator[str]:
     yield os.path.dirname(os.path.dirname(os.path.abspath(python.executable)))
     yield from python.path()
     if python.own:
-        with os.scandir(python.own) as entries:
-            yield from (entry.path for entry in entries)  # links
+        for directory, directories, files in os.walk(python.own):  # of links
+            yield from (os.path.join(directory, name) for name in (*directories, *files))
 
 
 def _is_below(path: str, above: str) -> bool:
