@@ -213,7 +213,7 @@ ANSWER_NS = 5 * SECOND
 """Whoever asks a running job waits this long for its answer."""
 
 QUOTA_BYTES = 20 * 1024 * MIB
-"""What the blobs of named jobs may take, unless HANSE_QUOTA says otherwise."""
+"""What the blobs of named jobs and their code may take, unless HANSE_QUOTA says otherwise."""
 
 RECORDS_KEPT = 10_000
 RECORDS_AGE_S = 90 * 24 * 3600
@@ -340,7 +340,21 @@ HEAD_S = 10.0
 """The head of a request: a token and a path take less than a KiB, and come at once."""
 
 NODE_LINES = 4096
-"""Connections that a node has at once, but no more than half of its descriptors."""
+NODE_LINES_EACH = 1024
+"""Connections that a node has at once, but no more than half of its descriptors; one address has a
+quarter of that at most, because a team may sit behind one."""
+
+HANDSHAKE_S = 10.0
+"""TLS is agreed upon in three round trips."""
+
+GUESSES = 30
+GUESS_S = 60
+GUESSERS = 4096
+"""Wrong secrets that one address may show in so many seconds before it is told to wait, and
+addresses of which that is known. A secret has 256 bits: what is kept in bounds is the work."""
+
+RENEW_S = 6 * 3600.0
+"""How often a node looks whether its certificate grows old."""
 
 READY_S = 1.0
 """Whether a node is ready is looked at this often at most: anybody may ask."""

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import socket
+import ssl
+import struct
 import subprocess
 import sys
+import weakref
 
 import pytest
+import uvicorn
 from starlette.requests import Request
+from system.command import SRC
 from system.nodes import Node
+from system.real import until
+from uvicorn.server import ServerState
 
 from hanse import limits
 from hanse.node.http.app import table
 from hanse.node.http.call import Call
+from hanse.node.http.line import Line
+from hanse.remote.dial import Dial
 from hanse.wire.api import NodeInfo
 
 BEGUN = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -91,7 +101,7 @@ PROGRAM = """
 import socket
 from hanse.node.http.line import Listening
 with Listening() as listening:
-    Listening.most = 2
+    listening.bound(2)
     listening.bind(("127.0.0.1", 0))
     listening.listen()
     def dial():
@@ -114,6 +124,73 @@ def test_there_are_so_many_connections_and_no_more():
         [sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True
     )
     assert ran.stdout.split() == ["refused", "taken"], ran.stderr
+
+
+def test_a_connection_that_was_reset_leaves_nothing_behind():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def reset():
+        config = uvicorn.Config(app, http=Line, lifespan="off", log_config=None)
+        config.load()
+        lines = []
+
+        def line():
+            made = Line(config=config, server_state=ServerState(), app_state={})
+            lines.append(weakref.ref(made))
+            return made
+
+        server = await asyncio.get_running_loop().create_server(line, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(BEGUN + b"\r\n")
+        assert b"200 OK" in await reader.readline()
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            while lines[0]() is not None:
+                await asyncio.sleep(0.01)
+                gc.collect()
+        server.close()
+
+    asyncio.run(reset())
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """A node on TLS that waits for a second where others wait for longer."""
+    program = (
+        "import sys; from hanse import limits; limits.HANDSHAKE_S = limits.RENEW_S = 1.0;"
+        f"sys.path.insert(1, {str(SRC)!r}); from hanse.cli.main import main; main()"
+    )
+    node = Node(tmp_path_factory.mktemp("hasty") / "there", "--listen", "127.0.0.2:0")
+    node.program = (sys.executable, "-c", program)
+    yield node.start()
+    node.close()
+
+
+def test_tls_that_is_not_agreed_upon_is_not_waited_for(hasty):
+    with socket.create_connection(("127.0.0.2", hasty.port), timeout=30) as line:
+        assert rest(line) == b""
+    with socket.create_connection(("127.0.0.2", hasty.port), timeout=30) as line:
+        line.sendall(b"\x16\x03\x01\x02\x00")  # a greeting begins, and does not go on
+        assert rest(line) == b""
+    assert hasty.dial().ask("GET", "/healthz", str) == "ok"
+
+
+def shown(node):
+    """The certificate that new connections get."""
+    return ssl.get_server_certificate(("127.0.0.2", node.port))
+
+
+def test_a_certificate_that_grows_old_is_made_anew_while_the_node_runs(hasty):
+    first, token = shown(hasty), hasty.address
+    (hasty.home / "node" / "node.pem").unlink()  # as good as old
+    until(lambda: shown(hasty) != first, 30)
+    dial = Dial(token)
+    assert dial.ask("GET", "/healthz", str) == "ok"
+    dial.close()
 
 
 def test_a_node_takes_as_many_descriptors_as_it_may(tmp_path):

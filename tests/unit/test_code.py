@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from hanse import limits
 from hanse.blobs.codes import Codes
+from hanse.blobs.store import BlobStore
 from hanse.errors import CodeMissing, JournalError, JournalFull, UsageError
 from hanse.wire.code import check_manifest, code_digest, file_digest, may_be_named
 
@@ -202,3 +204,29 @@ def test_a_code_that_no_job_names_goes_after_a_while(codes, tmp_path):
 def test_what_is_not_there_is_not_found(codes, digest):
     with pytest.raises(CodeMissing):
         codes.find(digest)
+
+
+# --- quota ----------------------------------------------------------------------------------------
+def test_code_and_blobs_have_one_quota(tmp_path):
+    beside = Codes(tmp_path / "code")
+    store = BlobStore(tmp_path / "blobs", 10_000, beside.count)
+    codes = Codes(tmp_path / "code", store)
+    files = {"a.py": b"a" * 3000, "p/b.py": b"b" * 1000}
+    digest = codes.add(manifest_of(files), contents(files))
+    used = store.used_bytes()
+    assert used == codes.count() > 4000
+    assert codes.add(manifest_of(files), contents(files)) == digest  # what is there takes nothing
+    store.put(b"x" * 3000)
+    more = {"c.py": b"c" * 4000}
+    with pytest.raises(JournalFull, match="quota"):
+        codes.add(manifest_of(more), contents(more))
+    assert codes.lacks(manifest_of(more)) == [file_digest(more["c.py"])]  # nothing is left of it
+    with pytest.raises(JournalFull):
+        store.put(b"y" * 4000)
+    assert store.used_bytes() == used + 3000
+    store.collect(list)
+    assert store.used_bytes() == used
+    (codes.find(digest) / "__pycache__").mkdir()
+    (codes.find(digest) / "__pycache__" / "a.pyc").write_bytes(bytes(500))
+    assert codes.collect([], time.time() + limits.CODE_GRACE_S + 10) == 1
+    assert store.used_bytes() == 0

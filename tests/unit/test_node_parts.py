@@ -98,3 +98,15 @@ def test_each_name_of_this_machine_finds_its_node_where_that_says_it_is(
     assert find_node(f"http://{host}:7437") == node
     with pytest.raises(UsageError):
         find_node(f"http://{host}:7438")
+
+
+def test_what_may_be_a_secret_is_not_repeated_and_the_rest_is():
+    from hanse.node.log_lines import without_secrets
+
+    secret = "5e" * 32
+    for text in (f"no job '{secret}'", f"{secret}", f"/v1/{secret.upper()}/x", secret + "00"):
+        assert "5e" * 7 not in without_secrets(text).lower()
+    assert without_secrets(f"blob {'ab' * 32}.") == f"blob {'ab' * 6}...."
+    assert without_secrets("hanse_lAG2aHR0cDovL is") == "hanse_... is"
+    for text in ("j-0123456789ab", "n-0123456789ab", "hanse_jobs", "a word", "0" * 63):
+        assert without_secrets(text) == text

@@ -23,6 +23,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -35,11 +36,26 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _manifests = msgspec.msgpack.Decoder(dict[str, str])
 
 
-class Codes:
-    """The codes below `root`, which is made when the first one is added."""
+class Room(Protocol):
+    """Where bytes are counted, against a quota."""
 
-    def __init__(self, root: Path) -> None:
+    def take(self, size: int) -> None:
+        """Raises JournalFull."""
+
+    def give_back(self, size: int) -> None: ...
+
+
+class Codes:
+    """The codes below `root`, which is made when the first one is added. What Python compiles
+    beside the sources is not counted: it comes and goes."""
+
+    def __init__(self, root: Path, room: Room | None = None) -> None:
         self._root = root
+        self._room = room
+
+    def count(self) -> int:
+        """How many bytes there are."""
+        return sum(_size_of(path) for path in _entries(self._root))
 
     @property
     def there(self) -> bool:
@@ -109,15 +125,17 @@ class Codes:
         killed programs left. Returns how many there were."""
         gone, now_s = 0, time.time() if now_s is None else now_s
         with saying(self._root):
-            for name in os.listdir(self._root) if self._root.is_dir() else ():
-                path = self._root / name
-                if name in used or now_s - os.lstat(path).st_mtime <= CODE_GRACE_S:
+            for path in _entries(self._root):
+                if path.name in used or now_s - os.lstat(path).st_mtime <= CODE_GRACE_S:
                     continue
                 # Renamed first: what is half removed must not be taken for a code.
+                size = _size_of(path)
                 going = self._root / f".new-{secrets.token_hex(8)}"
                 os.rename(path, going)
                 shutil.rmtree(going)
                 gone += 1
+                if self._room is not None:
+                    self._room.give_back(size)
         return gone
 
     # --- inside ---------------------------------------------------------------------------------
@@ -170,24 +188,47 @@ class Codes:
                 "old jobs"
             )
         new = self._root / f".new-{secrets.token_hex(8)}"
+        written = {f"src/{name}": content[digest] for name, digest in manifest.items()}
+        written["manifest"] = msgspec.msgpack.encode(manifest)
+        taken = sum(map(len, written.values()))
+        if self._room is not None:
+            self._room.take(taken)
         try:
             make_directory(new)
-            _write_all(new, manifest, content)
+            _write_all(new, written)
             try:
                 os.rename(new, self._root / digest)
+                taken = 0
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # else somebody was quicker
                     raise
             sync_directory(self._root)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+            if self._room is not None and taken:
+                self._room.give_back(taken)
 
 
-def _write_all(new: Path, manifest: Manifest, content: Mapping[str, bytes | memoryview]) -> None:
+def _entries(root: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        return [root / name for name in os.listdir(root)]
+    return []
+
+
+def _size_of(code: Path) -> int:
+    """Its sources and its manifest. Files may go meanwhile."""
+    size = 0
+    for directory, _, names in os.walk(code):
+        for name in names:
+            if name == "manifest" or name.endswith(".py"):
+                with contextlib.suppress(OSError):
+                    size += os.lstat(os.path.join(directory, name)).st_size
+    return size
+
+
+def _write_all(new: Path, written: Mapping[str, bytes | memoryview]) -> None:
     """The files first, then the disk is waited for: one wait takes most of them along."""
     directories, files = [new], []
-    written = {f"src/{name}": content[digest] for name, digest in manifest.items()}
-    written["manifest"] = msgspec.msgpack.encode(manifest)
     _make_directory(new / "src", directories)
     for name, data in sorted(written.items()):
         path = new / name

@@ -66,8 +66,12 @@ class _Found(NamedTuple):
 class BlobStore:
     """The blobs below `root`, which is made when the first one is put."""
 
-    def __init__(self, root: Path, quota_bytes: int | None) -> None:
+    def __init__(
+        self, root: Path, quota_bytes: int | None, beside: Callable[[], int] = int
+    ) -> None:
+        """`beside`: measures what else counts towards the quota (see `take`)."""
         self._root = root
+        self._beside = beside
         self._tmp = root / "tmp"
         self._use = Use(root, quota_bytes, self._count)
         self._durable: set[Path] = set()  # directories whose own names are known to be on the disk
@@ -238,11 +242,22 @@ class BlobStore:
                 count, gone = count + 1, gone + found.size
             else:
                 used += found.size
-        self._use.set(used)
+        self._use.set(used + self._beside())
         return Collected(count, gone)
 
+    def take(self, size: int) -> None:
+        """Count bytes that are about to be written beside the blobs. Raises JournalFull."""
+        with saying(self._root):
+            self._make(self._root)
+        self._use.take(size)
+
+    def give_back(self, size: int) -> None:
+        """These were not written, or are gone."""
+        self._use.give_back(size)
+
     def used_bytes(self) -> int:
-        """What the blobs take, from a number that is kept; see `use` for how true it is."""
+        """What the blobs take, with what is beside them, from a number that is kept; see `use` for
+        how true it is."""
         return self._use.known() if self._root.is_dir() else 0
 
     def check(self) -> list[str]:
@@ -262,7 +277,7 @@ class BlobStore:
         return None
 
     def _count(self) -> int:
-        return sum(found.size for found in self._walk())
+        return sum(found.size for found in self._walk()) + self._beside()
 
     def _walk(self) -> Iterator[_Found]:
         """Every file, also those that do not belong here. Files may come and go meanwhile."""

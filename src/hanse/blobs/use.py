@@ -65,9 +65,9 @@ class Use:
 
     def _full(self, used: int, size: int, quota: int) -> JournalFull:
         return JournalFull(
-            f"{self._root}: the quota of {_text(quota)} is reached: blobs take {_text(used)}, and "
-            f"{_text(size)} more are needed: run `hanse gc` to remove what no job refers to, "
-            f"remove old jobs, or set HANSE_QUOTA higher"
+            f"{self._root}: the quota of {_text(quota)} is reached: blobs and code take "
+            f"{_text(used)}, and {_text(size)} more are needed: run `hanse gc` to remove what no "
+            f"job refers to, remove old jobs, or set HANSE_QUOTA higher"
         )
 
 

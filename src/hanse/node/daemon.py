@@ -42,6 +42,7 @@ from hanse.wire.api import NodeInfo
 
 if TYPE_CHECKING:
     from hanse.engines.local.sandbox import Sandbox
+    from hanse.node.http.line import Listening
     from hanse.node.identity import Identity
 
 DEFAULT_PORT = 7437
@@ -131,9 +132,11 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         # must not cut short what is done after it.
         for number in (signal.SIGTERM, signal.SIGINT):
             stack.callback(signal.signal, number, signal.signal(number, stop))
+        from hanse.node.http.line import serve
+
         place.say(running)
         ready(running, mine)
-        server.run([listening])
+        serve(server, listening, lambda: _identity(settings)[0])
 
 
 def _sandbox(settings: Settings) -> Sandbox | None:
@@ -153,14 +156,14 @@ def _sandbox(settings: Settings) -> Sandbox | None:
     return sandbox
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> Listening:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         from hanse.node.http.line import Listening, raise_descriptors
     except ImportError as error:
         raise UsageError(_NOT_INSTALLED) from error
     listening = Listening(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.most = min(listening.most, raise_descriptors() // 2)
+    listening.bound(raise_descriptors() // 2)
     try:
         # asyncio turns Nagle's algorithm off where it is told that this is TCP.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,10 +1,14 @@
-"""What others sent never writes a line of the node's log, nor moves a terminal's cursor."""
+"""What others sent never writes a line of the node's log, nor moves a terminal's cursor; and what
+may be a secret that somebody put where none belongs is not repeated, here or in an answer."""
 
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 
+# A secret is 64 hex digits, as digests are: enough of these is left to tell them apart.
+_SECRET = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52,}|(hanse_)[\w-]{8,}", re.IGNORECASE)
 _NAMES = ("hanse", "uvicorn.error")
 
 
@@ -15,12 +19,16 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def without_secrets(text: str) -> str:
+    return _SECRET.sub(lambda found: f"{found[1] or found[2]}...", text)
+
+
 def plain(record: logging.LogRecord) -> bool:
     """Make a record one line; a traceback behind it is indented."""
-    record.msg, record.args = escaped(record.getMessage()), ()
+    record.msg, record.args = escaped(without_secrets(record.getMessage())), ()
     if record.exc_info and record.exc_info[0] is not None:
         lines = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-        record.exc_text = "\n".join(f"    {escaped(line)}" for line in lines)
+        record.exc_text = "\n".join(f"    {escaped(without_secrets(line))}" for line in lines)
     return True
 
 

@@ -62,7 +62,7 @@ class State:
     @property
     def codes(self) -> Codes:
         """The code of projects, of a node's jobs."""
-        return Codes(self.home / "code")
+        return Codes(self.home / "code", self.blobs)
 
     def code_directory(self, code: str) -> str:
         return str(self.codes.find(code)) if code else ""
@@ -92,7 +92,7 @@ def open_state(create: bool = True, home: Path | None = None) -> State | None:
     journal = open_journal(url, home)
     try:
         home = home if is_own(url, home) else home / "journals" / _name(journal)
-        return State(home, journal, BlobStore(home / "blobs", quota))
+        return State(home, journal, BlobStore(home / "blobs", quota, Codes(home / "code").count))
     except BaseException:
         journal.close()
         raise
@@ -116,7 +116,7 @@ def _make(home: Path) -> None:
 
 
 def quota_bytes() -> int:
-    """What blobs may take: HANSE_QUOTA, such as 500M or 20G. Raises UsageError."""
+    """What blobs and code may take: HANSE_QUOTA, such as 500M or 20G. Raises UsageError."""
     told = os.environ.get("HANSE_QUOTA")
     if not told:
         return limits.QUOTA_BYTES

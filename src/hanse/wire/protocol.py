@@ -39,7 +39,7 @@ def parse(text: str) -> Spoken:
     found = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", text)
     if found is None or int(found[1]) > int(found[2] or found[1]):
         raise NodeVersion(
-            f"{text[:40]!r} is no version of the protocol: it is a number, or two with a dash"
+            f"{text[:12]!r} is no version of the protocol: it is a number, or two with a dash"
         )
     return Spoken(int(found[1]), int(found[2] or found[1]))
 

@@ -20,6 +20,7 @@ _GROUPS = {
     "blobs": "Code and blobs",
     "code": "Code and blobs",
     "link": "Links",
+    "links": "Links",
 }
 _WATCHING = "The node"
 _ORDER = (_WATCHING, "Jobs", "Code and blobs", "Links")

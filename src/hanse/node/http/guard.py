@@ -20,6 +20,7 @@ from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.http.call import Call
+from hanse.node.http.peers import Guesses
 from hanse.node.http.problems import HEADERS, internal, problem, told
 from hanse.node.tokens import Right, Token, Tokens
 from hanse.wire import protocol
@@ -41,6 +42,7 @@ class Guard:
         self._tokens = tokens
         self._audit = audit
         self._hosts = hosts
+        self._guesses = Guesses()
 
     def endpoint(
         self, handler: Handler, right: Right | None, route: str
@@ -69,7 +71,7 @@ class Guard:
         try:
             token = None if right is None else self._who(request)
             if right is not None and token is None:
-                return None, problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
+                return None, self._unknown(request)
             if token is not None and right is not None:
                 self._tokens.allow(token, right)
             _check_ids(request)
@@ -82,6 +84,17 @@ class Guard:
         except Exception:
             _logger.exception("hanse: %s %s", request.method, request.url.path)
             return token, internal()
+
+    def _unknown(self, request: Request) -> Response:
+        """Of nobody whom the node knows. Who shows one wrong secret after another is to wait."""
+        shown = "authorization" in request.headers
+        host = request.client.host if request.client is not None else ""
+        wait_s = self._guesses.wrong(host) if shown else 0
+        if not wait_s:
+            return problem(401, NotAllowed.code, "A token is needed", _NO_TOKEN)
+        response = problem(429, NotAllowed.code, "Too many wrong tokens came from there", _NO_TOKEN)
+        response.headers.update({"retry-after": str(wait_s), "connection": "close"})
+        return response
 
     def _refused(self, request: Request) -> Response | None:
         if _host(request.headers.get("host", "")) not in self._hosts:
@@ -114,7 +127,7 @@ class Guard:
 
 
 _LOOKING = ("GET", "HEAD")
-_REFUSALS = (401, 403, 413, 421)
+_REFUSALS = (401, 403, 413, 415, 421, 429)
 _NO_TOKEN = (
     "Send it as Authorization: Bearer SECRET. On the node's machine `hanse token create` makes "
     "one; one that is shown but not known was revoked, has expired, or is another node's."

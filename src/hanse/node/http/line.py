@@ -7,15 +7,25 @@ come; here they have a size and a deadline.
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import socket
-from typing import Any
-from weakref import WeakSet
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hanse import limits
+from hanse.errors import HanseError
+from hanse.node.http.peers import Connections
 from hanse.node.http.problems import HEADERS
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from hanse.node.identity import Identity
+
+_logger = logging.getLogger("hanse")
 
 
 def _refusal(status: str) -> bytes:
@@ -47,6 +57,9 @@ class Line(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._came()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:  # it would hold all of this for 75 s
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def data_received(self, data: bytes) -> None:
         at = 0
@@ -112,21 +125,65 @@ class Line(HttpToolsProtocol):
 
 
 class Listening(socket.socket):
-    """A socket that has at most so many connections, TLS handshakes among them: the descriptors
-    that are left are for jobs."""
+    """A socket that has at most so many connections: the descriptors that are left are for jobs."""
 
-    most = limits.NODE_LINES
+    connections = Connections(limits.NODE_LINES, limits.NODE_LINES_EACH)
+
+    def bound(self, most: int) -> None:
+        """Have no more connections than that, and of one address no more than a quarter."""
+        most = min(most, limits.NODE_LINES)
+        self.connections = Connections(most, min(most // 4, limits.NODE_LINES_EACH))
 
     def accept(self) -> tuple[socket.socket, Any]:
         line, peer = super().accept()
-        if len(_accepted) >= self.most:
+        if not self.connections.enter(line, peer[0]):
             line.close()
             raise ConnectionAbortedError("there are too many connections")
-        _accepted.add(line)
         return line, peer
 
 
-_accepted: WeakSet[socket.socket] = WeakSet()  # a closed one is kept by nobody
+class _Loop(asyncio.SelectorEventLoop):
+    """Bounds how long TLS may take to be agreed upon, which the server leaves at a minute."""
+
+    async def create_server(self, *args: Any, **more: Any) -> asyncio.Server:
+        if more.get("ssl") is not None:
+            more.setdefault("ssl_handshake_timeout", limits.HANDSHAKE_S)
+        return await super().create_server(*args, **more)
+
+
+def serve(
+    server: uvicorn.Server, listening: Listening, renewed: Callable[[], Identity | None]
+) -> None:
+    """Run the server until it shall exit.
+
+    Args:
+        renewed: looks whether the certificate grows old, makes it anew then, and returns what to
+            show from then on; nothing without TLS.
+    """
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        runner.run(_serve(server, listening, renewed))
+
+
+async def _serve(
+    server: uvicorn.Server, listening: Listening, renewed: Callable[[], Identity | None]
+) -> None:
+    renewing = asyncio.create_task(_renew(server, renewed))
+    try:
+        await server.serve([listening])
+    finally:
+        renewing.cancel()
+
+
+async def _renew(server: uvicorn.Server, renewed: Callable[[], Identity | None]) -> None:
+    """New connections get the new certificate; clients trust its authority, which stays."""
+    while True:
+        await asyncio.sleep(limits.RENEW_S)
+        try:
+            found = await asyncio.to_thread(renewed)
+            if found is not None and server.config.ssl is not None:
+                server.config.ssl.load_cert_chain(found.chain, found.key)
+        except (HanseError, OSError) as error:
+            _logger.error("hanse: the node's certificate cannot be made anew: %s", error)
 
 
 def raise_descriptors() -> int:

@@ -79,7 +79,7 @@ def _operation(route: Route, of: dict[str, Any]) -> dict[str, Any]:
     else:
         content = {"application/json": {"schema": of[repr(route.gives)]}}
     found: dict[str, Any] = {
-        "operationId": route.handler.__name__,
+        "operationId": re.sub(r"\W+", "-", route.method.lower() + route.path).strip("-"),
         "summary": summary.rstrip("."),
         "description": more,
         "parameters": [

@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from hanse import errors
+from hanse.node.log_lines import without_secrets
 from hanse.payloads.parcel import BadParcel
 from hanse.wire.api import Problem
 from hanse.wire.squeeze import BadEncoding
@@ -52,7 +53,7 @@ def told(error: errors.HanseError, whole: bool = True) -> Response:
         return internal()
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     title = (type(error).__doc__ or "").split(".")[0].split("\n")[0]
-    return problem(status, error.code, title, str(error) if whole else "")
+    return problem(status, error.code, title, without_secrets(str(error)) if whole else "")
 
 
 def internal() -> Response:
