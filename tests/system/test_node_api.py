@@ -58,6 +58,8 @@ def test_every_route_answers_as_its_document_says_whatever_it_is_given(node):
     tried = 0
     for result in schema.get_all_operations():
         operation = result.ok()
+        if operation.path.endswith("/orders"):
+            continue  # goes on for ever once a site has said hello; test_links reads it
 
         @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
@@ -69,7 +71,7 @@ def test_every_route_answers_as_its_document_says_whatever_it_is_given(node):
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == ["application/problem+json"], answer.text
                 assert json.loads(answer.content)["status"] == answer.status_code
-            assert node.address.secret not in answer.text
+            assert node.address.secret.encode() not in answer.content
 
         check()
     assert tried > 100

@@ -216,7 +216,9 @@ def test_whether_it_is_ready_is_looked_at_once_for_all_who_ask():
             looks.append(limit)
 
     info = NodeInfo(node="", host="", version="", protocol=1, python="", capacity={})
-    (ready,) = [each.handler for each in table(info, b"", None) if each.path == "/readyz"]
+    (ready,) = [
+        each.handler for each in table(info, b"", None, None, None) if each.path == "/readyz"
+    ]
     request = Request({"type": "http", "headers": []})
 
     async def ask():

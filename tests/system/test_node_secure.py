@@ -239,15 +239,15 @@ def test_a_second_authority_beside_the_right_one_is_not_trusted(far, tmp_path, m
     """The fingerprint is of one certificate: what comes behind it in the same text counts for
     nothing, though decoders that stop at the first padding do not see it."""
     from hanse.node.identity import make_identity
-    from hanse.remote import dial
+    from hanse.remote import trust
 
     false = make_identity(_made(tmp_path / "false"), ["localhost"])
     mine = (far.home / "node" / "authority.pem").read_text()
     both = mine + false.authority.decode()
-    monkeypatch.setattr(dial, "authority", lambda *_: both)
+    monkeypatch.setattr(trust, "authority", lambda *_: both)
     there = address.Address(far.url, far.address.fingerprint, "5e" * 32)
     try:
-        trusted = dial._trust(there, 9)
+        trusted = trust._trust(there, 9)
     except hanse.HanseError:
         return  # where the decoder sees that there is more
     assert len(trusted.get_ca_certs()) == 1
