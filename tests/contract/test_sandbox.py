@@ -175,18 +175,15 @@ def test_a_cancelled_item_ends_with_all_that_it_started(bench: Bench) -> None:
 
 
 def sleeping() -> list[psutil.Process]:
-    return [
-        one
-        for one in psutil.process_iter()
-        if one.name() == "sleep" and one.status() != psutil.STATUS_ZOMBIE and "98765.4" in cmd(one)
-    ]
+    return [each for each in psutil.process_iter() if is_ours(each)]
 
 
-def cmd(process: psutil.Process) -> list[str]:
+def is_ours(process: psutil.Process) -> bool:
     try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
+        words = process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except (psutil.Error, FileNotFoundError):  # it ended between two looks
+        return False
+    return words[:1] == ["sleep"] and "98765.4" in words
 
 
 MAIN = """
