@@ -246,7 +246,7 @@ def test_a_machine_that_refuses_it_says_why(
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     refusing = Sandbox()
-    with pytest.raises(WorldError, match=r"No permissions.*without --sandbox"):
+    with pytest.raises(WorldError, match=r"No permissions.*leave out --sandbox"):
         refusing.check()
     made = Bench(local_with(refusing))
     ended = made.run(abs, [1]).end()
