@@ -158,16 +158,20 @@ def test_no_process_of_the_machine_is_seen_or_signalled(bench: Bench) -> None:
     assert said == ""
 
 
+# So long that nobody else on the machine sleeps as long: that is what these are found by.
+SLEEP = f"98765.{os.getpid()}"
+
+
 def test_a_cancelled_item_ends_with_all_that_it_started(bench: Bench) -> None:
-    def start(_: object) -> None:
+    def start(sleep: str) -> None:
         import subprocess
         import time
 
-        subprocess.Popen(["setsid", "sleep", "98765.4"])
-        subprocess.Popen(["sleep", "98765.4"])
+        subprocess.Popen(["setsid", "sleep", sleep])
+        subprocess.Popen(["sleep", sleep])
         time.sleep(600)
 
-    running = bench.start(program(start), [0])
+    running = bench.start(program(start), [SLEEP])
     eventually(lambda: len(sleeping()) == 2)
     assert running.cancel().end is End.CANCELLED
     eventually(lambda: not sleeping())
@@ -175,15 +179,15 @@ def test_a_cancelled_item_ends_with_all_that_it_started(bench: Bench) -> None:
 
 
 def sleeping() -> list[psutil.Process]:
-    return [each for each in psutil.process_iter() if is_ours(each)]
+    return [one for one in psutil.process_iter() if lives(one) and SLEEP in command(one)]
 
 
-def is_ours(process: psutil.Process) -> bool:
+def command(process: psutil.Process) -> list[str]:
+    """The command of a process that sleeps; empty of any other."""
     try:
-        words = process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
-    except (psutil.Error, FileNotFoundError):  # it ended between two looks
-        return False
-    return words[:1] == ["sleep"] and "98765.4" in words
+        return process.cmdline() if process.name() == "sleep" else []
+    except psutil.NoSuchProcess:
+        return []
 
 
 MAIN = """
@@ -193,13 +197,13 @@ MAIN = """
     sys.path.insert(0, sys.argv[1])
     from builders import Bench, program
 
-    def work(x):
+    def work(sleep):
         import subprocess, time
-        subprocess.Popen(["setsid", "sleep", "98765.4"])
+        subprocess.Popen(["setsid", "sleep", sleep])
         time.sleep(600)
 
     made = Bench(lambda loop, emit: LocalEngine(loop, emit, sandbox=Sandbox()))
-    made.start(program(work), [0])
+    made.start(program(work), [sys.argv[2]])
     time.sleep(600)
 """
 
@@ -207,14 +211,16 @@ MAIN = """
 @pytest.mark.parametrize("who", ["main", "bwrap", "nursery"])
 def test_whoever_is_killed_nothing_is_left(who: str) -> None:
     here = str(Path(__file__).parent)
-    main = subprocess.Popen([sys.executable, "-c", textwrap.dedent(MAIN), here])
-    eventually(sleeping)
-    family = psutil.Process(main.pid).children(recursive=True)
-    os.kill({"main": main.pid, "bwrap": family[0].pid, "nursery": family[1].pid}[who],
-            signal.SIGKILL)  # fmt: skip
-    eventually(lambda: not any(map(lives, family)))
-    main.kill()  # who has made another nursery meanwhile
-    main.wait()
+    main = subprocess.Popen([sys.executable, "-c", textwrap.dedent(MAIN), here, SLEEP])
+    try:
+        eventually(sleeping)
+        family = psutil.Process(main.pid).children(recursive=True)
+        pids = {"main": main.pid, "bwrap": family[0].pid, "nursery": family[1].pid}
+        os.kill(pids[who], signal.SIGKILL)
+        eventually(lambda: not any(map(lives, family)))
+    finally:
+        main.kill()  # who has made another nursery meanwhile
+        main.wait()
     eventually(lambda: not sleeping())
 
 
@@ -240,7 +246,7 @@ def test_a_machine_that_refuses_it_says_why(
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     refusing = Sandbox()
-    with pytest.raises(WorldError, match=r"No permissions.*without --sandbox"):
+    with pytest.raises(WorldError, match=r"No permissions.*leave out --sandbox"):
         refusing.check()
     made = Bench(local_with(refusing))
     ended = made.run(abs, [1]).end()

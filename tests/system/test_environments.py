@@ -21,6 +21,8 @@ from system.test_links import link
 
 import hanse
 from hanse.errors import EngineError, JobChanged, UsageError
+from hanse.model.fit import Requires
+from hanse.remote import runtime
 
 
 @pytest.fixture
@@ -199,6 +201,13 @@ def test_a_node_that_is_killed_while_it_builds_goes_on_when_it_is_started_again(
         slow.gate.touch()
         node.start(**offline(index, tmp_path / "cache"))
         assert list(job) == [3, 2, 1]
+
+
+def test_a_job_that_contradicts_its_program_is_refused(node, monkeypatch):
+    """Else its home would grant what its site gives back, over and over."""
+    monkeypatch.setattr(runtime, "Requires", lambda **told: Requires(**told | {"environment": "x"}))
+    with node.connect() as client, pytest.raises(UsageError, match="another environment"):
+        list(client.map(abs, [1], packages=["tiny"]))
 
 
 def test_each_site_of_a_home_builds_for_itself_and_says_so(tmp_path, index):

@@ -61,7 +61,8 @@ def test_no_secret_is_in_the_audit_log(node):
 def test_a_unit_starts_the_node_that_was_described(tmp_path):
     home = tmp_path / "home"
     options = ["--listen", "127.0.0.1:0", "--region", "eu west", "--label", "50% off", "--label",
-               "spot", "--price", "0.12", "--cpus", "2", "--name", "build1"]  # fmt: skip
+               "spot", "--price", "0.12", "--cpus", "2", "--name", "build1",
+               "--sandbox", "bwrap"]  # fmt: skip
     ran = command("up", "--systemd", *options, home=home, HANSE_TOKEN="hanse_secret")
     assert ran.returncode == 0, ran.stderr
     assert "hanse_secret" not in ran.stdout
@@ -76,7 +77,7 @@ def test_a_unit_starts_the_node_that_was_described(tmp_path):
     given = words[words.index("--home") + 2 :]
     assert dict(zip(given[::2], given[1::2], strict=True)) == {
         "--name": "build1", "--region": "eu west", "--price": "0.12", "--label": "spot",
-        "--cpus": "2.0",
+        "--cpus": "2.0", "--sandbox": "bwrap",
     }  # fmt: skip
     assert "50% off" in given
     assert words[words.index("--home") + 1] == str(home / "node")

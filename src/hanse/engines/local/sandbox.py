@@ -58,10 +58,11 @@ class Sandbox:
         if done.returncode:
             said = " ".join(done.stderr.split())[-500:]
             raise WorldError(
-                f"this machine refuses a sandbox: {said or f'exit code {done.returncode}'}. Its "
-                "kernel has to let users make namespaces (sysctl kernel.unprivileged_userns_clone, "
-                "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns; in a "
-                "container, its runtime), or the node runs without --sandbox"
+                f"this machine refuses a sandbox: {said or f'exit code {done.returncode}'}. It "
+                "takes bubblewrap 0.8 or later, and a kernel that lets users make namespaces: look "
+                "at the sysctls kernel.unprivileged_userns_clone, user.max_user_namespaces and "
+                "kernel.apparmor_restrict_unprivileged_userns, in a container at its runtime. Or "
+                "leave out --sandbox"
             )
 
     def command(self, python: Python) -> list[str]:
