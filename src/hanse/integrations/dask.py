@@ -30,6 +30,7 @@ from hanse.client.future import Future
 from hanse.client.options import PLAIN
 from hanse.errors import DependencyFailed
 
+_CHAIN_TASKS = 32  # in one call: what a worker that dies may cost
 _LARGE_BYTES = 64 << 10  # of data: from here on it is put for all calls that use it
 
 
@@ -159,7 +160,8 @@ class _Graph:
         needs = [k for k in task.dependencies if not isinstance(self._tasks.get(k), DataNode)]
         if len(needs) != 1 or self._users[needs[0]] != 1 or needs[0] in self._wanted:
             return None
-        return None if isinstance(self._tasks.get(needs[0]), Alias) else ends.get(needs[0])
+        chain = None if isinstance(self._tasks.get(needs[0]), Alias) else ends.get(needs[0])
+        return chain if chain is not None and len(chain) < _CHAIN_TASKS else None
 
     def _call(self, workers: Executor, client: Client, chain: Sequence[Any]) -> Future[Any]:
         tasks = [(key, self._tasks[key]) for key in chain]
