@@ -243,3 +243,16 @@ def test_without_a_client_the_ambient_one_is_used(script):
         """
     )
     assert ran.stdout == "42\n", ran.stderr
+
+
+def test_a_node_of_a_graph_may_call_itself_otherwise(on_hanse):
+    """Dask's data frames make such graphs."""
+    from dask._task_spec import Alias, DataNode, Task, TaskRef
+
+    graph = {
+        ("data", 0): DataNode("data", 5),
+        ("alias", 0): Alias("alias", ("data", 0)),
+        ("first", 0): Task("first", inc, TaskRef(("alias", 0))),
+        ("second", 0): Task("second", operator.add, TaskRef(("first", 0)), TaskRef(("data", 0))),
+    }
+    assert get(graph, [("second", 0), ("alias", 0)]) == (11, 5)

@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "map": ("hanse.cli.map", "Run a command line for each of many inputs."),
     "submit": (
         "hanse.cli.submit",
-        "Run a script or a command line on the node, and come back at once.",
+        "Run a script or a command on the node, and come back at once.",
     ),
     "jobs": ("hanse.cli.jobs", "List jobs, the newest first."),
     "job": ("hanse.cli.job", "Show one job; with --follow, until it ends."),

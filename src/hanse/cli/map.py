@@ -31,7 +31,7 @@ def map(
     out: Output, command: str, name: str | None, fresh: bool, cpus: float, how: shells.How,
     inputs: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Run a command line for each input, on all cores or on the node.
+    """Run a command line for each of many inputs, on all cores or on the node.
 
     Inputs are the arguments, or the lines of stdin if there are none: they are read as they are
     needed. What commands write to stdout comes in the order of the inputs; stderr at once. The exit

@@ -39,7 +39,7 @@ def submit(
     out: Output, name: str | None, cpus: float, command: str | None, how: shells.How, wait: bool,
     script: Path | None, args: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Run a script or a command line on the node, and come back at once.
+    """Run a script or a command on the node, and come back at once.
 
     The file is sent, and nothing beside it. It runs there as `python SCRIPT [ARGS]...` would, in an
     empty directory, as a job of one item: `hanse logs ID --follow` shows what it prints, `hanse job

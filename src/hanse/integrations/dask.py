@@ -10,7 +10,7 @@ stands in the graph goes along with the calls that use it; where it is large and
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dask import config
@@ -30,6 +30,7 @@ from hanse.client.future import Future
 from hanse.client.options import PLAIN
 from hanse.errors import DependencyFailed
 
+_CHAIN_TASKS = 32  # in one call: what a worker that dies may cost
 _LARGE_BYTES = 64 << 10  # of data: from here on it is put for all calls that use it
 
 
@@ -57,9 +58,13 @@ def get(
     opened = client or ambient()
     workers = opened.executor()
     try:
-        if _looked_at(callbacks):
+        again = config.get("rerun_exceptions_locally", False)
+        if again or _looked_at(callbacks):
             slots = opened._capacity.times(PLAIN.resources.amount())
-            return get_async(workers.submit, slots, dsk, keys, callbacks=callbacks, **_of_others)
+            more = {"pack_exception": _packed} if again else {}
+            return get_async(
+                workers.submit, slots, dsk, keys, callbacks=callbacks, **more, **_of_others
+            )
         wanted = set(flatten([keys]))
         results = _Graph(cull(convert_legacy_graph(dsk), wanted), wanted).submit(workers, opened)
         return nested_get(keys, _values(results))
@@ -72,8 +77,12 @@ def get(
 
 def _looked_at(callbacks: Any) -> bool:
     """Whether somebody wants to hear of every task, here."""
-    active = [callbacks] if callbacks else Callback.active
-    return any(map(any, unpack_callbacks(active))) or config.get("rerun_exceptions_locally", False)
+    return any(map(any, unpack_callbacks([callbacks] if callbacks else Callback.active)))
+
+
+def _packed(error: BaseException, _dumps: object) -> tuple[BaseException, None]:
+    """A failure as a result: the task runs again here, and raises here."""
+    return error, None
 
 
 class _Graph:
@@ -94,20 +103,42 @@ class _Graph:
         """Hand all in; returns futures of what is wanted, or values that stood in the graph."""
         places = order(self._tasks)
         found: dict[Any, Any] = {}
-        for chain in self._chains(sorted(self._tasks, key=places.__getitem__)):
-            last = self._tasks[chain[-1]]
+        for chain in self._chains(self._in_order(places)):
+            key = chain[-1]  # a node's own key may be another
+            last = self._tasks[key]
             if isinstance(last, DataNode):
-                self._data[last.key] = self._datum(last, client)
+                self._data[key] = self._datum(key, last, client)
                 value: Any = last.value
             elif isinstance(last, Alias):
                 value = self._take(last.target)
-                self._keep(last.key, value)
+                self._keep(key, value)
             else:
-                value = self._call(workers, client, [self._tasks[key] for key in chain])
-                self._keep(last.key, value)
-            if last.key in self._wanted:
-                found[last.key] = value
+                value = self._call(workers, client, chain)
+                self._keep(key, value)
+            if key in self._wanted:
+                found[key] = value
         return found
+
+    def _in_order(self, places: Mapping[Any, int]) -> Iterator[Any]:
+        """Tasks by Dask's order, which may put an alias or data behind a task that needs it: each
+        comes after what it needs."""
+        came: set[Any] = set()
+        for first in sorted(self._tasks, key=places.__getitem__):
+            waiting = [first]
+            while waiting:
+                key = waiting[-1]
+                before = [
+                    need
+                    for need in self._tasks[key].dependencies
+                    if need in self._tasks and need not in came
+                ]
+                if before and key not in came:
+                    waiting += before
+                    continue
+                waiting.pop()
+                if key not in came:
+                    came.add(key)
+                    yield key
 
     def _chains(self, keys: Iterable[Any]) -> list[list[Any]]:
         """Which tasks are one call, in the order in which calls can be handed in."""
@@ -129,13 +160,16 @@ class _Graph:
         needs = [k for k in task.dependencies if not isinstance(self._tasks.get(k), DataNode)]
         if len(needs) != 1 or self._users[needs[0]] != 1 or needs[0] in self._wanted:
             return None
-        return None if isinstance(self._tasks.get(needs[0]), Alias) else ends.get(needs[0])
+        chain = None if isinstance(self._tasks.get(needs[0]), Alias) else ends.get(needs[0])
+        return chain if chain is not None and len(chain) < _CHAIN_TASKS else None
 
-    def _call(self, workers: Executor, client: Client, tasks: Sequence[Any]) -> Future[Any]:
-        inside = {task.key for task in tasks}
-        needs = {key for task in tasks for key in task.dependencies if key not in inside}
+    def _call(self, workers: Executor, client: Client, chain: Sequence[Any]) -> Future[Any]:
+        tasks = [(key, self._tasks[key]) for key in chain]
+        needs = {need for _, task in tasks for need in task.dependencies}.difference(chain)
         values = {key: self._take(key) for key in needs}
-        return workers.submit(run_tasks, [self._light(task, client) for task in tasks], values)
+        return workers.submit(
+            run_tasks, [(key, self._light(task, client)) for key, task in tasks], values
+        )
 
     def _light(self, task: Any, client: Client) -> Any:
         """The task, with a reference in place of a function that travels by value."""
@@ -148,14 +182,11 @@ class _Graph:
         light.func = known[1]
         return light
 
-    def _datum(self, node: Any, client: Client) -> Any:
+    def _datum(self, key: Any, node: Any, client: Client) -> Any:
         """What stands in the graph, as its users get it."""
-        several = self._users.get(node.key, 0) > 1
-        return (
-            client.put(node.value)
-            if several and sizeof(node.value) >= _LARGE_BYTES
-            else (node.value)
-        )
+        if self._users.get(key, 0) > 1 and sizeof(node.value) >= _LARGE_BYTES:
+            return client.put(node.value)
+        return node.value
 
     def _take(self, key: Any) -> Any:
         """A result or a datum, which is dropped here after its last user has taken it: what the
@@ -186,18 +217,18 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def run_tasks(tasks: Sequence[Callable[[dict[Any, Any]], Any]], values: dict[Any, Any]) -> Any:
-    """In a worker: tasks, each of which needs the one before it."""
+def run_tasks(
+    tasks: Sequence[tuple[Any, Callable[[dict[Any, Any]], Any]]], values: dict[Any, Any]
+) -> Any:
+    """In a worker: tasks with their keys, each of which needs the one before it."""
     before = None
-    for task in tasks:
-        key = task.key  # type: ignore[attr-defined]
+    for key, task in tasks:
         try:
-            value = task(values)
+            values[key] = task(values)
         except Exception as error:
             error.add_note(f"This was the Dask task {key!r}.")
             raise
-        values[key] = value
         if before is not None:
             del values[before]
         before = key
-    return value
+    return values[before]
