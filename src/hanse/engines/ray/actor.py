@@ -1,0 +1,171 @@
+"""A slot of the site: an actor that runs one work at a time on the machine that Ray chose for it.
+
+It is a local engine with one worker, so that all a worker does (stream, cut, cancel, limit, tell
+who crashed) is written once. Every call brings commands, and is answered once there is something to
+say; the driver always has a call waiting here. Calls may overtake each other and are put in order
+by their numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import pickle
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hanse.engines.local.engine import LocalEngine
+from hanse.engines.port import Printed
+from hanse.engines.ray.actors_loop import ActorsLoop
+from hanse.engines.ray.messages import (
+    Begin,
+    Command,
+    Reader,
+    Said,
+    Shorten,
+    Shown,
+    Stop,
+    Writer,
+    Written,
+)
+from hanse.payloads.files import make_anonymous
+
+PIECES = 128  # of output, some 64 KiB each, that may be on their way at once
+_WAITING = 2  # calls that are kept: one is answered while the next is under way
+
+Reply = tuple[int, bytes, list[Any]]  # number, what is said, the contents of its files
+
+
+class Actor:
+    def __init__(self) -> None:
+        self._engine: LocalEngine | None = None
+        self._reader = Reader(Command)
+        self._said: list[Said] = []
+        self._calls: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._early: dict[int, tuple[bytes, tuple[Any, ...]]] = {}
+        self._next = self._replies = 0
+        self._room = threading.Semaphore(PIECES)
+        self._own_path = list(sys.path)
+        self._codes: tempfile.TemporaryDirectory[str] | None = None
+
+    async def machine(self) -> str:
+        """Where it is: Ray's id of the machine."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
+    async def talk(self, number: int, commands: bytes, *contents: Any) -> Reply:
+        """Take commands, and say what there is to say, sooner or later."""
+        self._early[number] = commands, contents
+        while (found := self._early.pop(self._next, None)) is not None:
+            self._next += 1
+            if found[0]:
+                self._follow(*found)
+        if not self._said:
+            if len(self._calls) >= _WAITING:
+                self._calls.popleft().set_result(None)
+            call = asyncio.get_running_loop().create_future()
+            self._calls.append(call)
+            await call
+        return self._reply()
+
+    async def stop(self) -> Reply:
+        """End the worker with all its children; what is left to say."""
+        if self._engine is not None:
+            for _ in range(PIECES):
+                self._room.release()  # nobody shall wait for room
+            self._engine.close()
+        await asyncio.sleep(0)  # what was posted by the output thread
+        if self._codes is not None:
+            self._codes.cleanup()
+        return self._reply()
+
+    # --- saying -----------------------------------------------------------------------------------
+    def _reply(self) -> Reply:
+        said, self._said = self._said, []
+        number, self._replies = self._replies, self._replies + 1
+        if not said:
+            return number, b"", []
+        writer = Writer()
+        data = writer.write(said)
+        return number, data, [pickle.PickleBuffer(f.view()[: f.size]) for f in writer.files]
+
+    def _say(self, said: Said) -> None:
+        if not self._said and self._calls:
+            # Not at once: the engine may have more to say in this turn.
+            asyncio.get_running_loop().call_soon(self._answer)
+        self._said.append(said)
+
+    def _answer(self) -> None:
+        if self._said and self._calls:
+            self._calls.popleft().set_result(None)
+
+    def _print(self, piece: Printed | Written) -> None:
+        """In the output thread, which waits while too much is on its way."""
+        self._room.acquire()
+        self._loop.post(lambda: self._say(piece))
+
+    # --- following --------------------------------------------------------------------------------
+    def _follow(self, commands: bytes, contents: tuple[Any, ...]) -> None:
+        fds = [_file_with(content) for content in contents]
+        for command in self._reader.read(commands, fds):
+            match command:
+                case Begin():
+                    self._begin(command)
+                case Shorten(run, stop):
+                    self._running().cut(run, stop)
+                case Stop(run):
+                    self._running().cancel(run)
+                case Shown(pieces):
+                    for _ in range(pieces):
+                        self._room.release()
+
+    def _running(self) -> LocalEngine:
+        if self._engine is None:
+            self._loop = ActorsLoop(asyncio.get_running_loop())
+            self._engine = LocalEngine(
+                self._loop,
+                self._say,
+                forward=lambda stream, text: self._print(Written(stream, text)),
+                printed=self._print,
+                max_idle=1,
+            )
+        return self._engine
+
+    def _begin(self, begin: Begin) -> None:
+        if begin.path is not None:
+            told = [path for path in begin.path if path not in self._own_path]
+            sys.path[:] = [*told, *self._own_path]
+        work = begin.work
+        if work.program.code:
+            code = self._code(work.program.code, begin.code)
+            program = msgspec.structs.replace(work.program, code=code)
+            work = msgspec.structs.replace(work, program=program)
+        self._running().start(work)
+        self._reader.forget(begin.forget)
+
+    def _code(self, name: str, files: dict[str, bytes] | None) -> str:
+        """The directory with these modules here; written when they come."""
+        if self._codes is None:
+            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-")
+        root = Path(self._codes.name, name.strip("/").replace("/", "-"))
+        for file, data in (files or {}).items():
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return str(root)
+
+
+def _file_with(content: Any) -> int:
+    """A new anonymous file with these bytes."""
+    view = memoryview(content).cast("B")
+    fd = make_anonymous()
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
