@@ -34,6 +34,7 @@ from hanse.engines.ray.messages import (
     Writer,
     Written,
 )
+from hanse.ids import LeaseId
 from hanse.payloads.files import make_anonymous
 
 PIECES = 128  # of output, some 64 KiB each, that may be on their way at once
@@ -119,9 +120,9 @@ class Actor:
                 case Begin():
                     self._begin(command)
                 case Shorten(run, stop):
-                    self._running().cut(run, stop)
+                    self._running().cut(LeaseId(run), stop)
                 case Stop(run):
-                    self._running().cancel(run)
+                    self._running().cancel(LeaseId(run))
                 case Shown(pieces):
                     for _ in range(pieces):
                         self._room.release()

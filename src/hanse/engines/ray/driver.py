@@ -95,7 +95,7 @@ class Session:
         self._say(Machines(self._known()))
 
     # --- orders -----------------------------------------------------------------------------------
-    def _ordered(self, body: bytes, fds: list[int]) -> None:
+    def _ordered(self, body: bytes | bytearray, fds: list[int]) -> None:
         match orders.decode(body):
             case Make(number, needs):
                 self._make(number, needs)

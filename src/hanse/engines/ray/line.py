@@ -92,8 +92,8 @@ class Line:
             while self._outgoing:
                 data, fds, _ = self._outgoing.popleft()
                 self._sock.sendmsg([data], rights(fds))
-            for data, _ in pieces(plain.encode(Close()), []):
-                self._sock.sendall(data)
+            for last, _ in pieces(plain.encode(Close()), []):
+                self._sock.sendall(last)
             while self._read_once(hear):
                 pass
         self._close()
