@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import math
 import os
 import pickle
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from hanse import limits
 from hanse.engines.local.engine import LocalEngine
 from hanse.engines.port import Printed
 from hanse.engines.ray.actors_loop import ActorsLoop
@@ -37,7 +39,6 @@ from hanse.engines.ray.messages import (
 from hanse.ids import LeaseId
 from hanse.payloads.files import make_anonymous
 
-PIECES = 128  # of output, some 64 KiB each, that may be on their way at once
 _WAITING = 2  # calls that are kept: one is answered while the next is under way
 
 Reply = tuple[int, bytes, list[Any]]  # number, what is said, the contents of its files
@@ -51,7 +52,9 @@ class Actor:
         self._calls: collections.deque[asyncio.Future[None]] = collections.deque()
         self._early: dict[int, tuple[bytes, tuple[Any, ...]]] = {}
         self._next = self._replies = 0
-        self._room = threading.Semaphore(PIECES)
+        self._flow = threading.Condition()
+        self._printed = 0  # characters that are on their way
+        self._most_printed: float = limits.RAY_OUTPUT
         self._own_path = list(sys.path)
         self._codes: tempfile.TemporaryDirectory[str] | None = None
 
@@ -79,10 +82,13 @@ class Actor:
     async def stop(self) -> Reply:
         """End the worker with all its children; what is left to say."""
         if self._engine is not None:
-            for _ in range(PIECES):
-                self._room.release()  # nobody shall wait for room
+            with self._flow:
+                self._most_printed = math.inf  # it is little: what the pipes hold
+                self._flow.notify_all()
             self._engine.close()
         await asyncio.sleep(0)  # what was posted by the output thread
+        while self._calls:
+            self._calls.popleft().set_result(None)
         if self._codes is not None:
             self._codes.cleanup()
         return self._reply()
@@ -109,7 +115,9 @@ class Actor:
 
     def _print(self, piece: Printed | Written) -> None:
         """In the output thread, which waits while too much is on its way."""
-        self._room.acquire()
+        with self._flow:
+            self._flow.wait_for(lambda: self._printed < self._most_printed)
+            self._printed += len(piece.text)
         self._loop.post(lambda: self._say(piece))
 
     # --- following --------------------------------------------------------------------------------
@@ -123,9 +131,10 @@ class Actor:
                     self._running().cut(LeaseId(run), stop)
                 case Stop(run):
                     self._running().cancel(LeaseId(run))
-                case Shown(pieces):
-                    for _ in range(pieces):
-                        self._room.release()
+                case Shown(size):
+                    with self._flow:
+                        self._printed -= size
+                        self._flow.notify_all()
 
     def _running(self) -> LocalEngine:
         if self._engine is None:

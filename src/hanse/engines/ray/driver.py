@@ -17,6 +17,7 @@ import queue
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -69,7 +70,7 @@ class Session:
         self._actors: dict[int, _Held] = {}
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.put = self._tasks.put
-        self._ended = False
+        self._end_by_s: float | None = None  # set: all actors are ending
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -83,8 +84,12 @@ class Session:
 
     def _run(self) -> None:
         self.tell_machines()
-        while not self._ended:
-            self._tasks.get()()
+        while not self._ended():
+            with contextlib.suppress(queue.Empty):
+                self._tasks.get(timeout=_CLOSE_S if self._end_by_s is None else 0.1)()
+        for actor in self._actors.values():
+            ray.kill(actor.handle)
+        self._say(Closed())
         self._sock.close()
 
     def _say(self, news: News, fds: list[int] | None = None) -> None:
@@ -150,9 +155,12 @@ class Session:
         if isinstance(reply, BaseException):
             self._gone(actor, reply)
             return
-        if not actor.waiting:
+        if not actor.waiting and self._end_by_s is None:
             self._call(actor, b"", [])
         self._take(actor, reply)
+        if not actor.waiting:  # it has ended, and this was its last word
+            del self._actors[actor.number]
+            ray.kill(actor.handle)
 
     def _take(self, actor: _Held, reply: Reply) -> None:
         actor.early[reply[0]] = reply
@@ -170,21 +178,18 @@ class Session:
 
     # --- the end ----------------------------------------------------------------------------------
     def _end(self) -> None:
-        """End all actors; those whose workers do not end in time are ended by Ray."""
-        if self._ended:
+        """End all actors, and hear their last words."""
+        if self._end_by_s is not None:
             return
-        self._ended = True
-        actors, self._actors = list(self._actors.values()), {}
-        last = {actor.handle.stop.remote(): actor for actor in actors}
-        ready, _ = (
-            ray.wait(list(last), num_returns=len(last), timeout=_CLOSE_S) if last else ([], 0)
-        )
-        for reference in ready:
-            with contextlib.suppress(Exception):
-                self._take(last[reference], ray.get(reference))
-        for actor in actors:
-            ray.kill(actor.handle)
-        self._say(Closed())
+        self._end_by_s = time.monotonic() + _CLOSE_S
+        for actor in self._actors.values():
+            actor.waiting += 1
+            self._answer(actor.handle.stop.remote(), partial(self._heard, actor))
+
+    def _ended(self) -> bool:
+        if self._end_by_s is None:
+            return False
+        return not self._actors or time.monotonic() > self._end_by_s
 
 
 def _content(fd: int) -> Any:

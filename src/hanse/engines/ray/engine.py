@@ -9,6 +9,8 @@ need the room. Everything here runs on the loop's thread. Ray itself is in anoth
 from __future__ import annotations
 
 import collections
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +72,7 @@ class RayEngine:
         self._closed = False
         self._last_words = ""
         self._line: Line | None = None
-        self._connect()
+        self._connected(driver.session())
         self._tidy()
 
     # --- the port ---------------------------------------------------------------------------------
@@ -143,8 +145,6 @@ class RayEngine:
 
     def _refused(self, needs: Amount) -> str:
         """Why no machine of the cluster can ever run this, if none can."""
-        if self._line is None:
-            return self._last_words
         if not self.machines or any(machine.offers.fits(needs) for machine in self.machines):
             return ""
         best = min(self.machines, key=lambda machine: len(machine.offers.lacks(needs)))
@@ -162,9 +162,13 @@ class RayEngine:
                 self._idle.remove(slot)
                 self._next_for(slot)
                 return
-        if len(line) > sum(slot.shape == shape and not slot.machine for slot in self._all()):
+        if self._line is not None and len(line) > self._to_come(shape):
             self._make_room(needs)
             self._make(needs)
+
+    def _to_come(self, shape: bytes) -> int:
+        """Slots of this shape that Ray is to find a machine for."""
+        return sum(slot.shape == shape and not slot.machine for slot in self._slots.values())
 
     def _all(self) -> list[Slot]:
         return list(self._slots.values())
@@ -248,15 +252,15 @@ class RayEngine:
                 self._know(machines)
 
     def _said(self, slot: Slot, said: list[Any]) -> None:
-        pieces = 0
+        size = 0
         for one in said:
             if isinstance(one, (Printed, messages.Written)):
                 self._print(slot, one)
-                pieces += 1
+                size += len(one.text)
             elif slot.execution is not None and one.lease == slot.execution.run:
                 self._event(slot, slot.execution, one)
-        if pieces and not self._closed:
-            shown = messages.Shown(pieces)
+        if size and not self._closed:
+            shown = messages.Shown(size)
             self._paper.then(lambda: self._loop.post(lambda: self._shown(slot, shown)))
 
     def _event(self, slot: Slot, execution: Execution, event: Event) -> None:
@@ -352,23 +356,48 @@ class RayEngine:
 
     # --- the cluster ------------------------------------------------------------------------------
     def _connect(self) -> None:
-        """Open a session with the driver, which starts it if it does not run."""
-        try:
-            self._line = Line(self._loop, self._driver.session(), self._hear, self._cut_off)
-        except EngineError as error:
-            self._last_words = str(error)
-            if not self._slots and not self._runs:
-                raise
-            self._loop.call_at(self._loop.now_ns() + _AGAIN_NS, self._connect)
+        """Open a session with the driver, in a thread: it may have to be started first."""
+        if self._closed:
+            return
+
+        def connect() -> None:
+            try:
+                sock = self._driver.session()
+            except EngineError as error:
+                because = str(error)
+                self._loop.post(lambda: self._no_driver(because))
+            else:
+                self._loop.post(lambda: self._connected(sock))
+
+        self._connecting = threading.Thread(target=connect, name="hanse-ray-connect", daemon=True)
+        self._connecting.start()
+
+    def _connected(self, sock: socket.socket) -> None:
+        if self._closed:
+            sock.close()
+            return
+        self._line = Line(self._loop, sock, self._hear, self._cut_off)
+        for line in self._waiting.values():
+            for execution in line:
+                self._make(execution.work.program.needs)
+
+    def _no_driver(self, because: str) -> None:
+        """Works need not wait for it here; nobody gives any while the site has no machines."""
+        self._last_words = because
+        lines, self._waiting = self._waiting, {}
+        for line in lines.values():
+            for execution in line:
+                self._end(execution, End.LOST, because)
+        self._loop.call_at(self._loop.now_ns() + _AGAIN_NS, self._connect)
 
     def _cut_off(self) -> None:
         """The driver is gone, and with it all actors."""
-        self._line, self._last_words = None, "the process that speaks to Ray ended"
+        self._line = None
         slots, self._slots = self._all(), {}
         self._idle.clear()
         self._know([])
         for slot in slots:
-            self._lost(slot, self._last_words)
+            self._lost(slot, "the process that speaks to Ray ended")
         self._connect()
 
     def _know(self, machines: list[messages.Machine]) -> None:

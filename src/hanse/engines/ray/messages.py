@@ -45,9 +45,9 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class Shown(msgspec.Struct, frozen=True, tag=True):
-    """So many pieces of output were taken: as many more may come."""
+    """So many characters of output were taken: as many more may come."""
 
-    pieces: int
+    size: int
 
 
 Command = Begin | Shorten | Stop | Shown

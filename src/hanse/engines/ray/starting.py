@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from hanse.engines.local.processes import kill_group
 from hanse.errors import EngineError
 
+_REACH_S = 5.0
 _START_S = 60.0  # that Ray may take until it knows us
 _BOOT = "import sys; sys.path[:0] = sys.argv[3:]; from hanse.engines.ray.driver import main; main()"
 
@@ -48,8 +49,19 @@ class Driver:
                     raise EngineError(f"the process that speaks to Ray ended: {error}") from error
             return ours
 
+    def _check_reachable(self) -> None:
+        """Ray itself would try for a minute."""
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdecimal():
+            return  # "auto": Ray knows
+        try:
+            socket.create_connection((host, int(port)), _REACH_S).close()
+        except OSError as error:
+            raise EngineError(f"Ray at {self.address} cannot be reached: {error}") from error
+
     def _start(self) -> None:
         self._bury()
+        self._check_reachable()
         self._control, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         with theirs:
