@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import math
-import os
-import pickle
 import sys
 import tempfile
 import threading
@@ -36,12 +34,13 @@ from hanse.engines.ray.messages import (
     Writer,
     Written,
 )
+from hanse.engines.ray.passage import Door, Passage, contents, files
 from hanse.ids import LeaseId
-from hanse.payloads.files import make_anonymous
 
 _WAITING = 2  # calls that are kept: one is answered while the next is under way
 
-Reply = tuple[int, bytes, list[Any]]  # number, what is said, the contents of its files
+# Number, what is said, how many files came through the passage, the contents of those that did not.
+Reply = tuple[int, bytes, int, list[Any]]
 
 
 class Actor:
@@ -50,7 +49,9 @@ class Actor:
         self._reader = Reader(Command)
         self._said: list[Said] = []
         self._calls: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._early: dict[int, tuple[bytes, tuple[Any, ...]]] = {}
+        self._early: dict[int, tuple[bytes, int, tuple[Any, ...]]] = {}
+        self._door = Door()
+        self._passage: Passage | None = None
         self._next = self._replies = 0
         self._flow = threading.Condition()
         self._printed = 0  # characters that are on their way
@@ -58,19 +59,19 @@ class Actor:
         self._own_path = list(sys.path)
         self._codes: tempfile.TemporaryDirectory[str] | None = None
 
-    async def machine(self) -> str:
-        """Where it is: Ray's id of the machine."""
+    async def machine(self) -> tuple[str, str]:
+        """Where it is: Ray's id of the machine, and its door there."""
         import ray
 
-        return str(ray.get_runtime_context().get_node_id())
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._door.sock, self._knocked, loop)
+        return str(ray.get_runtime_context().get_node_id()), self._door.name
 
-    async def talk(self, number: int, commands: bytes, *contents: Any) -> Reply:
-        """Take commands, and say what there is to say, sooner or later."""
-        self._early[number] = commands, contents
-        while (found := self._early.pop(self._next, None)) is not None:
-            self._next += 1
-            if found[0]:
-                self._follow(*found)
+    async def talk(self, number: int, commands: bytes, passed: int, *given: Any) -> Reply:
+        """Take commands, and say what there is to say, sooner or later. `passed`: so many files
+        come through the passage; `given`: the contents of those that do not."""
+        self._early[number] = commands, passed, given
+        self._follow_in_order()
         if not self._said:
             if len(self._calls) >= _WAITING:
                 self._calls.popleft().set_result(None)
@@ -98,10 +99,14 @@ class Actor:
         said, self._said = self._said, []
         number, self._replies = self._replies, self._replies + 1
         if not said:
-            return number, b"", []
+            return number, b"", 0, []
         writer = Writer()
         data = writer.write(said)
-        return number, data, [pickle.PickleBuffer(f.view()[: f.size]) for f in writer.files]
+        fds = [file.fd for file in writer.files]
+        if fds and self._passage is not None:
+            self._passage.send(number, fds)
+            return number, data, len(fds), []
+        return number, data, 0, contents(fds)
 
     def _say(self, said: Said) -> None:
         if not self._said and self._calls:
@@ -121,8 +126,30 @@ class Actor:
         self._loop.post(lambda: self._say(piece))
 
     # --- following --------------------------------------------------------------------------------
-    def _follow(self, commands: bytes, contents: tuple[Any, ...]) -> None:
-        fds = [_file_with(content) for content in contents]
+    def _knocked(self, loop: asyncio.AbstractEventLoop) -> None:
+        passage = self._door.open()
+        if passage is not None and self._passage is None:
+            self._passage = passage
+            loop.add_reader(passage.sock, self._arrived, loop)
+
+    def _arrived(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._passage is not None
+        if not self._passage.read():
+            loop.remove_reader(self._passage.sock)
+        self._follow_in_order()
+
+    def _follow_in_order(self) -> None:
+        while (found := self._early.get(self._next)) is not None:
+            commands, passed, given = found
+            if passed and (self._passage is None or not self._passage.has(self._next)):
+                return
+            del self._early[self._next]
+            fds = self._passage.take(self._next) if passed and self._passage else files(given)
+            self._next += 1
+            if commands:
+                self._follow(commands, fds)
+
+    def _follow(self, commands: bytes, fds: list[int]) -> None:
         for command in self._reader.read(commands, fds):
             match command:
                 case Begin():
@@ -163,7 +190,7 @@ class Actor:
     def _code(self, name: str, files: dict[str, bytes] | None) -> str:
         """The directory with these modules here; written when they come."""
         if self._codes is None:
-            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-")
+            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-", dir=_session())
         root = Path(self._codes.name, name.strip("/").replace("/", "-"))
         for file, data in (files or {}).items():
             path = root / file
@@ -172,10 +199,9 @@ class Actor:
         return str(root)
 
 
-def _file_with(content: Any) -> int:
-    """A new anonymous file with these bytes."""
-    view = memoryview(content).cast("B")
-    fd = make_anonymous()
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
+def _session() -> str | None:
+    """Ray's directory of this start of the cluster, which goes with it."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return str(node.get_session_dir_path()) if node is not None else None

@@ -10,9 +10,7 @@ driver goes; then Ray ends all actors that it asked for.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import pickle
 import queue
 import socket
 import sys
@@ -42,7 +40,7 @@ from hanse.engines.ray.messages import (
     orders,
     plain,
 )
-from hanse.payloads.files import make_anonymous
+from hanse.engines.ray.passage import Passage, contents, files, find
 
 _LOOK_S = 0.5  # between two looks at which machines there are
 _CLOSE_S = 3.0  # that actors may take to end their workers, before Ray ends them
@@ -59,6 +57,15 @@ class _Held:
         self.waiting = 0  # of which so many are not answered
         self.heard = 0  # replies handed on
         self.early: dict[int, Reply] = {}  # replies that overtook others
+        self.passage: Passage | None = None  # it is on this machine
+
+    def kill(self) -> None:
+        ray.kill(self.handle)
+        self.forget()
+
+    def forget(self) -> None:
+        if self.passage is not None:
+            self.passage.close()
 
 
 class Session:
@@ -88,7 +95,7 @@ class Session:
             with contextlib.suppress(queue.Empty):
                 self._tasks.get(timeout=_CLOSE_S if self._end_by_s is None else 0.1)()
         for actor in self._actors.values():
-            ray.kill(actor.handle)
+            actor.kill()
         self._say(Closed())
         self._sock.close()
 
@@ -106,10 +113,10 @@ class Session:
                 self._make(number, needs)
             case Tell(number, commands):
                 if number in self._actors:
-                    self._call(self._actors[number], commands, [_content(fd) for fd in fds])
+                    self._call(self._actors[number], commands, fds)
             case End(number):
                 if (actor := self._actors.pop(number, None)) is not None:
-                    ray.kill(actor.handle)
+                    actor.kill()
             case Close():
                 self._end()
         for fd in fds:
@@ -125,16 +132,25 @@ class Session:
         self._answer(handle.machine.remote(), partial(self._made, actor))
         self._call(actor, b"", [])
 
-    def _made(self, actor: _Held, machine: str | BaseException) -> None:
-        if isinstance(machine, BaseException):
-            self._gone(actor, machine)
-        else:
+    def _made(self, actor: _Held, place: tuple[str, str] | BaseException) -> None:
+        if isinstance(place, BaseException):
+            self._gone(actor, place)
+        elif actor.number in self._actors:
+            machine, door = place
+            actor.passage = find(door)
             self._say(Made(actor.number, machine))
 
-    def _call(self, actor: _Held, commands: bytes, contents: list[Any]) -> None:
+    def _call(self, actor: _Held, commands: bytes, fds: list[int]) -> None:
         number, actor.called = actor.called, actor.called + 1
         actor.waiting += 1
-        reference = actor.handle.talk.remote(number, commands, *contents)
+        passed, given = 0, []
+        if fds and actor.passage is not None:
+            passed = len(fds)
+            with contextlib.suppress(OSError):  # it is gone: the call tells
+                actor.passage.send(number, fds)
+        elif fds:
+            given = contents(fds)
+        reference = actor.handle.talk.remote(number, commands, passed, *given)
         self._answer(reference, partial(self._heard, actor))
 
     def _answer(self, reference: Any, then: Callable[[Any], None]) -> None:
@@ -157,23 +173,35 @@ class Session:
             return
         if not actor.waiting and self._end_by_s is None:
             self._call(actor, b"", [])
-        self._take(actor, reply)
+        try:
+            self._take(actor, reply)
+        except OSError as error:  # it died just after its reply
+            self._gone(actor, error)
+            return
         if not actor.waiting:  # it has ended, and this was its last word
             del self._actors[actor.number]
-            ray.kill(actor.handle)
+            actor.kill()
 
     def _take(self, actor: _Held, reply: Reply) -> None:
         actor.early[reply[0]] = reply
         while (found := actor.early.pop(actor.heard, None)) is not None:
             actor.heard += 1
-            if found[1]:
-                fds = [_file(content) for content in found[2]]
-                self._say(Heard(actor.number, found[1]), fds)
+            number, said, passed, given = found
+            if said:
+                fds = self._files(actor, number, passed, given)
+                self._say(Heard(actor.number, said), fds)
                 for fd in fds:
                     os.close(fd)
 
+    def _files(self, actor: _Held, number: int, passed: int, given: list[Any]) -> list[int]:
+        if not passed:
+            return files(given)
+        assert actor.passage is not None
+        return actor.passage.take(number)
+
     def _gone(self, actor: _Held, error: BaseException) -> None:
         if self._actors.pop(actor.number, None) is not None:
+            actor.forget()
             self._say(Gone(actor.number, _words(error)))
 
     # --- the end ----------------------------------------------------------------------------------
@@ -190,18 +218,6 @@ class Session:
         if self._end_by_s is None:
             return False
         return not self._actors or time.monotonic() > self._end_by_s
-
-
-def _content(fd: int) -> Any:
-    """The bytes of a file, as Ray takes them without a copy of its own beside the store's."""
-    return pickle.PickleBuffer(mmap.mmap(fd, os.fstat(fd).st_size, access=mmap.ACCESS_READ))
-
-
-def _file(content: Any) -> int:
-    fd, view = make_anonymous(), memoryview(content).cast("B")
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
 
 
 def _words(error: BaseException) -> str:
