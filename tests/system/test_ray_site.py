@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import os
 import signal
 import subprocess
@@ -84,6 +85,28 @@ def noting(item: int, path: str) -> int:
     return item
 
 
+def place(item: int) -> tuple[float, str]:
+    """What only the same bits are equal to, and whether Ray is above the worker."""
+    time.sleep(0.02)
+    return math.sin(item) * 1e17 % 3, "slot" if "RAY_ADDRESS" in os.environ else "worker"
+
+
+def program_of_ray(number: int) -> tuple[int, int, str]:
+    """As any program of Ray: it knows nothing of Hanse."""
+    import ray
+
+    ray.init(log_to_driver=False, logging_level="ERROR")
+
+    @ray.remote(num_cpus=0)
+    def square(x: int) -> int:
+        return x * x
+
+    try:
+        return number, ray.get(square.remote(number)), ray.get_runtime_context().gcs_address
+    finally:
+        ray.shutdown()
+
+
 def ran(notes: Path) -> collections.Counter[int]:
     """How often each item began."""
     return collections.Counter(map(int, notes.read_text().split()))
@@ -132,6 +155,32 @@ def test_jobs_survive_the_death_of_a_machine_and_of_the_head(
         assert [*seen, *results] == list(range(400))
     assert {item: ran(notes)[item] for item in seen} == once, "what was committed ran again"
     until(lambda: machines(node) == 2, LONG_S)  # both machines are back, by themselves
+
+
+def test_a_site_of_several_machines_and_one_of_its_own_finish_a_job_together(
+    node: Node, tmp_path: Path
+) -> None:
+    home = Node(tmp_path / "home", "--cpus", "1").start()
+    try:
+        made = home.command("token", "create", "--role", "link", "--for", "lab")
+        linked = node.command("link", made.stdout.strip())
+        assert linked.returncode == 0, linked.stderr
+        until(lambda: "link " in home.command("nodes").stdout, LONG_S)
+        with home.connect() as client:
+            found = list(client.map(place, range(500)))
+        assert [value for value, _ in found] == [value for value, _ in map(place, range(500))]
+        assert {where for _, where in found} == {"slot", "worker"}
+    finally:
+        for link in node.command("links", "--quiet").stdout.split():
+            node.command("unlink", link)
+        home.close()
+
+
+def test_a_ray_program_finds_the_cluster_of_its_site(node: Node) -> None:
+    with node.connect() as client:
+        mine, theirs, address = client.submit(program_of_ray, 7).result(LONG_S)
+    assert (mine, theirs) == (7, 49)
+    assert address.split(":")[-1] in (node.place.home / "ray.json").read_text()
 
 
 @pytest.mark.parametrize("end", ["down", "killed"])

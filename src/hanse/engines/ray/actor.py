@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import math
+import os
 import sys
 import tempfile
 import threading
@@ -165,6 +166,7 @@ class Actor:
 
     def _running(self) -> LocalEngine:
         if self._engine is None:
+            _show_cluster()
             self._loop = ActorsLoop(asyncio.get_running_loop())
             self._engine = LocalEngine(
                 self._loop,
@@ -197,6 +199,16 @@ class Actor:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return str(root)
+
+
+def _show_cluster() -> None:
+    """A program that an item runs finds this cluster by `ray.init()`, as a driver of its own: what
+    Ray told this process about itself is not for it."""
+    import ray
+
+    for name in ("RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT"):
+        os.environ.pop(name, None)
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
 
 
 def _session() -> str | None:

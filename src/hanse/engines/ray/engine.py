@@ -26,7 +26,7 @@ from hanse.engines.ray.paper import Paper
 from hanse.engines.ray.slot import Slot, shape_of
 from hanse.engines.ray.starting import Driver
 from hanse.errors import EngineError
-from hanse.ids import LeaseId
+from hanse.ids import JobId, LeaseId
 from hanse.model.resources import Amount
 
 _TRIES = 3  # slots that may be lost in a row before a work is
@@ -116,6 +116,20 @@ class RayEngine:
     def begun(self, lease: LeaseId) -> int:
         """The lowest item that may still be running or not begun."""
         return self._executions[lease].position
+
+    def reasons(self, job: JobId) -> list[str]:
+        """What works of this job wait for: a machine that Ray finds, or Ray itself."""
+        if not self.machines:
+            return [f"Ray cannot be reached: {self._last_words or 'it is being started'}"]
+        needs = {
+            shape: line[0].work.program.needs
+            for shape, line in self._waiting.items()
+            if any(execution.work.program.job == job for execution in line)
+        }
+        return [
+            f"Ray is looking for a machine with {', '.join(each.words())} free"
+            for each in needs.values()
+        ]
 
     def close(self) -> None:
         """End all actors with their workers; what they have printed is forwarded."""
