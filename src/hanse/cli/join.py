@@ -15,7 +15,12 @@ from hanse.cli.shared.output import Output
 @click.command(cls=Command)
 @click.argument("token", required=False)
 @click.option("--cpus", type=click.FloatRange(0), help="Cores to offer.  [default: all]")
-@click.option("--gpus", type=click.IntRange(0), default=0, help="GPUs to offer.")
+@click.option(
+    "--gpus",
+    type=click.IntRange(0),
+    default=0,
+    help="GPUs to offer.  [default: those that Ray finds]",
+)
 @click.option("--address", metavar="IP", help="By which the other machines reach this one.")
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Where Ray's files are meanwhile.  [default: join in HANSE_HOME]")  # fmt: skip

@@ -7,6 +7,7 @@ cluster on the machine, and a keeper (see `keeper`), so that nothing of them is 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -177,9 +178,9 @@ def own_address() -> str:
 
 
 def _offering(offers: Amount) -> list[str]:
-    import json
-
-    told = [f"--num-cpus={offers.cpus_milli // 1000}", f"--num-gpus={offers.gpus_milli // 1000}"]
+    told = [f"--num-cpus={offers.cpus_milli // 1000}"]
+    if offers.gpus_milli:  # else those that Ray finds
+        told.append(f"--num-gpus={offers.gpus_milli // 1000}")
     if offers.memory_bytes:
         told.append(f"--memory={offers.memory_bytes}")
     if offers.custom_milli:
