@@ -37,7 +37,9 @@ def ray_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     offers = Amount(cpus_milli=4000, gpus_milli=2000, memory_bytes=4 << 30)
     token = cluster.new_token()
-    head = cluster.Head(token, tmp_path_factory.mktemp("ray"), offers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HANSE_HOME", str(tmp_path_factory.mktemp("home")))
+        head = cluster.Head(token, tmp_path_factory.mktemp("ray"), offers)
     try:
         head.started()
         driver = Driver(head.address, cluster.environment(token))

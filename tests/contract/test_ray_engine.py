@@ -14,10 +14,12 @@ import msgspec
 import psutil
 import pytest
 from builders import Bench, Running, eventually, program
+from packages import wheel
 
-from hanse.engines.port import End, Printed
+from hanse.engines.port import Building, End, Printed
 from hanse.engines.ray.engine import RayEngine
 from hanse.errors import EngineError
+from hanse.model.environment import Environment
 from hanse.model.resources import Amount, Resources
 
 
@@ -241,3 +243,30 @@ def test_amounts_are_ray_s() -> None:
     assert ray_options(needs) == {
         "num_cpus": 0.5, "num_gpus": 0.25, "memory": 1 << 30, "resources": {"licence": 1.0},
     }  # fmt: skip
+
+
+def test_an_environment_is_built_where_the_slot_is(bench: Bench, tmp_path: Path) -> None:
+    wheel(tmp_path, "tiny", "1.0")
+    needed = Environment(packages=(f"tiny @ file://{tmp_path}/tiny-1.0-py3-none-any.whl",))
+    work = program(lambda _: __import__("tiny").VERSION, environment=needed)
+    given_back = bench.start(work, [0])
+    assert given_back.end().end is End.BACK
+    first = next(event for event in bench.events if isinstance(event, Building))
+    assert list(first.environments) == [needed.name]
+    bench.wait(lambda: buildings(bench)[-1] == Building({}, {}))
+    running = bench.start(work, [0])
+    assert running.end().end is End.DONE
+    assert running.results() == {0: "1.0"}
+
+
+def test_an_environment_that_cannot_be_built_says_why(bench: Bench, tmp_path: Path) -> None:
+    needed = Environment(packages=(f"tiny @ file://{tmp_path}/tiny-1.0-py3-none-any.whl",))
+    work = program(abs, environment=needed)
+    assert bench.start(work, [0]).end().end is End.BACK
+    bench.wait(lambda: buildings(bench)[-1].failed)
+    assert "cannot be built" in buildings(bench)[-1].failed[needed.name]
+    assert bench.run(abs, [-1]).results() == {0: 1}
+
+
+def buildings(bench: Bench) -> list[Building]:
+    return [event for event in list(bench.events) if isinstance(event, Building)]

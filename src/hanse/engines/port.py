@@ -145,7 +145,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     because: str = ""
 
 
-class Building(msgspec.Struct, frozen=True):
+class Building(msgspec.Struct, frozen=True, tag=True):
     """What is built here now, by the names of the environments, with words on how far it is; and
     what cannot be built for now, and why. Works that need any of it are given back, and should come
     again once a later `Building` leaves it out."""

@@ -142,10 +142,6 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if n > have.get(name, 0)
         ]
 
-    def words(self) -> list[str]:
-        """For people: `["2 cpus", "1 GiB memory"]`."""
-        return [f"{_show(name, n)} {name}" for name, n in self._all().items() if n]
-
 
 def _show(name: str, amount: int) -> str:
     return format_bytes(amount) if name == "memory" else f"{amount / 1000:g}"

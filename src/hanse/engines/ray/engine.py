@@ -19,14 +19,25 @@ import msgspec
 from hanse import limits
 from hanse.engines.local.execution import Execution
 from hanse.engines.local.output import Forward, OnPrinted
-from hanse.engines.port import Cut, End, Ended, Event, ItemFailed, Loop, Printed, Segment, Work
+from hanse.engines.port import (
+    Building,
+    Cut,
+    End,
+    Ended,
+    Event,
+    ItemFailed,
+    Loop,
+    Printed,
+    Segment,
+    Work,
+)
 from hanse.engines.ray import messages
 from hanse.engines.ray.line import Line
 from hanse.engines.ray.paper import Paper
 from hanse.engines.ray.slot import Slot, shape_of
 from hanse.engines.ray.starting import Driver
 from hanse.errors import EngineError
-from hanse.ids import JobId, LeaseId
+from hanse.ids import LeaseId
 from hanse.model.resources import Amount
 
 _TRIES = 3  # slots that may be lost in a row before a work is
@@ -71,6 +82,7 @@ class RayEngine:
         self._runs = self._numbers = 0
         self._closed = False
         self._last_words = ""
+        self._built = Building({}, {})  # as it was told
         self._line: Line | None = None
         self._connected(driver.session())
         self._tidy()
@@ -116,20 +128,6 @@ class RayEngine:
     def begun(self, lease: LeaseId) -> int:
         """The lowest item that may still be running or not begun."""
         return self._executions[lease].position
-
-    def reasons(self, job: JobId) -> list[str]:
-        """What works of this job wait for: a machine that Ray finds, or Ray itself."""
-        if not self.machines:
-            return [f"Ray cannot be reached: {self._last_words or 'it is being started'}"]
-        needs = {
-            shape: line[0].work.program.needs
-            for shape, line in self._waiting.items()
-            if any(execution.work.program.job == job for execution in line)
-        }
-        return [
-            f"Ray is looking for a machine with {', '.join(each.words())} free"
-            for each in needs.values()
-        ]
 
     def close(self) -> None:
         """End all actors with their workers; what they have printed is forwarded."""
@@ -271,6 +269,9 @@ class RayEngine:
             if isinstance(one, (Printed, messages.Written)):
                 self._print(slot, one)
                 size += len(one.text)
+            elif isinstance(one, Building):
+                slot.builds = one
+                self._tell_building()
             elif slot.execution is not None and one.lease == slot.execution.run:
                 self._event(slot, slot.execution, one)
         if size and not self._closed:
@@ -296,11 +297,23 @@ class RayEngine:
                     self._emit(Cut(lease, execution.stop))
             case Ended(_, end, because):
                 self._free(slot)
-                if end is End.LOST:
+                if end in (End.LOST, End.BACK):
                     self._end(execution, end, because)
                 else:
                     self._launch(execution)
                 self._next_for(slot)
+
+    def _tell_building(self) -> None:
+        """What is built in any slot."""
+        environments: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        for slot in self._slots.values():
+            environments |= slot.builds.environments
+            failed |= slot.builds.failed
+        told = Building(environments, failed)
+        if told != self._built:
+            self._built = told
+            self._emit(told)
 
     def _print(self, slot: Slot, piece: Printed | messages.Written) -> None:
         if isinstance(piece, messages.Written):
@@ -326,6 +339,7 @@ class RayEngine:
         self._last_words = because
         if slot in self._idle:
             self._idle.remove(slot)
+        self._tell_building()
         execution = self._free(slot)
         if execution is not None:
             execution.starts_failed += 1
@@ -355,6 +369,7 @@ class RayEngine:
             self._idle.remove(slot)
         if self._slots.pop(slot.number, None) is not None and self._line is not None:
             self._line.send(messages.End(slot.number))
+        self._tell_building()
 
     def _tidy(self) -> None:
         """Give back what idles for long; nothing idles beside what waits for another shape."""
@@ -363,7 +378,8 @@ class RayEngine:
         now = self._loop.now_ns()
         waits = any(self._waiting.values())
         for slot in list(self._idle):
-            if waits or now - slot.idle_since_ns > limits.RAY_IDLE_NS:
+            long = now - slot.idle_since_ns > limits.RAY_IDLE_NS
+            if waits or (long and not slot.builds_something):
                 self._give_back(slot)
         self._waiting = {shape: line for shape, line in self._waiting.items() if line}
         self._loop.call_at(now + limits.SECOND, self._tidy)

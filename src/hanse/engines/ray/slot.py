@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hanse.engines.local.process import Held
-from hanse.engines.port import Work
+from hanse.engines.port import Building, Work
 from hanse.engines.ray.messages import Begin, Command, Reader, Said, Tell, Writer
 from hanse.ids import LeaseId
 from hanse.model.resources import Amount
@@ -44,13 +44,18 @@ class Slot:
         self.machine = ""
         self.execution: Execution | None = None
         self.idle_since_ns = 0
-        self.ended = False
+        self.builds = Building({}, {})
         self.reader = Reader(Said)
         self._send = send
         self._path: list[str] | None = None
         self._blocks, self._others = Held(_BLOCKS, _BLOCK_BYTES), Held(_OTHERS, _OTHER_BYTES)
         self._codes = Held(_CODES)
         self._leases: dict[int, LeaseId] = {}  # of the last runs
+
+    @property
+    def builds_something(self) -> bool:
+        """It builds an environment, or knows why one cannot be built for now."""
+        return bool(self.builds.environments or self.builds.failed)
 
     def tell(self, *commands: Command) -> None:
         writer = Writer()
