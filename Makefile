@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate chaos lint bench bench-quick clean
+.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -61,6 +61,10 @@ bench: $(VENV)/made
 bench-quick: $(VENV)/made
 	"$(PYTHON)" -m bench install light
 	$(BENCH) quick
+
+# Beside plain Ray, on a cluster of three Ray nodes on this machine.
+bench-ray: $(VENV)/test-tools
+	$(VENV)/bin/python -m bench.ray
 
 clean:
 	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

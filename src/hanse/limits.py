@@ -100,6 +100,13 @@ CANCEL_GRACE_NS = 200 * MS
 """A cancelled item may end by itself this long before its process group is killed; promise 5 of
 the design gives a second in all."""
 
+RAY_IDLE_NS = 5 * SECOND
+"""A slot that nothing runs in is given back to Ray after this: another costs half a second, and
+other programs on the cluster wait for what it holds."""
+
+RAY_OUTPUT = 8 * MIB
+"""Characters that a slot has printed and nobody has shown or kept yet; beyond, its items wait."""
+
 OUTPUT_TAIL_LINES = 20
 OUTPUT_TAIL_BYTES = 8 * KIB
 """An error carries at most this much of what its item printed."""

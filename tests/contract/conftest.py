@@ -28,9 +28,50 @@ def sandboxed(**more: Any) -> builders.Factory:
     return local(sandbox=Sandbox(**more))
 
 
-@pytest.fixture(params=["local", "sandboxed"])
-def factory(request: pytest.FixtureRequest) -> builders.Factory:
-    return {"local": local, "sandboxed": sandboxed}[request.param]()
+@pytest.fixture(scope="session")
+def ray_driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One Ray cluster for all tests, and the process that speaks to it."""
+    from hanse.engines.ray import cluster
+    from hanse.engines.ray.starting import Driver
+    from hanse.model.resources import Amount
+
+    offers = Amount(cpus_milli=4000, gpus_milli=2000, memory_bytes=4 << 30)
+    token = cluster.new_token()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HANSE_HOME", str(tmp_path_factory.mktemp("home")))
+        head = cluster.Head(token, tmp_path_factory.mktemp("ray"), offers)
+    try:
+        head.started()
+        driver = Driver(head.address, cluster.environment(token))
+        yield driver
+        driver.end()
+    finally:
+        head.end()
+
+
+Make = Callable[..., builders.Factory]
+
+
+@pytest.fixture(params=["local", "sandboxed", "ray"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes factories of each engine, with arguments that all engines take."""
+    if request.param == "local":
+        return local
+    if request.param == "sandboxed":
+        return lambda **more: sandboxed()
+    driver = request.getfixturevalue("ray_driver")
+
+    def ray(**more: Any) -> builders.Factory:
+        from hanse.engines.ray.engine import RayEngine
+
+        return lambda loop, emit: RayEngine(loop, emit, driver=driver, **more)
+
+    return ray
+
+
+@pytest.fixture
+def factory(make: Make) -> builders.Factory:
+    return make()
 
 
 @pytest.fixture

@@ -92,6 +92,10 @@ class Host:
         lines += [f"{address} {name}" for name, address in names.items()]
         self._hosts.write_text("\n".join(lines) + "\n")
 
+    def reach_all(self) -> None:
+        """Other hosts are reached through the wan, which forwards now."""
+        _run("ip", "-n", self._space, "route", "add", "default", "via", self.gateway)
+
     # --- processes ------------------------------------------------------------------------------
     def start(
         self, command: Sequence[str], env: Mapping[str, str] = {}, log: str = "log"
@@ -180,6 +184,13 @@ class Fabric:
         made = Host(self, len(self.hosts), name, disk_bytes)
         self.hosts.append(made)
         return made
+
+    def room(self) -> None:
+        """Let all hosts reach each other, as machines in one room do."""
+        forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+        _run("ip", "netns", "exec", self.wan, "sh", "-c", forward)
+        for host in self.hosts:
+            host.reach_all()
 
     def start_between(self, command: Sequence[str]) -> subprocess.Popen[str]:
         """A process in the wan, spoken to by its input and output. It ends with its input."""

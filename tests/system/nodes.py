@@ -31,6 +31,7 @@ class Node:
         self.options = options
         self.program: Sequence[str] = HANSE
         self.port = 0
+        self.patience_s = 30.0  # for a start
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, **env: str) -> Node:
@@ -43,7 +44,7 @@ class Node:
         )  # fmt: skip
         log.close()
         pid = self.process.pid
-        until(lambda: self._is_up(pid) or self._died(), 30)
+        until(lambda: self._is_up(pid) or self._died(), self.patience_s)
         assert not self._died(), self.log
         self.port = int(self.url.rpartition(":")[2])
         return self

@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "rm": ("hanse.cli.rm", "Forget jobs, with all their results."),
     "gc": ("hanse.cli.gc", "Remove old jobs, and bytes that no job needs."),
     "up": ("hanse.cli.up", "Start a node on this machine."),
+    "join": ("hanse.cli.join", "Add this machine to the site of a node."),
+    "nodes": ("hanse.cli.nodes", "List the machines that work is done on."),
     "down": ("hanse.cli.down", "End the node that runs on this machine."),
     "token": ("hanse.cli.token", "Make, list and revoke the tokens of this machine's node."),
     "link": ("hanse.cli.link", "Let this machine's node work for another node too."),

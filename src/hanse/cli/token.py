@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hanse.remote.address import Address
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_ROLES = ("read", "submit", "link", "admin")
+_ROLES = ("read", "submit", "link", "join", "admin")
 
 
 @click.group()

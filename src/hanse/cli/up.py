@@ -25,13 +25,22 @@ from hanse.errors import UsageError
 )
 @click.option("--sandbox", type=click.Choice(["bwrap"]),
               help="Run items without network and with a read-only root.")  # fmt: skip
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="What runs the work: this machine, or a Ray cluster that others join.",
+)
+@click.option("--ray-address", metavar="HOST:PORT",
+              help="Use the Ray cluster that is there, instead of heading one.")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a unit that does this, and start nothing.")
 @home_option
 @click.pass_obj
 def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
-    labels: tuple[str, ...], cpus: float | None, sandbox: str | None, systemd: bool,
-    home: Path | None,
+    labels: tuple[str, ...], cpus: float | None, sandbox: str | None, engine: str,
+    ray_address: str | None, systemd: bool, home: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
@@ -48,6 +57,7 @@ def up(
     settings = daemon.Settings(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
         price=price, resources=Resources(cpus=cpus) if cpus else None, sandbox=sandbox or "",
+        engine="ray" if ray_address else engine, ray_address=ray_address,
     )  # fmt: skip
 
     if systemd:

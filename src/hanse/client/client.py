@@ -350,12 +350,13 @@ class Client:
         star: bool = False, logged: bool = False, code: str = "",
         environment: Environment | None = None,
     ) -> Program:  # fmt: skip
-        memory = options.resources.amount().memory_bytes
+        needs = options.resources.amount()
         return Program(
             key=next(program_keys), job=job, name=name, function=function, star=star,
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
-            memory_bytes=memory or None, max_items_per_worker=self._max_items, logged=logged,
-            code=code, environment=environment or options.environment,
+            memory_bytes=needs.memory_bytes or None, needs=needs, logged=logged, code=code,
+            max_items_per_worker=self._max_items,
+            environment=environment or options.environment,
         )  # fmt: skip
 
     def _spec(

@@ -17,6 +17,7 @@ import msgspec
 from hanse.ids import JobId, LeaseId
 from hanse.model.environment import Environment
 from hanse.model.failure import Failure
+from hanse.model.resources import ONE_CPU, Amount
 from hanse.model.usage import Usage
 from hanse.payloads.payload import Payload
 
@@ -68,6 +69,7 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     # The packages that its items need; None: those of this Python. They are built before the first
     # of its works can run, which may take minutes: see `Building`.
     environment: Environment | None = None
+    needs: Amount = ONE_CPU  # of one item while it runs
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
@@ -107,7 +109,7 @@ class End(enum.StrEnum):
     LOST = "lost"  # the engine cannot go on with it; what was not reported did not run
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, tag=True):
     """Results of the items `start` to `stop`. With a fold the payload holds one value for all."""
 
     lease: LeaseId
@@ -119,7 +121,7 @@ class Segment(msgspec.Struct, frozen=True):
     usage: Usage = Usage()  # what these items took, as far as it is known when they are reported
 
 
-class ItemFailed(msgspec.Struct, frozen=True):
+class ItemFailed(msgspec.Struct, frozen=True, tag=True):
     """One attempt failed; or, with the cause DEPENDENCY, an item was not begun, because the worker
     has no result of an earlier one that it needs (see `Work.links`)."""
 
@@ -130,20 +132,20 @@ class ItemFailed(msgspec.Struct, frozen=True):
     usage: Usage = Usage()
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, tag=True):
     """The lease now ends at `stop`: no item from there on was or will be begun."""
 
     lease: LeaseId
     stop: int
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, tag=True):
     lease: LeaseId
     end: End
     because: str = ""
 
 
-class Building(msgspec.Struct, frozen=True):
+class Building(msgspec.Struct, frozen=True, tag=True):
     """What is built here now, by the names of the environments, with words on how far it is; and
     what cannot be built for now, and why. Works that need any of it are given back, and should come
     again once a later `Building` leaves it out."""
@@ -155,7 +157,7 @@ class Building(msgspec.Struct, frozen=True):
 Event = Segment | ItemFailed | Cut | Ended | Building
 
 
-class Printed(msgspec.Struct, frozen=True):
+class Printed(msgspec.Struct, frozen=True, tag=True):
     """What items of a program with `logged` printed: a piece, which may hold several lines or a
     part of one. No event, because what prints much must not hold up the loop: engines hand it to a
     callback of its own, in a thread of theirs, in the order of each stream."""

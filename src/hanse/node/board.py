@@ -247,7 +247,7 @@ class Board:
             each=told.calls, initializer=initializer, logged=True,
             code=self.state.code_directory(told.code), environment=told.environment,
             timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
-            memory_bytes=spec.needs.memory_bytes or None,
+            memory_bytes=spec.needs.memory_bytes or None, needs=spec.needs,
             max_items_per_worker=told.max_items_per_worker,
         )  # fmt: skip
 

@@ -24,24 +24,26 @@ from hanse.home import home_directory
 from hanse.journal import private
 from hanse.limits import HEARTBEAT_NS, MS
 from hanse.model.fit import Offer
-from hanse.model.resources import Resources
+from hanse.model.resources import Amount, Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.fetching import Fetching
 from hanse.node.linked import Linked, earlier_sites
 from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
+from hanse.node.machines import Machines
 from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
 from hanse.records.state import open_state
 from hanse.remote import address
 from hanse.runtime.machine import capacity, packages, python_version
-from hanse.runtime.runtime import Runtime
+from hanse.runtime.runtime import EngineFactory, Runtime
 from hanse.wire import protocol
 from hanse.wire.api import NodeInfo
 
 if TYPE_CHECKING:
     from hanse.engines.local.sandbox import Sandbox
+    from hanse.engines.ray.site import Site
     from hanse.node.http.line import Listening
     from hanse.node.identity import Identity
 
@@ -54,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         home: the node's directory.
         host, port: where it listens; port 0 takes a free one.
+        engine: "local", or "ray": then this node heads a Ray cluster.
+        ray_address: of a Ray cluster that is used instead.
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
         sandbox: what items run in: "bwrap", or "" for nothing.
@@ -68,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     price: float | None = None
     resources: Resources | None = None
     sandbox: str = ""
+    engine: str = "local"
+    ray_address: str | None = None
 
 
 def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
@@ -91,16 +97,23 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         tokens = Tokens(place.tokens)
         mine = _local_token(place, tokens, url, identity)
         offered = capacity(settings.resources)
-        workers = max(1, offered.cpus_milli // 1000)
-        engine = partial(
-            LocalEngine, max_idle=workers, environments=root_in(settings.home),
-            sandbox=_sandbox(settings),
-        )  # fmt: skip
+        site = _site(settings, offered)
+        engine: EngineFactory
+        if site is not None:
+            stack.callback(site.close)
+            engine = site.engine
+        else:
+            engine = partial(
+                LocalEngine, max_idle=max(1, offered.cpus_milli // 1000),
+                environments=root_in(settings.home), sandbox=_sandbox(settings),
+            )  # fmt: skip
         # Sites may still run leases of an earlier run: numbers must not come twice.
         first_lease = place.next_run() << limits.LEASE_BITS
         sites = earlier_sites(place.sites)
         runtime = Runtime(offered, engine, settings.home, first_lease, sites)
         stack.callback(runtime.close)
+        if site is not None:
+            runtime.loop.post(partial(site.begin, runtime.resize))
         board = Board(runtime)
         node = _node_id(settings.home)
         info = NodeInfo(
@@ -120,7 +133,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         stack.callback(links.close)
         authority = b"" if identity is None else identity.authority
-        routes = _table(info, authority, board, linked, links)
+        machines = Machines(runtime, linked, site)
+        routes = _table(info, authority, board, linked, links, machines)
         server = _server(board, tokens, audit, identity, names, routes)
         links.begin()
         running = Running(os.getpid(), url, time.time())
@@ -154,6 +168,19 @@ def _sandbox(settings: Settings) -> Sandbox | None:
     sandbox = Sandbox(hidden, shown=[str(code)])
     sandbox.check()
     return sandbox
+
+
+def _site(settings: Settings, offered: Amount) -> Site | None:
+    """The machines of this node, if there may be several. Raises EngineError, UsageError."""
+    if settings.engine != "ray":
+        return None
+    if settings.sandbox:
+        raise UsageError("--sandbox is for --engine local: slots of a Ray cluster have none yet")
+    from hanse.engines.ray.site import Site
+
+    host = settings.host
+    near = address.is_loopback(host) or host in ("0.0.0.0", "::")
+    return Site(settings.home, offered, address=settings.ray_address, host=None if near else host)
 
 
 def _listen(host: str, port: int) -> Listening:

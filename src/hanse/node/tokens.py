@@ -27,6 +27,7 @@ class Right(enum.StrEnum):
     READ = "read"  # see jobs, sites and metrics; results and logs too
     SUBMIT = "submit"  # run code here
     LINK = "link"  # take work from here
+    JOIN = "join"  # add machines to this site
     ADMIN = "admin"  # tokens
 
 
@@ -34,6 +35,7 @@ class Role(enum.StrEnum):
     READ = "read"
     SUBMIT = "submit"
     LINK = "link"
+    JOIN = "join"
     ADMIN = "admin"
 
 
@@ -41,6 +43,7 @@ RIGHTS = {
     Role.READ: frozenset({Right.READ}),
     Role.SUBMIT: frozenset({Right.READ, Right.SUBMIT}),
     Role.LINK: frozenset({Right.LINK}),
+    Role.JOIN: frozenset({Right.JOIN}),
     Role.ADMIN: frozenset(Right),
 }
 

@@ -456,6 +456,13 @@ class Runtime:
         seat.engine = self._tenants.join(seat.engine_says, printed)
         return seat
 
+    def resize(self, capacity: Amount) -> None:
+        """The site has this much from now on; nothing: until it is there again. For the loop's
+        thread."""
+        if capacity != Amount():  # what cannot run now can later, and what never can is refused
+            self.capacity = capacity
+        self._seat.resize(capacity)
+
     @property
     def own(self) -> Seat:
         """What works here for this home."""

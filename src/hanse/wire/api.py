@@ -157,6 +157,27 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Amount
 
 
+class MachineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that this node's jobs may run on; a linked site is one line for all of its own."""
+
+    site: str
+    host: str
+    engine: str  # "local", "ray", or "link"
+    offers: Amount
+    state: str = ""  # in words, if it is not simply there
+
+
+class SiteInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine needs to join this site: where Ray's head is, its token, and the versions that
+    have to be the same."""
+
+    address: str
+    token: str
+    hanse: str
+    ray: str
+    python: str
+
+
 class NewLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Work for the home that the token names, on these terms (see `core.sharing.Terms`)."""
 

@@ -69,6 +69,10 @@ def _words(settings: Settings) -> Iterator[str]:
         yield from ("--cpus", f"{settings.resources.cpus!r}")
     if settings.sandbox:
         yield from ("--sandbox", settings.sandbox)
+    if settings.engine != "local":
+        yield from ("--engine", settings.engine)
+    if settings.ray_address is not None:
+        yield from ("--ray-address", settings.ray_address)
 
 
 def _quoted(word: str, *, expanded: bool = True) -> str:

@@ -29,7 +29,7 @@ _PROGRAMS = 64
 _FUNCTIONS = 1024
 
 
-class _Held:
+class Held:
     """What a worker holds, by number, the longest unused first. Keeps the payload alive, so that
     its identity cannot become another's."""
 
@@ -88,8 +88,8 @@ class Process:
         self.inbox = Inbox(self.sock, FRAME_BYTES, FRAME_FILES)
         self._outgoing: collections.deque[tuple[memoryview, list[int], Any]] = collections.deque()
         self._initializers: dict[int, tuple[int, Payload]] = {}  # by id: number, kept alive
-        self._programs, self._functions = _Held(_PROGRAMS), _Held(_FUNCTIONS)
-        self._blocks, self._puts = _Held(_BLOCKS, _BLOCK_BYTES), _Held(_PUTS, _PUT_BYTES)
+        self._programs, self._functions = Held(_PROGRAMS), Held(_FUNCTIONS)
+        self._blocks, self._puts = Held(_BLOCKS, _BLOCK_BYTES), Held(_PUTS, _PUT_BYTES)
         self.path: list[str] = []  # its sys.path, as far as main knows
         self.code: str | None = None  # see Program.code; None: it has had no work
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -20,9 +21,11 @@ from hanse.node.http.call import BYTES, Call
 from hanse.node.http.guard import Guard, Handler, secured
 from hanse.node.http.link import LinkRoutes
 from hanse.node.http.links import LinksRoutes
+from hanse.node.http.machines import MachineRoutes
 from hanse.node.http.problems import internal, problem
 from hanse.node.linked import Linked
 from hanse.node.links import Links
+from hanse.node.machines import Machines
 from hanse.node.tokens import Right, Tokens
 from hanse.remote.records import NodeHead
 from hanse.wire import api
@@ -42,20 +45,25 @@ class Route(NamedTuple):
 
 
 def table(
-    info: api.NodeInfo, authority: bytes, board: Board, linked: Linked, links: Links
+    info: api.NodeInfo,
+    authority: bytes,
+    board: Board,
+    linked: Linked,
+    links: Links,
+    machines: Machines,
 ) -> list[Route]:
     """
     Args:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
-    sites, homes = LinkRoutes(linked), LinksRoutes(links)
+    sites, homes, joining = LinkRoutes(linked), LinksRoutes(links), MachineRoutes(machines)
     described: dict[str, Any] = {}
     page, style = "", docs.STYLE.read_text()
     looking, looked_s = asyncio.Lock(), -limits.READY_S
 
     async def show_node(call: Call) -> Response:
         """Who this node is."""
-        return call.answer(info)
+        return call.answer(msgspec.structs.replace(info, capacity=board.runtime.capacity))
 
     async def alive(call: Call) -> Response:
         """The process answers."""
@@ -98,6 +106,8 @@ def table(
         Route("GET", "/docs.css", None, show_style, media="text/css"),
         Route("GET", "/metrics", read, metrics.answering(board, info), media="text/plain"),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
+        Route("GET", "/v1/machines", read, joining.list_machines, gives=list[api.MachineInfo]),
+        Route("GET", "/v1/site", Right.JOIN, joining.show_site, gives=api.SiteInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
         Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),

@@ -35,7 +35,7 @@ class _Board(Collector):
         yield GaugeMetricFamily("hanse_node_start_seconds", "When it started, since 1970.",
                                 self._since_s)  # fmt: skip
         yield GaugeMetricFamily("hanse_cpus", "Cores that it offers.",
-                                info.capacity.cpus_milli / 1000)  # fmt: skip
+                                runtime.capacity.cpus_milli / 1000)  # fmt: skip
         yield GaugeMetricFamily("hanse_record_backlog_bytes", "Waits to be recorded.",
                                 runtime.durables.backlog_bytes)  # fmt: skip
         yield from _jobs(runtime.ask(self._looked))

@@ -1,0 +1,137 @@
+"""One contestant in a process of its own: connects, warms up, is timed, prints the seconds.
+
+    python -m bench.ray.contestant NAME WORK ADDRESS SLOTS
+
+Each gets its values back and looks at them, so that nobody is faster for handing out promises.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.ray import works
+
+Run = Callable[[], None]
+_WARM_S = 0.2
+
+
+def check(condition: bool) -> None:
+    if not condition:
+        raise SystemExit("a wrong result")
+
+
+def _arrays_are_right(results: Any) -> None:
+    for at, array in enumerate(results):
+        check(float(array[0]) == at + 1 == float(array[-1]))
+
+
+def hanse(work: str, address: str, slots: int) -> float:
+    """An embedded client on the cluster: nothing is recorded, as nothing is by Ray."""
+    from hanse.client.client import Client
+    from hanse.engines.ray.site import Site
+    from hanse.model.resources import Amount
+    from hanse.runtime.runtime import Runtime
+
+    home = Path(tempfile.mkdtemp(prefix="hanse-bench-"))
+    site = Site(home, Amount(), address=address)
+    runtime = Runtime(Amount(cpus_milli=1000 * slots), site.engine, home)
+    try:
+        with Client(runtime=runtime) as client:
+            list(client.map(works.nap, [_WARM_S] * 2 * slots))
+            return _timed(_hanse_runs(client)[work])
+    finally:
+        site.close()
+
+
+def _hanse_runs(client: Any) -> dict[str, Run]:
+    def trivial() -> None:
+        check(sum(client.map(works.same, range(works.TRIVIAL))) == sum(range(works.TRIVIAL)))
+
+    def submits() -> None:
+        futures = [client.submit(works.same, x) for x in range(works.SUBMITS)]
+        check(sum(f.result() for f in futures) == sum(range(works.SUBMITS)))
+
+    def sleeps() -> None:
+        check(list(client.map(works.nap, works.naps())) == works.naps())
+
+    given = works.arrays()
+
+    def arrays() -> None:
+        _arrays_are_right(client.map(works.bump, given))
+
+    return {"trivial": trivial, "submits": submits, "sleeps": sleeps, "arrays": arrays}
+
+
+def ray_tasks(work: str, address: str, slots: int) -> float:
+    import ray
+
+    ray.init(address, log_to_driver=False, logging_level="ERROR")
+    same, nap, bump = map(ray.remote, (works.same, works.nap, works.bump))
+    ray.get([nap.remote(_WARM_S) for _ in range(2 * slots)])
+
+    def trivial() -> None:
+        count = works.TASKS
+        check(sum(ray.get([same.remote(x) for x in range(count)])) == sum(range(count)))
+
+    def submits() -> None:
+        count = works.SUBMITS
+        check(sum(ray.get([same.remote(x) for x in range(count)])) == sum(range(count)))
+
+    def sleeps() -> None:
+        check(ray.get([nap.remote(seconds) for seconds in works.naps()]) == works.naps())
+
+    given = works.arrays()
+
+    def arrays() -> None:
+        _arrays_are_right(ray.get([bump.remote(array) for array in given]))
+
+    runs = {"trivial": trivial, "submits": submits, "sleeps": sleeps, "arrays": arrays}
+    scale = works.TRIVIAL / works.TASKS if work == "trivial" else 1
+    return scale * _timed(runs[work])
+
+
+def ray_pool(work: str, address: str, slots: int) -> float:
+    import ray
+    from ray.util.multiprocessing import Pool
+
+    ray.init(address, log_to_driver=False, logging_level="ERROR")
+    pool = Pool(slots)
+    pool.map(works.nap, [_WARM_S] * 2 * slots, chunksize=1)
+
+    def trivial() -> None:
+        check(sum(pool.map(works.same, range(works.TRIVIAL))) == sum(range(works.TRIVIAL)))
+
+    def submits() -> None:
+        asked = [pool.apply_async(works.same, (x,)) for x in range(works.SUBMITS)]
+        check(sum(each.get() for each in asked) == sum(range(works.SUBMITS)))
+
+    def sleeps() -> None:
+        check(pool.map(works.nap, works.naps(), chunksize=1) == works.naps())
+
+    given = works.arrays()
+
+    def arrays() -> None:
+        _arrays_are_right(pool.map(works.bump, given, chunksize=1))
+
+    return _timed(
+        {"trivial": trivial, "submits": submits, "sleeps": sleeps, "arrays": arrays}[work]
+    )
+
+
+def _timed(run: Run) -> float:
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+CONTESTANTS = {"hanse": hanse, "ray tasks": ray_tasks, "ray Pool": ray_pool}
+
+
+if __name__ == "__main__":
+    name, work, address, slots = sys.argv[1:]
+    print(CONTESTANTS[name](work, address, int(slots)))

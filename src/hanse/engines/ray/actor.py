@@ -1,0 +1,219 @@
+"""A slot of the site: an actor that runs one work at a time on the machine that Ray chose for it.
+
+It is a local engine with one worker, so that all a worker does (stream, cut, cancel, limit, tell
+who crashed) is written once. Every call brings commands, and is answered once there is something to
+say; the driver always has a call waiting here. Calls may overtake each other and are put in order
+by their numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import math
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hanse import limits
+from hanse.engines.local.engine import LocalEngine
+from hanse.engines.port import Printed
+from hanse.engines.ray.actors_loop import ActorsLoop
+from hanse.engines.ray.messages import (
+    Begin,
+    Command,
+    Reader,
+    Said,
+    Shorten,
+    Shown,
+    Stop,
+    Writer,
+    Written,
+)
+from hanse.engines.ray.passage import Door, Passage, contents, files
+from hanse.ids import LeaseId
+
+_WAITING = 2  # calls that are kept: one is answered while the next is under way
+
+# Number, what is said, how many files came through the passage, the contents of those that did not.
+Reply = tuple[int, bytes, int, list[Any]]
+
+
+class Actor:
+    def __init__(self) -> None:
+        self._engine: LocalEngine | None = None
+        self._reader = Reader(Command)
+        self._said: list[Said] = []
+        self._calls: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._early: dict[int, tuple[bytes, int, tuple[Any, ...]]] = {}
+        self._door = Door()
+        self._passage: Passage | None = None
+        self._next = self._replies = 0
+        self._flow = threading.Condition()
+        self._printed = 0  # characters that are on their way
+        self._most_printed: float = limits.RAY_OUTPUT
+        self._own_path = list(sys.path)
+        self._codes: tempfile.TemporaryDirectory[str] | None = None
+
+    async def machine(self) -> tuple[str, str]:
+        """Where it is: Ray's id of the machine, and its door there."""
+        import ray
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._door.sock, self._knocked, loop)
+        return str(ray.get_runtime_context().get_node_id()), self._door.name
+
+    async def talk(self, number: int, commands: bytes, passed: int, *given: Any) -> Reply:
+        """Take commands, and say what there is to say, sooner or later. `passed`: so many files
+        come through the passage; `given`: the contents of those that do not."""
+        self._early[number] = commands, passed, given
+        self._follow_in_order()
+        if not self._said:
+            if len(self._calls) >= _WAITING:
+                self._calls.popleft().set_result(None)
+            call = asyncio.get_running_loop().create_future()
+            self._calls.append(call)
+            await call
+        return self._reply()
+
+    async def stop(self) -> Reply:
+        """End the worker with all its children; what is left to say."""
+        if self._engine is not None:
+            with self._flow:
+                self._most_printed = math.inf  # it is little: what the pipes hold
+                self._flow.notify_all()
+            self._engine.close()
+        await asyncio.sleep(0)  # what was posted by the output thread
+        while self._calls:
+            self._calls.popleft().set_result(None)
+        if self._codes is not None:
+            self._codes.cleanup()
+        return self._reply()
+
+    # --- saying -----------------------------------------------------------------------------------
+    def _reply(self) -> Reply:
+        said, self._said = self._said, []
+        number, self._replies = self._replies, self._replies + 1
+        if not said:
+            return number, b"", 0, []
+        writer = Writer()
+        data = writer.write(said)
+        fds = [file.fd for file in writer.files]
+        if fds and self._passage is not None:
+            self._passage.send(number, fds)
+            return number, data, len(fds), []
+        return number, data, 0, contents(fds)
+
+    def _say(self, said: Said) -> None:
+        if not self._said and self._calls:
+            # Not at once: the engine may have more to say in this turn.
+            asyncio.get_running_loop().call_soon(self._answer)
+        self._said.append(said)
+
+    def _answer(self) -> None:
+        if self._said and self._calls:
+            self._calls.popleft().set_result(None)
+
+    def _print(self, piece: Printed | Written) -> None:
+        """In the output thread, which waits while too much is on its way."""
+        with self._flow:
+            self._flow.wait_for(lambda: self._printed < self._most_printed)
+            self._printed += len(piece.text)
+        self._loop.post(lambda: self._say(piece))
+
+    # --- following --------------------------------------------------------------------------------
+    def _knocked(self, loop: asyncio.AbstractEventLoop) -> None:
+        passage = self._door.open()
+        if passage is not None and self._passage is None:
+            self._passage = passage
+            loop.add_reader(passage.sock, self._arrived, loop)
+
+    def _arrived(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._passage is not None
+        if not self._passage.read():
+            loop.remove_reader(self._passage.sock)
+        self._follow_in_order()
+
+    def _follow_in_order(self) -> None:
+        while (found := self._early.get(self._next)) is not None:
+            commands, passed, given = found
+            if passed and (self._passage is None or not self._passage.has(self._next)):
+                return
+            del self._early[self._next]
+            fds = self._passage.take(self._next) if passed and self._passage else files(given)
+            self._next += 1
+            if commands:
+                self._follow(commands, fds)
+
+    def _follow(self, commands: bytes, fds: list[int]) -> None:
+        for command in self._reader.read(commands, fds):
+            match command:
+                case Begin():
+                    self._begin(command)
+                case Shorten(run, stop):
+                    self._running().cut(LeaseId(run), stop)
+                case Stop(run):
+                    self._running().cancel(LeaseId(run))
+                case Shown(size):
+                    with self._flow:
+                        self._printed -= size
+                        self._flow.notify_all()
+
+    def _running(self) -> LocalEngine:
+        if self._engine is None:
+            _show_cluster()
+            self._loop = ActorsLoop(asyncio.get_running_loop())
+            self._engine = LocalEngine(
+                self._loop,
+                self._say,
+                forward=lambda stream, text: self._print(Written(stream, text)),
+                printed=self._print,
+                max_idle=1,
+            )
+        return self._engine
+
+    def _begin(self, begin: Begin) -> None:
+        if begin.path is not None:
+            told = [path for path in begin.path if path not in self._own_path]
+            sys.path[:] = [*told, *self._own_path]
+        work = begin.work
+        if work.program.code:
+            code = self._code(work.program.code, begin.code)
+            program = msgspec.structs.replace(work.program, code=code)
+            work = msgspec.structs.replace(work, program=program)
+        self._running().start(work)
+        self._reader.forget(begin.forget)
+
+    def _code(self, name: str, files: dict[str, bytes] | None) -> str:
+        """The directory with these modules here; written when they come."""
+        if self._codes is None:
+            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-", dir=_session())
+        root = Path(self._codes.name, name.strip("/").replace("/", "-"))
+        for file, data in (files or {}).items():
+            path = root / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return str(root)
+
+
+def _show_cluster() -> None:
+    """A program that an item runs finds this cluster by `ray.init()`, as a driver of its own: what
+    Ray told this process about itself is not for it."""
+    import ray
+
+    for name in ("RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT"):
+        os.environ.pop(name, None)
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+
+
+def _session() -> str | None:
+    """Ray's directory of this start of the cluster, which goes with it."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return str(node.get_session_dir_path()) if node is not None else None

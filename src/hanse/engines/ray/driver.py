@@ -1,0 +1,276 @@
+"""The driver: a process of its own that speaks to Ray for the engines of one node.
+
+Ray ends a process that has lost its cluster, starts threads in it and listens to its signals; none
+of that is for a node. An engine has a session here: a socket over which it orders actors and speaks
+to them. Values pass through as they are: into Ray's object store from the files in which they came,
+and back. When the node is gone, however it went, its end of the control socket is too, and the
+driver goes; then Ray ends all actors that it asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ray
+
+from hanse.engines.local.frames import Inbox, send
+from hanse.engines.ray.actor import Actor, Reply
+from hanse.engines.ray.machines import machines, ray_options
+from hanse.engines.ray.messages import (
+    Close,
+    Closed,
+    End,
+    Gone,
+    Heard,
+    Machine,
+    Machines,
+    Made,
+    Make,
+    News,
+    Tell,
+    orders,
+    plain,
+)
+from hanse.engines.ray.passage import Passage, contents, files, find
+
+_LOOK_S = 0.5  # between two looks at which machines there are
+_CLOSE_S = 3.0  # that actors may take to end their workers, before Ray ends them
+_ACTOR = ray.remote(Actor)
+
+
+class _Held:
+    """An actor, as its session sees it."""
+
+    def __init__(self, number: int, handle: Any) -> None:
+        self.number = number
+        self.handle = handle
+        self.called = 0  # calls so far
+        self.waiting = 0  # of which so many are not answered
+        self.heard = 0  # replies handed on
+        self.early: dict[int, Reply] = {}  # replies that overtook others
+        self.passage: Passage | None = None  # it is on this machine
+
+    def kill(self) -> None:
+        ray.kill(self.handle)
+        self.forget()
+
+    def forget(self) -> None:
+        if self.passage is not None:
+            self.passage.close()
+
+
+class Session:
+    """One engine's. Everything here runs in its own thread, but `put`."""
+
+    def __init__(self, sock: socket.socket, known: Callable[[], list[Machine]]) -> None:
+        self._sock = sock
+        self._known = known
+        self._actors: dict[int, _Held] = {}
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.put = self._tasks.put
+        self._end_by_s: float | None = None  # set: all actors are ending
+        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _read(self) -> None:
+        inbox = Inbox(self._sock)
+        with contextlib.suppress(OSError):
+            while (frames := inbox.read()) is not None:
+                for body, fds in frames:
+                    self.put(partial(self._ordered, body, fds))
+        self.put(self._end)
+
+    def _run(self) -> None:
+        self.tell_machines()
+        while not self._ended():
+            with contextlib.suppress(queue.Empty):
+                self._tasks.get(timeout=_CLOSE_S if self._end_by_s is None else 0.1)()
+        for actor in self._actors.values():
+            actor.kill()
+        self._say(Closed())
+        self._sock.close()
+
+    def _say(self, news: News, fds: list[int] | None = None) -> None:
+        with contextlib.suppress(OSError):  # the engine is gone; the reader has noticed
+            send(self._sock, plain.encode(news), fds or [])
+
+    def tell_machines(self) -> None:
+        self._say(Machines(self._known()))
+
+    # --- orders -----------------------------------------------------------------------------------
+    def _ordered(self, body: bytes | bytearray, fds: list[int]) -> None:
+        match orders.decode(body):
+            case Make(number, needs):
+                self._make(number, needs)
+            case Tell(number, commands):
+                if number in self._actors:
+                    self._call(self._actors[number], commands, fds)
+            case End(number):
+                if (actor := self._actors.pop(number, None)) is not None:
+                    actor.kill()
+            case Close():
+                self._end()
+        for fd in fds:
+            os.close(fd)
+
+    def _make(self, number: int, needs: Any) -> None:
+        try:
+            handle = _ACTOR.options(**ray_options(needs), max_concurrency=1000).remote()
+        except (ValueError, TypeError) as error:
+            self._say(Gone(number, str(error), never=True))
+            return
+        actor = self._actors[number] = _Held(number, handle)
+        self._answer(handle.machine.remote(), partial(self._made, actor))
+        self._call(actor, b"", [])
+
+    def _made(self, actor: _Held, place: tuple[str, str] | BaseException) -> None:
+        if isinstance(place, BaseException):
+            self._gone(actor, place)
+        elif actor.number in self._actors:
+            machine, door = place
+            actor.passage = find(door)
+            self._say(Made(actor.number, machine))
+
+    def _call(self, actor: _Held, commands: bytes, fds: list[int]) -> None:
+        number, actor.called = actor.called, actor.called + 1
+        actor.waiting += 1
+        passed, given = 0, []
+        if fds and actor.passage is not None:
+            passed = len(fds)
+            with contextlib.suppress(OSError):  # it is gone: the call tells
+                actor.passage.send(number, fds)
+        elif fds:
+            given = contents(fds)
+        reference = actor.handle.talk.remote(number, commands, passed, *given)
+        self._answer(reference, partial(self._heard, actor))
+
+    def _answer(self, reference: Any, then: Callable[[Any], None]) -> None:
+        """Call back in this thread with what the call returned or raised."""
+
+        def done(future: Any) -> None:
+            error = future.exception()
+            value = future.result() if error is None else error
+            self.put(partial(then, value))
+
+        reference.future().add_done_callback(done)
+
+    # --- replies ----------------------------------------------------------------------------------
+    def _heard(self, actor: _Held, reply: Reply | BaseException) -> None:
+        actor.waiting -= 1
+        if actor.number not in self._actors:
+            return
+        if isinstance(reply, BaseException):
+            self._gone(actor, reply)
+            return
+        if not actor.waiting and self._end_by_s is None:
+            self._call(actor, b"", [])
+        try:
+            self._take(actor, reply)
+        except OSError as error:  # it died just after its reply
+            self._gone(actor, error)
+            return
+        if not actor.waiting:  # it has ended, and this was its last word
+            del self._actors[actor.number]
+            actor.kill()
+
+    def _take(self, actor: _Held, reply: Reply) -> None:
+        actor.early[reply[0]] = reply
+        while (found := actor.early.pop(actor.heard, None)) is not None:
+            actor.heard += 1
+            number, said, passed, given = found
+            if said:
+                fds = self._files(actor, number, passed, given)
+                self._say(Heard(actor.number, said), fds)
+                for fd in fds:
+                    os.close(fd)
+
+    def _files(self, actor: _Held, number: int, passed: int, given: list[Any]) -> list[int]:
+        if not passed:
+            return files(given)
+        assert actor.passage is not None
+        return actor.passage.take(number)
+
+    def _gone(self, actor: _Held, error: BaseException) -> None:
+        if self._actors.pop(actor.number, None) is not None:
+            actor.forget()
+            self._say(Gone(actor.number, _words(error)))
+
+    # --- the end ----------------------------------------------------------------------------------
+    def _end(self) -> None:
+        """End all actors, and hear their last words."""
+        if self._end_by_s is not None:
+            return
+        self._end_by_s = time.monotonic() + _CLOSE_S
+        for actor in self._actors.values():
+            actor.waiting += 1
+            self._answer(actor.handle.stop.remote(), partial(self._heard, actor))
+
+    def _ended(self) -> bool:
+        if self._end_by_s is None:
+            return False
+        return not self._actors or time.monotonic() > self._end_by_s
+
+
+def _words(error: BaseException) -> str:
+    """Why an actor ended, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("class_name", "actor_id", "pid", "ip"))]
+    return " ".join(told)[:1000] or type(error).__name__
+
+
+class Watch:
+    """Which machines there are; every session is told when that changes."""
+
+    def __init__(self) -> None:
+        self.machines = machines()
+        self.sessions: list[Session] = []
+        self._stop = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            found = machines()
+            if found != self.machines:
+                self.machines = found
+                for session in self.sessions:
+                    session.put(session.tell_machines)
+
+
+def main() -> None:
+    """Serve the sessions that come over the control socket until that is closed."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        ray.init(
+            sys.argv[2],
+            namespace="hanse",
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+        )
+        watch = Watch()
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            control.sendall(b"!" + _words(error).encode())
+        raise
+    control.sendall(b".")
+    with contextlib.suppress(OSError):
+        while True:
+            data, fds, _, _ = socket.recv_fds(control, 1, 1)
+            if not data:
+                break
+            session = Session(socket.socket(fileno=fds[0]), lambda: watch.machines)
+            watch.sessions.append(session)
+    os._exit(0)  # what Ray would do in order, it does for who has vanished too
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The machines that a node's jobs may run on, and what one needs to be another of them."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from hanse.errors import UsageError
+from hanse.model.resources import Amount
+from hanse.node.linked import Linked
+from hanse.runtime.runtime import Runtime
+from hanse.wire import api
+
+if TYPE_CHECKING:
+    from hanse.engines.ray.site import Site
+
+
+class Machines:
+    """
+    Args:
+        site: the Ray cluster that the node works with; None: its own machine alone.
+    """
+
+    def __init__(self, runtime: Runtime, linked: Linked, site: Site | None) -> None:
+        self._runtime = runtime
+        self._linked = linked
+        self._site = site
+        self._host = socket.gethostname()
+
+    def all(self) -> list[api.MachineInfo]:
+        """Those of this node's own site, the head first, then one line for each linked site."""
+        return [*self._own(), *self._runtime.ask(self._others)]
+
+    def _own(self) -> list[api.MachineInfo]:
+        if self._site is None:
+            return [
+                api.MachineInfo(
+                    site=self._host, host=self._host, engine="local", offers=self._runtime.capacity
+                )
+            ]
+        return [
+            api.MachineInfo(
+                site=self._host, host=f"{machine.host} ({machine.address})", engine="ray",
+                offers=machine.offers, state=_state(machine.head, machine.draining),
+            )
+            for machine in sorted(self._site.machines, key=lambda each: not each.head)
+        ]  # fmt: skip
+
+    def _others(self) -> list[api.MachineInfo]:
+        sites = self._runtime.home.sites
+        return [
+            api.MachineInfo(
+                site=each.id, host=each.id, engine="link",
+                offers=sites[each.id].capacity if each.id in sites else Amount(),
+            )
+            for each in self._linked.sites
+        ]  # fmt: skip
+
+    def to_join(self) -> api.SiteInfo:
+        """Raises UsageError if no machine can join this site."""
+        if self._site is None:
+            raise UsageError(
+                "this node works on its own machine: `hanse up --engine ray` heads a site that "
+                "machines can join, and `hanse link` has another node take work from this one"
+            )
+        return self._site.to_join()
+
+
+def _state(head: bool, draining: bool) -> str:
+    return "head" if head else "leaving" if draining else ""
