@@ -186,7 +186,7 @@ def command(process: psutil.Process) -> list[str]:
     """The command of a process that sleeps; empty of any other."""
     try:
         return process.cmdline() if process.name() == "sleep" else []
-    except psutil.NoSuchProcess:
+    except (psutil.Error, FileNotFoundError):  # it ended between two looks
         return []
 
 
@@ -227,7 +227,7 @@ def test_whoever_is_killed_nothing_is_left(who: str) -> None:
 def lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.Error, FileNotFoundError):  # it ended between two looks
         return False
 
 
