@@ -29,6 +29,9 @@ REPORT_EVERY_NS = 5 * SECOND
 REPEAT_NS = 250 * MS
 """A report that is not answered is repeated no sooner than this: longer than most round trips."""
 
+COSTS_KEPT = 1000
+"""So many ended jobs' costs are known for a while, to whoever asks late."""
+
 PLAN_LEAST_NS = 100 * MS
 """Where a job with a deadline or a price runs is decided anew no more often than this."""
 
