@@ -29,6 +29,12 @@ REPORT_EVERY_NS = 5 * SECOND
 REPEAT_NS = 250 * MS
 """A report that is not answered is repeated no sooner than this: longer than most round trips."""
 
+COSTS_KEPT = 1000
+"""So many ended jobs' costs are known for a while, to whoever asks late."""
+
+PLAN_LEAST_NS = 100 * MS
+"""Where a job with a deadline or a price runs is decided anew no more often than this."""
+
 TAIL_MIN_GAIN_NS = 2 * MS
 """A tail is cut only if the cut saves more than this: a message and a start cost about 1 ms."""
 

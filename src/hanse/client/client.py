@@ -15,8 +15,11 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import msgspec
+
+from hanse.client.aims import aims_of
 from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
 from hanse.client.functions import dump_function, program_keys
@@ -31,6 +34,7 @@ from hanse.engines.local.engine import LocalEngine
 from hanse.engines.port import Program
 from hanse.errors import ClientClosed, UsageError
 from hanse.ids import JobId, job_id
+from hanse.model.aims import Aims
 from hanse.model.environment import Environment
 from hanse.model.fit import Requires
 from hanse.model.job import JobSpec
@@ -146,6 +150,9 @@ class Client:
         fresh: bool = False, prints: bool | None = None,
         packages: Sequence[str] | None = None,
         requirements: str | os.PathLike[str] | None = None,
+        objective: Literal["fastest", "cheapest"] | None = None,
+        deadline: float | str | None = None, budget: float | None = None,
+        regions: str | Sequence[str] | None = None, spot: bool | None = None,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
@@ -162,6 +169,12 @@ class Client:
             ordered: whether iterating the job gives results in the order of the inputs.
             fresh: start a named job over; what was recorded of it goes with the next `hanse gc`.
             prints: as for `connect`, and instead of what it said.
+            objective: `"fastest"`, or `"cheapest"`: the cheapest sites that meet the deadline.
+            deadline: seconds from now, or text such as `"2h"`.
+            budget: what the job may cost, in the currency of the sites' prices: nothing is begun
+                that could pass it, and then the job fails; what is done is kept if it has a name.
+            regions: where it may run; None: everywhere.
+            spot: False: not on sites that can be taken away at any time.
 
         Raises:
             PickleError: the function cannot be sent to a worker.
@@ -180,13 +193,14 @@ class Client:
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
+            aims=aims_of(objective, deadline, budget, regions, spot),
         )  # fmt: skip
 
     def _map(
         self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
         star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
         raising: bool = True, ordered: bool = True, ahead: int | None = None, fresh: bool = False,
-        prints: bool | None = None,
+        prints: bool | None = None, aims: Aims | None = None,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
@@ -199,6 +213,8 @@ class Client:
 
             check_name(name)
         spec = self._spec(name or label, options, raising, total, durable=name is not None)
+        if aims is not None:
+            spec = msgspec.structs.replace(spec, aims=aims)
         opened = None
         if name is not None:
             opened = self._open_named(name, id, target, payload, needs, options, spec, star, fresh)

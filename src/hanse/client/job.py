@@ -71,6 +71,7 @@ class Job(Generic[T]):
         self._results = results
         self._feeder = feeder
         self._raising = raising
+        self._cost = 0.0
         self._ordered = ordered
         self._mode = ""  # how results are handed out: set by the first who asks
         self._withdrawn: BaseException | None = None  # why further inputs are not read
@@ -385,6 +386,13 @@ class Job(Generic[T]):
         from hanse.client.notebook import job_card
 
         return job_card(self)
+
+    @property
+    def cost(self) -> float:
+        """What it has cost so far, in the currency of the sites' prices; 0 where nothing was asked
+        of its placement, as then nothing is counted."""
+        self._cost = self._runtime.cost(self.id) or self._cost
+        return self._cost
 
     def explain(self) -> str:
         """What the job waits for, in words and with numbers."""

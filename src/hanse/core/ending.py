@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hanse.core.events import ItemsFailed, JobEnded
-from hanse.core.helping import Helping
 from hanse.core.job import ItemRef, Job
+from hanse.core.rescuing import Rescuing
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
@@ -12,7 +12,7 @@ from hanse.model.job import JobState
 Lost = tuple[Job, int, int]  # items of a job that will have no result
 
 
-class Ending(Helping):
+class Ending(Rescuing):
     """Everything that comes to an end at a home."""
 
     def _running(self, job_id: JobId) -> Job | None:

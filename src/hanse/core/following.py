@@ -33,6 +33,8 @@ class Following(Ending):
         self._moved[job.id] = job
         if lease.queued and not running.queued and lease.granted_seq <= site.orders_seen:
             lease.queued, lease.begun_ns = False, self._now_ns
+            if job.place is not None:
+                job.place.purse.began(lease.id, self._now_ns)
         begun = max(lease.start, min(running.begun, lease.stop))
         if begun != lease.begun:  # earlier than before: its worker died with what it had not told
             job.leased -= begun - lease.begun

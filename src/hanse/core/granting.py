@@ -11,19 +11,19 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from hanse import limits
-from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.messages import CutOrder, Grant, Orders
 from hanse.core.place.length import lease_length
 from hanse.core.place.tail import current_left_ns
+from hanse.core.placing import Placing
 from hanse.core.site import Site
 from hanse.ids import LeaseId
 from hanse.model.ranges import Range
 from hanse.model.resources import Amount
 
 
-class Granting(Indexes):
+class Granting(Placing):
     """How a home fills its sites."""
 
     def _serve(self) -> None:
@@ -92,12 +92,16 @@ class Granting(Indexes):
         for shape in self._runnable.values():
             if not shape.suits(site):
                 continue
+            if shape.place is not None and not shape.place.allows(site.id):
+                continue
             if free.fits(shape.needs):
                 best = _before(shape.first_for(site), best)
             elif site.capacity.fits(shape.needs):
                 wide = _before(shape.first_for(site), wide)
         if wide is not None and _before(wide, best) is wide and self._reserve(site, wide):
             return None
+        if best is not None and best.place is not None and not self._pays(best, site):
+            return self._next(site, free)
         return best
 
     def _reserved_for(self, site: Site) -> Job | None:
@@ -110,6 +114,8 @@ class Granting(Indexes):
         if not site.free.fits(job.spec.needs):
             return None
         self._unreserve(job)
+        if job.place is not None and not (job.place.allows(site.id) and self._pays(job, site)):
+            return None
         return job
 
     def _reserve(self, site: Site, job: Job) -> bool:
@@ -135,6 +141,8 @@ class Granting(Indexes):
                 most = lease_length(remaining + waiting, slots, power, rate, job.seen)
         if job.vtime > self._vtime:
             self._vtime = job.vtime
+        if job.place is not None:
+            ready = most = self._affords(job, job.place, site, ready)
         lease = self._grant(job, site, job.take(ready, most))
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)

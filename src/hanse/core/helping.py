@@ -86,7 +86,9 @@ class Helping(Granting):
     def _back_up(self, job: Job, site: Site) -> None:
         mean = self._rate(job, site).mean_ns
         late = best_backup(job, site.id, job.rates.get(site.id, _UNKNOWN), mean, self._now_ns)
-        if late is None:
+        if late is None or not site.free.fits(job.spec.needs):
+            return
+        if job.place is not None and not (job.place.allows(site.id) and self._pays(job, site)):
             return
         lease = self._grant(job, site, (late.begun, late.begun + 1))
         lease.backup_of = late.id
@@ -112,6 +114,8 @@ class Helping(Granting):
         for site in sites:
             assert job.shape is not None
             if not site.capacity.fits(job.spec.needs) or not job.shape.suits(site):
+                continue
+            if job.place is not None and not job.place.allows(site.id):
                 continue
             for lease in site.leases:
                 if lease.cut_to is None and not lease.cancelled and lease.unbegun:

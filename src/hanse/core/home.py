@@ -42,6 +42,7 @@ from hanse.core.job import ItemRef, Job
 from hanse.core.messages import EndNote, FailureNote, Report, SegmentNote
 from hanse.core.site import Site
 from hanse.ids import JobId, SiteId
+from hanse.model.aims import NANO
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 from hanse.model.resources import Amount
@@ -72,7 +73,13 @@ class Home(Following):
         _HANDLERS[type(event)](self, event)
         if self._withheld and self._all_spoke:
             self._go_on()
+        if self._placed:
+            self._plan_all()
         self._grant_all()
+        if self._placed:
+            self._rescue_all()
+            self._stop_broke()
+            self._grant_all()
         if self._roomless:
             self._make_rooms()
         if self._tails and self._look_at_tails():
@@ -88,6 +95,23 @@ class Home(Following):
             self._drop()
         self._serve()
         self._file_moved()
+
+    def _stop_broke(self) -> None:
+        """End jobs whose budget has no room for one more item, once nothing of them is out; and
+        those whose items took longer than was reckoned, before they pass it."""
+        for job in list(self._placed.values()):
+            place = job.place
+            assert place is not None
+            budget = place.aims.budget_nano
+            if (
+                budget is None
+                or job.state.ended
+                or (job.leases and not place.spent_up(self._now_ns))
+            ):
+                continue
+            if place.stopped and (job.ready or job.leases):
+                because = f"its budget of {budget / NANO:,.4g} has no room for a further item"
+                self._release_failed(self._stop(job, JobState.FAILED, because))
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
@@ -113,7 +137,7 @@ class Home(Following):
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
-            home._shapes.join(job, ())
+            home._join(job, ())
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
             job.withheld = home._unheard is None or bool(home._unheard)
@@ -228,6 +252,8 @@ class Home(Following):
         if report.incarnation > site.incarnation:
             for lease in list(site.leases):
                 self._close(lease)  # it died with the process that ran it
+            if site.incarnation:
+                self._site_down(site)
             site.restarted(report.incarnation)
         if report.seq <= site.report_seq:
             return
@@ -236,6 +262,8 @@ class Home(Following):
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
         site.withdrawn = False
+        if site.up_ns < 0:
+            self._site_up(site)
         self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
@@ -344,6 +372,8 @@ class Home(Following):
             rate.observe_cost(note.wall_ns - note.busy_ns)
             if len(self.sites) > 1:
                 job.pooled.observe_cost(note.wall_ns - note.busy_ns)
+        if job.place is not None:
+            job.place.purse.closed(lease.id, note.wall_ns, self._now_ns)
         self._close(lease)
         site = self.sites[lease.site]
         if len(site.rated) > limits.RATES_KEPT:
@@ -359,7 +389,8 @@ class Home(Following):
         must."""
         site = self.sites.get(event.site) or self._new_site(event.site)
         with self._told_anew(site):
-            site.offer = event.offer
+            site.offer, site.tariff = event.offer, event.offer.tariff
+        self._look_soon()
 
     @contextmanager
     def _told_anew(self, site: Site) -> Iterator[None]:
@@ -403,6 +434,7 @@ class Home(Following):
             self._close(lease)
         if site.reserved is not None:
             self._unreserve(self.jobs[site.reserved])
+        self._site_down(site)
         self._set_room(site, Amount(), Amount())
 
 

@@ -9,6 +9,7 @@ into what they have free, and by how long they have been silent.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 
 from hanse import limits
 from hanse.core.events import Fact, JobForgotten, JobResumed, JobSubmitted
@@ -44,6 +45,7 @@ class Indexes:
             OrderedDict()
         )  # not silent; first heard longest ago
         self._restricted: dict[SiteId, Site] = {}  # let some functions through only
+        self._placed: dict[JobId, Job] = {}  # running jobs with aims
         self._vtime = 0  # of the job that was granted a lease last; never goes back
         self._facts: list[Fact] = []
         self._position = 0  # facts of durable jobs that were decided
@@ -73,7 +75,12 @@ class Indexes:
         for job in apply(self.jobs, fact):
             self._refile(job)
         if kind is JobSubmitted or kind is JobResumed:
-            self._shapes.join(self.jobs[fact.job], self.sites.values())
+            self._join(self.jobs[fact.job], self.sites.values())
+
+    def _join(self, job: Job, sites: Iterable[Site]) -> None:
+        self._shapes.join(job, sites)
+        if job.place is not None:
+            self._placed[job.id] = job
 
     def _refile(self, job: Job) -> None:
         """Something has changed on which it depends whether the job is runnable, or a tail."""
@@ -126,6 +133,8 @@ class Indexes:
             for job in self.jobs.values():  # seldom: a site comes, goes, or grows
                 if site.id in job.rates:
                     self._count(job, site)
+                if job.place is not None:
+                    job.place.look_ns = 0
         else:
             capacity = site.capacity  # one object is enough
         site.free = capacity if free == capacity else free
@@ -138,6 +147,8 @@ class Indexes:
         if rate is None:
             rate = job.rates[site.id] = Rate()
         rate.observe(items, busy_ns)
+        if job.place is not None:
+            job.place.work.observe(site.id, items, busy_ns)
         if len(self.sites) > 1:
             job.pooled.observe(items, busy_ns)
         job.seen += items
@@ -181,6 +192,8 @@ class Indexes:
     def _power(self, job: Job, like: Rate) -> tuple[int, float]:
         """Slots that may run the job, and items per nanosecond of all of them together; those that
         never ran it are taken to be like this one."""
+        if job.place is not None and job.place.slots:
+            return job.place.slots, job.place.power
         assert job.shape is not None
         slots = job.shape.slots
         power = job.power / LONG_AGES
@@ -194,6 +207,8 @@ class Indexes:
         job.leases.add(lease)
         site.leases.append(lease)
         job.leased += lease.stop - lease.begun
+        if job.place is not None:
+            self._pay_granted(job, site, lease)
         self._refile(job)
 
     def _close(self, lease: Lease) -> None:
@@ -203,6 +218,8 @@ class Indexes:
         job = self.jobs[lease.job]
         job.leases.remove(lease)
         job.leased -= lease.stop - lease.begun
+        if job.place is not None:
+            self._pay_closed(job, lease)
         if job.backups:
             for other in job.leases.over(lease.start, lease.stop + 1):
                 if other.backup_of == lease.id:
@@ -212,6 +229,12 @@ class Indexes:
             self._return(job, lease.start, lease.stop)
         else:
             self._forget_if_idle(job)
+
+    def _pay_granted(self, job: Job, site: Site, lease: Lease) -> None:
+        raise NotImplementedError  # see placing.py
+
+    def _pay_closed(self, job: Job, lease: Lease) -> None:
+        raise NotImplementedError
 
     def _forget_if_idle(self, job: Job) -> None:
         """A job is kept until nobody asks about it and no site runs anything of it."""

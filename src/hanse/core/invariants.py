@@ -55,6 +55,7 @@ def _check_indexes(home: Home) -> None:
         assert lease in home.sites[lease.site].leases, f"lease {id} is filed under another site"
     for job in home.jobs.values():
         assert all(lease.job == job.id for lease in job.leases.values()), f"{job.id}: strangers"
+        _check_placement(home, job)
         for lease in job.leases.values():
             found = (
                 job.leases.over(lease.start, lease.stop) if lease.start < lease.stop else [lease]
@@ -71,6 +72,22 @@ def _check_indexes(home: Home) -> None:
         if job.reserved is not None:
             assert home.sites[job.reserved].reserved == job.id, f"{job.id}: reserved"
     assert all(id in home.jobs for index in (home._roomless, home._tails) for id in index)
+
+
+def _check_placement(home: Home, job: Job) -> None:
+    """What is counted of a job with aims is what there is, and it holds no lease beside its plan
+    but those that it held before."""
+    place = job.place
+    assert (place is not None) == (job.spec.aims is not None), f"{job.id}: placement"
+    if place is None:
+        return
+    held = Counter(lease.site for lease in job.leases.values())
+    assert place.held == dict(held), f"{job.id}: {place.held} counted, {held} held"
+    assert place.purse.open.keys() == {lease.id for lease in job.leases.values()}, (
+        f"{job.id}: purse"
+    )
+    assert all(nano >= 0 for nano in place.purse.spent.values()), f"{job.id}: spent"
+    assert job.state.ended or job.id in home._placed, f"{job.id} is not looked at"
 
 
 def _check_shapes(home: Home) -> None:
@@ -92,7 +109,7 @@ def _check_shapes(home: Home) -> None:
         slots = sum(s.capacity.times(shape.needs) for s in sites if shape.suits(s))
         assert shape.slots == slots, f"slots: {shape.slots} counted, {slots} there"
         for site in home.sites.values():
-            fits = site.reserved is None and site.free.fits(shape.needs) and shape.suits(site)
+            fits = shape.fits(site)
             if site.restricted:
                 runs = fits and shape.first_for(site) is not None
                 assert site.silent(home._now_ns) or not runs, f"{site.id} idles in vain"

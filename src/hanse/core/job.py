@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hanse.core.lease import Lease, Leases
 from hanse.core.place.rate import Rate
+from hanse.core.placement import Placement
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobSpec, JobState
@@ -48,6 +49,7 @@ class Job:
         "linked",
         "look_ns",
         "losses",
+        "place",
         "pooled",
         "power",
         "rates",
@@ -110,6 +112,7 @@ class Job:
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
         self.reserved: SiteId | None = None  # a site that is emptied for this job
+        self.place = None if spec.aims is None else Placement(spec.aims)
 
     # --- what is durable ------------------------------------------------------------------------
     def grow(self, size: int, waits: dict[int, int], since: LeaseId = _ANY) -> None:
@@ -166,6 +169,7 @@ class Job:
         assert not self.dependents or not self.state.ended
         assert not self.waiting or not again
         self.spec, self.state = spec, JobState.RUNNING
+        self.place = None if spec.aims is None else Placement(spec.aims)
         self.sealed, self.whole = self.sealed and self.whole, True
         if again:
             for start, stop in self.failed:

@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 
 from hanse import limits
 from hanse.core.job import Job
+from hanse.core.placement import Placement
 from hanse.core.site import Site
 from hanse.ids import JobId, SiteId
 from hanse.model.fit import Requires
@@ -35,15 +36,19 @@ class Shape:
         "jobs",
         "key",
         "needs",
+        "place",
         "requires",
         "runnable",
         "slots",
     )
 
-    def __init__(self, key: Key, needs: Amount, requires: Requires) -> None:
+    def __init__(
+        self, key: Key, needs: Amount, requires: Requires, place: Placement | None = None
+    ) -> None:
         self.key = key
         self.needs = needs
         self.requires = requires
+        self.place = place  # of the one job that has this shape; None: jobs without aims
         self._unfit: set[SiteId] = set()  # cannot run such code
         self.jobs = 0  # that have this shape and are not forgotten
         self.runnable: dict[JobId, Job] = {}  # running, with ready items that may be granted
@@ -91,11 +96,19 @@ class Shape:
     def note(self, site: Site) -> None:
         """The site's free resources have changed. One that is restricted is looked at by itself:
         whether it can run anything depends on the job."""
-        fits = site.reserved is None and site.free.fits(self.needs)
-        if fits and self.suits(site) and not site.restricted:
+        if self.fits(site) and not site.restricted:
             self.idle[site.id] = site
         else:
             self.idle.pop(site.id, None)
+
+    def fits(self, site: Site) -> bool:
+        """Whether the site could take one more lease now."""
+        return (
+            site.reserved is None
+            and site.free.fits(self.needs)
+            and self.suits(site)
+            and (self.place is None or self.place.allows(site.id))
+        )
 
 
 class Shapes:
@@ -110,9 +123,12 @@ class Shapes:
     def join(self, job: Job, sites: Iterable[Site]) -> None:
         """The job belongs to a shape from now on."""
         key = key_of(job.spec.needs, job.spec.requires)
+        if job.place is not None:
+            key = (*key, job.id)
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = Shape(key, job.spec.needs, job.spec.requires)
+            shape = Shape(key, job.spec.needs, job.spec.requires, job.place)
+            self._shapes[key] = shape
             for site in sites:
                 shape.meet(site)
                 shape.slots += shape.slots_in(site, site.capacity)
@@ -127,7 +143,9 @@ class Shapes:
         assert shape is not None
         job.shape = None
         shape.jobs -= 1
-        if not shape.jobs:
+        if shape.place is not None:
+            del self._shapes[shape.key]
+        elif not shape.jobs:
             self._unused[shape.key] = None
             if len(self._unused) > limits.SHAPES_KEPT:
                 del self._shapes[self._unused.popitem(last=False)[0]]

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from hanse import limits
 from hanse.core.lease import Lease
 from hanse.ids import JobId, SiteId
+from hanse.model.aims import Tariff
 from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
+
+_PLAIN = Tariff()
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -38,9 +41,11 @@ class Site:
         "rated",
         "report_seq",
         "reserved",
+        "tariff",
         "timed_ns",
         "timed_seq",
         "trip_ns",
+        "up_ns",
         "withdrawn",
     )
 
@@ -70,6 +75,8 @@ class Site:
         self.timed_seq = 0  # orders whose trip is being timed; 0: none
         self.timed_ns = 0  # when they were sent
         self.trip_ns = 0  # of a message there and one back
+        self.tariff = _PLAIN  # as it was introduced
+        self.up_ns = -1  # since when this incarnation is known; -1: it is gone
 
     @property
     def restricted(self) -> bool:

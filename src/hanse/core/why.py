@@ -10,7 +10,7 @@ from hanse.core.job import Job
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.site import Site
-from hanse.core.words import duration, durations
+from hanse.core.words import duration, durations, money
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
@@ -37,12 +37,13 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
         "results of other items.",
         _when(home, job, now_ns),
+        *_aims(home, job, now_ns),
         *waits,
         *_leases(job, now_ns),
     ]
     if job.withheld:
         lines.append("It waits for its sites to say what they still run since its home came back.")
-    elif job.ready:
+    elif job.ready or job.place is not None:
         lines += _refusals(home, job, now_ns) + _rivals(home, job)
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
@@ -69,6 +70,36 @@ def in_words(found: Estimate, now_ns: int) -> str:
         f"item{plural} at {each} each (\N{PLUS-MINUS SIGN}{spread}) on {slots} "
         f"slot{'s' if slots != '1' else ''}."
     )
+
+
+def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
+    """Of a job with aims: what it has cost and will, and what its plan is."""
+    place = job.place
+    if place is None:
+        return []
+    spent = place.purse.by_site(now_ns)
+    total = sum(spent.values())
+    lines = []
+    if total:
+        parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items())
+        lines.append(f"It has cost {money(total)} so far: {parts}.")
+    if place.aims.budget_nano is not None:
+        lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
+    if place.aims.deadline_ns is not None:
+        left = job.submitted_ns + place.aims.deadline_ns - now_ns
+        lines.append(f"Its deadline is in {duration(left)}." if left > 0
+                     else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
+    plan = place.plan
+    if plan is None or not plan.cost:
+        return lines
+    lines.append(
+        f"About {money(plan.cost)} more is expected, at most {money(plan.high_cost)} in 19 of 20 "
+        f"cases{'; all sites are used, as the deadline is near' if plan.hurry else ''}."
+    )
+    sooner = home.sooner(job, 3600 * limits.SECOND)
+    if sooner is not None:
+        lines.append(f"To finish an hour earlier would cost {money(sooner)} more.")
+    return lines
 
 
 def _leases(job: Job, now_ns: int) -> list[str]:
@@ -110,10 +141,12 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         return ["No site takes part."]
     lines = []
     for site in home.sites.values():
+        aims = None if job.place is None else job.place.why_not(site.id)
         reason = (
             _unfit(job.spec, site)
             or site.lacks(job.spec.requires)
-            or refusal(job, site.capacity, site.free)
+            or (aims if not site.capacity.lacks(job.spec.needs) else None)
+            or (refusal(job, site.capacity, site.free) if job.ready or job.place is None else None)
         )
         if site.withdrawn:
             reason = "it takes part no more"

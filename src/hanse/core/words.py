@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hanse import limits
+from hanse.model.aims import NANO
 
 _UNITS = (
     (86_400 * limits.SECOND, "d"),
@@ -29,6 +30,13 @@ def durations(first_ns: int, *others_ns: int) -> list[str]:
     if unit == limits.MS and first_ns >= 100 * limits.MS:
         unit, name = limits.SECOND, "s"  # 0.45 s reads better than 450 ms
     return [f"{_digits(first_ns, unit)} {name}", *(_digits(ns, unit) for ns in others_ns)]
+
+
+def money(nano: float) -> str:
+    """An amount, in whatever currency prices are written: two digits behind the point, or more
+    where it is less than that shows."""
+    whole = nano / NANO
+    return f"{whole:,.2f}" if not whole or abs(whole) >= 0.1 else f"{whole:.2g}"
 
 
 def _digits(ns: int, unit: int) -> str:

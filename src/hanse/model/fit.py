@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from hanse.model.aims import Tariff
+
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -43,11 +45,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         python: its minor version; empty: not known.
         packages: every distribution with its version; None: not known.
         allow: names of functions that it runs, as patterns of the shell; empty: all.
+        tariff: where it is, and at what price.
     """
 
     python: str = ""
     packages: dict[str, str] | None = None
     allow: list[str] = []
+    tariff: Tariff = Tariff()
 
     def lacks(self, requires: Requires) -> str | None:
         """Why it cannot run such code, in words; None if it can."""

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from hanse.model.aims import Aims
 from hanse.model.fit import Requires
 from hanse.model.resources import ONE_CPU, Amount
 
@@ -32,6 +33,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None  # how many items will come, where that is known
     requires: Requires = Requires()  # of the Python that runs it
     durable: bool = False  # its facts are recorded, and acknowledged only then
+    aims: Aims | None = None  # what it asks of the places where it runs; None: nothing
 
     @property
     def function(self) -> str:

@@ -23,6 +23,7 @@ from hanse.errors import UsageError, WorldError
 from hanse.home import home_directory
 from hanse.journal import private
 from hanse.limits import HEARTBEAT_NS, MS
+from hanse.model.aims import NANO, Tariff
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount, Resources
 from hanse.node.audit import Audit
@@ -124,7 +125,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         board.recover()
         audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
-        offer = Offer(python=python_version(), packages=packages())
+        offer = Offer(python=python_version(), packages=packages(), tariff=_tariff(settings))
         runtime.tell(Describe(runtime.own.agent.site, offer))
         linked = Linked(runtime, place.sites, node, tokens)
         links = Links(
@@ -248,6 +249,14 @@ def _node_id(home: Path) -> str:
     id = "n-" + os.urandom(6).hex()
     private.write(path, id.encode() + b"\n")
     return id
+
+
+def _tariff(settings: Settings) -> Tariff:
+    """What the node says of where it is, and at what price."""
+    return Tariff(
+        region=settings.region, price_nano=round((settings.price or 0) * NANO),
+        spot="spot" in settings.labels,
+    )  # fmt: skip
 
 
 def _table(*arguments: Any) -> list[Any]:

@@ -380,6 +380,9 @@ class RemoteRuntime:
             return [f"{self._outbox.trouble}; it is tried again."]
         return self._progress(job).lines
 
+    def cost(self, job: JobId) -> float | None:
+        return self._progress(job).cost
+
     def running(self, job: JobId) -> int:
         try:
             return self._progress(job).running

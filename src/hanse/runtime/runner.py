@@ -93,6 +93,9 @@ class Runner(Protocol):
     def reasons(self, job: JobId) -> list[str]:
         """What the job waits for."""
 
+    def cost(self, job: JobId) -> float | None:
+        """What it has cost so far; None: that is not known any more, or not counted."""
+
     def running(self, job: JobId) -> int:
         """How many of the job's items are out to sites."""
 

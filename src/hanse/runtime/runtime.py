@@ -49,6 +49,7 @@ from hanse.errors import (
     UsageError,
 )
 from hanse.ids import JobId, SiteId
+from hanse.model.aims import NANO
 from hanse.model.failure import Cause, Failure
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
@@ -110,6 +111,7 @@ class Runtime:
         self.durables = Durables(self, home)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
+        self._costs: dict[JobId, float] = {}  # of ended jobs
         self._reported = Reported()
         self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._expiry_timer: Timer | None = None
@@ -176,6 +178,16 @@ class Runtime:
     def reasons(self, job: JobId) -> list[str]:
         """What a job waits for."""
         return self.ask(lambda: self.explain(job))
+
+    def cost(self, job: JobId) -> float | None:
+        """What it has cost so far; None: that is not known any more, or not counted."""
+        return self.ask(lambda: self._cost(job))
+
+    def _cost(self, job: JobId) -> float | None:
+        known = self.home.jobs.get(job)
+        if known is None or known.place is None:
+            return self._costs.get(job)
+        return sum(known.place.purse.by_site(self.loop.now_ns()).values()) / NANO
 
     def running(self, job: JobId) -> int:
         """How many of its items are out to sites."""
@@ -304,6 +316,10 @@ class Runtime:
                         self.initializer_failure = failure
                     source.failed(start, stop, failure)
             case JobEnded(job, state, because):
+                if (cost := self._cost(job)) is not None:
+                    self._costs[job] = cost
+                    if len(self._costs) > limits.COSTS_KEPT:
+                        del self._costs[next(iter(self._costs))]
                 self._end(job, state, EngineError(because) if because else None)
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))

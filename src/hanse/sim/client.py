@@ -81,6 +81,7 @@ def spec_of(plan: JobPlan) -> JobSpec:
         fail_fast=plan.fail_fast,
         weight=plan.weight,
         durable=plan.durable,
+        aims=plan.aims,
     )
 
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from hanse import limits
+from hanse.model.aims import NANO, Aims, Tariff
 from hanse.sim.draws import Draws
 from hanse.sim.plan import Fault, HomePlan, JobPlan, Line, Plan, SitePlan, What
 
@@ -54,7 +57,41 @@ def draw(seed: int) -> Plan:
         jobs.append(_job(draws, n, homes, sites, jobs))
     calm_ns = draws.pick((5, 20, 60, 80)) * SECOND
     faults = _faults(draws, homes, sites, jobs, calm_ns)
+    sites, jobs = _with_aims(seed, sites, jobs)
     return Plan(seed, homes, sites, jobs, faults, calm_ns)
+
+
+def _with_aims(
+    seed: int, sites: list[SitePlan], jobs: list[JobPlan]
+) -> tuple[list[SitePlan], list[JobPlan]]:
+    """In some runs sites have prices, and some jobs ask where they run. Drawn apart from all else,
+    so the rest of a plan is what it would be without."""
+    draws = Draws(seed, "aims")
+    if not draws.chance(400):
+        return sites, jobs
+    regions = ("north", "south")
+    sites = [
+        msgspec.structs.replace(site, tariff=Tariff(
+            region=draws.pick(regions), price_nano=draws.below(5) * NANO,
+            spot=draws.chance(400), speed_milli=draws.pick((0, 10 * site.speed)),
+        ))
+        for site in sites
+    ]  # fmt: skip
+    used = list(dict.fromkeys(site.tariff.region for site in sites if site.tariff is not None))
+    sure = any(site.tariff is not None and not site.tariff.spot for site in sites)
+    return sites, [
+        job.replace(aims=_aims(draws, used, sure)) if draws.chance(600) else job for job in jobs
+    ]
+
+
+def _aims(draws: Draws, regions: list[str], sure: bool) -> Aims:
+    """Such that some site can always run the job."""
+    deadline = draws.pick((None, 2 * SECOND, 20 * SECOND, 200 * SECOND))
+    allowed = draws.pick(([], regions, regions[:1]))
+    return Aims(
+        objective=draws.pick(("cheapest", "fastest")), deadline_ns=deadline, regions=allowed,
+        spot=len(allowed) == 1 or not sure or draws.chance(500),
+    )  # fmt: skip
 
 
 def _line(draws: Draws) -> Line:

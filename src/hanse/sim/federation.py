@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hanse.core.invariants import check
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
 from hanse.sim.checks.watch import Watch
 from hanse.sim.client import ClientNode
 from hanse.sim.home import HomeNode
@@ -58,6 +58,9 @@ class Federation:
             link.deliver = node.heard
             node.deliveries[site.name] = link.ordered
             watch.truth.links.append(link)
+            if site.plan.tariff is not None:
+                node.tariff[SiteId(site.name)] = site.plan.tariff
+        self.world.at(0, node.introduce)
 
     def check(self) -> None:
         for home in self.homes.values():

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from hanse.core.events import (
     Decision,
+    Describe,
     Event,
     Fact,
     Grow,
@@ -24,6 +25,8 @@ from hanse.core.events import (
 )
 from hanse.core.home import Home
 from hanse.ids import JobId, SiteId
+from hanse.model.aims import Tariff
+from hanse.model.fit import Offer
 from hanse.model.job import JobState
 from hanse.sim.client import Answer, Ask
 from hanse.sim.disk import BACKLOG, Disk, encode
@@ -64,6 +67,7 @@ class HomeNode(Node):
         self.told: dict[JobId, list[Fact]] = {}  # what clients may know, by job
         self.durable: dict[JobId, bool] = {}  # every job that was ever submitted here
         self.lines: dict[str, Direction] = {}  # to sites and clients
+        self.tariff: dict[SiteId, Tariff] = {}  # of its sites, as those tell when they are linked
         self.deliveries: dict[str, Callable[[bytes], None]] = {}  # at the sites
         self._tick = Alarm(self, self._expire)
 
@@ -185,11 +189,18 @@ class HomeNode(Node):
         if self.plan.embedded:
             self.home = Home(self._first_lease())
             self.watch.restarted(self)
+            self.introduce()
             self._resume()
             self.watch.gave_up(self)
         else:
             self.home = Home.recover(self.disk.facts, self._first_lease(), self._sites())
             self.watch.restarted(self)
+            self.introduce()
+
+    def introduce(self) -> None:
+        """Sites say on what terms they work, whenever a home is new to them."""
+        for site, tariff in self.tariff.items():
+            self.handle(Describe(site, Offer(tariff=tariff)))
 
     def _sites(self) -> list[SiteId] | None:
         """Who may still run something: known, or not, depending on what it keeps of that."""

@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from hanse import limits
+from hanse.model.aims import Aims, Tariff
 
 RUN_BITS = 32
 """A lease number is the run of its home, and below these bits its number within that run."""
@@ -40,6 +41,7 @@ class SitePlan(msgspec.Struct, frozen=True):
     speed: int = 100  # per cent
     drift_ppm: int = 0
     clock_ns: int = 0
+    tariff: Tariff | None = None  # it introduces itself with these
 
 
 class JobPlan(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     waits: list[tuple[int, list[tuple[str, int]]]] = []  # item: items of jobs that it needs
     cancel_ns: int = 0  # after its submission, if at all
     drop: tuple[int, int, int] | None = None  # after so long, drop the items from .. to ..
+    aims: Aims | None = None
     forget: bool = False  # the client wants no more of it when it has ended
 
     @property

@@ -7,12 +7,17 @@ not recorded, so no disk is in the way. The same scenario and seed give the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from hanse import limits
-from hanse.core.events import Submit
-from hanse.ids import JobId
+from hanse.core.events import Describe, Submit
+from hanse.ids import JobId, SiteId
+from hanse.model.aims import NANO, Aims, Objective, Tariff
+from hanse.model.fit import Offer
 from hanse.sim.client import spec_of
 from hanse.sim.home import HomeNode
 from hanse.sim.network import Network
@@ -20,7 +25,7 @@ from hanse.sim.plan import HomePlan, JobPlan, Line
 from hanse.sim.rehearsal_books import Books
 from hanse.sim.rehearsal_bound import Bound, bounds
 from hanse.sim.rehearsal_faults import Troubles
-from hanse.sim.rehearsal_scenario import FaultKind, Scenario
+from hanse.sim.rehearsal_scenario import FaultKind, JobKind, Scenario, SiteKind
 from hanse.sim.rehearsal_site import HOME, Machine, Work
 from hanse.sim.world import World
 
@@ -79,9 +84,13 @@ class Stage:
         self.home = HomeNode(self.world, HomePlan(HOME, _NO_DELAY), seed, self.books)
         self.machines = [Machine(self.world, *each, seed, self.books) for each in names]
         for machine in self.machines:
+            tariff = tariff_of(machine.kind)
+            self.world.at(0, self.home.handle, Describe(SiteId(machine.name), Offer(tariff=tariff)))
             self._connect(machine)
         for plan in self.plans.values():
-            submit = Submit(JobId(plan.name), spec_of(plan), plan.size, True)
+            aims = aims_of(scenario.jobs[plan.number])
+            spec = structs.replace(spec_of(plan), aims=aims)
+            submit = Submit(JobId(plan.name), spec, plan.size, True)
             self.world.at(plan.at_ns, self.home.handle, submit)
 
     def _connect(self, machine: Machine) -> None:
@@ -101,6 +110,24 @@ class Stage:
             pass
         for machine in self.machines:
             machine.crash()  # the curtain: what runs now will not count
+
+
+def tariff_of(kind: SiteKind) -> Tariff:
+    """What machines of the kind say of themselves."""
+    return Tariff(
+        region=kind.region, price_nano=round(kind.price_per_hour * NANO), spot=bool(kind.spot),
+        speed_milli=round(kind.told_speed * 1000),
+    )  # fmt: skip
+
+
+def aims_of(job: JobKind) -> Aims | None:
+    """What a job asks of its placement; None: nothing."""
+    deadline = None if math.isinf(job.deadline_s) else round(job.deadline_s * limits.SECOND)
+    budget = None if math.isinf(job.budget) else round(job.budget * NANO)
+    regions = [region.strip() for region in job.regions.split(",") if region.strip()]
+    objective: Objective = "cheapest" if job.objective == "cheapest" else "fastest"
+    aims = Aims(objective=objective, deadline_ns=deadline, budget_nano=budget, regions=regions)
+    return None if aims == Aims() else aims
 
 
 def rehearse(scenario: Scenario, seed: int = 0) -> Rehearsal:

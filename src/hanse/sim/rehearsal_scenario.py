@@ -73,6 +73,8 @@ SITE: Final[Mapping[str, Kind]] = {
     "evictions_per_hour": Number(0, 1000, 0),
     "notice_s": Number(0, 86_400, 0),
     "back_after_s": Number(0.001, _YEAR_S, 60),
+    "spot": Number(0, 1, 0, whole=True),
+    "told_speed": Number(0, 1000, 0),
     "start_s": Number(0, _YEAR_S, 0),
     "stop_s": Number(0, _YEAR_S, math.inf),
 }
@@ -90,6 +92,10 @@ JOB: Final[Mapping[str, Kind]] = {
     "cpus": Number(1, REHEARSED_CPUS, 1, whole=True),
     "weight": Number(1, 1000, 1, whole=True),
     "submitted_s": Number(0, _YEAR_S, 0),
+    "objective": Words("fastest", ("fastest", "cheapest")),
+    "deadline_s": Number(0, _YEAR_S, math.inf),
+    "budget": Number(0, 1e9, math.inf),
+    "regions": Words(""),
 }
 FAULT: Final[Mapping[str, Kind]] = {
     "what": Words(None, FAULTS),
@@ -120,6 +126,8 @@ class SiteKind:
     back_after_s: float
     start_s: float
     stop_s: float
+    spot: int = 0  # 1: it says of itself that it can be taken away
+    told_speed: float = 0.0  # what it says of its speed; 0: nothing
 
     def names(self) -> list[str]:
         """Of its machines."""
@@ -138,6 +146,10 @@ class JobKind:
     cpus: int
     weight: int
     submitted_s: float
+    objective: str = "fastest"
+    deadline_s: float = math.inf  # after it was submitted
+    budget: float = math.inf
+    regions: str = ""  # those that it may run in, with commas between them
 
 
 @dataclass(frozen=True)

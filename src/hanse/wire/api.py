@@ -201,10 +201,12 @@ class LinkInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running job waits for, in words, and how many of its items are out."""
+    """What a running job waits for, in words, and how many of its items are out; and what it has
+    cost so far, where that is counted."""
 
     running: int
     lines: list[str]
+    cost: float | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,1 @@
+"""How good placement is: cost beside the optimum, and beside simpler ways to place work."""

@@ -1,0 +1,134 @@
+"""Simpler ways to run one job on spot machines, as their authors describe them.
+
+All keep the deadline by the same safety net: a sure machine is begun when waiting a tick longer
+would be too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from placement.spot import FAR, RESTART, TICK, Hanse, Trace, Tried, ns
+
+from hanse.core.place.hazard import Hazard
+from hanse.core.place.zones import Standing, Where, Zones
+
+
+class Greedy:
+    """Spot whenever there is one, the cheapest first; nothing else until the safety net."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def decide(self, tick: int, now: Standing, tried: Tried) -> Where:
+        late = _late(now)
+        if now.where is not None and now.where.sure is not None and (now.where.sure or not late):
+            return now.where if now.where.sure else self._on_spot(tick, now, tried)
+        if late:
+            return Where(_sure(self.trace, now), True)
+        return self._spot(tick, now, tried) or Where(now.where.zone if now.where else 0, None)
+
+    def _on_spot(self, tick: int, now: Standing, tried: Tried) -> Where:
+        assert now.where is not None
+        return now.where
+
+    def _spot(self, tick: int, now: Standing, tried: Tried) -> Where | None:
+        for zone in sorted(range(len(self.trace.zones)), key=lambda n: self.trace.spot[tick, n]):
+            if tried(zone):
+                return Where(zone, False)
+        return None
+
+
+class UniformProgress(Greedy):
+    """Wu et al., "Can't Be Late" (NSDI 2024): as much done at any time as even progress asks, else
+    a sure machine, until it is ahead by two restarts."""
+
+    def __init__(self, trace: Trace, work: int, deadline: int) -> None:
+        super().__init__(trace)
+        self.work, self.deadline = ns(work), ns(deadline)
+
+    def decide(self, tick: int, now: Standing, tried: Tried) -> Where:
+        done = self.work - now.work_ns
+        even = self.work * (self.deadline - now.time_ns) // self.deadline
+        if _late(now) and not (now.where and now.where.sure is False):
+            stay = now.where is not None and now.where.sure
+            return now.where if stay and now.where else Where(_sure(self.trace, now), True)
+        if now.where is not None and now.where.sure is False:
+            return super().decide(tick, now, tried)
+        if now.where is not None and now.where.sure:
+            if done < even + 2 * ns(RESTART) or _late(now, 2):
+                return now.where
+            return self._spot(tick, now, tried) or Where(now.where.zone, None)
+        found = self._spot(tick, now, tried)
+        if found is not None:
+            return found
+        if done < even:
+            return Where(_sure(self.trace, now), True)
+        return Where(now.where.zone if now.where else 0, None)
+
+
+class Cheapest(UniformProgress):
+    """The same, and moves whenever a cheaper zone has a machine: price alone."""
+
+    def _on_spot(self, tick: int, now: Standing, tried: Tried) -> Where:
+        assert now.where is not None
+        slack = now.time_ns - now.work_ns - now.starting_ns
+        if now.starting_ns or slack < ns(2 * FAR + TICK):
+            return now.where
+        for zone in sorted(range(len(self.trace.zones)), key=lambda n: self.trace.spot[tick, n]):
+            if self.trace.spot[tick, zone] >= self.trace.spot[tick, now.where.zone]:
+                return now.where
+            if tried(zone):
+                return Where(zone, False)
+        return now.where
+
+
+class Markov(Hanse):
+    """Hanse's own, where age tells nothing: machines are lost and come back at constant rates."""
+
+    def __init__(self, trace: Trace, before: Trace | None) -> None:
+        super().__init__(trace, before)
+        old = self.zones
+        self.zones = _Memoryless(old.zones, old._moving, old._start.ns, old._every_ns)
+        self.zones.pools = old.pools
+        for pool in self.zones.pools:
+            pool.hazard, pool.gaps = _Flat(pool.hazard), _Flat(pool.gaps)
+
+
+class _Flat(Hazard):
+    """One class of age."""
+
+    def __init__(self, seen: Hazard) -> None:
+        super().__init__()
+        self._prior = seen._prior
+        self._losses, self._watched = list(seen._losses), list(seen._watched)
+
+    def rate(self, age_ns: int) -> float:
+        losses, watched = self._prior
+        return (sum(self._losses) + losses) / (sum(self._watched) + watched)
+
+
+class _Memoryless(Zones):
+    pass
+
+
+def _late(now: Standing, ticks: int = 1) -> bool:
+    """Whether a sure machine that is begun at the next tick would be too late."""
+    works = 0
+    if now.where is not None and now.where.sure is not None:
+        works = max(0, ns(TICK) - now.starting_ns)
+    return now.work_ns - works + ns(RESTART) > now.time_ns - ns(ticks * TICK)
+
+
+def _sure(trace: Trace, now: Standing) -> int:
+    """The cheapest that makes it."""
+    if now.where is None:
+        return int(trace.sure.argmin())
+    near = [n for n in range(len(trace.zones)) if trace.regions[n] == trace.regions[now.where.zone]]
+    zones: Sequence[int] = near
+    if now.work_ns + ns(FAR) <= now.time_ns:
+        zones = range(len(trace.zones))
+    return min(zones, key=lambda n: trace.sure[n] * (now.work_ns + ns(RESTART)) / 3.6e12)
+
+
+__all__ = ["Cheapest", "Greedy", "Markov", "UniformProgress"]

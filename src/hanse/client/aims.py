@@ -1,0 +1,57 @@
+"""What `map` says about time, money and place, checked where it comes in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from hanse.errors import UsageError
+from hanse.limits import SECOND
+from hanse.model.aims import NANO, Aims
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_MOST = 1e9
+
+
+def aims_of(
+    objective: Literal["fastest", "cheapest"] | None, deadline: float | str | None,
+    budget: float | None, regions: str | Sequence[str] | None, spot: bool | None,
+) -> Aims | None:  # fmt: skip
+    """None if nothing is asked. Raises UsageError."""
+    if objective not in (None, "fastest", "cheapest"):
+        raise UsageError(f"objective must be 'fastest' or 'cheapest', not {objective!r}")
+    if isinstance(regions, str):
+        regions = [regions]
+    if regions is not None and not all(isinstance(one, str) and one for one in regions):
+        raise UsageError(f"regions must be names of regions, not {regions!r}")
+    aims = Aims(
+        objective=objective or "fastest",
+        deadline_ns=None if deadline is None else int(_seconds(deadline) * SECOND),
+        budget_nano=None if budget is None else _nano(budget),
+        regions=list(regions or ()),
+        spot=spot is not False,
+    )
+    return None if aims == Aims() else aims
+
+
+def _seconds(deadline: float | str) -> float:
+    found = None
+    if isinstance(deadline, str):
+        match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d)\s*", deadline)
+        found = float(match[1]) * _UNITS[match[2]] if match else None
+    elif isinstance(deadline, (int, float)) and not isinstance(deadline, bool):
+        found = float(deadline)
+    if found is None or not 0 < found < _MOST:
+        raise UsageError(
+            f"deadline must be seconds above 0, or text such as '90s', '30min' or '2h', not "
+            f"{deadline!r}"
+        )
+    return found
+
+
+def _nano(budget: float) -> int:
+    right = isinstance(budget, (int, float)) and not isinstance(budget, bool)
+    if not right or not 0 < budget < _MOST:
+        raise UsageError(f"budget must be an amount of money above 0, not {budget!r}")
+    return round(budget * NANO)

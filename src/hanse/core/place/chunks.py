@@ -1,0 +1,100 @@
+"""Which chunk of data is worked on where: bytes moved against machines that are dear or slow.
+
+A chunk is worked on at one site as a whole, at its own for no egress. Sites work side by side, each
+through its chunks; all is to be done by the deadline, at the least cost. Few chunks are decided by
+search with bounds, which finds the optimum; many by what each loses if it does not get its best
+site (regret), the largest first, and then by moves and swaps while they gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_SEARCHED = 20_000  # ways to place all chunks: up to so many are looked at one by one
+
+
+class Choice(NamedTuple):
+    """Of one chunk at one site."""
+
+    cost: float
+    time_ns: float  # of all slots of the site
+
+
+def settle(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+    """The site of each chunk, by `choices[chunk][site]`. Where no way meets the deadline, one that
+    is late by the least."""
+    sites = len(choices[0]) if choices else 0
+    if sites ** len(choices) <= _SEARCHED:
+        return _search(choices, deadline_ns)
+    return _by_regret(choices, deadline_ns)
+
+
+def _score(choices: Sequence[Sequence[Choice]], way: Sequence[int], deadline_ns: float
+           ) -> tuple[float, float]:  # fmt: skip
+    """How late, then what it costs."""
+    times = [0.0] * len(choices[0])
+    cost = 0.0
+    for row, site in zip(choices, way, strict=True):
+        times[site] += row[site].time_ns
+        cost += row[site].cost
+    return max(0.0, max(times) - deadline_ns), cost
+
+
+def _search(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+    order = sorted(range(len(choices)), key=lambda n: -min(c.time_ns for c in choices[n]))
+    best: tuple[float, float] | None = None
+    found: list[int] = []
+    way = [0] * len(choices)
+    times = [0.0] * (len(choices[0]) if choices else 0)
+
+    def place(depth: int, cost: float) -> None:
+        nonlocal best, found
+        late = max(0.0, max(times, default=0.0) - deadline_ns)
+        if best is not None and (late, cost) >= best:
+            return
+        if depth == len(order):
+            best, found = (late, cost), list(way)
+            return
+        chunk = order[depth]
+        for site, choice in sorted(enumerate(choices[chunk]), key=lambda one: one[1].cost):
+            way[chunk] = site
+            times[site] += choice.time_ns
+            place(depth + 1, cost + choice.cost)
+            times[site] -= choice.time_ns
+
+    place(0, 0.0)
+    return found
+
+
+def _by_regret(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+    def regret(row: Sequence[Choice]) -> float:
+        costs = sorted(choice.cost for choice in row)
+        return costs[1] - costs[0] if len(costs) > 1 else 0.0
+
+    sites = range(len(choices[0]))
+    times = [0.0] * len(choices[0])
+    way = [0] * len(choices)
+    for chunk in sorted(range(len(choices)), key=lambda n: (-regret(choices[n]), n)):
+        row = choices[chunk]
+        way[chunk] = min(sites, key=lambda s: (
+            max(0.0, times[s] + row[s].time_ns - deadline_ns), row[s].cost, s))  # fmt: skip
+        times[way[chunk]] += row[way[chunk]].time_ns
+    return _improved(choices, way, deadline_ns)
+
+
+def _improved(choices: Sequence[Sequence[Choice]], way: list[int], deadline_ns: float) -> list[int]:
+    """Move single chunks while that gains; a few rounds are enough."""
+    best = _score(choices, way, deadline_ns)
+    for _ in range(4):
+        before = best
+        for chunk, was in enumerate(list(way)):
+            for site in range(len(choices[chunk])):
+                way[chunk] = site
+                score = _score(choices, way, deadline_ns)
+                if score < best:
+                    best, was = score, site
+            way[chunk] = was
+        if best == before:
+            break
+    return way

@@ -1,0 +1,247 @@
+"""Which sites a job uses, and how many slots of each: the cheapest set that does what is asked.
+
+For work that can be divided, filling the cheapest sites first until the deadline is met is the
+optimum of the linear program (divisible load theory). How much work there is is not known, so what
+a dear site is needed for is put off as long as it can be: whatever turns out to be less is saved,
+and if it is more there is room. Three rules:
+
+- what will be needed even if items turn out short is begun now, at an even pace (uniform progress:
+  Wu et al., "Can't Be Late", NSDI 2024);
+- a site is opened at the last moment at which it and all that are cheaper can still do what is
+  expected;
+- once all sites together can only just do what may be left, in about 19 of 20 cases, all are
+  opened (the same paper's safety net). Sites that may be lost count for what they are expected to
+  last, and for nothing in the last rule, if there are others.
+
+A site that is open closes only when it is not needed by a margin, so nothing flaps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from hanse.core.place.work import Left
+from hanse.ids import SiteId
+
+ALL = 1 << 30
+_KEEP = 0.03  # of the time left: by how much a site that is open must be idle to be closed
+_LATE = 0.01  # of the time left: so much earlier than the last moment
+_TAIL = 0.05  # of all time: what is kept for the last items at most; some tails have no end
+
+
+class Offer(NamedTuple):
+    """A site that the job may use. Cost and speed are of one slot."""
+
+    site: SiteId
+    slots: int
+    speed: float  # work per nanosecond
+    cost: float  # nano per nanosecond
+    start_ns: float  # before its first item
+    lasts_ns: float  # how long it is expected to stay; inf: it is sure
+    carry: float = 0.0  # nano per unit of work, for bytes that it has to fetch
+    open: bool = False  # the job uses it now
+
+    @property
+    def unit(self) -> float:
+        """Nano per unit of work."""
+        return self.cost / self.speed + self.carry
+
+
+class Goal(NamedTuple):
+    objective: str
+    time_ns: float | None  # left until the deadline
+    money: float | None  # left of the budget
+    every_ns: float  # how long until the next look
+    whole_ns: float = 0.0  # from the beginning to the deadline
+
+
+class Plan(NamedTuple):
+    slots: dict[SiteId, int]  # how many to use; ALL: whatever it has; none named: none
+    reasons: dict[SiteId, str]  # why a site is not used, or not in full
+    cost: float  # nano expected from now on
+    high_cost: float
+    end_ns: float  # from now on, expected
+    high_ns: float
+    hurry: bool  # the safety net is drawn
+
+
+def plan(offers: Sequence[Offer], left: Left, goal: Goal) -> Plan:
+    """Decide anew. The offers are those that may be used at all."""
+    ranked = sorted(offers, key=lambda offer: (offer.unit, offer.site))
+    if not ranked:
+        return Plan({}, {}, 0.0, 0.0, 0.0, 0.0, hurry=False)
+    slots, reasons, hurry = _choose(ranked, left, goal)
+    return _expected(ranked, slots, reasons, left, goal, hurry)
+
+
+def _choose(
+    ranked: Sequence[Offer], left: Left, goal: Goal
+) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
+    time_ns = goal.time_ns
+    if goal.objective == "fastest":
+        if goal.money is None or not left.sure:
+            return {offer.site: ALL for offer in ranked}, {}, False
+        time_ns = _soonest(ranked, left, goal.money)
+        if goal.time_ns is not None:
+            time_ns = min(time_ns, goal.time_ns)
+        return _even(ranked, left, time_ns)
+    if time_ns is None:
+        return _cheapest(ranked)
+    if not left.sure:
+        first, reasons, _ = _cheapest(ranked)
+        return first, reasons, False
+    return _by_deadline(ranked, left, time_ns, goal)
+
+
+def _cheapest(ranked: Sequence[Offer]) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
+    best = ranked[0].unit
+    slots = {offer.site: ALL for offer in ranked if offer.unit <= best * 1.001}
+    reasons = {
+        offer.site: f"an item costs {offer.unit / best:.2f} times as much there as at "
+        f"{ranked[0].site}"
+        if best
+        else f"{ranked[0].site} costs nothing"
+        for offer in ranked
+        if offer.site not in slots
+    }
+    return slots, reasons, False
+
+
+# --- deadlines ----------------------------------------------------------------------------------
+def _by_deadline(
+    ranked: Sequence[Offer], left: Left, time_ns: float, goal: Goal
+) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
+    late_ns = goal.every_ns + _LATE * max(0.0, time_ns)
+    last = left.last(sum(offer.slots for offer in ranked))
+    last_ns = {offer.site: min(last / offer.speed, _TAIL * goal.whole_ns) for offer in ranked}
+    open_to = [offer for offer in ranked if time_ns > last_ns[offer.site]] or list(ranked)
+    reasons = {
+        offer.site: "an item that begins there now may not end before the deadline"
+        for offer in ranked
+        if offer not in open_to
+    }
+    if _must_hurry(open_to, left, last_ns, time_ns - late_ns):
+        return {offer.site: ALL for offer in open_to}, reasons, True
+    slots: dict[SiteId, int] = {}
+    before = 0.0  # what the cheaper sites can do by the deadline
+    for offer in open_to:
+        usable_ns = time_ns - last_ns[offer.site]
+        use = _needed(offer, left, before, time_ns, usable_ns, late_ns)
+        if use:
+            slots[offer.site] = use
+        else:
+            reasons[offer.site] = "it is dearer than needed for the deadline"
+        if use != ALL and use:
+            reasons[offer.site] = f"{use} slots of it are enough for the deadline"
+        before += _does(offer, usable_ns)
+    return slots, reasons, False
+
+
+def _needed(
+    offer: Offer, left: Left, before: float, time_ns: float, usable_ns: float, late_ns: float
+) -> int:
+    """How many slots of it are to be used now, when the cheaper ones can do so much."""
+    lack = left.mean - before
+    if not before or usable_ns <= 0:
+        return ALL
+    if offer.open:
+        return ALL if lack > -_does(offer, _KEEP * time_ns) else 0
+    if lack > 0 and lack >= _does(offer, usable_ns - late_ns):
+        return ALL
+    low = 2 * left.mean - left.high - before
+    if low <= 0:
+        return 0
+    one = _does(offer._replace(slots=1), usable_ns)
+    return min(offer.slots, max(1, math.ceil(low / max(one, 1.0))))
+
+
+def _must_hurry(
+    ranked: Sequence[Offer], left: Left, last_ns: Mapping[SiteId, float], time_ns: float
+) -> bool:
+    """Whether all sure sites together can only just do what may be left."""
+    sure = [offer for offer in ranked if math.isinf(offer.lasts_ns)] or ranked
+    return left.high >= sum(_does(offer, time_ns - last_ns[offer.site]) for offer in sure)
+
+
+def _does(offer: Offer, time_ns: float) -> float:
+    """Work that it is expected to do within so long."""
+    usable_ns = min(time_ns - (0.0 if offer.open else offer.start_ns), offer.lasts_ns)
+    return max(0.0, usable_ns) * offer.slots * offer.speed
+
+
+# --- budgets ------------------------------------------------------------------------------------
+def _soonest(ranked: Sequence[Offer], left: Left, money: float) -> float:
+    """The least time in which what may be left can be paid for: by halving."""
+    power = sum(offer.slots * offer.speed for offer in ranked)
+    low = left.mean / max(power, 1e-30)
+    high = low
+    for _ in range(60):
+        if _costs(ranked, left.high, high) <= money:
+            break
+        high *= 2
+    else:
+        return high
+    for _ in range(30):
+        middle = (low + high) / 2
+        if _costs(ranked, left.high, middle) <= money:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _costs(ranked: Sequence[Offer], work: float, time_ns: float) -> float:
+    """Of doing so much by then, the cheapest sites first; what is too much goes to the cheapest."""
+    cost = 0.0
+    for offer in ranked:
+        part = min(work, _does(offer, time_ns))
+        cost += part * offer.unit
+        work -= part
+    return cost + work * ranked[-1].unit
+
+
+def _even(
+    ranked: Sequence[Offer], left: Left, time_ns: float
+) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
+    """The cheapest sites that do it within the time, at an even pace."""
+    slots: dict[SiteId, int] = {}
+    reasons: dict[SiteId, str] = {}
+    lack = left.mean
+    for offer in ranked:
+        if lack > 0 or not slots:
+            one = _does(offer._replace(slots=1), time_ns)
+            use = math.ceil(lack / one) if one > 0 else offer.slots
+            slots[offer.site] = ALL if use >= offer.slots else max(1, use)
+        else:
+            reasons[offer.site] = "the budget does not reach for it"
+        lack -= _does(offer, time_ns)
+    return slots, reasons, False
+
+
+# --- what to expect -----------------------------------------------------------------------------
+def _expected(
+    ranked: Sequence[Offer], slots: Mapping[SiteId, int], reasons: dict[SiteId, str], left: Left,
+    goal: Goal, hurry: bool,
+) -> Plan:  # fmt: skip
+    """Cost and end. With a deadline the sites work until then, the cheapest first; without one,
+    until all is done."""
+    used = [offer._replace(slots=min(offer.slots, slots[offer.site]))
+            for offer in ranked if slots.get(offer.site)]  # fmt: skip
+    power = sum(offer.slots * offer.speed for offer in used)
+    if not power or not left.sure:
+        return Plan(dict(slots), reasons, 0.0, 0.0, 0.0, 0.0, hurry)
+    tail_ns = left.rest * len(used) / max(sum(offer.speed for offer in used), 1e-30)
+    fast_ns, slow_ns = left.mean / power + tail_ns, left.high / power + 2 * tail_ns
+    if goal.objective == "cheapest" and goal.time_ns is not None and not hurry:
+        every = max(goal.time_ns - tail_ns, 1.0)
+        cost, high = _costs(ranked, left.mean, every), _costs(ranked, left.high, every)
+        fast_ns, slow_ns = (
+            min(fast_ns, max(goal.time_ns, 0.0)),
+            max(min(slow_ns, goal.time_ns), fast_ns),
+        )
+    else:
+        unit = sum(offer.unit * offer.slots * offer.speed for offer in used) / power
+        cost, high = left.mean * unit, left.high * unit
+    return Plan(dict(slots), reasons, cost, high, fast_ns, slow_ns, hurry)

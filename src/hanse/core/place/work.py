@@ -1,0 +1,218 @@
+"""How much of a job is left, and how sure that is, where items may differ a thousandfold.
+
+Items are timed on sites of different speeds. Sites are compared by the mean logarithm of their
+times, which a heavy tail hardly moves, where their mean times would mislead for thousands of items.
+What is left is counted in nanoseconds of a slot of speed 1.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from math import sqrt
+from typing import NamedTuple
+
+from hanse.core.place.exact import exp, ln
+from hanse.ids import SiteId
+
+_HINT_VARIANCE = 0.005  # of the logarithm of a speed that a site tells of itself
+_BLIND_VARIANCE = 0.5  # of one that tells nothing
+_LONGEST = 32  # items that the tail is judged by
+_INDEX, _INDEX_WEIGHT = 0.5, 4.0  # what tails are like before there are such
+_PRIOR_SPREAD = 2.0  # batches' worth of belief that items differ as waiting times do
+
+
+class _Timed:
+    """What one site has shown."""
+
+    __slots__ = ("batches", "busy", "items", "logs", "longest", "square_logs", "squares")
+
+    def __init__(self) -> None:
+        self.items = self.batches = 0
+        self.busy = self.squares = self.logs = self.square_logs = 0.0
+        self.longest: list[float] = []  # of its batches, by the mean of their items; ascending
+
+
+class Tail(NamedTuple):
+    """The chance that an item is longer than `x`: share * (x / at) ** (-1 / shape), beyond `at`.
+    The shape is Hill's (1975), from the longest items that were seen."""
+
+    at: float
+    share: float
+    shape: float
+
+    def over(self, x: float) -> float:
+        if x <= self.at or self.at <= 0:
+            return self.share if self.at > 0 else 0.0
+        return self.share * exp(max(-600.0, -ln(x / self.at) / self.shape))
+
+    def excess(self, x: float) -> float:
+        """How much of an item is beyond x, on average over all items; for x beyond `at`."""
+        shape = min(self.shape, 0.9)
+        return self.over(x) * x * shape / (1 - shape)
+
+    def goes_on(self, age: float, x: float) -> float:
+        """The chance that an item which has come to `age` is longer than x."""
+        if age <= self.at or x <= age:
+            return self.over(x)
+        return exp(max(-600.0, -ln(x / age) / self.shape))
+
+
+class Left(NamedTuple):
+    """Work that is left: an expectation, and what it stays within in about 19 of 20 cases."""
+
+    mean: float
+    high: float
+    rest: float  # of an item at any moment of its run
+    each: float  # of an item from its begin
+    tail: Tail
+    sure: bool  # something has been timed
+
+    def last(self, slots: int) -> float:
+        """How much work a slot must have time for when it begins its last item, so that among all
+        slots some LATE items are too long on average."""
+        if not self.sure or self.tail.at <= 0:
+            return self.rest
+        low, high = self.tail.at, self.tail.at * 1e4
+        for _ in range(40):
+            middle = (low + high) / 2
+            if slots * self.tail.excess(middle) > LATE * self.each:
+                low = middle
+            else:
+                high = middle
+        return max(self.rest, high)
+
+
+LATE = 0.5
+
+
+class Work:
+    """What is known of the items of one job."""
+
+    def __init__(self) -> None:
+        self._timed: dict[SiteId, _Timed] = {}
+        self._hints: dict[SiteId, float] = {}
+        self._speeds: dict[SiteId, float] = {}
+        self._fresh = False  # the speeds are those of all that was observed
+
+    def hint(self, site: SiteId, speed: float | None) -> None:
+        """The site says that it is so fast."""
+        if speed is not None and speed > 0:
+            self._hints[site] = ln(speed)
+            self._fresh = False
+
+    def observe(self, site: SiteId, items: int, busy_ns: int) -> None:
+        timed = self._timed.get(site)
+        if timed is None:
+            timed = self._timed[site] = _Timed()
+        busy = float(max(busy_ns, items))
+        timed.items += items
+        timed.batches += 1
+        timed.busy += busy
+        timed.squares += busy * busy / items
+        if len(timed.longest) < _LONGEST or busy / items > timed.longest[0]:
+            insort(timed.longest, busy / items)
+            del timed.longest[:-_LONGEST]
+        log = ln(busy / items)
+        timed.logs += log
+        timed.square_logs += log * log
+        self._fresh = False
+
+    @property
+    def items(self) -> int:
+        return sum(timed.items for timed in self._timed.values())
+
+    # --- speeds ---------------------------------------------------------------------------------
+    def speed(self, site: SiteId) -> float:
+        """How fast it is, where 1 is what a site of hint 1 is, or the sites that were timed are on
+        the whole."""
+        if not self._fresh:
+            self._speeds = self._fit()
+            self._fresh = True
+        found = self._speeds.get(site)
+        return exp(self._hints.get(site, 0.0)) if found is None else found
+
+    def _fit(self) -> dict[SiteId, float]:
+        """Time = work / speed. What its site's hint and its own times say, weighed by how sure each
+        is; the level is common to all."""
+        logs = squares = 0.0
+        count = 0
+        for site, timed in self._timed.items():
+            hint = self._hints.get(site, 0.0)
+            logs += timed.logs + hint * timed.batches
+            squares += timed.square_logs - timed.logs * timed.logs / timed.batches
+            count += timed.batches
+        if not count:
+            return {}
+        level = logs / count
+        within = (squares + 1.0) / max(1, count - len(self._timed) + 1)
+        found = {}
+        for site, timed in self._timed.items():
+            told = self._hints.get(site)
+            prior = _BLIND_VARIANCE if told is None else _HINT_VARIANCE
+            seen = level - timed.logs / timed.batches  # the logarithm of its speed, as measured
+            noise = within / timed.batches
+            found[site] = exp((seen * prior + (told or 0.0) * noise) / (prior + noise))
+        return found
+
+    # --- what is left ---------------------------------------------------------------------------
+    def moments(self) -> tuple[float, float, float]:
+        """Mean work of one item, its relative variance, and how many items both rest on."""
+        busy = squares = 0.0
+        items = batches = 0
+        for site, timed in self._timed.items():
+            speed = self.speed(site)
+            busy += timed.busy * speed
+            squares += timed.squares * speed * speed
+            items += timed.items
+            batches += timed.batches
+        if not items:
+            return 0.0, 1.0, 0.0
+        mean = busy / items
+        seen = max(0.0, squares - busy * mean) / (mean * mean)
+        return mean, (seen + _PRIOR_SPREAD) / (batches - 1 + _PRIOR_SPREAD), float(items)
+
+    def left(self, begun: Iterable[tuple[SiteId, int]], coming: int) -> Left:
+        """What is left of `coming` items that nobody has begun, and of those that run: on which
+        site, and for how long so far."""
+        mean, variance, items = self.moments()
+        ages = [age * self.speed(site) for site, age in begun]
+        if not items:  # an item takes as long as the longest has run, at least
+            longest = max(ages, default=0.0)
+            total = (coming + len(ages)) * longest
+            tail = Tail(longest, 1.0, 0.5)
+            return Left(total, 2 * total, longest, longest, tail, sure=bool(longest))
+        told = [age for age in ages if age > mean]
+        for _ in range(3 if told else 0):  # the short ones ended first: see estimate._with_running
+            wholes = sum(_whole(age, mean, variance) for age in told)
+            mean = (items * self.moments()[0] + wholes) / (items + len(told))
+        rests = [_whole(age, mean, variance) - age for age in ages]
+        rest = (variance + 1) / 2 * mean
+        total = coming * mean + sum(rests)
+        chance = variance * mean * mean * (coming + coming * coming / items)
+        chance += rest * rest * len(rests)
+        high = total + 1.65 * sqrt(chance)
+        return Left(total, high, rest, mean, self.tail(), sure=True)
+
+    def tail(self) -> Tail:
+        """Of the longest items that were seen, those that still run not among them."""
+        longest = sorted(
+            one * self.speed(site) for site, timed in self._timed.items() for one in timed.longest
+        )
+        batches = sum(timed.batches for timed in self._timed.values())
+        count = min(len(longest) - 1, _LONGEST, batches // 10)
+        if count < 1:
+            mean = self.moments()[0]
+            return Tail(mean, 1.0, _INDEX)
+        at = longest[-count - 1]
+        logs = sum(ln(one / at) for one in longest[-count:])
+        index = (logs + _INDEX * _INDEX_WEIGHT) / (count + _INDEX_WEIGHT)
+        return Tail(at, count / batches, index)
+
+
+def _whole(age: float, mean: float, variance: float) -> float:
+    """As `estimate._whole`: how much an item is that has shown so much of itself."""
+    alike = max(mean, 2 * age - mean)
+    share = min(variance, 1.0)
+    beyond = max(variance - 1, 0.0) / 2 * age
+    return share * (age + mean) + (1 - share) * alike + beyond

@@ -1,0 +1,89 @@
+"""What a home keeps of a job that asks where it runs: its aims, its purse, and the plan.
+
+Jobs without aims have none of this, and cost nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hanse import limits
+from hanse.core.place.plan import ALL, Offer, Plan
+from hanse.core.place.work import Work
+from hanse.core.purse import Purse, cost_of
+from hanse.ids import SiteId
+from hanse.model.aims import Aims
+
+
+class Placement:
+    """Of one job, as of the last look."""
+
+    __slots__ = (
+        "aims",
+        "barred",
+        "held",
+        "kept",
+        "look_ns",
+        "looked_ns",
+        "plan",
+        "power",
+        "purse",
+        "quota",
+        "slots",
+        "stopped",
+        "work",
+    )
+
+    def __init__(self, aims: Aims) -> None:
+        self.aims = aims
+        self.purse = Purse()
+        self.work = Work()
+        self.quota: dict[SiteId, int] = {}  # leases that it may hold at a site; none: 0
+        self.held: dict[SiteId, int] = {}  # leases that it holds there: never 0
+        self.barred: dict[SiteId, str] = {}  # sites that its aims rule out, and why
+        self.plan: Plan | None = None
+        self.slots = 0  # that the plan uses
+        self.power = 0.0  # items per nanosecond of them together
+        self.look_ns = 0  # when the plan is made anew
+        self.looked_ns = -1  # when it was made last
+        self.kept: SiteId | None = None  # its next free slot is for an item that is late
+        self.stopped = False  # the budget has no room for a further lease
+
+    def allows(self, site: SiteId) -> bool:
+        """Whether one more lease may be granted there."""
+        if self.stopped or site == self.kept:
+            return False
+        quota = self.quota.get(site, 0)
+        return quota >= ALL or self.held.get(site, 0) < quota
+
+    def count(self, offers: Sequence[Offer]) -> None:
+        """What the plan comes to."""
+        assert self.plan is not None
+        self.slots, self.power = 0, 0.0
+        mean, _, known = self.work.moments()
+        for offer in offers:
+            used = min(offer.slots, self.plan.slots.get(offer.site, 0))
+            self.slots += used if known else 0
+            self.power += used * offer.speed / mean if known else 0.0
+
+    def spent_up(self, now_ns: int) -> bool:
+        """The leases that are out have used up the budget, or will before the next look."""
+        budget, purse = self.aims.budget_nano, self.purse
+        if budget is None:
+            return False
+        soon = purse.due(now_ns) + cost_of(limits.REPORT_EVERY_NS, purse.burns())
+        if purse.total() + soon < budget:
+            return False
+        self.stopped = True
+        return True
+
+    def why_not(self, site: SiteId) -> str | None:
+        """Why no lease is granted there, as far as the aims go; None if they allow it."""
+        if site in self.barred:
+            return self.barred[site]
+        if self.stopped:
+            return "the budget has no room for a further lease"
+        if self.allows(site):
+            return None
+        reasons = self.plan.reasons if self.plan is not None else {}
+        return reasons.get(site, "it is not part of the plan yet")

@@ -1,0 +1,278 @@
+"""The half of a home that decides where jobs with aims may run.
+
+A plan is made at reports, as often as what is left changes by some half percent, from what has been
+learnt by then. It comes down to how many leases a job may hold at each site; granting asks for that
+and nothing else. Jobs without aims do not pass through here.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hanse import limits
+from hanse.core.indexes import Indexes
+from hanse.core.job import Job
+from hanse.core.lease import Lease
+from hanse.core.place.egress import Egress
+from hanse.core.place.hazard import Hazard
+from hanse.core.place.plan import ALL, Goal, Offer, plan
+from hanse.core.place.work import Left
+from hanse.core.placement import Placement
+from hanse.core.site import Site
+from hanse.model.aims import HOUR_NS, Tariff
+
+PLAN_SHARE = 200
+"""A plan is looked at again after this part of the time that it is made for."""
+
+_LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
+
+
+class Placing(Indexes):
+    """How aims become quotas."""
+
+    def __init__(self, first_lease: int = 1) -> None:
+        super().__init__(first_lease)
+        self.egress = Egress()  # whoever owns the home may set another
+        self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
+
+    # --- what is known of sites -----------------------------------------------------------------
+    def _look_soon(self) -> None:
+        """A site has come, gone or changed."""
+        for job in self._placed.values():
+            assert job.place is not None
+            job.place.look_ns = 0
+
+    def _site_up(self, site: Site) -> None:
+        """Another incarnation speaks for the site, or the first."""
+        site.up_ns = self._now_ns
+        if self._placed:
+            self._look_soon()
+
+    def _site_down(self, site: Site) -> None:
+        """Its incarnation is gone: how long it has lived is learnt."""
+        if site.tariff.spot and site.up_ns >= 0:
+            self._hazard(site).observe(0, max(1, self._now_ns - site.up_ns), lost=True)
+        site.up_ns = -1
+        if self._placed:
+            self._look_soon()
+
+    def _hazard(self, site: Site) -> Hazard:
+        return self.hazards.setdefault(site.tariff.region, Hazard())
+
+    # --- plans ----------------------------------------------------------------------------------
+    def _plan_all(self) -> None:
+        for job in list(self._placed.values()):
+            if job.state.ended:
+                del self._placed[job.id]
+            elif job.place is not None and self._now_ns >= job.place.look_ns:
+                self._replan(job, job.place)
+
+    def _replan(self, job: Job, place: Placement) -> None:
+        """Decide anew how many slots of which site the job uses."""
+        offers = self._offers(job, place)
+        left = self._left(job, place)
+        goal = self._goal(job, place)
+        place.look_ns = self._now_ns + int(goal.every_ns)
+        place.looked_ns = self._now_ns
+        place.plan = plan(offers, left, goal)
+        place.count(offers)
+        if place.stopped or place.plan.slots != place.quota:
+            place.stopped, place.quota = False, place.plan.slots
+            self._requote(job, place)
+
+    def _goal(self, job: Job, place: Placement) -> Goal:
+        aims = place.aims
+        time_ns = money = None
+        if aims.deadline_ns is not None:
+            time_ns = float(job.submitted_ns + aims.deadline_ns - self._now_ns)
+        if aims.budget_nano is not None:
+            purse = place.purse
+            money = float(aims.budget_nano - purse.total() - purse.due(self._now_ns))
+        span_ns = max(0.0, time_ns or 0.0) / PLAN_SHARE
+        every_ns = min(max(span_ns, limits.PLAN_LEAST_NS), limits.REPORT_EVERY_NS)
+        whole_ns = float(aims.deadline_ns or 0)
+        return Goal(aims.objective, time_ns, money, every_ns, whole_ns)
+
+    def sooner(self, job: Job, by_ns: int) -> float | None:
+        """What it would cost more, in nano, to be done so much earlier; None if that cannot be
+        said, or done."""
+        place = job.place
+        if place is None or place.plan is None or not place.plan.cost:
+            return None
+        goal = self._goal(job, place)
+        time_ns = (place.plan.end_ns if goal.time_ns is None else goal.time_ns) - by_ns
+        if time_ns <= 0:
+            return None
+        left = self._left(job, place)
+        goal = goal._replace(objective="cheapest", time_ns=time_ns)
+        found = plan(self._offers(job, place), left, goal)
+        return None if found.hurry else max(0.0, found.cost - place.plan.cost)
+
+    def _requote(self, job: Job, place: Placement) -> None:
+        """Other sites may serve it now; those that are not to be used any more end the item that
+        they run, and no other."""
+        shape = job.shape
+        assert shape is not None
+        for site in self.sites.values():
+            shape.note(site)
+        if shape.runnable:
+            self._fresh[shape.key] = shape
+        for lease in job.leases.values():
+            unused = not place.quota.get(lease.site) and lease.unbegun
+            if unused and lease.cut_to is None and not lease.cancelled:
+                self._cut(lease, lease.after(0))
+
+    def _offers(self, job: Job, place: Placement) -> list[Offer]:
+        place.barred = {}
+        offers = []
+        for site in self.sites.values():
+            slots = self._usable(job, site)
+            if site.silent(self._now_ns) or not slots or not takes(job, site):
+                continue
+            barred = _barred(place, site.tariff)
+            if barred is not None:
+                place.barred[site.id] = barred
+                continue
+            offers.append(self._offer(job, place, site, slots))
+        return offers
+
+    def _usable(self, job: Job, site: Site) -> int:
+        """Slots that are the job's or free."""
+        assert job.place is not None
+        held = job.place.held.get(site.id, 0)
+        return min(site.capacity.times(job.spec.needs), site.free.times(job.spec.needs) + held)
+
+    def _offer(self, job: Job, place: Placement, site: Site, slots: int) -> Offer:
+        tariff = site.tariff
+        if tariff.speed_milli:
+            place.work.hint(site.id, tariff.speed_milli / 1000)
+        lasts_ns = math.inf
+        if tariff.spot and place.aims.deadline_ns is not None:
+            age_ns = self._now_ns - max(site.up_ns, 0)
+            lasts_ns = self._hazard(site).lasts_ns(age_ns, place.aims.deadline_ns)
+        price = self._slot_price(job, site)
+        rate = job.rates.get(site.id)
+        start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
+        mean, _, known = place.work.moments()
+        carry = self._carry(job, place, site, 1) / mean if known else 0.0
+        speed = place.work.speed(site.id)
+        return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
+                     bool(place.quota.get(site.id)))  # fmt: skip
+
+    def _slot_price(self, job: Job, site: Site) -> int:
+        """Of what one item of it holds, for an hour: its part of the price of the site."""
+        price = site.tariff.price_at(self._now_ns)
+        if not price:
+            return 0
+        cpus = site.capacity.cpus_milli or 1000
+        return price * min(site.capacity.share_milli(job.spec.needs), cpus) // cpus
+
+    def _carry(self, job: Job, place: Placement, site: Site, items: int) -> int:
+        """Nano for the bytes that so many items fetch from other regions."""
+        if not place.aims.data:
+            return 0
+        count = max(1, job.spec.total or job.size)
+        return sum(
+            self.egress.cost(region, site.tariff.region, size * items // count)
+            for region, size in place.aims.data
+        )
+
+    def _left(self, job: Job, place: Placement) -> Left:
+        begun = []
+        unbegun = 0
+        for lease in job.leases.values():
+            if lease.backup_of is None and not lease.cancelled:
+                unbegun += lease.unbegun
+                if lease.begun < lease.stop and not lease.queued:
+                    begun.append((lease.site, self._now_ns - lease.begun_ns))
+        coming = (job.spec.total or 0) - job.size if not job.sealed else 0
+        waiting = len(job.waiting) + len(job.ready) + max(0, coming)
+        return place.work.left(begun, waiting + unbegun)
+
+    # --- money ----------------------------------------------------------------------------------
+    def _pays(self, job: Job, site: Site) -> bool:
+        """Whether the budget has room for one more item there; if not, nothing is granted."""
+        assert job.place is not None
+        if self._affords(job, job.place, site, 1):
+            return True
+        job.place.stopped = True
+        assert job.shape is not None
+        job.shape.idle.clear()
+        return False
+
+    def _affords(self, job: Job, place: Placement, site: Site, items: int) -> int:
+        """How many of so many items the budget has room for at that site, beside all that is out
+        already; if none, nothing is granted any more."""
+        if place.aims.budget_nano is None:
+            return items
+        purse = place.purse
+        room = place.aims.budget_nano - purse.total() - purse.bound(self._now_ns)
+        price = self._slot_price(job, site)
+        while items and self._bound(job, place, site, items, price) > room:
+            items //= 2
+        return items
+
+    def _bound(self, job: Job, place: Placement, site: Site, items: int, price: int) -> int:
+        held = self._bound_ns(job, place, site, items)
+        return held * price // HOUR_NS + self._carry(job, place, site, items)
+
+    def _bound_ns(self, job: Job, place: Placement, site: Site, items: int) -> int:
+        """A lease of so many items is reckoned not to last longer than that."""
+        mean, variance, known = place.work.moments()
+        if not known:
+            return limits.LEASE_MAX_NS + limits.REPORT_EVERY_NS
+        each = mean / place.work.speed(site.id)
+        spread = math.sqrt(variance * items)
+        rate = job.rates.get(site.id)
+        cost = rate.cost_ns if rate is not None else 0.0
+        return int(each * (items + 3 * spread) + 2 * cost) + limits.REPORT_EVERY_NS
+
+    def _pay_granted(self, job: Job, site: Site, lease: Lease) -> None:
+        place = job.place
+        assert place is not None
+        items = lease.stop - lease.begun
+        place.held[site.id] = place.held.get(site.id, 0) + 1
+        place.purse.granted(
+            lease, self._slot_price(job, site), self._carry(job, place, site, items),
+            self._bound_ns(job, place, site, items), self._now_ns,
+        )  # fmt: skip
+        self._requoted(job, site)
+
+    def _pay_closed(self, job: Job, lease: Lease) -> None:
+        place, site = job.place, lease.site
+        assert place is not None
+        place.held[site] -= 1
+        if not place.held[site]:
+            del place.held[site]
+        held_ns = 0 if lease.queued else None
+        place.purse.closed(lease.id, held_ns, self._now_ns)
+        self._requoted(job, self.sites[site])
+
+    def _requoted(self, job: Job, site: Site) -> None:
+        """Whether the job may have one more lease there may have changed."""
+        shape = job.shape
+        if shape is not None:
+            shape.note(site)
+            if site.id in shape.idle and shape.runnable:
+                self._fresh[shape.key] = shape
+
+
+def takes(job: Job, site: Site) -> bool:
+    """Whether the site can run such code, and its owner lets it."""
+    assert job.shape is not None
+    let = site.offer is None or site.offer.lets(job.spec.function)
+    return let and job.shape.suits(site)
+
+
+def _barred(place: Placement, tariff: Tariff) -> str | None:
+    """Why the aims rule such a site out; None if they do not."""
+    aims = place.aims
+    if aims.regions and tariff.region not in aims.regions:
+        where = f"its region, {tariff.region}," if tariff.region else "it names no region and"
+        return f"{where} is not among those allowed: {', '.join(aims.regions)}"
+    if tariff.spot and not aims.spot:
+        return "it can be taken away at any time, and the job asks for sites that cannot"
+    return None
+
+
+__all__ = ["ALL", "Placing"]

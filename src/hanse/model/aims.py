@@ -1,0 +1,67 @@
+"""On what terms a site works, and what a job asks of the places where it runs.
+
+Money is counted in whole billionths ("nano") of whatever currency the prices are written in, so
+that sums are exact and equal on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Objective = Literal["fastest", "cheapest"]
+
+NANO = 1_000_000_000
+HOUR_NS = 3600 * 1_000_000_000
+
+
+class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a site says of itself.
+
+    Attributes:
+        region: where it is; "" is somewhere of its own.
+        price_nano: what an hour of all of it costs.
+        schedule: other prices from certain moments on, ascending, on the home's clock.
+        spot: it may be taken away at any time.
+        speed_milli: how fast it is beside others, in thousandths; 0: it does not know. A first
+            guess, which what is measured soon outweighs.
+        start_ns: what it takes to begin there: to move code and data, to boot.
+    """
+
+    region: str = ""
+    price_nano: int = 0
+    schedule: list[tuple[int, int]] = []
+    spot: bool = False
+    speed_milli: int = 0
+    start_ns: int = 0
+
+    def price_at(self, now_ns: int) -> int:
+        """For an hour of all of it, at that moment."""
+        price = self.price_nano
+        for since_ns, then in self.schedule:
+            if since_ns > now_ns:
+                break
+            price = then
+        return price
+
+
+class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job asks of its placement. A job without aims runs wherever there is room.
+
+    Attributes:
+        objective: "fastest" uses every site that helps; "cheapest" the cheapest ones that meet the
+            deadline, or the very cheapest if there is none.
+        deadline_ns: after the job was submitted; None: no hurry.
+        budget_nano: no lease is granted that could pass this; None: no limit.
+        regions: those that it may run in; empty: all.
+        spot: it may run on sites that can be taken away.
+        data: bytes of its inputs, by the region where they lie; each item needs its part of them.
+    """
+
+    objective: Objective = "fastest"
+    deadline_ns: int | None = None
+    budget_nano: int | None = None
+    regions: list[str] = []
+    spot: bool = True
+    data: list[tuple[str, int]] = []

@@ -1,0 +1,175 @@
+"""Where jobs with aims run: regions, prices, deadlines and budgets, under the real home."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from core_builders import Town
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hanse import limits
+from hanse.core.events import Describe, JobEnded
+from hanse.core.invariants import check
+from hanse.core.why import explain
+from hanse.ids import JobId, SiteId
+from hanse.model.aims import NANO, Aims, Tariff
+from hanse.model.fit import Offer
+from hanse.model.job import JobState
+from hanse.sim.rehearsal import Stage
+from hanse.sim.rehearsal_scenario import JobKind, Scenario, SiteKind
+from hanse.sim.rehearsal_times import Times
+
+CHEAP = Tariff(region="north", price_nano=1 * NANO)
+DEAR = Tariff(region="south", price_nano=3 * NANO)
+SPOT = Tariff(region="east", price_nano=NANO // 2, spot=True)
+
+
+def towns(**tariffs: Tariff) -> Town:
+    """A home with one site of one slot for each of these."""
+    town = Town()
+    for name, one in tariffs.items():
+        town.tell(Describe(SiteId(name), Offer(tariff=one)))
+        town.place(name)
+    return town
+
+
+def holders(town: Town, job: JobId) -> set[str]:
+    return {str(lease.site) for lease in town.job(job).leases.values()}
+
+
+def test_the_cheapest_site_alone_runs_a_job_without_a_deadline() -> None:
+    town = towns(a=CHEAP, b=DEAR)
+    job = town.submit("j", 100, aims=Aims(objective="cheapest"))
+    assert holders(town, job) == {"a"}
+    assert any("b gets no lease of it: an item costs 3.00 times" in line
+               for line in explain(town.home, job, town.now_ns))  # fmt: skip
+
+
+def test_a_job_that_is_to_be_fastest_uses_every_site() -> None:
+    town = towns(a=CHEAP, b=DEAR)
+    job = town.submit("j", 100, aims=Aims(deadline_ns=10 * limits.SECOND))
+    assert holders(town, job) == {"a", "b"}
+
+
+def test_regions_rule_sites_out() -> None:
+    town = towns(a=CHEAP, b=DEAR)
+    job = town.submit("j", 100, aims=Aims(regions=["south"]))
+    assert holders(town, job) == {"b"}
+    lines = explain(town.home, job, town.now_ns)
+    assert any("a gets no lease of it: its region, north, is not among those" in x for x in lines)
+
+
+def test_a_job_may_keep_off_sites_that_can_be_taken_away() -> None:
+    town = towns(a=CHEAP, s=SPOT)
+    sure = town.submit("j", 100, aims=Aims(objective="cheapest", spot=False))
+    assert holders(town, sure) == {"a"}
+    assert any("can be taken away" in x for x in explain(town.home, sure, town.now_ns))
+
+
+def test_bytes_that_must_travel_make_a_near_site_cheaper() -> None:
+    town = towns(a=CHEAP, b=DEAR)
+    data = [("south", 1000 * 10**9)]
+    job = town.submit("j", 100, aims=Aims(objective="cheapest", data=data))
+    place = town.job(job).place
+    assert place is not None
+    place.work.observe(SiteId("a"), 1, limits.SECOND)
+    place.look_ns = 0
+    town.wait(1)
+    assert place.quota.keys() == {SiteId("b")}
+
+
+def test_what_was_spent_is_kept_by_site() -> None:
+    town = towns(a=CHEAP)
+    job = town.known("j", 1, mean_ns=36 * limits.SECOND, aims=Aims(objective="cheapest"))
+    place = town.job(job).place
+    assert place is not None
+    assert place.purse.due(town.now_ns) == 0
+    town.now_ns += 18 * limits.SECOND
+    assert place.purse.by_site(town.now_ns) == {SiteId("a"): NANO // 200}
+
+
+def test_a_job_whose_budget_has_no_room_ends_and_says_so() -> None:
+    town = towns(a=CHEAP)
+    job = town.submit("j", 100, aims=Aims(budget_nano=10))
+    assert town.state(job) is JobState.FAILED
+    (end,) = [fact for fact in town.facts if isinstance(fact, JobEnded)]
+    assert "budget" in end.because
+
+
+def test_a_site_that_was_restarted_teaches_how_long_spot_sites_last() -> None:
+    town = towns(s=SPOT)
+    before = town.home.hazards.get("east")
+    assert before is None
+    town.wait(3600)
+    assert town.home.hazards["east"].rate(0) > 0
+
+
+# --- whole runs ---------------------------------------------------------------------------------
+def kind(name: str, cpus: int, speed: float, price: float) -> SiteKind:
+    return SiteKind(
+        name, count=1, cpus=cpus, speed=speed, price_per_hour=price, region=name,
+        round_trip_ms=20.0, lease_cost_ms=20.0, evictions_per_hour=0.0, notice_s=0.0,
+        back_after_s=60.0, start_s=0.0, stop_s=math.inf, told_speed=speed,
+    )  # fmt: skip
+
+
+SITES = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from((0.5, 1.0, 2.0)), st.floats(0.1, 10)),
+    min_size=1, max_size=4,
+).map(lambda rows: tuple(kind(f"s{n}", *row) for n, row in enumerate(rows)))  # fmt: skip
+TIMES = st.sampled_from((
+    Times("constant", 5.0), Times("lognormal", 5.0, 1.0), Times("pareto", 5.0, alpha=1.6),
+))  # fmt: skip
+
+
+def played(sites: tuple[SiteKind, ...], job: JobKind, seed: int) -> Stage:
+    stage = Stage(Scenario(sites, (job,)), seed)
+    stage.run()
+    check(stage.home.home)
+    return stage
+
+
+@settings(max_examples=25)
+@given(SITES, TIMES, st.integers(0, 1000), st.floats(0.001, 1.0))
+def test_no_budget_is_ever_passed(
+    sites: tuple[SiteKind, ...], times: Times, seed: int, budget: float
+) -> None:
+    job = JobKind("job", 60, times, 0.0, 3, 1, 1, 1.0, budget=budget)
+    stage = played(sites, job, seed)
+    book = stage.books.jobs[JobId("job")]
+    ended = stage.home.home.jobs[JobId("job")]
+    assert ended.place is not None
+    purse, now_ns = ended.place.purse, stage.world.now_ns  # its machines have ended by now
+    assert purse.total() + purse.due(now_ns) <= budget * NANO
+    assert book.state == "done" or book.done < 60
+
+
+@settings(max_examples=15)
+@given(SITES, st.integers(0, 1000), st.sampled_from((1.3, 2.0, 4.0)))
+def test_a_deadline_with_room_is_met_and_costs_no_more_than_haste(
+    sites: tuple[SiteKind, ...], seed: int, ratio: float
+) -> None:
+    times = Times("lognormal", 5.0, 0.5)
+    job = JobKind("job", 400, times, 0.0, 3, 1, 1, 1.0, budget=1e6)
+    fast = played(sites, job, seed)
+    took_s = fast.books.jobs[JobId("job")].ended_ns / 1e9 - 1.0
+    aimed = JobKind("job", 400, times, 0.0, 3, 1, 1, 1.0, "cheapest", took_s * ratio + 2)
+    slow = played(sites, aimed, seed)
+    assert slow.books.jobs[JobId("job")].ended_ns / 1e9 - 1.0 <= took_s * ratio + 2
+    assert cost(slow) <= cost(fast) * 1.05
+
+
+def cost(stage: Stage) -> int:
+    place = stage.home.home.jobs[JobId("job")].place
+    assert place is not None
+    return place.purse.total()
+
+
+@pytest.mark.parametrize("price", [0, 5])
+def test_jobs_without_aims_are_placed_as_ever(price: int) -> None:
+    town = towns(a=CHEAP, b=Tariff(price_nano=price * NANO))
+    job = town.submit("j", 100)
+    assert town.job(job).place is None
+    assert holders(town, job) == {"a", "b"}
