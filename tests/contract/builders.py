@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hanse.engines.local.engine import LocalEngine
+from hanse.engines.local.sandbox import Sandbox
 from hanse.engines.port import (
     Block,
     Cut,
@@ -167,6 +170,16 @@ def eventually(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.005)
     return value
+
+
+def sandboxed(hidden: Sequence[str] = (), shown: Sequence[str] = (), **more: Any) -> Factory:
+    """The local engine in a sandbox; `more` is for the engine."""
+    if shutil.which("bwrap") is None:
+        from debian import install
+
+        install("bubblewrap")
+    sandbox = Sandbox(hidden, shown)
+    return lambda loop, emit: LocalEngine(loop, emit, sandbox=sandbox, **more)
 
 
 @contextmanager

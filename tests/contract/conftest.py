@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,21 +10,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import builders
-from debian import install
 
 
 def local(**more: Any) -> builders.Factory:
     from hanse.engines.local.engine import LocalEngine
 
     return lambda loop, emit: LocalEngine(loop, emit, **more)
-
-
-def sandboxed(**more: Any) -> builders.Factory:
-    from hanse.engines.local.sandbox import Sandbox
-
-    if shutil.which("bwrap") is None:
-        install("bubblewrap")
-    return local(sandbox=Sandbox(**more))
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +48,7 @@ def make(request: pytest.FixtureRequest) -> Make:
     if request.param == "local":
         return local
     if request.param == "sandboxed":
-        return lambda **more: sandboxed()
+        return builders.sandboxed
     driver = request.getfixturevalue("ray_driver")
 
     def ray(**more: Any) -> builders.Factory:

@@ -1,5 +1,5 @@
 """What workers in a sandbox can and cannot do. The promises of every engine are tested in it, too
-(see `conftest.factory`)."""
+(see the fixture `factory`)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from builders import Bench, eventually, program
-from conftest import sandboxed
+from builders import Bench, eventually, program, sandboxed
 
 import hanse
 from hanse.engines.local.sandbox import Sandbox
