@@ -22,7 +22,7 @@ from hanse.payloads.exceptions import to_exception
 from hanse.payloads.payload import dump_each, dump_one, join, load_one
 
 # These speak with their items through files and process ids, which a sandbox is there to prevent.
-outside = pytest.mark.parametrize("factory", ["local"], indirect=True)
+outside = pytest.mark.parametrize("make", ["local", "ray"], indirect=True)
 
 
 def touch(path: Path) -> None:
