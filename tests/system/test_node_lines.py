@@ -16,12 +16,11 @@ import pytest
 import uvicorn
 from starlette.requests import Request
 from system.command import SRC
-from system.nodes import Node
+from system.nodes import Node, routes
 from system.real import until
 from uvicorn.server import ServerState
 
 from hanse import limits
-from hanse.node.http.app import table
 from hanse.node.http.call import Call
 from hanse.node.http.line import Line
 from hanse.remote.dial import Dial
@@ -216,9 +215,7 @@ def test_whether_it_is_ready_is_looked_at_once_for_all_who_ask():
             looks.append(limit)
 
     info = NodeInfo(node="", host="", version="", protocol=1, python="", capacity={})
-    (ready,) = [
-        each.handler for each in table(info, b"", None, None, None) if each.path == "/readyz"
-    ]
+    (ready,) = [each.handler for each in routes(info) if each.path == "/readyz"]
     request = Request({"type": "http", "headers": []})
 
     async def ask():

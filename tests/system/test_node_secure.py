@@ -11,19 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from system.nodes import Node
+from system.nodes import Node, routes
 
 import hanse
 from hanse.errors import NotAllowed
-from hanse.node.http.app import table
 from hanse.payloads.parcel import wrap
 from hanse.remote import address
-from hanse.wire import api
 
-ROUTES = table(
-    api.NodeInfo(node="", host="", version="", protocol=1, python="", capacity={}), b"",
-    None, None, None,
-)  # fmt: skip
+ROUTES = routes()
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 JOB = "j-0123456789ab"
 
