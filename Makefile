@@ -25,8 +25,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: $(VENV)/installed
 	$(BIN)/hanse demo
 
+# Most tests wait for processes most of the time: more run at once than there are cores. Each file
+# stays together, as its tests may share a node, a cluster or a database.
+AT_ONCE ?= 4
 test: $(VENV)/test-tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 
 unit: $(VENV)/test-tools
 	$(BIN)/python -m pytest -q tests/unit

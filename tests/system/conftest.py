@@ -72,11 +72,14 @@ def family(child: psutil.Process) -> list[psutil.Process]:
     return []
 
 
+_FOREIGN = ("PostgreSQL.", "sem.", "faketime_", ".org.chromium", ".com.google", "plasma", "ray")
+
+
 def shared_memory() -> set[str]:
     names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
-    # A server's own, and the locks of multiprocessing, which other programs here have and Hanse
-    # does not use.
-    return {name for name in names if not name.startswith(("PostgreSQL.", "sem.mp-", "faketime_"))}
+    # Those of other tests that run beside these: a server's own, a clock's, a browser's, Ray's, and
+    # the locks of multiprocessing. Hanse uses none of these.
+    return {name for name in names if not name.startswith(_FOREIGN)}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
