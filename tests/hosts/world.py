@@ -35,7 +35,7 @@ Undo = Callable[[], None]
 class Machine:
     """A host with a node, which is started again whenever it has died, as a service is."""
 
-    def __init__(self, host: Host, cpus: int, options: Sequence[str], haste: float) -> None:
+    def __init__(self, host: Host, cpus: float, options: Sequence[str], haste: float) -> None:
         self.host = host
         self.cpus = cpus
         self.place = Place(host.disk / "node")
