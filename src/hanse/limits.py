@@ -410,6 +410,12 @@ LOG_READ_BYTES = MIB
 ENTRIES_READ = 1000
 """Entries of a record that are read at once for somebody who follows a job from far behind."""
 
+PAYLOADS_READ = 64
+PAYLOADS_BYTES = 4 * MIB
+"""Whoever reads a payload of a record asks for so many of those that come next with it, and gets as
+many as fit into so many bytes: one by one, a second of work that came in 200 segments takes six to
+read over a line of 30 ms."""
+
 FULL_LOOK_NS = 20 * MS
 """While as much waits to be recorded as may, a node looks this often
 whether it takes more inputs."""

@@ -235,7 +235,12 @@ class _Run:
         """Each item is committed exactly once, with the right value, and ran."""
         committed = sorted(_committed(record))
         assert committed == list(range(self._items)), "items were not committed once each"
-        kept = [(part.start + n, v) for part in record.parts() for n, v in enumerate(part.load())]
+        kept = [
+            (part.start + n, value)
+            for part, payload in record.outcomes()
+            if payload is not None
+            for n, value in enumerate(part.load(payload))
+        ]
         assert kept == [(item, program.value(self._seed, item)) for item in range(self._items)]
         assert set(ledgers.runs(self._ledger.traces())) == set(range(self._items))
 

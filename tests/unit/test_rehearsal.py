@@ -251,3 +251,25 @@ def test_an_axis_has_a_few_round_times(end_ns: int) -> None:
     assert at[-1] <= end_ns
     assert len(at) < 300
     assert all(map(label, at))
+
+
+REGIONS = """
+[[job]]
+name = "naps"
+items = 6000
+mean_s = 0.02
+""" + "".join(
+    f"""
+[[site]]
+name = "{name}"
+cpus = 4
+round_trip_ms = {trip}
+lease_cost_ms = {trip}
+"""
+    for name, trip in (("near", 10), ("far", 80), ("farthest", 150))
+)
+
+
+def test_the_end_of_a_job_over_three_regions_is_not_handed_to_and_fro() -> None:
+    done = rehearse(parse(REGIONS))
+    assert done.ended_ns / limits.SECOND < 1.12 * done.bound.seconds

@@ -162,3 +162,16 @@ def test_a_backup_that_still_runs_counts_half() -> None:
         made = job(lease(1, 5, 6), *runs[:count], *backups, size=100)
         made.backups = count
         assert bool(backup(made)) is (count < 2 * share)
+
+
+def test_a_helper_counts_its_way() -> None:
+    late, item = [lease(1, 0, 11)], rate(20 * limits.MS)
+    assert cuts(late, {HERE: item}, [Helper(THERE, 1, item, 0)], 0)
+    assert not cuts(late, {HERE: item}, [Helper(THERE, 1, item, 300 * limits.MS)], 0)
+
+
+def test_what_is_far_away_is_cut_only_where_it_is_back_in_time() -> None:
+    late, item = [lease(1, 0, 6)], rate(20 * limits.MS)
+    helpers = [Helper(THERE, 4, item)]
+    assert cuts(late, {HERE: item}, helpers, 0, {HERE: 10 * limits.MS})
+    assert not cuts(late, {HERE: item}, helpers, 0, {HERE: 150 * limits.MS})

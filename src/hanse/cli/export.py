@@ -20,6 +20,7 @@ from hanse.errors import UsageError
 
 if TYPE_CHECKING:
     from hanse.model.failure import Failure
+    from hanse.payloads.payload import Payload
     from hanse.records.record import JobRecord, StoredPart
 
 KINDS = (".jsonl", ".parquet")
@@ -101,20 +102,21 @@ def _tell(out: Output, record: JobRecord, target: Path, odd: str | None) -> None
 def rows(record: JobRecord) -> Iterator[tuple[StoredPart, list[Row]]]:
     """What is on record, part by part, in order of items. Raises UsageError for values that cannot
     be unpickled here."""
-    for part in record.parts():
+    for part, payload in record.outcomes():
         if part.failure is not None:
             for item in range(part.start, part.stop):
                 why = msgspec.structs.replace(part.failure, item=item)  # it tells of the first
                 yield part, [Row(item, None, why)]
             continue
-        yield part, [Row(part.start + n, v, None) for n, v in enumerate(_values(part))]
+        yield part, [Row(part.start + n, v, None) for n, v in enumerate(_values(part, payload))]
 
 
-def _values(part: StoredPart) -> list[Any]:
+def _values(part: StoredPart, payload: Payload | None) -> list[Any]:
     from hanse.errors import HanseError
 
+    assert payload is not None
     try:
-        return part.load()
+        return part.load(payload)
     except HanseError:
         raise
     except Exception as error:

@@ -237,7 +237,7 @@ class Job(Generic[T]):
                 f"the results of {self.name} were folded by reduce, and only that is recorded: "
                 "reduce it again, or start it over with fresh=True"
             )
-        payload = part.read()
+        payload = self._results.read(part)
         first = part.first or 0
         count = 1 if part.first is None else part.stop - part.start
         try:

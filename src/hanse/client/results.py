@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from hanse.limits import FAILURES_KEPT
+from hanse import limits
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.exceptions import to_exception
@@ -58,11 +59,6 @@ class Part(msgspec.Struct, frozen=True):
     def is_kept(self) -> bool:
         return not isinstance(self.payload, Payload)
 
-    def read(self) -> Payload:
-        """The payload. Raises JournalError if it is kept and cannot be read."""
-        assert self.payload is not None
-        return self.payload if isinstance(self.payload, Payload) else self.payload.read_patiently()
-
 
 class Results:
     """One job's outcomes. Every method may be called from any thread."""
@@ -84,6 +80,7 @@ class Results:
         self.held_bytes = 0  # of results that wait here
         self.seen_bytes = 0  # of all results
         self.failures: list[Failure] = []  # the first of them
+        self._in_order = True  # how parts are taken
         self.keep_all = False  # nobody consumes yet, but all results are wanted
         self.started_s = time.monotonic()
         self.ended_s: float | None = None
@@ -91,7 +88,7 @@ class Results:
     # --- from the loop --------------------------------------------------------------------------
     def add(self, part: Part) -> None:
         with self._lock:
-            if part.failure is not None and len(self.failures) < FAILURES_KEPT:
+            if part.failure is not None and len(self.failures) < limits.FAILURES_KEPT:
                 self.failures.append(part.failure)
             if part.restored:
                 pass
@@ -174,6 +171,7 @@ class Results:
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
         with self._lock:
+            self._in_order = start is not None
             while True:
                 first = start if start is not None else next(iter(self._parts), None)
                 part = self._parts.pop(first, None) if first is not None else None
@@ -195,6 +193,41 @@ class Results:
         not ask anything here. What arrived before is not told."""
         with self._lock:
             self._curious.append(callback)
+
+    def read(self, part: Part) -> Payload:
+        """The payload of a part that was taken. Where it is kept elsewhere, those of the parts that
+        are taken next are read with it. Raises JournalError if it cannot be read."""
+        from hanse.records.record import read_together
+
+        assert part.payload is not None
+        if isinstance(part.payload, Payload):
+            return part.payload
+        with self._lock:
+            ahead = list(self._kept_behind(part))
+        payload, *others = read_together([part.payload, *(kept for _, kept in ahead)])
+        with self._lock:
+            for (at, kept), read in zip(ahead, others, strict=False):
+                waiting = self._parts.get(at)
+                if waiting is not None and waiting.payload is kept:
+                    here = msgspec.structs.replace(waiting, payload=read)
+                    self._parts[at] = here
+                    self.held_bytes += here.held_bytes - waiting.held_bytes
+        return payload
+
+    def _kept_behind(self, part: Part) -> Iterator[tuple[int, Kept]]:
+        """Those of the parts that come next whose payloads are kept, by their first items."""
+        for each in islice(self._behind(part), limits.PAYLOADS_READ):
+            if each.payload is not None and not isinstance(each.payload, Payload):
+                yield each.start, each.payload
+
+    def _behind(self, part: Part) -> Iterator[Part]:
+        if not self._in_order:
+            yield from self._parts.values()
+            return
+        at = part.stop
+        while (each := self._parts.get(at)) is not None:
+            yield each
+            at = each.stop
 
     def hand(self, count: int) -> None:
         """So many items of the parts that were taken reached the consumer."""

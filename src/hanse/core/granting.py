@@ -9,6 +9,7 @@ orders at the end of the event.
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from itertools import islice
 
 from hanse import limits
 from hanse.core.job import Job
@@ -32,6 +33,8 @@ class Granting(Placing):
             if self._roomy:
                 roomy, self._roomy = self._roomy, {}
                 for site in roomy.values():
+                    if site.trip_ns >= limits.LOOK_AHEAD_NS:
+                        self._fill_nearer(site)
                     self._fill(site)
             if self._fresh:
                 fresh, self._fresh = self._fresh, {}
@@ -40,6 +43,16 @@ class Granting(Placing):
                         self._fill(next(iter(shape.idle.values())))
                 for site in self._restricted.values():
                     self._fill(site)
+
+    def _fill_nearer(self, site: Site) -> None:
+        """What a far site gave back is for those who idle nearer: they are done with it before it
+        could have it again."""
+        for shape in list(self._fresh.values()):
+            some = islice(shape.idle.values(), limits.LOOK_LEASES)
+            nearer = [each for each in some if each.trip_ns < site.trip_ns]
+            for each in sorted(nearer, key=lambda one: one.trip_ns):
+                if shape.runnable:
+                    self._fill(each)
 
     def _fill(self, site: Site) -> None:
         if site.silent(self._now_ns):

@@ -71,9 +71,13 @@ class Helping(Granting):
             lease.site: self._rate(job, self.sites[lease.site]) for lease in job.leases.values()
         }
         helpers = [
-            Helper(site.id, site.free.times(job.spec.needs), self._rate(job, site)) for site in idle
+            Helper(
+                site.id, site.free.times(job.spec.needs), self._rate(job, site), 2 * site.trip_ns
+            )
+            for site in idle
         ]
-        found = cuts(job.leases.values(), rates, helpers, self._now_ns)
+        trips = {site: self.sites[site].trip_ns for site in rates}
+        found = cuts(job.leases.values(), rates, helpers, self._now_ns, trips)
         for lease, stop in found:
             self._cut(lease, stop)
         if found or not job.seen:

@@ -276,8 +276,18 @@ class SqlJournal(Transactions):
             " fresh=True, or put a copy of the journal in its place; other jobs are not touched"
         )
 
-    def payload(self, job: JobId, seq: int) -> bytes:
+    def payloads(self, job: JobId, seqs: Sequence[int]) -> list[bytes]:
         """See the port."""
+        found: list[bytes] = []
+        size = 0
+        for seq in seqs:
+            if size >= limits.PAYLOADS_BYTES:
+                break
+            found.append(self._payload(job, seq))
+            size += len(found[-1])
+        return found
+
+    def _payload(self, job: JobId, seq: int) -> bytes:
         with self.reads() as sql:
             rows = sql.run("SELECT payload FROM entries WHERE job = ? AND seq = ?", (job, seq))
         if not rows or not isinstance(rows[0][0], bytes):

@@ -129,8 +129,10 @@ class Journal(Protocol):
         be what was sealed, none is missing. Raises JournalDamaged where that ends, and NoSuchJob.
         Holds nothing up while its caller pauses."""
 
-    def payload(self, job: JobId, seq: int) -> bytes:
-        """The payload of one entry. Raises JournalDamaged if there is none."""
+    def payloads(self, job: JobId, seqs: Sequence[int]) -> list[bytes]:
+        """The payloads of these entries, in the order asked for: of all, or of the first ones until
+        they have PAYLOADS_BYTES together. At most PAYLOADS_READ are asked for at once. Raises
+        JournalDamaged if one has none."""
 
     def blobs(self) -> Iterator[BlobId]:
         """Every blob that any entry refers to, once each."""

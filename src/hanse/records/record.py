@@ -11,7 +11,8 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import islice, takewhile
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,11 +37,12 @@ from hanse.model.ranges import RangeSet
 from hanse.model.usage import Usage
 from hanse.payloads.payload import Payload, load, load_one
 from hanse.records.entries import Stored, check_payload, damaged, decode
-from hanse.records.payloads import unpack
+from hanse.records.payloads import unpack, unpack_inline
 from hanse.records.program import ProgramRecord
 from hanse.records.program import decode as decode_program
 from hanse.records.state import Records
 
+T = TypeVar("T")
 _logger = logging.getLogger("hanse")
 
 
@@ -62,27 +64,66 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
 
     def read(self) -> Payload:
         """Raises JournalDamaged if it is not what was written, JournalError."""
-        try:
-            return unpack(self.header(), self.state.blobs)
-        except JournalDamaged as error:
-            raise damaged(self.job, self.seq, self.state.journal.where, str(error)) from error
+        return self._unpacked(self.header())
 
     def read_patiently(self) -> Payload:
         """The same, but a journal that cannot be reached is waited for. Not for a loop's thread."""
-        until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
-        while True:
-            try:
-                return self.read()
-            except JournalUnavailable as error:
-                if time.monotonic_ns() > until:
-                    raise
-                _logger.warning("hanse: %s; trying again", error)
-                time.sleep(limits.JOURNAL_RETRY_NS / 1e9)
+        return _patiently(self.read)
 
     def header(self) -> bytes:
-        header = self.state.journal.payload(self.job, self.seq)
+        [header] = self.state.journal.payloads(self.job, [self.seq])
+        return self._checked(header)
+
+    def _checked(self, header: bytes) -> bytes:
         check_payload(self.job, self.seq, self.stored, header, self.state.journal.where)
         return header
+
+    def _unpacked(self, header: bytes) -> Payload:
+        try:
+            return unpack(header, self.state.blobs)
+        except JournalDamaged as error:
+            raise damaged(self.job, self.seq, self.state.journal.where, str(error)) from error
+
+
+def read_together(kepts: Sequence[Kept]) -> list[Payload]:
+    """The payload of the first, as it reads itself patiently, and of as many of those behind it,
+    all of one job, as can be had with it at once: a journal may be far away."""
+    first, journal = kepts[0], kepts[0].state.journal
+    small = takewhile(lambda kept: kept.nbytes < limits.INLINE_BYTES, kepts[1:])
+    asked = [first, *islice(small, limits.PAYLOADS_READ - 1)]
+    try:
+        headers = _patiently(lambda: journal.payloads(first.job, [kept.seq for kept in asked]))
+        checked = [each._checked(header) for each, header in zip(asked, headers, strict=False)]
+    except JournalDamaged:  # whichever of them is: it is told when its turn comes
+        return [first.read_patiently()]
+    found = [_patiently(lambda: first._unpacked(checked[0]))]
+    for header in checked[1:]:
+        payload = unpack_inline(header)
+        if payload is None:
+            break
+        found.append(payload)
+    return found
+
+
+def read_each(kepts: Sequence[Kept]) -> Iterator[Payload]:
+    """The payloads of one job's kept ones, in their order. Raises as those read themselves."""
+    at = 0
+    while at < len(kepts):
+        found = read_together(kepts[at : at + limits.PAYLOADS_READ])
+        yield from found
+        at += len(found)
+
+
+def _patiently(read: Callable[[], T]) -> T:
+    until = time.monotonic_ns() + limits.JOURNAL_PATIENCE_NS
+    while True:
+        try:
+            return read()
+        except JournalUnavailable as error:
+            if time.monotonic_ns() > until:
+                raise
+            _logger.warning("hanse: %s; trying again", error)
+            time.sleep(limits.JOURNAL_RETRY_NS / 1e9)
 
 
 class StoredBlock(msgspec.Struct, frozen=True, eq=False):
@@ -106,10 +147,11 @@ class StoredPart(msgspec.Struct, frozen=True, eq=False):
         """Whether one value stands for all the items."""
         return self.kept is not None and self.kept.stored.first is None
 
-    def load(self) -> list[Any]:
-        """The values of a part that did not fail, one for each item, or the one of a fold."""
+    def load(self, payload: Payload) -> list[Any]:
+        """The values of a part that did not fail, of which this is what is kept: one for each item,
+        or the one of a fold."""
         assert self.kept is not None
-        values, first = list(load(self.kept.read())), self.kept.stored.first
+        values, first = list(load(payload)), self.kept.stored.first
         return values if first is None else values[first : first + self.stop - self.start]
 
 
@@ -237,6 +279,12 @@ class JobRecord:
             yield self._program
         yield from (block.kept for block in self.blocks)
         yield from (part.kept for part in self.parts() if part.kept is not None)
+
+    def outcomes(self) -> Iterator[tuple[StoredPart, Payload | None]]:
+        """Every outcome, in order, with its payload unless it failed. Raises JournalError."""
+        parts = list(self.parts())
+        payloads = read_each([part.kept for part in parts if part.kept is not None])
+        return ((part, next(payloads) if part.kept is not None else None) for part in parts)
 
     def failures(self) -> Iterator[Failure]:
         """Why items failed for good, in order of items."""

@@ -107,10 +107,6 @@ class Dial:
             time.sleep(wait_ns / 1e9)
             wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
 
-    def read(self, path: str) -> bytes:
-        """The bytes that are there."""
-        return self._whole("GET", path, self._headers, None)
-
     def _whole(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> bytes:
         answer = self._request(method, path, headers, body, preload=True)
         if answer.status >= 300:

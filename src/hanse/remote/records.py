@@ -101,9 +101,9 @@ class RemoteJournal:
             if record is not None:
                 yield Entry(record.seq, record.body, record.check)
 
-    def payload(self, job: JobId, seq: int) -> bytes:
-        path = f"/v1/jobs/{job}/entries/{seq}/payload"
-        return self._dial.patiently(lambda: self._dial.read(path))
+    def payloads(self, job: JobId, seqs: Sequence[int]) -> list[bytes]:
+        path = f"/v1/jobs/{job}/payloads?entries={','.join(map(str, seqs))}"
+        return self._dial.patiently(lambda: self._dial.ask("GET", path, list[bytes]))
 
     def close(self) -> None:
         self._dial.close()

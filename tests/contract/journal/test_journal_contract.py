@@ -85,7 +85,7 @@ def test_a_batch_given_again_is_there_once(journal: Journal) -> None:
     more = [seal(one.id, n, b"%d" % n) for n in range(1, 5)]
     journal.append([Append(one, runs[0], more)])  # two are there, two are new
     assert bodies(journal, one.id) == [b"0", b"1", b"2", b"3", b"4"]
-    assert journal.payload(one.id, 1) == b"p"
+    assert journal.payloads(one.id, [1]) == [b"p"]
 
 
 def test_an_old_batch_given_again_does_not_turn_the_head_back(journal: Journal) -> None:
@@ -137,11 +137,21 @@ def test_payloads_are_read_apart_and_a_missing_one_is_an_error(journal: Journal)
     add(journal, one, run, 1)
     add(journal, one, run, 2, payload=b"")
     assert [entry.payload for entry in journal.read(one.id)] == [None] * 3
-    assert journal.payload(one.id, 0) == big
-    assert journal.payload(one.id, 2) == b""
+    assert journal.payloads(one.id, [2, 0]) == [b"", big]
+    assert journal.payloads(one.id, []) == []
     for missing in (1, 3):
         with pytest.raises(JournalDamaged, match="payload"):
-            journal.payload(one.id, missing)
+            journal.payloads(one.id, [0, missing])
+
+
+def test_payloads_are_given_up_to_their_bound_and_at_least_one(journal: Journal) -> None:
+    one = head()
+    run = journal.create(one, ME)
+    large = bytes(limits.PAYLOADS_BYTES)
+    for number, payload in enumerate((b"small", large, b"behind")):
+        add(journal, one, run, number, payload=payload)
+    assert journal.payloads(one.id, [0, 1, 2]) == [b"small", large]
+    assert journal.payloads(one.id, [1, 2]) == [large]
 
 
 def test_a_job_that_somebody_holds_is_busy_and_says_who(opened: Open) -> None:
@@ -441,7 +451,7 @@ def test_any_appends_are_read_back_as_they_were_made(opened: Open, steps: list) 
         assert [(e.seq, e.body, e.check) for e in found] == [(e.seq, e.body, e.check) for e in made]
         for entry in made:
             if entry.payload is not None:
-                assert other.payload(one.id, entry.seq) == entry.payload
+                assert other.payloads(one.id, [entry.seq]) == [entry.payload]
         assert other.find(one.id) == one
     for one in (journal, other):
         one.close()

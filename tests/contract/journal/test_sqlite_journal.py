@@ -269,7 +269,7 @@ def test_a_journal_of_version_1_is_brought_forward_and_goes_on(path: Path) -> No
         user="ada", host="here", created_s=1_700_000_000.25, updated_s=1_700_000_001.5, done=3,
     )  # fmt: skip
     assert bodies(journal, newest.id) == [b"body 0", b"body 1", b"body 2"]
-    assert journal.payload(newest.id, 2) == b"payload"
+    assert journal.payloads(newest.id, [2]) == [b"payload"]
     assert len(list(journal.blobs())) == 2
     assert journal.check() == []
     run = journal.claim(newest.id, ME)

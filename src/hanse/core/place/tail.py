@@ -18,11 +18,12 @@ from hanse.ids import SiteId
 
 
 class Helper(NamedTuple):
-    """A site with idle slots."""
+    """A site with idle slots. What it is granted is back after `away_ns` and the items' time."""
 
     site: SiteId
     slots: int
     rate: Rate
+    away_ns: int = 0
 
 
 class _Late(NamedTuple):
@@ -44,9 +45,12 @@ def current_left_ns(lease: Lease, mean_ns: float, now_ns: int) -> float:
 
 
 def cuts(
-    leases: Iterable[Lease], rates: Mapping[SiteId, Rate], helpers: Sequence[Helper], now_ns: int
-) -> list[tuple[Lease, int]]:
+    leases: Iterable[Lease], rates: Mapping[SiteId, Rate], helpers: Sequence[Helper], now_ns: int,
+    trips: Mapping[SiteId, int] = {},
+) -> list[tuple[Lease, int]]:  # fmt: skip
     """The leases to cut, and where, so that their sites and the helpers all end together.
+
+    `trips`: how long it takes until what is cut off is back, by sites.
 
     As water fills a basin: what ends after the common end flows to the helpers, and the common end
     is where that which has flowed is done too.
@@ -59,7 +63,7 @@ def cuts(
     for _, lease, left_ns, mean_ns in late:
         unbegun = lease.unbegun
         keep = min(max(0, int((end_ns - left_ns) / mean_ns)), unbegun)
-        after = max(left_ns + keep * mean_ns, end_ns, least_ns)
+        after = max(left_ns + keep * mean_ns, end_ns, least_ns + trips.get(lease.site, 0))
         if keep < unbegun and left_ns + unbegun * mean_ns - after >= limits.TAIL_MIN_GAIN_NS:
             found.append((lease, lease.after(keep)))
     return found
@@ -86,10 +90,11 @@ def _common_end(late: Sequence[_Late], helpers: Sequence[Helper]) -> tuple[float
         least_ns = late[0].end_ns
         for helper in helpers:
             mean = helper.rate.mean_ns if helper.rate.known else late[0].mean_ns
-            if helper.rate.cost_ns < end_ns:
+            begins_ns = helper.rate.cost_ns + helper.away_ns
+            if begins_ns < end_ns:
                 power += helper.slots / mean
-                work += helper.rate.cost_ns * helper.slots / mean
-                least_ns = min(least_ns, helper.rate.cost_ns + mean)
+                work += begins_ns * helper.slots / mean
+                least_ns = min(least_ns, begins_ns + mean)
         before, end_ns = end_ns, late[0].end_ns
         for count, one in enumerate(late):
             if count and one.end_ns <= end_ns:

@@ -116,7 +116,7 @@ def table(
         Route("GET", "/v1/jobs/{job}/logs", read, logs.logs),
         Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
         Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
-        Route("GET", "/v1/jobs/{job}/entries/{seq}/payload", read, jobs.payload),
+        Route("GET", "/v1/jobs/{job}/payloads", read, jobs.show_payloads, gives=list[bytes]),
         Route("GET", "/v1/jobs/{job}/follow", read, jobs.follow),
         Route("POST", "/v1/jobs/{job}/take", submit, jobs.take, api.Take, api.Taken),
         Route("PUT", "/v1/jobs/{job}/inputs", submit, jobs.feed, api.Inputs, int),
@@ -135,7 +135,7 @@ def table(
         Route("POST", "/v1/link/{node}/leave", link, sites.leave, wire_link.Gone, type(None)),
         Route("GET", "/v1/links", read, homes.list_links, gives=list[api.LinkInfo]),
         Route("POST", "/v1/links", Right.ADMIN, homes.add, api.NewLink, api.LinkInfo),
-        Route("DELETE", "/v1/links/{link}", Right.ADMIN, homes.remove, gives=type(None)),
+        Route("DELETE", "/v1/links/{link}", Right.ADMIN, homes.remove_link, gives=type(None)),
     ]
     described |= openapi.document(routes, info.version)
     page = docs.page(described)

@@ -120,9 +120,6 @@ class Call:
         """A value that may be long, as `answer` gives it, and squeezed where that pays."""
         return await self._squeezed(self.answer(value))
 
-    async def raw(self, data: bytes) -> Response:
-        return await self._squeezed(Response(data, media_type=BYTES))
-
     async def _squeezed(self, response: Response) -> Response:
         body = bytes(response.body)
         if self.takes_squeezed and await self.waiting(pays, body):

@@ -72,21 +72,26 @@ async def entries(call: Call) -> Response:
     return call.stream(read())
 
 
-async def payload(call: Call) -> Response:
-    """The payload of one entry, as it is recorded."""
-    seq = call.text("seq")
-    if not seq.isdecimal() or len(seq) > 15:
-        raise UsageError("an entry has a number")
+async def show_payloads(call: Call) -> Response:
+    """The payloads of these entries (`entries=3,4,9`), as they are recorded: of all, or of the
+    first ones as far as they fit into an answer."""
+    told = call.request.query_params.get("entries", "")
+    if not re.fullmatch(r"[0-9]{1,15}(,[0-9]{1,15})*", told):
+        raise UsageError("entries are their numbers, with commas between them")
+    seqs = [int(each) for each in told.split(",")]
+    if len(seqs) > limits.PAYLOADS_READ:
+        raise UsageError(f"no more than {limits.PAYLOADS_READ} payloads are given at once")
     id = JobId((await call.waiting(call.board.head, call.text("job"))).id)
-    return await call.raw(await call.waiting(_payload, call.board, id, int(seq)))
+    return await call.large(await call.waiting(_payloads, call.board, id, seqs))
 
 
-def _payload(board: Board, job: JobId, seq: int) -> bytes:
+def _payloads(board: Board, job: JobId, seqs: Sequence[int]) -> list[bytes]:
     journal = board.state.journal
-    for entry in islice(journal.read(job, seq), 1):
-        if decode(job, entry, journal.where).stored is not None:
-            return journal.payload(job, seq)
-    raise NoSuchJob(f"entry {seq} of job {job} has no payload")
+    for seq in seqs:
+        entry = next(journal.read(job, seq), None)
+        if entry is None or decode(job, entry, journal.where).stored is None:
+            raise NoSuchJob(f"entry {seq} of job {job} has no payload")
+    return journal.payloads(job, seqs)
 
 
 async def blob(call: Call) -> Response:

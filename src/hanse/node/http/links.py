@@ -22,7 +22,7 @@ class LinksRoutes:
         new, _ = await call.parcel(api.NewLink)
         return call.answer(await call.waiting(self._links.add, new), 201)
 
-    async def remove(self, call: Call) -> Response:
+    async def remove_link(self, call: Call) -> Response:
         """Work for that home no more: what runs for it ends now."""
         await call.waiting(self._links.remove, call.text("link"))
         return call.answer(None)

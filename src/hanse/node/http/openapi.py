@@ -20,6 +20,9 @@ _QUERY: dict[str, dict[str, Any]] = {
     "/v1/jobs": {"limit": {"type": "integer", "minimum": 0, "maximum": 100_000}},
     "/v1/find": {"job": {"type": "string"}},
     "/v1/jobs/{job}/entries": {"first": {"type": "integer", "minimum": 0}},
+    "/v1/jobs/{job}/payloads": {
+        "entries": {"type": "string", "pattern": "^[0-9]{1,15}(,[0-9]{1,15}){0,63}$"}
+    },
     "/v1/jobs/{job}/logs": {
         "first": {"type": "integer", "minimum": 0},
         "item": {"type": "integer", "minimum": 0},
@@ -32,7 +35,6 @@ _QUERY: dict[str, dict[str, Any]] = {
 }
 _PARTS = {
     "job": {"type": "string", "pattern": "^j-[0-9a-f]{12}$"},
-    "seq": {"type": "integer", "minimum": 0},
     "blob": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "code": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "node": {"type": "string", "pattern": "^n-[0-9a-f]{12}$"},
