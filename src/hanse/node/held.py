@@ -18,7 +18,7 @@ from hanse.core.events import CancelItems, CancelJob, Grow, JobGrown, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.errors import ClientClosed, Fenced, HanseError, InternalError, UsageError
-from hanse.ids import JobId
+from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
@@ -50,6 +50,7 @@ class Held:
     answer was lost comes again."""
 
     fold_print = b""
+    token_of: Callable[[JobId, LeaseId], str] | None = None  # if its code may ask for more
 
     def __init__(
         self, runtime: Runtime, id: JobId, program: Program, record: JobRecord | None = None,
@@ -206,6 +207,7 @@ class Held:
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[block.block() for block in blocks], attempts=grant.attempts,
+            token="" if self.token_of is None else self.token_of(self.id, grant.lease),
         )  # fmt: skip
 
     def grown(self, size: int) -> Payload:
