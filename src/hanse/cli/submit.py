@@ -28,7 +28,7 @@ PATIENCE_S = 60.0  # until the node has recorded the script
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @click.option("--name", help="The job's name.  [default: the script's, or the command's]")
 @click.option("--cpus", type=click.FloatRange(0, min_open=True),
-              help="Cores that it takes.  [default: none for a script, 1 for --shell]")  # fmt: skip
+              help="Cores it takes.  [default: none for a script, 1 with --shell]")  # fmt: skip
 @click.option("--shell", "command", metavar="COMMAND", help="A command line in place of a script.")
 @shells.options
 @click.option("--wait", is_flag=True, help="Show what it prints; end when it ends, as it ends.")
@@ -36,8 +36,8 @@ PATIENCE_S = 60.0  # until the node has recorded the script
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def submit(
-    out: Output, name: str | None, cpus: float | None, command: str | None, how: shells.How, wait: bool,
-    script: Path | None, args: tuple[str, ...],
+    out: Output, name: str | None, cpus: float | None, command: str | None, how: shells.How,
+    wait: bool, script: Path | None, args: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a script or a command on the node, and come back at once.
 
