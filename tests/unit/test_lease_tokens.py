@@ -8,8 +8,10 @@ import stat
 import pytest
 
 from hanse.core.lease import Lease
+from hanse.engines.port import Program
 from hanse.errors import NodeUnavailable, NotAllowed
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.node.held import Held
 from hanse.node.lease_tokens import LeaseTokens, key_in
 from hanse.node.tokens import Right, Role, Tokens
 
@@ -107,3 +109,16 @@ def test_the_key_is_made_once_and_is_its_user_s_alone(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_bytes(b"short")
     assert len(key_in(path)) == 32
+
+
+def test_who_may_feed_a_job_no_more_does_not_keep_it_from_others():
+    """A script that was cut off, and whose lease is elsewhere now."""
+    held = Held(None, JOB, Program(key=1, job=JOB, name="f", function=None))
+    token = [LEASE]
+    end = held.follow(lambda: None, held.take(), lambda: bool(token))
+    assert held.is_fed
+    token.clear()
+    assert not held.is_fed
+    held.follow(lambda: None, held.take())
+    end()
+    assert held.is_fed

@@ -55,8 +55,8 @@ def up(
     from hanse.node.place import Running
     from hanse.remote.finding import node_home
 
-    if no_work and (cpus or sandbox):
-        raise UsageError("--no-work leaves nothing to run here: --cpus and --sandbox say how")
+    if no_work and (cpus or sandbox or ray_address or engine != "local"):
+        raise UsageError("with --no-work nothing runs here: leave out what says how")
     host, port = _split(listen, daemon.DEFAULT_PORT)
     settings = daemon.Settings(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
