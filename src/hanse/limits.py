@@ -493,5 +493,12 @@ ORDERS_BYTES = 64 * MIB
 LINK_CLOCK_NS = 10 * SECOND
 """How late a link may notice that its hours begin or end."""
 
+SCRIPTS_PER_CORE = 8
+"""So many scripts of `hanse submit` run at once for each core of a node: they mostly wait, and each
+is two processes of some 50 MB."""
+
+SLOTS_ELSEWHERE = 64
+"""A client of a node that does no work itself takes it that its sites run so many items at once."""
+
 LEASE_BITS = 32
 """Each start of a node numbers its leases from its own multiple of 2**32."""

@@ -14,7 +14,7 @@ from debian import install
 from packages import Slow, offline, wheel
 from system.command import as_json
 from system.command import hanse as command
-from system.nodes import Node
+from system.nodes import Away, Node
 from system.programs import Program
 from system.real import until
 from system.test_links import link
@@ -297,6 +297,18 @@ def test_code_travels_into_a_sandbox(boxed, tmp_path):
     assert program.result(env=boxed.env) == "[1, 2, 3]"
     (tmp_path / "util.py").write_text("def plus(x):\n    return x + 10\n")
     assert program.result(env=boxed.env) == "[10, 11, 12]"
+
+
+def test_a_script_in_a_sandbox_is_told_that_it_cannot_reach_its_node(boxed, tmp_path):
+    (tmp_path / "asks.py").write_text(
+        "import os, hanse\nprint('variables:', [n for n in os.environ if n.startswith('HANSE_')])\n"
+        "hanse.connect()\n"
+    )
+    away = Away(boxed, tmp_path / "away")
+    ran = away("submit", "--wait", tmp_path / "asks.py")
+    assert ran.returncode == 1
+    assert "runs in a sandbox, which has no network: it cannot reach its node" in ran.stderr
+    assert "HANSE_TOKEN" not in ran.stdout
 
 
 def test_up_and_the_doctor_say_when_there_can_be_no_sandbox(tmp_path):

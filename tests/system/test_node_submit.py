@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from pathlib import Path
 
@@ -41,7 +42,7 @@ SPEAKS = """
     print("arguments:", *sys.argv[1:])
     print("nothing here:", os.listdir("."), file=sys.stderr)
     assert __name__ == "__main__"
-    assert not any("hanse_" in value for value in os.environ.values())
+    assert [name for name in os.environ if "hanse_" in os.environ[name]] == ["HANSE_TOKEN"]
 """
 
 
@@ -67,7 +68,7 @@ def test_how_a_script_ends_can_be_seen(away, write):
     assert "before the end" in told
 
 
-def test_a_script_s_own_jobs_run_on_the_machine_of_the_node(away, node, write):
+def test_what_a_command_line_runs_can_ask_its_node_for_more(away, write):
     path = write("""
         import hanse
 
@@ -78,10 +79,14 @@ def test_a_script_s_own_jobs_run_on_the_machine_of_the_node(away, node, write):
             with hanse.connect() as client:
                 print("sum", sum(client.map(square, range(100), name="inner")))
     """)
-    id = submit(away, path)
-    assert f"sum {sum(x * x for x in range(100))}" in rest(away.start("logs", id, "--follow"))
-    assert node.command("jobs", "--json").stdout.count('"inner"') == 1  # among the user's there
-    assert '"inner"' not in away("jobs", "--json").stdout
+    done = away("submit", "--wait", "--shell", f"{sys.executable} {path}")
+    assert f"sum {sum(x * x for x in range(100))}" in done.stdout, done.stderr
+    assert "inner" in {job["name"] for job in away.json("jobs")["jobs"]}
+
+
+def test_what_hanse_map_runs_is_of_the_machine_that_it_runs_on(away):
+    ran = away("map", "--shell", 'echo "$HANSE_URL $HANSE_TOKEN" #', "1")
+    assert ran.stdout.split() == ["here"], ran.stderr
 
 
 WAITS = """

@@ -6,11 +6,13 @@ import pytest
 from core_builders import Place, Town, cpus
 
 from hanse import limits
-from hanse.core.events import CancelJob, Tick
+from hanse.core.events import CancelJob, Describe, Tick
 from hanse.core.home import Home
-from hanse.core.why import explain
+from hanse.core.why import explain, unable
 from hanse.ids import JobId, SiteId
-from hanse.model.job import JobState
+from hanse.model.fit import Offer
+from hanse.model.job import JobSpec, JobState
+from hanse.model.resources import SCRIPTS
 
 
 def leases(place: Place, job: JobId) -> int:
@@ -161,3 +163,45 @@ def test_jobs_that_come_after_it_came_back_are_granted_at_once() -> None:
     back(town, None)
     new = town.known("b", 10)
     assert leases(town.place("y"), new) == 1
+
+
+def test_a_script_that_waits_for_another_one_has_no_site_emptied() -> None:
+    """What it would wait for might be a job of that other script, which then never ran."""
+    town = Town()
+    place = town.place("x", 2, **{SCRIPTS: 1000})
+    town.submit("first", 1, needs=cpus(0, **{SCRIPTS: 1000}))
+    place.talk()
+    second = town.submit("second", 1, needs=cpus(0, **{SCRIPTS: 1000}))
+    inner = town.known("inner", 10**6, 20 * limits.MS)
+    place.talk()
+    place.talk()
+    assert not place.cuts
+    (script,) = (lease for lease, grant in place.grants.items() if grant.job == "first")
+    for _ in range(5):
+        town.wait(2)
+        lease = next(lease for lease, grant in place.grants.items() if grant.job == inner)
+        place.done(place.begun[lease], place.grants[lease].stop, lease=lease)
+        place.end(lease)
+        place.talk()
+        assert leases(place, inner) == 2
+    assert not place.cuts
+    assert any("scripts" in line for line in explain(town.home, second, town.now_ns))
+    place.done(0, 1, lease=script)
+    place.end(script)
+    place.talk()
+    assert leases(place, second) == 1
+
+
+def test_a_job_at_a_node_that_does_no_work_waits_for_a_site_and_says_so() -> None:
+    town = Town()
+    place = town.place("x", 0)
+    town.tell(Describe(SiteId("x"), Offer(works=False)))
+    assert unable(town.home, JobSpec(name="j")) == []
+    job = town.submit("j", 10)
+    place.talk()
+    assert "x gets no lease of it: its node does no work itself." in explain(
+        town.home, job, town.now_ns
+    )
+    other = town.place("y", 1)
+    assert leases(other, job) == 1
+    assert not place.grants

@@ -67,6 +67,7 @@ def _findings(deep: bool) -> Iterator[Finding]:
 def _node() -> Iterator[Finding]:
     """The node that programs run on, if one is named."""
     from hanse.cli.shared.checks import Finding
+    from hanse.cli.shared.node import described
     from hanse.errors import HanseError
     from hanse.remote.finding import find_node
 
@@ -82,8 +83,7 @@ def _node() -> Iterator[Finding]:
         advice = "start it, or log in anew; `hanse logout` lets programs run on this machine"
         yield Finding("node", str(error), "mend", advice)
         return
-    cores = info.capacity.cpus_milli / 1000
-    yield Finding("node", f"{node.url}: {info.host}, {cores:g} cores, Hanse {info.version}")
+    yield Finding("node", f"{node.url}: {described(info)}")
 
 
 def _records(deep: bool) -> Iterator[Finding]:

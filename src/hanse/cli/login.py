@@ -19,6 +19,7 @@ def login(out: Output, token: str | None) -> None:
     Without TOKEN it is asked for, or read from stdin: command lines can be seen by others. It is
     kept in HANSE_HOME, for this user's eyes only. `hanse logout` forgets it.
     """
+    from hanse.cli.shared.node import described
     from hanse.journal import private
     from hanse.remote import address
     from hanse.remote.dial import Dial
@@ -32,6 +33,5 @@ def login(out: Output, token: str | None) -> None:
     path = login_path()
     private.directory(str(path.parent))
     private.write(path, address.encode(found).encode() + b"\n")
-    cores = info.capacity.cpus_milli / 1000
-    words = f"Programs run on {found.url} now ({info.host}, {cores:g} cores, Hanse {info.version})."
+    words = f"Programs run on {found.url} now ({described(info)})."
     out.result({"url": found.url, "host": info.host}, lambda: out.say(words))

@@ -27,8 +27,8 @@ PATIENCE_S = 60.0  # until the node has recorded the script
 
 @click.command(cls=Command, context_settings={"allow_interspersed_args": False})
 @click.option("--name", help="The job's name.  [default: the script's, or the command's]")
-@click.option("--cpus", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
-              help="Cores that it takes of the node.")  # fmt: skip
+@click.option("--cpus", type=click.FloatRange(0, min_open=True),
+              help="Cores it takes.  [default: none for a script, 1 with --shell]")  # fmt: skip
 @click.option("--shell", "command", metavar="COMMAND", help="A command line in place of a script.")
 @shells.options
 @click.option("--wait", is_flag=True, help="Show what it prints; end when it ends, as it ends.")
@@ -36,15 +36,17 @@ PATIENCE_S = 60.0  # until the node has recorded the script
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def submit(
-    out: Output, name: str | None, cpus: float, command: str | None, how: shells.How, wait: bool,
-    script: Path | None, args: tuple[str, ...],
+    out: Output, name: str | None, cpus: float | None, command: str | None, how: shells.How,
+    wait: bool, script: Path | None, args: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a script or a command on the node, and come back at once.
 
     The file is sent, and nothing beside it. It runs there as `python SCRIPT [ARGS]...` would, in an
     empty directory, as a job of one item: `hanse logs ID --follow` shows what it prints, `hanse job
     ID` how it ended, `hanse cancel ID` ends it. It runs again if the node was killed, so its own
-    jobs should have names: then they go on where they were.
+    jobs should have names: then they go on where they were. `hanse.connect()` in it gives a client
+    of that node, and so of all its sites; as it mostly waits for these, it takes no core of its
+    own, unless --cpus says so.
 
     With --shell COMMAND it is a line for /bin/sh, in the directory of that name on the node's
     machine that this one is called in. With --wait the exit code is the command's own, and Ctrl-C
@@ -66,7 +68,7 @@ def submit(
     else:
         assert command is not None
         work = _command(command, how, name)
-    needs = how.resources(cpus)
+    needs = how.resources(cpus or (1.0 if command is not None else 0.0))
     if wait:
         raise SystemExit(_wait(out, work, needs, how))
     id = _send(work, needs, how)
@@ -109,10 +111,12 @@ def _begin(client: Client, work: _Work, needs: Resources, how: shells.How) -> Jo
     sys.argv = work.argv
     os.environ["HANSE_PROGRESS"] = "0"
     try:
-        job = client.map(
-            work.function, *([each] for each in work.inputs), name=work.label, resources=needs,
-            retries=how.retries, timeout=how.timeout, fresh=True,
-        )  # fmt: skip
+        given = {
+            "resources": needs, "retries": how.retries, "timeout": how.timeout, "calls_home": True,
+        }  # fmt: skip
+        job = client._map(
+            work.function, [work.inputs], 1, star=True, name=work.label, given=given, fresh=True
+        )
     except JobBusy as error:
         raise JobBusy(f"{error}. --name NAME gives this one a name of its own") from error
     _wait_until_there(client, job)

@@ -23,6 +23,8 @@ from hanse.errors import UsageError
 @click.option(
     "--cpus", type=click.FloatRange(0, min_open=True), help="Cores to use.  [default: all]"
 )
+@click.option("--no-work", is_flag=True,
+              help="Keep jobs, and let sites that are linked to it do the work.")  # fmt: skip
 @click.option("--sandbox", type=click.Choice(["bwrap"]),
               help="Run items without network and with a read-only root.")  # fmt: skip
 @click.option(
@@ -39,7 +41,7 @@ from hanse.errors import UsageError
 @click.pass_obj
 def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
-    labels: tuple[str, ...], cpus: float | None, sandbox: str | None, engine: str,
+    labels: tuple[str, ...], cpus: float | None, no_work: bool, sandbox: str | None, engine: str,
     ray_address: str | None, systemd: bool, home: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
@@ -53,11 +55,14 @@ def up(
     from hanse.node.place import Running
     from hanse.remote.finding import node_home
 
+    if no_work and (cpus or sandbox or ray_address or engine != "local"):
+        raise UsageError("with --no-work nothing runs here: leave out what says how")
     host, port = _split(listen, daemon.DEFAULT_PORT)
     settings = daemon.Settings(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
         price=price, resources=Resources(cpus=cpus) if cpus else None, sandbox=sandbox or "",
         engine="ray" if ray_address else engine, ray_address=ray_address,
+        works=not no_work,
     )  # fmt: skip
 
     if systemd:

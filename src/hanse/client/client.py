@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
+from hanse import limits
 from hanse.client.aims import aims_of
 from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
@@ -38,7 +39,7 @@ from hanse.model.aims import Aims
 from hanse.model.environment import Environment
 from hanse.model.fit import Requires
 from hanse.model.job import JobSpec
-from hanse.model.resources import Resources
+from hanse.model.resources import Amount, Resources
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, dump_one
 from hanse.payloads.references import PUT
@@ -225,7 +226,7 @@ class Client:
         results = Results(total)
         arguments = (self._runtime, id, program, results, needs, raising)
         source = MapSource(*arguments) if opened is None else opened.source(*arguments)
-        slots = max(1, self._capacity.times(spec.needs))
+        slots = self._slots(spec.needs)
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
             ahead=ahead, exact=lambda: source.exact,
@@ -354,6 +355,12 @@ class Client:
                                "open a new one here with hanse.connect()")  # fmt: skip
         if self._closed:
             raise ClientClosed("this client was closed")
+
+    def _slots(self, needs: Amount) -> int:
+        """How many items run at once, as far as that is known; at least one."""
+        if self._capacity == Amount():
+            return limits.SLOTS_ELSEWHERE
+        return max(1, self._capacity.times(needs))
 
     def _show_prints(self, job: JobId, told: bool | None, again: bool) -> None:
         """If the user wants to see what its items print; `again`: it ran before."""

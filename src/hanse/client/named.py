@@ -96,7 +96,8 @@ def open_named(
     told = ProgramRecord(
         name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
         retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast,
-        code=runtime.code(), environment=options.environment, **here(),
+        code=runtime.code(), environment=options.environment, calls_home=options.calls_home,
+        **here(),
     )  # fmt: skip
     program = NewProgram(told, pickled)
     run = None

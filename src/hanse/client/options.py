@@ -26,6 +26,8 @@ class Options(msgspec.Struct, frozen=True, dict=True):
         timeout: seconds that one attempt of an item may take.
         packages: what its workers have installed, as pip names it; None: what this Python has.
         requirements: the path of a requirements file that says the same, in place of packages.
+        calls_home: whether an item may ask the node whose job it is for more, as scripts of
+            `hanse submit` do.
     """
 
     resources: Resources = msgspec.field(default_factory=Resources)
@@ -33,6 +35,7 @@ class Options(msgspec.Struct, frozen=True, dict=True):
     timeout: float | None = None
     packages: Sequence[str] | None = None
     requirements: str | PathLike[str] | None = None
+    calls_home: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.resources, Resources):
@@ -66,6 +69,7 @@ class Options(msgspec.Struct, frozen=True, dict=True):
             "timeout": self.timeout,
             "packages": self.packages,
             "requirements": self.requirements,
+            "calls_home": self.calls_home,
         }
         given = {name: value for name, value in given.items() if value is not None}
         if "packages" in given or "requirements" in given:

@@ -3,6 +3,10 @@
 It gets a process of its own, as `python SCRIPT` would give it: `__main__`, exit handlers and exit
 code are its own, and what it prints is the item's output. It is in the worker's process group, so
 it ends with the worker, however that ends.
+
+`hanse.connect()` in it gives a client of the node whose job it is, if that lets it ask for more.
+The token for that is a variable of the script's process alone, which no other user of the machine
+can read, and ends with the item. Otherwise, as in `hanse map`, it gives one of this machine.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ from pathlib import Path
 from typing import IO, Protocol, TextIO
 
 from hanse import limits
-from hanse.remote.finding import HERE
+from hanse.engines.local.current import home_token
+from hanse.remote.finding import HERE, OUT_OF_REACH
 
 _PIECE = 1 << 16
 
@@ -37,9 +42,6 @@ class CommandFailed(Exception):
 
 def run_script(name: str, source: bytes, args: Sequence[str]) -> int:
     """Run a script in an empty directory, which goes with it; returns its exit code, 0.
-
-    `hanse.connect()` in it opens a client on this machine: the node that runs the script is not
-    asked for more, so a script cannot wait for cores that it holds itself.
 
     Raises CommandFailed.
     """
@@ -73,16 +75,25 @@ def run_command(command: str, directory: str, variables: Mapping[str, str], keep
 def _run(
     argv: Sequence[str], directory: str, variables: Mapping[str, str], out: _Sink | None = None
 ) -> int:
-    env = {**os.environ, **variables, "HANSE_URL": HERE}
+    env = {**os.environ, **variables}
     env.pop("HANSE_TOKEN", None)
+    env.pop("HANSE_URL", None)
     with subprocess.Popen(
-        argv, cwd=directory, env=env, stdin=subprocess.DEVNULL,
+        argv, cwd=directory, env=env | _home(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
         _pass_on({process.stdout: out or _Lines(sys.stdout), process.stderr: _Lines(sys.stderr)})
         return process.wait()
+
+
+def _home() -> dict[str, str]:
+    """What says to `hanse.connect()` where to work."""
+    token = home_token()
+    if not token or token == OUT_OF_REACH:
+        return {"HANSE_URL": token or HERE}
+    return {"HANSE_TOKEN": token}
 
 
 def _how(code: int) -> str:

@@ -109,7 +109,7 @@ class Granting(Placing):
                 continue
             if free.fits(shape.needs):
                 best = _before(shape.first_for(site), best)
-            elif site.capacity.fits(shape.needs):
+            elif site.capacity.fits(shape.needs) and not free.fits_but_for_scripts(shape.needs):
                 wide = _before(shape.first_for(site), wide)
         if wide is not None and _before(wide, best) is wide and self._reserve(site, wide):
             return None

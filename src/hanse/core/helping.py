@@ -121,6 +121,8 @@ class Helping(Granting):
                 continue
             if job.place is not None and not job.place.allows(site.id):
                 continue
+            if site.free.fits_but_for_scripts(job.spec.needs):
+                continue
             for lease in site.leases:
                 if lease.cut_to is None and not lease.cancelled and lease.unbegun:
                     other = self.jobs[lease.job]

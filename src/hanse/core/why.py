@@ -166,8 +166,8 @@ def unable(home: Home, spec: JobSpec) -> list[str]:
     if there is none yet."""
     reasons = []
     for site in home.sites.values():
-        if site.withdrawn:
-            continue
+        if site.withdrawn or (site.offer is not None and not site.offer.works):
+            continue  # others may come
         reason = _unfit(spec, site)
         if reason is None and site.capacity == Amount():
             return []  # it is silent, and may come back

@@ -70,6 +70,11 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     # of its works can run, which may take minutes: see `Building`.
     environment: Environment | None = None
     needs: Amount = ONE_CPU  # of one item while it runs
+    calls_home: bool = False  # each of its works has a token, see there
+
+
+OUT_OF_REACH = "out-of-reach"
+"""In place of `Work.token`: the node cannot be asked, as there is no network."""
 
 
 class Block(msgspec.Struct, frozen=True, eq=False):
@@ -98,6 +103,15 @@ class Work(msgspec.Struct, eq=False):
     # With `each`: items whose results later items of this work name as arguments, and the last
     # item that does. Whoever runs them keeps these results until then.
     links: Mapping[int, int] = {}
+    # A token for the node whose job it is, for as long as the lease is held: only what runs the
+    # items gets it, over its own line, never as a variable or an argument of a process. Empty: they
+    # may ask for nothing. An engine whose workers cannot reach that node says OUT_OF_REACH instead.
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Work({self.program.name!r}, {self.lease}: {self.start} to {self.stop})"  # no secret
+        )
 
 
 class End(enum.StrEnum):

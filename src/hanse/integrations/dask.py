@@ -60,7 +60,7 @@ def get(
     try:
         again = config.get("rerun_exceptions_locally", False)
         if again or _looked_at(callbacks):
-            slots = opened._capacity.times(PLAIN.resources.amount())
+            slots = opened._slots(PLAIN.resources.amount())
             more = {"pack_exception": _packed} if again else {}
             return get_async(
                 workers.submit, slots, dsk, keys, callbacks=callbacks, **more, **_of_others

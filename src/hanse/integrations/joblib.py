@@ -190,7 +190,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
 
     def _slots(self, client: Client) -> int:
         needs = task(**self._task_options)(run_batch).options.resources.amount()
-        return max(1, client._capacity.times(needs))
+        return client._slots(needs)
 
     def _for(self, parallel: Any) -> HanseBackend:
         """One for this Parallel alone: joblib gives one to all within a `parallel_config`, and

@@ -46,15 +46,19 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         packages: every distribution with its version; None: not known.
         allow: names of functions that it runs, as patterns of the shell; empty: all.
         tariff: where it is, and at what price.
+        works: whether it runs anything at all.
     """
 
     python: str = ""
     packages: dict[str, str] | None = None
     allow: list[str] = []
     tariff: Tariff = Tariff()
+    works: bool = True
 
     def lacks(self, requires: Requires) -> str | None:
         """Why it cannot run such code, in words; None if it can."""
+        if not self.works:
+            return "its node does no work itself"
         if requires.python and self.python and requires.python != self.python:
             return f"it runs Python {self.python}, and the job's code is of {requires.python}"
         if self.packages is None:

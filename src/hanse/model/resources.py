@@ -14,6 +14,10 @@ import msgspec
 
 from hanse.errors import UsageError
 
+SCRIPTS = "scripts"
+"""What a node has a number of for scripts that mostly wait for jobs of their own: such a one takes
+one of these and no core, so it can never hold the core that it waits for."""
+
 _UNITS = {
     "": 1,
     "B": 1,
@@ -115,6 +119,14 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 or all(n <= self.custom_milli.get(k, 0) for k, n in need.custom_milli.items())
             )
         )
+
+    def fits_but_for_scripts(self, need: Amount) -> bool:
+        """Whether nothing but other scripts stands in the way of `need`: to empty a site for it
+        would help nobody, and hold up the very jobs that these scripts wait for."""
+        if SCRIPTS not in need.custom_milli:
+            return False
+        others = {name: n for name, n in need.custom_milli.items() if name != SCRIPTS}
+        return self.fits(msgspec.structs.replace(need, custom_milli=others))
 
     def times(self, need: Amount) -> int:
         """How often `need` fits into this. `need` asks for something."""

@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hanse.core.why import unable
 from hanse.engines.port import Program
@@ -22,7 +22,7 @@ from hanse.errors import (
     NoSuchJob,
     UsageError,
 )
-from hanse.ids import JobId, job_number
+from hanse.ids import JobId, LeaseId, job_number
 from hanse.journal.port import Head
 from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
 from hanse.model.job import JobSpec, JobState
@@ -45,6 +45,13 @@ _logger = logging.getLogger("hanse")
 
 
 class Board:
+    """
+    Attributes:
+        token_of: makes the token of a lease, with which the code of its job may ask for more.
+    """
+
+    token_of: Callable[[JobId, LeaseId], str] | None = None
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.state: State = runtime.state()
@@ -59,6 +66,10 @@ class Board:
         """The job of this id, if it runs here."""
         held = self._held.get(JobId(job))
         return held if held is not None and not held.over else None
+
+    def has(self, job: JobId) -> bool:
+        """Whether it runs here."""
+        return self.running(job) is not None
 
     def why_not(self, job: str) -> HanseError:
         """Why a job does not run here."""
@@ -224,6 +235,7 @@ class Board:
         arguments = (self.runtime, id, program, record, durable.again, self.counts)
         held = HeldCalls(*arguments, find=self._calls) if program.each else Held(*arguments)
         held.total = spec.total
+        held.token_of = self.token_of if program.calls_home else None
         self._held = {k: v for k, v in self._held.items() if not v.over or v.error}
         self._held[id] = held
         feeder = held.take()
@@ -248,7 +260,7 @@ class Board:
             code=self.state.code_directory(told.code), environment=told.environment,
             timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
             memory_bytes=spec.needs.memory_bytes or None, needs=spec.needs,
-            max_items_per_worker=told.max_items_per_worker,
+            max_items_per_worker=told.max_items_per_worker, calls_home=told.calls_home,
         )  # fmt: skip
 
     def _recorded_program(self, record: JobRecord) -> Program:

@@ -29,6 +29,7 @@ from hanse.model.resources import Amount, Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.fetching import Fetching
+from hanse.node.lease_tokens import LeaseTokens, key_in
 from hanse.node.linked import Linked, earlier_sites
 from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
@@ -37,7 +38,7 @@ from hanse.node.place import Place, Running
 from hanse.node.tokens import Role, Tokens
 from hanse.records.state import open_state
 from hanse.remote import address
-from hanse.runtime.machine import capacity, packages, python_version
+from hanse.runtime.machine import capacity, packages, python_version, with_scripts
 from hanse.runtime.runtime import EngineFactory, Runtime
 from hanse.wire import protocol
 from hanse.wire.api import NodeInfo
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ray_address: of a Ray cluster that is used instead.
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
+        works: whether jobs run on this machine too, not only at the sites that are linked to it.
         sandbox: what items run in: "bwrap", or "" for nothing.
     """
 
@@ -75,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox: str = ""
     engine: str = "local"
     ray_address: str | None = None
+    works: bool = True
 
 
 def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
@@ -97,7 +100,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         url = f"{scheme}://{_in_url(names[0])}:{port}"
         tokens = Tokens(place.tokens)
         mine = _local_token(place, tokens, url, identity)
-        offered = capacity(settings.resources)
+        offered = with_scripts(capacity(settings.resources)) if settings.works else Amount()
         site = _site(settings, offered)
         engine: EngineFactory
         if site is not None:
@@ -116,6 +119,12 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         if site is not None:
             runtime.loop.post(partial(site.begin, runtime.resize))
         board = Board(runtime)
+        key = key_in(place.lease_key)
+        tokens.of_leases = leases = LeaseTokens(key, runtime.home.leases, board.has)
+        fingerprint = "" if identity is None else identity.fingerprint
+        board.token_of = lambda job, lease: address.encode(
+            address.Address(url, fingerprint, leases.secret(job, lease))
+        )
         node = _node_id(settings.home)
         info = NodeInfo(
             node=node, host=socket.gethostname(), version=__version__,
@@ -125,7 +134,10 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         board.recover()
         audit = stack.enter_context(contextlib.closing(Audit(place.audit)))
-        offer = Offer(python=python_version(), packages=packages(), tariff=_tariff(settings))
+        offer = Offer(
+            python=python_version(), packages=packages(), tariff=_tariff(settings),
+            works=settings.works,
+        )  # fmt: skip
         runtime.tell(Describe(runtime.own.agent.site, offer))
         linked = Linked(runtime, place.sites, node, tokens)
         links = Links(

@@ -70,7 +70,10 @@ class Fetching:
             self._shelves.move_to_end(job)
             if len(self._shelves) > limits.LINK_PROGRAMS:
                 self._shelves.popitem(last=False)
-            return shelf.take(sent)
+            work = shelf.take(sent)
+        if work.token:
+            work.token = self._dial.token(work.token)
+        return work
 
     def _program(self, sent: SentWork) -> Program:
         """The program as it runs here."""

@@ -18,7 +18,7 @@ from hanse.core.events import CancelItems, CancelJob, Grow, JobGrown, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.errors import ClientClosed, Fenced, HanseError, InternalError, UsageError
-from hanse.ids import JobId
+from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Entry
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
@@ -50,6 +50,7 @@ class Held:
     answer was lost comes again."""
 
     fold_print = b""
+    token_of: Callable[[JobId, LeaseId], str] | None = None  # if its code may ask for more
 
     def __init__(
         self, runtime: Runtime, id: JobId, program: Program, record: JobRecord | None = None,
@@ -77,6 +78,7 @@ class Held:
         self._kept_bytes = 0
         self._followers: set[Callback] = set()
         self._feeding = 0  # followers of the newest feeder
+        self._feeder_holds: Callable[[], bool] = lambda: True  # of the latest of these
         self._lock = threading.Lock()
         self._alone_ns = time.monotonic_ns()  # since then nobody who feeds it is there
         if record is not None:
@@ -101,7 +103,7 @@ class Held:
     @property
     def is_fed(self) -> bool:
         """Whether a client that feeds it is there, and more is to come."""
-        return self._feeding > 0 and not self._sealed
+        return self._feeding > 0 and not self._sealed and self._feeder_holds()
 
     def alone_ns(self, now_ns: int) -> int:
         """For how long nobody who feeds it has been there; 0 if somebody is."""
@@ -175,13 +177,23 @@ class Held:
             raise Fenced("another client feeds this job now")
 
     # --- for followers --------------------------------------------------------------------------
-    def follow(self, news: Callback, feeder: int = 0) -> Callback:
+    def follow(
+        self, news: Callback, feeder: int = 0, holds: Callable[[], bool] = lambda: True
+    ) -> Callback:
         """Call back, on any thread, whenever entries came or the job is over; returns what ends
-        that. `feeder`: the number under which this client feeds the job, if it does."""
+        that.
+
+        Args:
+            feeder: the number under which this client feeds the job, if it does.
+            holds: whether it still may: a script that was cut off must not keep the job from the
+                one that runs in its place.
+        """
         with self._lock:
             self._followers.add(news)
             feeding = feeder != 0 and feeder == self._feeder
             self._feeding += feeding
+            if feeding:
+                self._feeder_holds = holds
 
         def end() -> None:
             with self._lock:
@@ -206,6 +218,7 @@ class Held:
         return Work(
             lease=grant.lease, start=grant.start, stop=grant.stop, program=self.program,
             blocks=[block.block() for block in blocks], attempts=grant.attempts,
+            token="" if self.token_of is None else self.token_of(self.id, grant.lease),
         )  # fmt: skip
 
     def grown(self, size: int) -> Payload:

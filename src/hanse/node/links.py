@@ -66,7 +66,7 @@ class Links:
 
     def begin(self) -> None:
         """Dial every home that is kept. Raises WorldError if the file cannot be read."""
-        for kept in self._read():
+        for kept in self._read() if self._offer.works else ():
             self._start(kept)
         self._runtime.own.changed = self._divide
         self._runtime.loop.post(self._look_at_clock)
@@ -75,6 +75,8 @@ class Links:
         """Work for another home from now on. The home is dialled before this comes back, so that a
         wrong token is told at once. Raises UsageError, NodeError."""
         where = address.decode(new.token)
+        if not self._offer.works:
+            raise UsageError("this node does no work (--no-work), so it has nothing for others")
         for known in self._kept.values():
             if address.decode(known.token).url == where.url:
                 raise UsageError(f"{where.url} is linked already, as {known.id}")

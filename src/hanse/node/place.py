@@ -30,6 +30,7 @@ class Place:
     home/links.json, home/sites.json               homes that it works for; sites that work for it
     home/runs                                      how often it was started
     home/node.json, home/lock                      who runs here
+    home/leases.key                                what tokens of leases are proved with
     home/authority.*, home/node.*                  TLS, beyond loopback
     """
 
@@ -47,6 +48,10 @@ class Place:
     @property
     def links(self) -> Path:
         return self.home / "links.json"
+
+    @property
+    def lease_key(self) -> Path:
+        return self.home / "leases.key"
 
     @property
     def sites(self) -> Path:

@@ -1,7 +1,7 @@
 """Who may do what on a node: tokens, kept as hashes in a file of the node's user.
 
 The file is the authority: `hanse token` changes it, and a running node reads it again whenever it
-has changed, so what is revoked is refused from the next request on.
+has changed, so what is revoked is refused from the next request on. Tokens of leases are in none.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from hanse.errors import NotAllowed, UsageError, WorldError
+from hanse.ids import JobId, LeaseId
 from hanse.journal import private
 
 
@@ -62,11 +64,32 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.expires_s is not None and now_s >= self.expires_s
 
 
+class LeaseToken(Token, frozen=True, kw_only=True):
+    """What code that runs under a lease shows (see `lease_tokens`). It is in no file, and makes no
+    other token."""
+
+    job: JobId
+    lease: LeaseId
+
+
+class OfLeases(Protocol):
+    """The tokens of leases (see `lease_tokens`)."""
+
+    def find(self, secret: str) -> LeaseToken | None: ...
+    def holds(self, token: LeaseToken) -> bool: ...
+
+
 _decoder = msgspec.json.Decoder(list[Token])
 
 
 class Tokens:
-    """The tokens in a file. Every method may be called from any thread or process."""
+    """The tokens in a file. Every method may be called from any thread or process.
+
+    Attributes:
+        of_leases: knows the tokens that are in no file, if this is a node's.
+    """
+
+    of_leases: OfLeases | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -100,16 +123,21 @@ class Tokens:
         return list(self._known.values())
 
     def find(self, secret: str) -> Token | None:
-        """Who shows this secret; None if nobody may."""
+        """Who shows this secret; None if nobody may. Raises NodeUnavailable if that cannot be said
+        now."""
         self._look()
         digest = _digest(secret)
         token = self._known.get(digest)
-        if token is None or not hmac.compare_digest(token.digest, digest):
+        if token is None:
+            return None if self.of_leases is None else self.of_leases.find(secret)
+        if not hmac.compare_digest(token.digest, digest):
             return None
         return None if token.expired(time.time()) else token
 
     def holds(self, token: Token) -> bool:
         """Whether a token that was found before is still good."""
+        if isinstance(token, LeaseToken):
+            return self.of_leases is not None and self.of_leases.holds(token)
         self._look()
         return self._known.get(token.digest) == token and not token.expired(time.time())
 

@@ -50,6 +50,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
         code: the name of the project's code (see `wire.code`); empty if its modules are where
             they were, as on the machine of the program itself.
         environment: the packages that its items need; None: those of whoever runs them.
+        calls_home: its items may ask the node whose job it is for more, by tokens of their leases.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     max_items_per_worker: int | None = None
     code: str = ""
     environment: Environment | None = None
+    calls_home: bool = False
 
     @property
     def command(self) -> str:

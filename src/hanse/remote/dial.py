@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
+from msgspec import structs
 from urllib3.exceptions import HTTPError
 
 from hanse import limits
-from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable
+from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, UsageError
 from hanse.payloads.parcel import Unwrapping, wrap
-from hanse.remote.address import Address, is_loopback
+from hanse.remote.address import Address, decode, encode, is_loopback
 from hanse.remote.trust import CONNECT_S, pool, words
 from hanse.wire import protocol, squeeze
 from hanse.wire.api import Problem
@@ -44,6 +45,7 @@ class Dial:
 
     def __init__(self, address: Address, patience_s: float | None = None) -> None:
         self.url = address.url
+        self._address = address
         self._timeout = _TIMEOUT
         if patience_s is not None:
             self._timeout = urllib3.Timeout(connect=patience_s, read=patience_s)
@@ -162,6 +164,14 @@ class Dial:
             )  # fmt: skip
         except (HTTPError, OSError) as error:
             raise NodeUnavailable(f"{self.url} cannot be reached: {words(error)}") from error
+
+    def token(self, text: str) -> str:
+        """A token of this node, such that it is dialled as it is from here. Raises NodeError."""
+        try:
+            secret = decode(text).secret
+        except UsageError as error:
+            raise NodeError(f"{self.url} gave a token that is none: {error}") from error
+        return encode(structs.replace(self._address, secret=secret))
 
     def close(self) -> None:
         self._pool.clear()

@@ -12,7 +12,9 @@ from hanse.home import home_directory
 from hanse.journal import private
 from hanse.remote.address import Address, check_url, decode, is_loopback
 
-HERE = "here"  # in place of an address: this machine, whatever `hanse login` said
+# In place of an address.
+HERE = "here"  # this machine, whatever `hanse login` said
+OUT_OF_REACH = "out-of-reach"  # a script has a node, in a sandbox without a network
 
 
 def login_path() -> Path:
@@ -36,6 +38,11 @@ def find_node(url: str | None = None) -> Address | None:
     token = os.environ.get("HANSE_TOKEN", "").strip()
     if told == HERE:
         return None
+    if told == OUT_OF_REACH:
+        raise UsageError(
+            "this script runs in a sandbox, which has no network: it cannot reach its node. "
+            'hanse.connect("here") uses the cores of the machine that it runs on'
+        )
     if told is None and token:
         told = token
     if told is None:

@@ -38,6 +38,10 @@ class SentWork(msgspec.Struct, frozen=True, kw_only=True):
     values: list[tuple[str, int, Payload]] = []
     known_values: list[Ref] = []
     links: dict[int, int] = {}
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"SentWork({self.lease}: {self.start} to {self.stop})"  # no secret
 
 
 def pack_work(
@@ -58,6 +62,7 @@ def pack_work(
         values=[(*ref, each) for ref, each in work.values.items() if ref not in values],
         known_values=[ref for ref in work.values if ref in values],
         links=dict(work.links),
+        token=work.token,
     )
     payloads: list[Payload] = []
 
@@ -127,4 +132,5 @@ class Shelf:
             functions=functions | sent.functions,
             values=values | fresh,
             links=sent.links,
+            token=sent.token,
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
+from msgspec import structs
+
+from hanse import limits
 from hanse.errors import UsageError
 from hanse.model.fit import canonical
-from hanse.model.resources import Amount, Resources
+from hanse.model.resources import SCRIPTS, Amount, Resources
 
 _CGROUP = "/sys/fs/cgroup/"
 
@@ -78,6 +81,12 @@ def capacity(offered: Resources | None = None) -> Amount:
             custom_milli=amount.custom_milli,
         )
     return amount
+
+
+def with_scripts(offered: Amount) -> Amount:
+    """What a node offers: beside that, places for scripts (see `model.resources.SCRIPTS`)."""
+    places = max(1, offered.cpus_milli // 1000) * limits.SCRIPTS_PER_CORE
+    return structs.replace(offered, custom_milli={SCRIPTS: 1000 * places} | offered.custom_milli)
 
 
 def python_version() -> str:

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from hanse.remote.dial import Dial
+    from hanse.wire.api import NodeInfo
 
 home_option = click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
@@ -29,3 +30,10 @@ def own_node(home: Path | None) -> Dial:
     if running is None:
         raise UsageError(f"no node runs in {place.home}: start one with `hanse up`")
     return Dial(address.decode(place.local_token.read_text("ascii")))
+
+
+def described(info: NodeInfo) -> str:
+    """A node in a few words: its host, what it has, and its version."""
+    cores = info.capacity.cpus_milli / 1000
+    offers = f"{cores:g} cores" if cores else "no work of its own"
+    return f"{info.host}, {offers}, Hanse {info.version}"

@@ -30,9 +30,11 @@ class How:
     told: bool  # where or with what was said
 
     def resources(self, cpus: float) -> Resources:
-        from hanse.model.resources import Resources
+        """`cpus`: 0 for what mostly waits for jobs of its own."""
+        from hanse.model.resources import SCRIPTS, Resources
 
-        return Resources(cpus=cpus, memory=self.memory or 0)
+        custom = {} if cpus else {SCRIPTS: 1}
+        return Resources(cpus=cpus, memory=self.memory or 0, custom=custom)
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -67,6 +67,8 @@ def _words(settings: Settings) -> Iterator[str]:
         yield from ("--label", label)
     if settings.resources is not None and settings.resources.cpus is not None:
         yield from ("--cpus", f"{settings.resources.cpus!r}")
+    if not settings.works:
+        yield "--no-work"
     if settings.sandbox:
         yield from ("--sandbox", settings.sandbox)
     if settings.engine != "local":

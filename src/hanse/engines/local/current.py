@@ -51,6 +51,7 @@ class Item:
 
 
 _source: Callable[[], Item | None] | None = None
+_token: Callable[[], str] | None = None
 
 
 def current_item() -> Item | None:
@@ -58,7 +59,13 @@ def current_item() -> Item | None:
     return _source() if _source is not None else None
 
 
-def provide(source: Callable[[], Item | None]) -> None:
+def home_token() -> str:
+    """What lets the item that runs here ask the node whose job it is for more (see `Work.token`);
+    empty if it may not. A secret."""
+    return _token() if _token is not None else ""
+
+
+def provide(source: Callable[[], Item | None], token: Callable[[], str] | None = None) -> None:
     """Say where to ask; a worker does so once."""
-    global _source
-    _source = source
+    global _source, _token
+    _source, _token = source, token

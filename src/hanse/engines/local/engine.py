@@ -25,7 +25,7 @@ from hanse.engines.local.processes import children
 from hanse.engines.local.pythons import OWN, Python
 from hanse.engines.local.spawning import Early, check_depth
 from hanse.engines.local.watching import Watching
-from hanse.engines.port import Cut, End, Ended, Event, Loop, Program, Work
+from hanse.engines.port import OUT_OF_REACH, Cut, End, Ended, Event, Loop, Program, Work
 from hanse.errors import EngineError
 from hanse.ids import LeaseId
 
@@ -73,6 +73,7 @@ class LocalEngine:
         self._executions: dict[LeaseId, Execution] = {}
         self._idle: list[Process] = []
         self._keeps = printed is not None
+        self._sandboxed = sandbox is not None
         self._environments: Environments | None = None  # made when a work first asks for one
         self._make_environments = partial(
             _environments, loop, environments, sandbox is not None, emit, self._unused
@@ -88,6 +89,8 @@ class LocalEngine:
     # --- the port ---------------------------------------------------------------------------------
     def start(self, work: Work) -> None:
         """Run a work on a free worker, or on a new one."""
+        if work.token and self._sandboxed:  # there is no network in it
+            work.token = OUT_OF_REACH
         execution = self._executions[work.lease] = Execution(work)
         if (environment := work.program.environment) is not None:
             if self._environments is None:

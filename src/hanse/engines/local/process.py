@@ -138,6 +138,7 @@ class Process:
                 self._forget(key),
                 self._new_path(work.program.code),
                 dict(work.links),
+                work.token,
             ),
             files,
         )

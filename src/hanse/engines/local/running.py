@@ -60,6 +60,7 @@ class Runner(Waiting):
         self._ran = 0  # items before this have begun, although they may run again
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
         self.own: OwnResults | None = None  # if items of the run need results of others of it
+        self.token = ""  # see Work.token
 
     # --- what the control thread calls ------------------------------------------------------------
     def cut(self, run: int, stop: int) -> None:
@@ -102,12 +103,14 @@ class Runner(Waiting):
         attempts: dict[int, int],
         careful_until: int,
         links: dict[int, int],
+        token: str,
     ) -> None:
         with self.lock:
             self.base, self.sent, self.out, self.chunk = start, 0, [], []
             self.chunk_base = start
             self.program, self.attempts, self.careful_until = program, attempts, careful_until
             self.own = OwnResults(program.job, links) if links else None
+            self.token = token
             self.mark = self._counted = _now()
             self.meter.begin(self.mark)
             self._bytes, self._ran = 0, start
@@ -310,7 +313,7 @@ class Runner(Waiting):
             self.chunk = []
             if end:
                 self._events.append(("e", self.stop))
-                self.run = 0
+                self.run, self.token = 0, ""
                 slots.pack_into(self._memory, self._at, 0, 0, 0, 0)
             if self._events:
                 self._deliver(run)

@@ -46,7 +46,7 @@ class Worker:
         self._asleep = False
         self._wake_read, self._wake_write = os.pipe()
         self._limited = False
-        current.provide(self._runner.current)
+        current.provide(self._runner.current, lambda: self._runner.token)
 
     def _send(self, message: Any, files: list[Any]) -> None:
         body = dumps(message, 5)
@@ -79,12 +79,13 @@ class Worker:
             forget,
             path,
             links,
+            token,
         ) = message
         runner, store = self._runner, self._store
         if path is not None:
             self._follow(path)
         program = store.program(packed, fds)
-        runner.begin(run, start, stop, program, attempts, careful_until, links)
+        runner.begin(run, start, stop, program, attempts, careful_until, links, token)
         if self._asleep:  # looked at after `run` is set, as the other thread does the reverse
             self._asleep = False
             os.write(self._wake_write, b"\0")

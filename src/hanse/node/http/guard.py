@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanse import __version__
-from hanse.errors import HanseError, NodeVersion, NotAllowed, UsageError
+from hanse.errors import HanseError, NodeUnavailable, NodeVersion, NotAllowed, UsageError
 from hanse.ids import job_number, parse_blob_id
 from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
@@ -78,7 +78,7 @@ class Guard:
             return token, await handler(Call(request, self._board, token, self._tokens))
         except HanseError as error:
             response = told(error, whole=token is not None)
-            if response.status_code >= 500:
+            if response.status_code >= 500 and not isinstance(error, NodeUnavailable):
                 _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
             return token, response
         except Exception:

@@ -151,10 +151,10 @@ async def follow(call: Call) -> Response:
         return await entries(call)
     if feeder:
         held.check(feeder)  # one that this node knows nothing of has to say again what is lost
-    return call.stream(_follow(board, held, first, feeder))
+    return call.stream(_follow(call, held, first, feeder))
 
 
-async def _follow(board: Board, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
+async def _follow(call: Call, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
     news = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -164,14 +164,14 @@ async def _follow(board: Board, held: Held, first: int, feeder: int) -> AsyncGen
         except RuntimeError:
             pass  # the server has stopped
 
-    end = held.follow(wake, feeder)
+    end = held.follow(wake, feeder, call.holds)
     try:
         while True:
             news.clear()
             over = held.over  # looked at first: all entries come before it
             found: Sequence[Entry] | None = held.entries(first)
             if found is None:
-                found = await asyncio.to_thread(_batch, board, held.id, first)
+                found = await asyncio.to_thread(_batch, call.board, held.id, first)
             if found:
                 yield _frames(found)
                 first += len(found)

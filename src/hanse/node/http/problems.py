@@ -35,6 +35,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (BadEncoding, 400),
     (errors.JournalUnavailable, 503),
     (errors.JournalFull, 507),
+    (errors.NodeUnavailable, 503),
 ]
 
 
