@@ -37,15 +37,15 @@ def hanse(work: str, address: str, slots: int) -> float:
     from hanse.model.resources import Amount
     from hanse.runtime.runtime import Runtime
 
-    home = Path(tempfile.mkdtemp(prefix="hanse-bench-"))
-    site = Site(home, Amount(), address=address)
-    runtime = Runtime(Amount(cpus_milli=1000 * slots), site.engine, home)
-    try:
-        with Client(runtime=runtime) as client:
-            list(client.map(works.nap, [_WARM_S] * 2 * slots))
-            return _timed(_hanse_runs(client)[work])
-    finally:
-        site.close()
+    with tempfile.TemporaryDirectory(prefix="hanse-bench-") as directory:
+        site = Site(Path(directory), Amount(), address=address)
+        runtime = Runtime(Amount(cpus_milli=1000 * slots), site.engine, Path(directory))
+        try:
+            with Client(runtime=runtime) as client:
+                list(client.map(works.nap, [_WARM_S] * 2 * slots))
+                return _timed(_hanse_runs(client)[work])
+        finally:
+            site.close()
 
 
 def _hanse_runs(client: Any) -> dict[str, Run]:

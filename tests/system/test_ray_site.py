@@ -206,6 +206,18 @@ def test_nothing_of_ray_is_left_and_other_clusters_are_not_touched(
         assert list(client.map(abs, range(10))) == list(range(10))
 
 
+def test_when_the_keeper_is_killed_nothing_it_kept_is_left_and_the_site_is_back(node: Node) -> None:
+    assert node.process is not None
+    children = psutil.Process(node.process.pid).children()
+    (keeper,) = (each for each in children if any("keeper" in word for word in each.cmdline()))
+    kept = keeper.children(recursive=True)
+    assert any("raylet" in process.name() for process in kept)
+    keeper.kill()
+    until(lambda: gone(kept), LONG_S)
+    with node.connect() as client:
+        assert list(client.map(abs, range(10))) == list(range(10))
+
+
 def test_who_cannot_join_is_told_why(tmp_path: Path) -> None:
     node = Node(tmp_path / "node", "--cpus", "1").start()
     try:

@@ -29,7 +29,7 @@ def join(
     out: Output, token: str | None, cpus: float | None, gpus: int, address: str | None,
     home: Path | None,
 ) -> None:  # fmt: skip
-    """Add this machine to the site of the node that TOKEN names, until Ctrl-C.
+    """Add this machine to the site of a node, which TOKEN names, until Ctrl-C.
 
     There `hanse up --engine ray` runs, and `hanse token create --role join --for NAME` makes the
     token. Without TOKEN it is asked for, or read from stdin: command lines can be seen by others.

@@ -16,7 +16,7 @@ from hanse.cli.shared.output import Output
 @home_option
 @click.pass_obj
 def nodes(out: Output, home: Path | None) -> None:
-    """List the machines that jobs run on: those of this node's site, and the sites linked to it.
+    """List the machines that work is done on: those of a site, and the sites linked to it.
 
     The node is the one that `hanse login`, HANSE_URL or HANSE_TOKEN names, else this machine's.
     """

@@ -78,6 +78,7 @@ class Session:
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.put = self._tasks.put
         self._end_by_s: float | None = None  # set: all actors are ending
+        self.over = False
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -98,6 +99,7 @@ class Session:
             actor.kill()
         self._say(Closed())
         self._sock.close()
+        self.over = True
 
     def _say(self, news: News, fds: list[int] | None = None) -> None:
         with contextlib.suppress(OSError):  # the engine is gone; the reader has noticed
@@ -241,6 +243,7 @@ class Watch:
             found = machines()
             if found != self.machines:
                 self.machines = found
+                self.sessions = [each for each in self.sessions if not each.over]
                 for session in self.sessions:
                     session.put(session.tell_machines)
 
