@@ -8,6 +8,8 @@
 #   make bench  beside Ray, Dask, PySpark, joblib and the standard library: installs them under
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
 #   make bench-quick   two minutes, without the heavy ones; prints the table
+#   make bench-placement   cost of placement beside the optimum; needs the spot data (HANSE_SPOT_DATA)
+#               and two to three hours for 200 seeds; SEEDS=20 is enough for a look
 # Another Python: make PYTHON=/path/to/python3.12
 
 # The first Python on the path that is new enough; else python3, and the check below says what to do.
@@ -19,7 +21,7 @@ BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray clean
+.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray bench-placement clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -68,6 +70,11 @@ bench-quick: $(VENV)/made
 # Beside plain Ray, on a cluster of three Ray nodes on this machine.
 bench-ray: $(VENV)/test-tools
 	$(VENV)/bin/python -m bench.ray
+
+bench-placement: SEEDS := 200
+bench-placement: $(VENV)/installed $(VENV)/pip
+	$(PIP) install scipy matplotlib
+	cd bench && ../$(BIN)/python -m placement $(SEEDS)
 
 clean:
 	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

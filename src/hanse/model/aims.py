@@ -13,6 +13,8 @@ import msgspec
 Objective = Literal["fastest", "cheapest"]
 
 NANO = 1_000_000_000
+_MOST = 10**18  # nano, nanoseconds and bytes: sums of them stay exact
+_NAME, _MANY = 100, 1000
 HOUR_NS = 3600 * 1_000_000_000
 
 
@@ -35,6 +37,13 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spot: bool = False
     speed_milli: int = 0
     start_ns: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: a bad number would stop the home that places by it."""
+        _check(self.price_nano, self.speed_milli, self.start_ns, *map(max, self.schedule))
+        _check(*map(min, self.schedule))
+        if len(self.region) > _NAME or len(self.schedule) > _MANY:
+            raise ValueError("a region has too long a name, or a schedule too many prices")
 
     def price_at(self, now_ns: int) -> int:
         """For an hour of all of it, at that moment."""
@@ -65,3 +74,15 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     regions: list[str] = []
     spot: bool = True
     data: list[tuple[str, int]] = []
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        _check(self.deadline_ns or 0, self.budget_nano or 0, *(size for _, size in self.data))
+        regions = [*self.regions, *(region for region, _ in self.data)]
+        if len(regions) > _MANY or any(len(region) > _NAME for region in regions):
+            raise ValueError(f"at most {_MANY} regions can be named, with {_NAME} letters each")
+
+
+def _check(*numbers: int) -> None:
+    if any(not 0 <= number < _MOST for number in numbers):
+        raise ValueError(f"times, amounts of money and sizes are from 0 to {_MOST:.0e}")

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from hanse.core.why import unable
 from hanse.engines.port import Program
 from hanse.errors import (
@@ -25,6 +27,7 @@ from hanse.errors import (
 from hanse.ids import JobId, LeaseId, job_number
 from hanse.journal.port import Head
 from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
+from hanse.model.aims import Aims
 from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
@@ -145,7 +148,7 @@ class Board:
         self._resume(head, False)
         return self._held[new.id].take()
 
-    def take(self, id: str, again: bool) -> Taken:
+    def take(self, id: str, again: bool, aims: Sequence[Aims | None] = ()) -> Taken:
         """Let a client feed the job. One that was interrupted or failed goes on; with `again` the
         items that failed run again. Of one that is done nothing is taken: the feeder is 0.
 
@@ -157,7 +160,7 @@ class Board:
                 head = self.head(id)
                 if head.state == str(JobState.DONE) and not (again and head.failed):
                     return Taken(feeder=0, size=head.size)
-                self._resume(head, again)
+                self._resume(head, again, aims)
                 held = self._held[head.id]
             elif held.is_fed:
                 raise JobBusy(f"another client feeds the job {id} now")
@@ -212,7 +215,7 @@ class Board:
                 held.cancel()
         self.runtime.loop.call_at(now + SWEEP_NS, self._sweep)
 
-    def _resume(self, head: Head, again: bool) -> None:
+    def _resume(self, head: Head, again: bool, aims: Sequence[Aims | None] = ()) -> None:
         durables = self.runtime.durables
         run = durables.claim(head.id)
         try:
@@ -225,6 +228,8 @@ class Board:
             durables.unclaim(head.id, run)
             raise
         spec = record.job.spec
+        for now in aims[:1]:
+            spec = msgspec.structs.replace(spec, aims=now)
         again = again or record.job_state is JobState.FAILED
         self._begin(head.id, spec, program, Durable(head, run, None, record.facts, again), record)
 

@@ -147,7 +147,7 @@ class RemoteRuntime:
         entry = self._enter(job, source, _size_of(durable))
         if durable.facts:  # it may run all the while, or have ended meanwhile
             entry.feeder = self._dial.patiently(
-                lambda: self.durables.take(job, durable.again)
+                lambda: self.durables.take(job, durable.again, spec)
             ).feeder
         else:
             entry.feeder = durable.run
@@ -468,9 +468,10 @@ class RemoteClaims:
             self._code.give(program.told.code, again=True)
             return self._dial.patiently(make).feeder
 
-    def take(self, job: JobId, again: bool = False) -> api.Taken:
+    def take(self, job: JobId, again: bool = False, spec: JobSpec | None = None) -> api.Taken:
         """Become the job's feeder. Raises JobBusy, NoSuchJob, UsageError if it is done."""
-        return self._dial.ask("POST", f"/v1/jobs/{job}/take", api.Taken, api.Take(again=again))
+        wanted = api.Take(again=again, aims=[] if spec is None else [spec.aims])
+        return self._dial.ask("POST", f"/v1/jobs/{job}/take", api.Taken, wanted)
 
     def claim(self, job: JobId) -> int:
         return 0  # nothing is held before it is taken up: a node runs it all the while

@@ -13,6 +13,7 @@ import msgspec
 
 from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
+from hanse.model.aims import Aims
 from hanse.model.failure import Failure
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
@@ -83,9 +84,11 @@ class NewJob(Request, frozen=True, kw_only=True):
 
 
 class Take(Request, frozen=True, kw_only=True):
-    """Feed this job from here on. `again`: items that failed are open again."""
+    """Feed this job from here on. `again`: items that failed are open again. Where it was ended and
+    goes on now, it goes on with these aims; `[]`: with those that it had."""
 
     again: bool = False
+    aims: list[Aims | None] = []
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):

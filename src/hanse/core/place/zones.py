@@ -32,6 +32,7 @@ from hanse.core.place.waiting import Odds, Phases, Waiting
 
 HOUR = 3600 * 10**9
 _TABLES = 64
+_SPARED = 0.25  # of all slack: this much is not spent on waiting for a lower price
 _GROWS_UP, _GROWS_DOWN = 2 * HOUR, 2 * HOUR // 3  # from then on something has lasted
 
 
@@ -120,6 +121,7 @@ class Zones:
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
+        self._first_slack = 0.0
         self._tables: dict[tuple[float, ...], tuple[Waiting, int, int]] = {}
 
     def see(self, zone: int, up: bool, now_ns: int) -> None:
@@ -138,19 +140,23 @@ class Zones:
             return [*self._better(now, stay, rates), stay]
         if stay is not None:
             return self._from_sure(now, stay, rates)
-        limit = self._limit(now)
-        tries = [Where(zone, False) for rate, zone in rates if self.zones[zone].spot <= limit]
-        dear = [Where(zone, False) for rate, zone in rates if self.zones[zone].spot > limit]
+        self._first_slack = max(self._first_slack, float(now.time_ns - now.work_ns))
+        limit, near_sure = self._limit(now), min(zone.sure for zone in self.zones) / 2
+        usual = [(rate, n) for rate, n in rates if self.zones[n].spot < near_sure]
+        tries = [Where(n, False) for _, n in usual if self.zones[n].spot <= limit]
+        more = [Where(n, False) for _, n in usual if self.zones[n].spot > limit]
+        dear = [Where(n, False) for _, n in rates if self.zones[n].spot >= near_sure]
         nowhere = Where(now.where.zone if now.where else 0, None)
-        if dear and self._slack(now) > self._reserve(now):
+        if tries and more and self._slack(now) > self._reserve(now):
             return [*tries, nowhere]
         waiting, slack_ns = self._waiting(now), self._slack(now) + self._restart_ns(now)
-        if not dear and len(tries) == 1 and self.pools[tries[0].zone].up:
+        if not more and len(tries) == 1 and self.pools[tries[0].zone].up:
             old = self.pools[tries[0].zone].age(now.now_ns) > _GROWS_UP
             if not waiting.begins(now.work_ns, slack_ns, old):
                 tries = []
-        waits = waiting.waits(now.work_ns, slack_ns, self._long_gone(now))
-        return [*tries, *dear, nowhere if waits else self._sure(now, None)]
+        if usual and waiting.waits(now.work_ns, slack_ns, self._long_gone(now)):
+            return [*tries, *more, nowhere]
+        return [*tries, *more, *dear, self._sure(now, None)]
 
     def _can_wait(self, now: Standing, stay: Where | None) -> bool:
         """Whether a sure machine still makes it if it is begun at the next look: the safety net.
@@ -201,13 +207,28 @@ class Zones:
         lasts_ns = max(1.0, pool.hazard.lasts_ns(pool.age(now.now_ns), span_ns))
         lost = 1 - pool.hazard.survival(pool.age(now.now_ns), span_ns)
         gain_ns = max(lasts_ns - move.ns, 0.02 * lasts_ns)
-        return (price * lasts_ns + (move.money + lost * self._loss(now)) * HOUR) / gain_ns
+        dear = self._slack_price(now)
+        if arriving and now.where is not None and now.where.sure is not None:
+            move = move._replace(money=move.money + dear * move.ns / HOUR)
+        loss = self._loss(now) + dear * self._restart_ns(now) / HOUR
+        return (price * lasts_ns + (move.money + lost * loss) * HOUR) / gain_ns
 
     def _loss(self, now: Standing) -> float:
         """What it costs to be lost: to begin again, near or far, at a usual price."""
         prices = sorted(zone.spot for zone in self.zones)
         usual = prices[len(prices) // 2] if math.isfinite(prices[len(prices) // 2]) else prices[0]
         return usual * self._restart_ns(now) / HOUR + 1.0
+
+    def _slack_price(self, now: Standing) -> float:
+        """What an hour of slack is worth: nothing while there is twice as much as losses are
+        expected to take; where it runs out, what a sure machine costs more."""
+        prices = sorted(zone.spot for zone in self.zones)
+        over = min(zone.sure for zone in self.zones) - prices[len(prices) // 2]
+        often = sum(pool.hazard.rate(HOUR) for pool in self.pools) / len(self.pools)
+        restart = self._restart_ns(now)
+        needed = restart * (1 + 2 * now.work_ns * often)
+        short = (needed + restart - self._slack(now)) / max(needed, 1.0)
+        return max(0.0, over) * min(1.0, max(0.0, short))
 
     def _better(
         self, now: Standing, stay: Where, rates: Sequence[tuple[float, int]]
@@ -258,7 +279,9 @@ class Zones:
         best = min(pools, key=lambda n: (self.zones[n].spot, n))
         up = _phases([self.pools[n].hazard for n in pools], _GROWS_UP, 1 / len(pools))
         down = _phases([self.pools[n].gaps for n in pools], _GROWS_DOWN, 1.0)
-        alone = math.prod(1 - self.pools[n].share for n in pools if n != best)
+        # Outages come together, in a region and beyond: never is it taken to be certain that there
+        # is another one.
+        alone = max(0.05, math.prod(1 - self.pools[n].share for n in pools if n != best))
         key = (*(round(6 * ln(rate * HOUR)) for rate in (*up[:2], *down[:2])),
                round(10 * alone), self.zones[best].spot)  # fmt: skip
         table = self._tables.get(key)
@@ -285,7 +308,8 @@ class Zones:
         losses = now.work_ns * pool.hazard.rate(2 * HOUR)
         alone = math.prod(1 - one.share for one, zone in zip(self.pools, self.zones, strict=True)
                           if math.isfinite(zone.spot) and one is not pool)  # fmt: skip
-        return self._restart_ns(now) * (1 + 2 * losses * alone) + 2 * self._every_ns
+        needed = self._restart_ns(now) * (1 + 2 * losses * alone) + 2 * self._every_ns
+        return max(needed, _SPARED * self._first_slack)
 
     def _limit(self, now: Standing) -> float:
         """The highest price that is paid before slack is: waiting for what is dearer takes all the

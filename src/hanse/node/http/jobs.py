@@ -214,7 +214,9 @@ async def create(call: Call) -> Response:
 async def take(call: Call) -> Response:
     """Feed a job from here on; one that was interrupted or failed goes on."""
     asked, _ = await call.parcel(api.Take)
-    return call.answer(await call.waiting(call.board.take, call.text("job"), asked.again))
+    return call.answer(
+        await call.waiting(call.board.take, call.text("job"), asked.again, asked.aims)
+    )
 
 
 async def feed(call: Call) -> Response:

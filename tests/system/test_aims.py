@@ -1,0 +1,62 @@
+"""Jobs that ask for time, money and place, at real nodes with prices and regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from system.nodes import Node
+from system.test_links import Hosts, hosts, link, where
+
+import hanse
+from hanse.errors import HanseError
+
+__all__ = ["hosts"]
+
+
+def federation(hosts: Hosts) -> tuple[Node, Node]:
+    """A dear home in the north and a cheap site in the south."""
+    home = hosts.node("home", "--cpus", "1", "--region", "north", "--price", "3600")
+    site = hosts.node("site", "--cpus", "1", "--region", "south", "--price", "36")
+    link(site, home)
+    return home, site
+
+
+def test_a_job_runs_where_it_is_cheapest_and_knows_what_it_has_cost(hosts: Hosts) -> None:
+    home, _ = federation(hosts)
+    with home.connect() as client:
+        job = client.map(where, range(60), objective="cheapest")
+        for _ in zip(range(5), job, strict=False):
+            pass
+        told = job.explain()
+        places = {Path(place).name for _, place in job}
+        assert "gets no lease of it: an item costs 100.00 times as much there" in told
+        assert "It has cost" in told
+        assert places == {"site"}, "the home itself is a hundred times dearer"
+
+
+def test_a_job_keeps_to_its_regions(hosts: Hosts) -> None:
+    home, _ = federation(hosts)
+    with home.connect() as client:
+        job = client.map(where, range(40), regions="north")
+        assert {Path(place).name for _, place in job} == {"home"}
+
+
+def test_a_budget_stops_a_job_and_a_named_one_goes_on_with_more(hosts: Hosts) -> None:
+    home, _ = federation(hosts)
+    with home.connect() as client:
+        job = client.map(where, range(100), name="n", regions="north", budget=6.5)
+        with pytest.raises(HanseError, match="budget"):
+            list(job)
+    with home.connect() as client:
+        assert len(list(client.map(where, range(100), name="n", regions="north"))) == 100
+
+
+def test_wrong_aims_are_refused_at_once(tmp_path: Path) -> None:
+    with hanse.connect() as client:
+        for wrong in (
+            {"objective": "best"}, {"deadline": "soon"}, {"deadline": -1}, {"budget": 0},
+            {"regions": [""]},
+        ):  # fmt: skip
+            with pytest.raises(hanse.UsageError):
+                client.map(where, [1], **wrong)  # type: ignore[arg-type]
