@@ -35,11 +35,12 @@ def link(
     out: Output, token: str | None, share: float, cpus: float | None, hours: tuple[str, ...],
     allow: tuple[str, ...], home: Path | None,
 ) -> None:  # fmt: skip
-    """Let this machine's node take work from the node that TOKEN names, beside its own.
+    """Let this machine's node take work from another node.
 
-    There `hanse token create --role link --for NAME` makes the token. Without TOKEN it is asked
-    for, or read from stdin: command lines can be seen by others. This machine only dials, so it may
-    stand behind a NAT or a proxy. Its own jobs come first. `hanse unlink` ends it at once.
+    TOKEN names that one, where `hanse token create --role link --for NAME` made it. Without TOKEN
+    it is asked for, or read from stdin: command lines can be seen by others. This machine only
+    dials, so it may stand behind a NAT or a proxy. Its own jobs come first. `hanse unlink` ends it
+    at once.
 
     Whoever runs jobs on that node runs code on this machine, as the user of this node.
     """

@@ -16,7 +16,10 @@ from hanse.cli.shared.output import Output
 @home_option
 @click.pass_obj
 def unlink(out: Output, id: str, home: Path | None) -> None:
-    """Work for a node no more: what runs for it here ends now, and runs elsewhere."""
+    """Work for a node no more.
+
+    What runs for it here ends now, and runs elsewhere. `hanse links` shows the ids.
+    """
     from urllib.parse import quote
 
     own_node(home).ask("DELETE", f"/v1/links/{quote(id, safe='')}", type(None))
