@@ -106,6 +106,9 @@ def _windows(measure: str, zones: list[tuple[str, ...]], ratios: tuple[float, ..
 
 
 def spot_lines(stride: int) -> Iterator[Line]:
+    if not spot.DATA.is_dir():
+        print(f"no spot data in {spot.DATA}: name its folder in HANSE_SPOT_DATA")
+        return
     names = tuple(spot.load().zones)
     for ratio in RATIOS:
         yield from _windows(f"13 spot zones, deadline {ratio:g} x the work", [names], (ratio,),

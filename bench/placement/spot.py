@@ -25,7 +25,8 @@ STEP_S = 120
 TICK = 5  # steps
 RESTART, FAR = 6, 7  # steps until a machine works
 SAVED_GB = 50.0
-DATA = Path(os.environ.get("HANSE_SPOT_DATA", "/work/shared/data/spot"))
+_BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "spot"
+DATA = Path(os.environ.get("HANSE_SPOT_DATA", _BESIDE))
 
 
 @dataclass(frozen=True)
