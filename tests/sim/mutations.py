@@ -98,7 +98,7 @@ MUTATIONS = (
         "site.heard_ns + limits.LEASE_TTL_NS", "site.heard_ns + limits.SECOND",
     ),
     Mutation(
-        "leases of silent sites are kept", Home, "_tick",
+        "leases of silent sites are kept", Home, "_empty",
         "for lease in list(site.leases):", "for lease in ():",
     ),
     Mutation(
