@@ -98,7 +98,9 @@ def test_a_script_s_jobs_run_on_all_sites_of_its_node(scripts):
 
 
 def test_a_node_that_does_no_work_leaves_scripts_and_their_jobs_to_its_sites(scripts):
-    home = scripts.node("home", "--no-work")
+    """Over TLS, so the token that a script has at a site must carry the home's fingerprint."""
+    listen = ("--listen", "127.0.0.2:0", "--name", "127.0.0.2")
+    home = scripts.node("home", "--no-work", *listen)
     away = scripts.of(home)
     id = scripts.sums(away, 40)
     told = away("explain", id).stdout
