@@ -89,6 +89,15 @@ def test_a_unit_starts_the_node_that_was_described(tmp_path):
     assert "Start a node on this machine" in helped.stdout
 
 
+def test_a_node_without_work_says_so_in_its_unit_and_takes_no_word_on_how(tmp_path):
+    ran = command("up", "--systemd", "--no-work", home=tmp_path)
+    assert " --no-work" in ran.stdout
+    for option in (("--cpus", "1"), ("--sandbox", "bwrap"), ("--engine", "ray")):
+        refused = command("up", "--systemd", "--no-work", *option, home=tmp_path)
+        assert refused.returncode == 2
+        assert "nothing runs here" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("word", "shown"),
     [("plain", "plain"), ("a b", '"a b"'), ("50%", '"50%%"'), ("$HOME", '"$$HOME"'), ("", '""'),
