@@ -31,11 +31,20 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     fold: bytes = b""  # what folded them: the fingerprint's digest
 
 
+class Ran(msgspec.Struct, frozen=True, array_like=True):
+    """Where and when something came of a lease, for people who look at a timeline."""
+
+    site: str
+    at_ms: int  # since 1970, when the home decided on it
+    busy_us: int = 0  # spent in items, of a segment
+
+
 class Body(msgspec.Struct, frozen=True, array_like=True):
     fact: Fact
     stored: Stored | None = None  # a program, inputs, or results
     failure: Failure | None = None  # of ItemsFailed
     usage: Usage | None = None  # of the items of a segment
+    ran: Ran | None = None  # of what came of a lease
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -27,6 +27,9 @@ class Outcome(msgspec.Struct, eq=False):
     program: NewProgram | None = None  # instead of a payload
     kept: Kept | None = None  # where the payload is, once it is recorded
     recorded: bool = False
+    site: str = ""  # whose report it comes from; empty: nobody's
+    at_ns: int = 0  # when, since 1970
+    busy_ns: int = 0  # spent in the items of a segment
     entry: Entry | None = None  # as it was recorded
 
     @property

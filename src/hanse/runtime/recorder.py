@@ -21,7 +21,7 @@ from hanse.core.events import JobEnded
 from hanse.errors import HanseError, JournalError, JournalUnavailable
 from hanse.ids import BlobId, JobId
 from hanse.journal.port import Append, Entry, Head
-from hanse.records.entries import Body, Stored, encode
+from hanse.records.entries import Body, Ran, Stored, encode
 from hanse.records.payloads import pack
 from hanse.records.program import pack_program
 from hanse.records.record import Kept
@@ -189,7 +189,7 @@ class Recorder:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)
                 outcome.kept = Kept(self.state, job, writing.seq, stored)
-            body = Body(outcome.fact, stored, outcome.failure, outcome.usage)
+            body = Body(outcome.fact, stored, outcome.failure, outcome.usage, _ran(outcome))
             entry = encode(job, writing.seq, body, packed)
             nbytes = len(entry.body) + (packed.nbytes if packed is not None else 0)
             writing.tally.take(outcome.fact, now, nbytes, outcome.usage)
@@ -288,3 +288,9 @@ class Recorder:
                 self.state.journal.answer(job, number, text)
             except JournalError as error:
                 _logger.warning("hanse: a question about job %s was not answered: %s", job, error)
+
+
+def _ran(outcome: Outcome) -> Ran | None:
+    if not outcome.site:
+        return None
+    return Ran(outcome.site, outcome.at_ns // limits.MS, outcome.busy_ns // 1000)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -274,6 +275,8 @@ class Runtime:
                 continue  # nobody is told of it
             outcome = self._outcome(fact)
             if waits:
+                if type(event) is Hear:
+                    outcome.site, outcome.at_ns = event.report.site, time.time_ns()
                 outcomes.append(outcome)
             else:
                 self.tell_outcome(outcome)
@@ -345,6 +348,7 @@ class Runtime:
             None if segment.folded else fact.start - segment.start,
             self.durables.fold_print(fact.job) if segment.folded else b"",
             usage=segment.usage if whole else None,
+            busy_ns=segment.busy_ns if whole else 0,
         )
 
     def _failure(self, fact: ItemsFailed) -> Failure:
