@@ -502,3 +502,30 @@ SLOTS_ELSEWHERE = 64
 
 LEASE_BITS = 32
 """Each start of a node numbers its leases from its own multiple of 2**32."""
+
+DASH_JOBS = 2000
+"""The page lists so many jobs, the newest."""
+
+DASH_LOOK_S = 1.0
+"""While somebody looks at the page, what changed is looked for this often."""
+
+DASH_LEASES = 20_000
+"""Of one job the page shows so many leases, the newest."""
+
+DASH_FAILURES = 200
+"""Of one job the page knows so many failed items, the first."""
+
+DASH_STORIES = 16
+"""The stories of so many jobs are kept, so that only what is new of each has to be read."""
+
+DASH_LOG_BYTES = 256 * KIB
+"""The page is given so much of a job's log at once, from its end."""
+
+DASH_CODE_S = 120.0
+"""A code that lets a browser in is good once, and for so long."""
+
+DASH_CODES = 100
+"""So many codes wait at once; the oldest goes."""
+
+DASH_SESSION_S = 12 * 3600.0
+"""A browser that was let in may look for so long, and no longer than whoever let it in."""

@@ -66,6 +66,8 @@ def test_every_route_answers_as_its_document_says_whatever_it_is_given(node):
         def check(case):
             nonlocal tried
             tried += 1
+            if case.path == "/dash/events":
+                case.query = {}  # followed, it has no end
             answer = case.call(headers=secret, timeout=10)
             case.validate_response(answer, checks=[not_a_server_error])
             if answer.status_code >= 400:

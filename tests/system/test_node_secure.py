@@ -50,8 +50,9 @@ def token(node, role):
 def real(path):
     zeros = "0" * 64
     return path.format(
-        job=JOB, seq=0, blob=zeros, code=zeros, node="n-" + zeros[:12], link="l-" + zeros[:8]
-    )
+        job=JOB, seq=0, blob=zeros, code=zeros, node="n-" + zeros[:12], link="l-" + zeros[:8],
+        file="app.js",
+    )  # fmt: skip
 
 
 def test_no_route_and_no_method_lets_anybody_in_without_a_token(node):

@@ -28,10 +28,16 @@ def explain(out: Output, job: str) -> None:
     """
     with recorded(job) as (side, head):
         holder = side.holder(head)
-        answer = side.explain(head) if holder is not None else None
-        told = _told(answer) if answer is not None else _from_record(side, head, holder)
-        document = telling.document(head, holder) | {"answered": answer is not None} | told
+        told = explained(side, head, holder)
+        document = telling.document(head, holder) | told
         out.result(document, lambda: out.say("\n".join(told["lines"])), quiet=())
+
+
+def explained(side: Side, head: Head, holder: Holder | None) -> dict[str, Any]:
+    """What the job waits for: its "lines", and whether the program that runs it "answered"."""
+    answer = side.explain(head) if holder is not None else None
+    told = _told(answer) if answer is not None else _from_record(side, head, holder)
+    return {"answered": answer is not None} | told
 
 
 def _told(answer: str) -> dict[str, Any]:

@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "link": ("hanse.cli.link", "Let this machine's node take work from another node."),
     "links": ("hanse.cli.links", "List the nodes that this machine's node works for."),
     "unlink": ("hanse.cli.unlink", "Work for a node no more."),
+    "sites": ("hanse.cli.sites", "List the sites that work for the node."),
+    "dash": ("hanse.cli.dash", "Open a page that shows jobs, sites, timelines, failures and logs."),
     "login": ("hanse.cli.login", "Run programs on a node from now on."),
     "logout": ("hanse.cli.logout", "Run programs on this machine again."),
     "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),

@@ -41,7 +41,7 @@ from hanse.records.state import State
 from hanse.remote.records import NodeHead
 from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
-from hanse.wire.api import NewJob, Removed, Taken
+from hanse.wire.api import NewJob, Progress, Removed, Taken
 
 _BEGIN_S = 60.0  # for a journal that is slow or away
 _logger = logging.getLogger("hanse")
@@ -95,6 +95,14 @@ class Board:
         """A head, with who runs the job."""
         fields = {name: getattr(head, name) for name in head.__struct_fields__}
         return NodeHead(**fields, holder=self._me if self.running(head.id) else None)
+
+    def progress(self, id: JobId) -> Progress:
+        """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""
+        running, cost = self.running(id) is not None, self.runtime.cost(id)
+        if not running:
+            head = self.head(id)
+            return Progress(running=0, lines=[f"{head.name or id} is {head.state}."], cost=cost)
+        return Progress(running=self.runtime.running(id), lines=self.runtime.reasons(id), cost=cost)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from hanse.node.identity import Identity
 
 DEFAULT_PORT = 7437
-_NOT_INSTALLED = "a node needs more libraries than a client: pip install 'hanse[node]'"
+NOT_INSTALLED = "a node needs more libraries than a client: pip install 'hanse[node]'"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     keep_plain()
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
-        listening = _listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port)
         stack.callback(listening.close)
         port = listening.getsockname()[1]
         identity, names = _identity(settings)
@@ -147,8 +147,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         stack.callback(links.close)
         authority = b"" if identity is None else identity.authority
         machines = Machines(runtime, linked, site)
-        routes = _table(info, authority, board, linked, links, machines)
-        server = _server(board, tokens, audit, identity, names, routes)
+        routes = _table(info, authority, board, linked, links, machines, tokens)
+        server = server_for(board, tokens, audit, identity, names, routes)
         links.begin()
         running = Running(os.getpid(), url, time.time())
 
@@ -196,12 +196,13 @@ def _site(settings: Settings, offered: Amount) -> Site | None:
     return Site(settings.home, offered, address=settings.ray_address, host=None if near else host)
 
 
-def _listen(host: str, port: int) -> Listening:
+def listen(host: str, port: int) -> Listening:
+    """A socket that listens. Raises UsageError, WorldError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         from hanse.node.http.line import Listening, raise_descriptors
     except ImportError as error:
-        raise UsageError(_NOT_INSTALLED) from error
+        raise UsageError(NOT_INSTALLED) from error
     listening = Listening(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bound(raise_descriptors() // 2)
     try:
@@ -232,7 +233,7 @@ def _identity(settings: Settings) -> tuple[Identity | None, list[str]]:
     try:
         from hanse.node.identity import make_identity
     except ImportError as error:
-        raise UsageError(_NOT_INSTALLED) from error
+        raise UsageError(NOT_INSTALLED) from error
     return make_identity(settings.home, [*names, "localhost", "127.0.0.1"]), [
         *names,
         *address.LOOPBACK,
@@ -275,14 +276,15 @@ def _table(*arguments: Any) -> list[Any]:
     try:
         from hanse.node.http.app import table
     except ImportError as error:
-        raise UsageError(_NOT_INSTALLED) from error
+        raise UsageError(NOT_INSTALLED) from error
     return table(*arguments)
 
 
-def _server(
-    board: Board, tokens: Tokens, audit: Audit, identity: Identity | None, names: Sequence[str],
-    routes: list[Any],
+def server_for(
+    board: Board | None, tokens: Tokens, audit: Audit, identity: Identity | None,
+    names: Sequence[str], routes: list[Any],
 ) -> Any:  # fmt: skip
+    """uvicorn, ready to run. Raises UsageError, WorldError."""
     try:
         import httptools  # noqa: F401 - uvicorn would fall back to what takes twice as long
         import uvicorn
@@ -290,7 +292,7 @@ def _server(
         from hanse.node.http.app import make_app
         from hanse.node.http.line import Line
     except ImportError as error:
-        raise UsageError(_NOT_INSTALLED) from error
+        raise UsageError(NOT_INSTALLED) from error
     app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
     config = uvicorn.Config(
         app, http=Line, ws="none", lifespan="off", log_config=None, access_log=False,

@@ -59,6 +59,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str  # whom it is for
     created_s: float
     expires_s: float | None = None
+    parent: str | None = None  # the token that it was made with, and goes with
 
     def expired(self, now_s: float) -> bool:
         return self.expires_s is not None and now_s >= self.expires_s
@@ -96,16 +97,22 @@ class Tokens:
         self._known: dict[str, Token] = {}
         self._stamp: tuple[int, int, int] | None = None
 
-    def create(self, role: Role, name: str, expires_s: float | None) -> tuple[Token, str]:
-        """A new token, and its secret, which is kept nowhere."""
+    def create(
+        self, role: Role, name: str, expires_s: float | None, parent: str | None = None
+    ) -> tuple[Token, str]:
+        """A new token, and its secret, which is kept nowhere. With a `parent` it is one of many
+        that live for hours: those that have expired make room for it."""
         if not name.strip() or len(name) > 100 or not name.isprintable():
             raise UsageError("a token is for somebody: --for NAME, 1 to 100 printable characters")
         secret = secrets.token_hex(32)
         token = Token(
             id="t-" + secrets.token_hex(4), digest=_digest(secret), role=role, name=name,
-            created_s=time.time(), expires_s=expires_s,
+            created_s=time.time(), expires_s=expires_s, parent=parent,
         )  # fmt: skip
         with self._changing() as tokens:
+            if parent is not None:
+                now = time.time()
+                tokens[:] = [each for each in tokens if not (each.parent and each.expired(now))]
             tokens.append(token)
         return token, secret
 
@@ -115,7 +122,7 @@ class Tokens:
             found = [token for token in tokens if token.id == id]
             if not found:
                 raise UsageError(f"there is no token {id!r}; hanse token list shows them")
-            tokens.remove(found[0])
+            tokens[:] = [each for each in tokens if id not in (each.id, each.parent)]
         return found[0]
 
     def all(self) -> list[Token]:

@@ -203,6 +203,43 @@ class LinkInfo(msgspec.Struct, frozen=True, kw_only=True):
     used: Amount
 
 
+class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a home knows of a site that works for it."""
+
+    id: str
+    state: str  # in words
+    incarnation: int  # a restarted one has a higher one
+    capacity: Amount  # nothing while it is silent
+    free: Amount
+    leases: int
+    runs: dict[str, int]  # by the job's id, how many leases
+    heard_s: float  # so long ago
+    trip_s: float  # of a message there and back; 0: not known yet
+    python: str = ""  # its minor version; empty: not known
+    packages: int | None = None  # how many distributions it has; None: not known
+    allow: list[str] = []  # names of functions that its owner lets through; empty: all
+
+
+class DashCode(msgspec.Struct, frozen=True, kw_only=True):
+    """Lets one browser in, once: the page at / takes it from its fragment, `/#code=...`."""
+
+    code: str
+    valid_s: float
+
+
+class Redeem(Request, frozen=True, kw_only=True):
+    """Exchange a code for a token that may read."""
+
+    code: str
+
+
+class DashSession(msgspec.Struct, frozen=True, kw_only=True):
+    """The secret of that token, and when it expires."""
+
+    secret: str
+    expires_s: float
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What a running job waits for, in words, and how many of its items are out; and what it has
     cost so far, where that is counted."""

@@ -37,3 +37,13 @@ def described(info: NodeInfo) -> str:
     cores = info.capacity.cpus_milli / 1000
     offers = f"{cores:g} cores" if cores else "no work of its own"
     return f"{info.host}, {offers}, Hanse {info.version}"
+
+
+def the_node(home: Path | None) -> Dial:
+    """The node of `home`; without it, the one that this user's programs run on, or else the one
+    that runs here. Raises UsageError if there is none."""
+    from hanse.remote.dial import Dial
+    from hanse.remote.finding import find_node
+
+    found = find_node() if home is None else None
+    return Dial(found) if found is not None else own_node(home)

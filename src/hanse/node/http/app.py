@@ -16,8 +16,11 @@ from starlette.routing import Route as Path
 from hanse import limits
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.dash.codes import Codes
+from hanse.node.dash.sight import OfNode
 from hanse.node.http import code, docs, jobs, logs, metrics, openapi
 from hanse.node.http.call import BYTES, Call
+from hanse.node.http.dash import DashRoutes, Failures, Leases, LogPart
 from hanse.node.http.guard import Guard, Handler, secured
 from hanse.node.http.link import LinkRoutes
 from hanse.node.http.links import LinksRoutes
@@ -51,12 +54,14 @@ def table(
     linked: Linked,
     links: Links,
     machines: Machines,
+    tokens: Tokens,
 ) -> list[Route]:
     """
     Args:
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
     sites, homes, joining = LinkRoutes(linked), LinksRoutes(links), MachineRoutes(machines)
+    dash = DashRoutes(OfNode(board, info), Codes(tokens))
     described: dict[str, Any] = {}
     page, style = "", docs.STYLE.read_text()
     looking, looked_s = asyncio.Lock(), -limits.READY_S
@@ -133,17 +138,42 @@ def table(
         Route("GET", "/v1/link/{node}/code/{code}", link, sites.code, gives=api.Code),
         Route("POST", "/v1/link/{node}/code", link, sites.code_files, api.CodeFiles),
         Route("POST", "/v1/link/{node}/leave", link, sites.leave, wire_link.Gone, type(None)),
+        Route("GET", "/v1/sites", read, dash.list_sites, gives=list[api.SiteSeen]),
         Route("GET", "/v1/links", read, homes.list_links, gives=list[api.LinkInfo]),
         Route("POST", "/v1/links", Right.ADMIN, homes.add, api.NewLink, api.LinkInfo),
         Route("DELETE", "/v1/links/{link}", Right.ADMIN, homes.remove_link, gives=type(None)),
     ]
+    routes += dash_table(dash)
     described |= openapi.document(routes, info.version)
     page = docs.page(described)
     return routes
 
 
+def dash_table(dash: DashRoutes) -> list[Route]:
+    """The page's own, which `hanse dash` serves without a node too."""
+    read = Right.READ
+    return [
+        Route("GET", "/", None, dash.show_page, media="text/html"),
+        Route("GET", "/dash/file/{file}", None, dash.page_file, media="text/javascript"),
+        Route("POST", "/dash/codes", read, dash.make_code, gives=api.DashCode),
+        Route("POST", "/dash/session", None, dash.redeem, api.Redeem, api.DashSession),
+        Route("GET", "/dash/about", read, dash.about, gives=dict),
+        Route("GET", "/dash/events", read, dash.events, media="text/event-stream"),
+        Route("GET", "/dash/jobs/{job}", read, dash.job_story, gives=dict),
+        Route("GET", "/dash/jobs/{job}/waits", read, dash.job_waits, gives=api.Progress),
+        Route("GET", "/dash/jobs/{job}/failures", read, dash.job_failures, gives=Failures),
+        Route("GET", "/dash/jobs/{job}/leases", read, dash.job_leases, gives=Leases),
+        Route("GET", "/dash/jobs/{job}/trace", read, dash.job_trace, gives=dict),
+        Route("GET", "/dash/jobs/{job}/log", read, dash.job_log, gives=LogPart),
+    ]
+
+
 def make_app(
-    board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str], routes: Sequence[Route]
+    board: Board | None,
+    tokens: Tokens,
+    audit: Audit,
+    hosts: frozenset[str],
+    routes: Sequence[Route],
 ) -> Starlette:
     guard = Guard(board, tokens, audit, hosts)
     paths = [

@@ -59,11 +59,19 @@ class Call:
         token: who asks; None only on routes that are open to all.
     """
 
-    def __init__(self, request: Request, board: Board, token: Token | None, tokens: Tokens) -> None:
+    def __init__(
+        self, request: Request, board: Board | None, token: Token | None, tokens: Tokens
+    ) -> None:
+        self._board = board
         self._tokens = tokens
         self.request = request
-        self.board = board
         self.token = token
+
+    @property
+    def board(self) -> Board:
+        """The node's; `hanse dash` without a node has routes that need none."""
+        assert self._board is not None
+        return self._board
 
     def text(self, name: str) -> str:
         """A part of the path."""
@@ -144,7 +152,7 @@ class Call:
 
     def stream(
         self, pieces: AsyncGenerator[bytes | memoryview], status: int = 200, *, plain: bool = False,
-        **headers: str,
+        media: str = BYTES, **headers: str,
     ) -> Response:  # fmt: skip
         """Piece by piece, for as long as the token is good; squeezed if the client takes that,
         unless it shall be `plain`."""
@@ -153,7 +161,7 @@ class Call:
         if self.takes_squeezed and not plain:
             headers["content-encoding"] = ENCODING
             pieces = _squeezing(pieces)
-        return _Stream(self.holds, pieces, status_code=status, media_type=BYTES, headers=headers)
+        return _Stream(self.holds, pieces, status_code=status, media_type=media, headers=headers)
 
 
 async def _squeezing(

@@ -21,9 +21,11 @@ _GROUPS = {
     "code": "Code and blobs",
     "link": "Links",
     "links": "Links",
+    "sites": "Links",
 }
 _WATCHING = "The node"
-_ORDER = (_WATCHING, "Jobs", "Code and blobs", "Links")
+_PAGES = "The page to look at"
+_ORDER = (_WATCHING, "Jobs", "Code and blobs", "Links", _PAGES)
 _REF = "#/components/schemas/"
 
 _PAGE = """<!doctype html>
@@ -83,6 +85,8 @@ def page(document: dict[str, Any]) -> str:
 
 
 def _group(path: str) -> str:
+    if path == "/" or path.startswith("/dash/"):
+        return _PAGES
     found = re.match(r"/v1/(\w+)", path)
     return _GROUPS.get(found[1], _WATCHING) if found else _WATCHING
 

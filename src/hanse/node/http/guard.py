@@ -37,7 +37,9 @@ class Guard:
         hosts: the names and addresses, in lower case and without a port, that this node goes by.
     """
 
-    def __init__(self, board: Board, tokens: Tokens, audit: Audit, hosts: frozenset[str]) -> None:
+    def __init__(
+        self, board: Board | None, tokens: Tokens, audit: Audit, hosts: frozenset[str]
+    ) -> None:
         self._board = board
         self._tokens = tokens
         self._audit = audit

@@ -48,15 +48,7 @@ async def show_job(call: Call) -> Response:
 
 async def progress(call: Call) -> Response:
     """How many items of a running job are out, and what it waits for."""
-    runtime, id = call.board.runtime, JobId(call.text("job"))
-    held = call.board.running(id)
-    cost = await call.waiting(runtime.cost, id)
-    if held is None:
-        head = await call.waiting(call.board.head, id)
-        return call.answer(api.Progress(running=0, lines=[f"{head.name or id} is {head.state}."],
-                                        cost=cost))  # fmt: skip
-    lines = await call.waiting(runtime.reasons, id)
-    return call.answer(api.Progress(running=runtime.running(id), lines=lines, cost=cost))
+    return call.answer(await call.waiting(call.board.progress, JobId(call.text("job"))))
 
 
 async def entries(call: Call) -> Response:

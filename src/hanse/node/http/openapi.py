@@ -28,6 +28,9 @@ _QUERY: dict[str, dict[str, Any]] = {
         "item": {"type": "integer", "minimum": 0},
         "follow": {"type": "integer", "minimum": 0, "maximum": 1},
     },
+    "/dash/events": {"follow": {"type": "integer", "minimum": 0, "maximum": 1}},
+    "/dash/jobs/{job}/leases": {"first": {"type": "integer", "minimum": 0}},
+    "/dash/jobs/{job}/log": {"first": {"type": "integer", "minimum": 0}},
     "/v1/jobs/{job}/follow": {
         "first": {"type": "integer", "minimum": 0},
         "feeder": {"type": "integer", "minimum": 0},
@@ -37,6 +40,7 @@ _PARTS = {
     "job": {"type": "string", "pattern": "^j-[0-9a-f]{12}$"},
     "blob": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "code": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "file": {"type": "string", "pattern": "^[a-z]+[.](js|css|svg)$"},
     "node": {"type": "string", "pattern": "^n-[0-9a-f]{12}$"},
     "link": {"type": "string", "pattern": "^l-[0-9a-f]{8}$"},
 }

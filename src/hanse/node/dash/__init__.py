@@ -1,0 +1,1 @@
+"""What the page shows of a node, or of one machine's records, as plain values. See `http.dash`."""

@@ -1,0 +1,38 @@
+// Numbers and times as people read them.
+
+const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
+
+export function count(number) {
+  return number.toLocaleString("en");
+}
+
+export function size(bytes) {
+  for (const unit of ["B", "KiB", "MiB", "GiB"]) {
+    if (bytes < 1024) return `${unit === "B" || bytes >= 100 ? Math.round(bytes) : bytes.toFixed(1)} ${unit}`;
+    bytes /= 1024;
+  }
+  return `${bytes.toFixed(1)} TiB`;
+}
+
+export function duration(seconds) {
+  if (seconds < 1e-3) return `${Math.round(seconds * 1e6)} us`;
+  if (seconds < 0.1) return `${(seconds * 1e3).toPrecision(2)} ms`;
+  if (seconds < 10) return `${seconds.toFixed(2)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  for (const [unit, length] of UNITS) {
+    if (seconds >= 2 * length) return `${(seconds / length).toFixed(seconds < 10 * length ? 1 : 0)} ${unit}`;
+  }
+  return `${Math.round(seconds)} s`;
+}
+
+export function ago(then, now = Date.now() / 1000) {
+  const age = Math.max(0, now - then);
+  for (const [unit, length] of UNITS) {
+    if (age >= length) return `${Math.round(age / length)} ${unit} ago`;
+  }
+  return age < 10 ? "just now" : `${Math.floor(age / 10) * 10} s ago`;
+}
+
+export function moment(seconds) {
+  return seconds ? new Date(seconds * 1000).toLocaleString() : "";
+}
