@@ -360,4 +360,4 @@ def test_what_is_wrong_lets_nobody_in(node, page):
         connection.close()
     for path in ("/dash/about", "/dash/events", "/dash/jobs/j-0123456789ab", "/v1/sites"):
         with pytest.raises(NotAllowed):
-            Dial(Address(node.url, "", "5e" * 32)).read(path)
+            Dial(Address(node.url, "", "5e" * 32)).ask("GET", path, object)
