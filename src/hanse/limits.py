@@ -448,6 +448,9 @@ SWEEP_NS = 30 * SECOND
 change its network. Looked at this often."""
 
 # --- links --------------------------------------------------------------------------------------
+REST_NS = 5 * SECOND
+"""A site that gave up MAX_LOSSES leases of a job, one after the other, rests for so long."""
+
 TENANT_JOBS = 1000
 """So many jobs of other homes are remembered, so that their last printed lines find the way."""
 
@@ -476,6 +479,9 @@ LINK_REPORT_BYTES = 64 * MIB
 
 LINK_TOKEN_LOOK_NS = SECOND
 """A home looks this often whether the tokens of its sites still hold."""
+
+LINK_FORGOTTEN_S = 3600.0
+"""A site that has been silent for so long is waited for no more when its home comes back."""
 
 LINK_SITES = 10_000
 """A home has at most so many sites at other nodes."""

@@ -193,8 +193,8 @@ MUTATIONS = (
         "again = note.cause in _RETRIED and ", "again = ",
     ),
     Mutation(
-        "one lost lease ends a job", Home, "_lease_ended",
-        "job.losses >= limits.MAX_LOSSES", "job.losses >= 1",
+        "one lost lease ends a job", Home, "_gave_up",
+        ">= limits.MAX_LOSSES", ">= 1",
     ),
     Mutation(
         "a job that ended has no results", Job, "lost",

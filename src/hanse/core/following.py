@@ -9,6 +9,7 @@ from hanse.core.messages import Report, Running
 from hanse.core.place.length import longest_ns
 from hanse.core.site import Site
 from hanse.model.ranges import Range
+from hanse.model.resources import Amount
 
 
 class Following(Ending):
@@ -61,6 +62,7 @@ class Following(Ending):
             job is None
             or span is None
             or running.lease in self.leases
+            or not 1 <= running.lease < self._next_lease  # no home has granted it
             or running.stop > job.known_to(running.lease)
         ):
             self._strays.setdefault(site.id, {})[running.lease] = None
@@ -73,7 +75,7 @@ class Following(Ending):
         return lease
 
     def _take_free(self, site: Site, report: Report) -> None:
-        free = report.free
+        free = report.free if self._now_ns >= site.resting_until_ns else Amount()
         for lease in site.leases:
             if lease.granted_seq > report.orders_seen:
                 free = free.minus(self.jobs[lease.job].spec.needs)

@@ -305,7 +305,7 @@ class Home(Following):
             if type(note) is SegmentNote:
                 self._segment(site, note)
             elif type(note) is EndNote:
-                self._lease_ended(note)
+                self._lease_ended(site, note)
             elif type(note) is FailureNote:
                 self._item_failed(site, note)
         site.notes_seen = max(site.notes_seen, report.first_note + len(report.notes) - 1)
@@ -314,15 +314,17 @@ class Home(Following):
         job = self._running(note.job)
         if job is None or not 0 <= note.start < note.stop <= job.size:
             return
-        self._learn(job, site, note.stop - note.start, note.busy_ns)
         lease = self.leases.get(note.lease)
+        if lease is not None and (lease.site != site.id or lease.job != job.id):
+            return
+        self._learn(job, site, note.stop - note.start, note.busy_ns)
         parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return
         for start, stop in parts:
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
-            job.losses = 0
+            job.losses.pop(site.id, None)
             if lease is not None and lease.backup_of is not None:
                 job.won += 1
             self._end_rivals(job, note.start, note.stop, note.lease)
@@ -336,12 +338,15 @@ class Home(Following):
             return  # an earlier run of this home counted it
         if note.item >= job.known_to(note.lease):
             return
+        lease = self.leases.get(note.lease)
+        if lease is not None and (lease.site != site.id or lease.job != job.id):
+            return
         if note.cause is Cause.DEPENDENCY:
             self._take_back(job, note)
             return
         if note.busy_ns:
             self._learn(job, site, 1, note.busy_ns)
-        job.losses = 0  # a worker ran
+        job.losses.pop(site.id, None)  # a worker ran
         if note.cause is Cause.DIED:
             again = job.crashes.get(note.item, 0) + 1 < limits.MAX_CRASHES
         else:
@@ -357,14 +362,18 @@ class Home(Following):
         """The item has not ended, and its lease will not run it again."""
         lease = self.leases.get(note.lease)
         if lease is not None and lease.job == job.id:
-            lease.given_back = {**(lease.given_back or {}), note.item: None}
+            given_back = lease.given_back
+            if given_back is None:
+                lease.given_back = {note.item: None}
+            else:
+                given_back[note.item] = None
         if not job.held(note.item):
             self._make_ready(job, note.item, note.item + 1)
             self._refile(job)
 
-    def _lease_ended(self, note: EndNote) -> None:
+    def _lease_ended(self, site: Site, note: EndNote) -> None:
         lease = self.leases.get(note.lease)
-        if lease is None:
+        if lease is None or lease.site != site.id:
             return
         job = self.jobs[lease.job]
         rate = job.rates.get(lease.site)
@@ -375,14 +384,31 @@ class Home(Following):
         if job.place is not None:
             job.place.purse.closed(lease.id, note.wall_ns, self._now_ns)
         self._close(lease)
-        site = self.sites[lease.site]
         if len(site.rated) > limits.RATES_KEPT:
             self._forget_rates(site)
         if not note.lost:
             return
-        job.losses += 1
-        if job.losses >= limits.MAX_LOSSES and not job.state.ended:
+        job.losses[site.id] = job.losses.get(site.id, 0) + 1
+        if not self._gave_up(job, site):
+            return
+        if len(self.sites) > 1:
+            site.resting_until_ns = self._now_ns + limits.REST_NS  # others may do better
+        if not job.state.ended and not any(
+            self._may_still(job, each) for each in self.sites.values()
+        ):
             self._release_failed(self._stop(job, JobState.FAILED, note.lost))
+
+    def _may_still(self, job: Job, site: Site) -> bool:
+        """Whether the site may run an item of the job, and has not given it up again and again."""
+        return (
+            not site.silent(self._now_ns)
+            and site.capacity.fits(job.spec.needs)
+            and site.may_run(job.spec)
+            and not self._gave_up(job, site)
+        )
+
+    def _gave_up(self, job: Job, site: Site) -> bool:
+        return job.losses.get(site.id, 0) >= limits.MAX_LOSSES
 
     def _describe(self, event: Describe) -> None:
         """Its leases of jobs that it cannot run any more go on: the site itself ends what it

@@ -104,7 +104,7 @@ class Job:
         self.vtime = 0  # weighted work granted so far; the least comes first; only grows
         self.hungry_ns = 0  # when it became runnable, or was granted a lease after that
         self.leased = 0  # items under leases, not known to be finished: the sum of stop - begun
-        self.losses = 0  # leases that sites gave up since the last result
+        self.losses: dict[SiteId, int] = {}  # leases that sites gave up since their last result
         self.backups = 0  # ever granted; at most a share of the items
         self.won = 0  # of these, those that were done before what they backed up
         self.look_ns = 0  # its tail is not looked at again before this

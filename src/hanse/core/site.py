@@ -41,6 +41,7 @@ class Site:
         "rated",
         "report_seq",
         "reserved",
+        "resting_until_ns",
         "tariff",
         "timed_ns",
         "timed_seq",
@@ -66,6 +67,7 @@ class Site:
         self.offer: Offer | None = None  # what it can run; None: everything
         self.building: Mapping[str, str] = _NOTHING  # environments, by name: in words, how far
         self.failed: Mapping[str, str] = _NOTHING  # ... that it cannot build now, and why
+        self.resting_until_ns = 0  # it gave up one lease after the other: it is granted none
         self.withdrawn = False  # it takes part no more, until it speaks again
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once

@@ -150,6 +150,8 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
         )
         if site.withdrawn:
             reason = "it takes part no more"
+        elif now_ns < site.resting_until_ns:
+            reason = "it gave up one lease after the other, and rests for a while"
         elif site.silent(now_ns):
             reason = f"it has been silent for {duration(now_ns - site.heard_ns)}"
         elif site.reserved is not None and site.reserved != job.id:

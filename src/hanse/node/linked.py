@@ -7,17 +7,18 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from hanse import limits
-from hanse.core.messages import FailureNote, Orders, Report, SegmentNote
+from hanse.core.messages import EndNote, FailureNote, Orders, Report, SegmentNote
 from hanse.engines import port
 from hanse.engines.port import Printed, Work
-from hanse.errors import BadLink, JournalUnavailable, NoSuchJob, UsageError
-from hanse.ids import SiteId
+from hanse.errors import BadLink, HanseError, JournalUnavailable, NoSuchJob, UsageError
+from hanse.ids import JobId, SiteId
 from hanse.journal import private
 from hanse.node.tokens import Token, Tokens
 from hanse.payloads.payload import Payload
@@ -40,6 +41,8 @@ class LinkedSite:
         self.incarnation = hello.incarnation
         self.orders: bytes = b""  # the latest: they repeat all that the site has not shown yet
         self.number = 0  # of these
+        self.spoke_s = time.monotonic()
+        self.jobs: set[JobId] = set()  # of which it has run something lately: their lines are its
         self._listening: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
 
@@ -81,6 +84,9 @@ class Linked:
         self._node = node
         self._tokens = tokens
         self._sites: dict[str, LinkedSite] = {}  # by their nodes
+        self._earlier = earlier_sites(path)
+        self._earlier_until_s = time.monotonic() + limits.LINK_FORGOTTEN_S
+        self._trouble = ""
         self._names: dict[SiteId, str] = {}  # which node has had a name, in this run
         self._lock = threading.Lock()
         runtime.loop.post(self._look)
@@ -92,21 +98,24 @@ class Linked:
     # --- what sites ask ---------------------------------------------------------------------------
     def hello(self, token: Token, hello: link.Hello) -> link.Welcome:
         """Let a site take part. Raises UsageError, BadLink if a later process speaks for it."""
+        link.check_hello(hello)
         if hello.node == self._node:
             raise UsageError("this is the same node: it works for itself already")
         with self._lock:
             known = self._sites.get(hello.node)
+            if known is not None and known.token.id != token.id and self._tokens.holds(known.token):
+                raise BadLink("a site of this node is linked with another token")
             if known is not None and known.incarnation > hello.incarnation:
                 raise BadLink(f"a later run of this site is linked as {known.id}")
-            if known is None and len(self._names) >= limits.LINK_SITES:
-                raise BadLink(f"{limits.LINK_SITES:,} sites were linked: no more can be")
+            if known is None and len(self._sites) >= limits.LINK_SITES:
+                raise BadLink(f"{limits.LINK_SITES:,} sites are linked: no more can be")
             site = LinkedSite(self._name(token, hello), hello, token)
             self._sites[hello.node] = site
             self._keep()
         if known is not None:
             known.wake()
             if known.id != site.id:
-                self._runtime.ask(lambda: self._runtime.dismiss(known.id), _ASK_S)
+                self._runtime.ask(lambda: self._runtime.dismiss(known.id, known.ordered), _ASK_S)
         self._runtime.ask(lambda: self._runtime.admit(site.id, hello.offer, site.ordered), _ASK_S)
         if known is None:
             _logger.info("hanse: the site %s takes part", site.id)
@@ -114,10 +123,14 @@ class Linked:
 
     def _name(self, token: Token, hello: link.Hello) -> SiteId:
         """Whom it is for, and what it calls itself; told apart from others of that name."""
-        name = f"{_plain(token.name)}/{_plain(hello.site)}"
-        if self._names.setdefault(SiteId(name), hello.node) != hello.node:
-            name = f"{name}-{hello.node.removeprefix('n-')}"
-            self._names[SiteId(name)] = hello.node
+        if len(self._names) > 2 * limits.LINK_SITES:  # those that left long ago come first
+            live = set(self._sites)
+            self._names = {name: node for name, node in self._names.items() if node in live}
+        base = name = f"{_plain(token.name)}/{_plain(hello.site)}"
+        number = 1
+        while self._names.setdefault(SiteId(name), hello.node) != hello.node:
+            number += 1
+            name = f"{base}-{number}"
         return SiteId(name)
 
     def find(self, token: Token, node: str) -> LinkedSite:
@@ -140,10 +153,15 @@ class Linked:
         if report.site != site.id or report.incarnation != site.incarnation:
             raise BadLink("a site reports for itself, as it said hello")
         values = _values(report, told, payloads)
-        for line in told.lines:
-            self._printed(line)
         if not self._runtime.ask(lambda: self._runtime.hear(report, values), _ASK_S):
             raise BadLink("the values of some notes are missing: say hello again")
+        site.spoke_s = time.monotonic()
+        own = {note.job for note in report.notes if not isinstance(note, EndNote)}
+        own |= {running.job for running in report.running} | site.jobs
+        site.jobs = own if len(own) <= limits.TENANT_JOBS else set()
+        for line in told.lines:
+            if line.job in own:
+                self._printed(line)
 
     def work(self, site: LinkedSite, wanted: link.Wanted) -> Work:
         """What a lease of the site runs. Raises NoSuchJob if it is none."""
@@ -171,7 +189,7 @@ class Linked:
                 return
             del self._sites[site.node]
             self._keep()
-        self._runtime.loop.post(lambda: self._runtime.dismiss(site.id))
+        self._runtime.loop.post(lambda: self._runtime.dismiss(site.id, site.ordered))
         site.wake()
         _logger.info("hanse: the site %s takes part no more", site.id)
 
@@ -187,16 +205,28 @@ class Linked:
             )
 
     def _look(self) -> None:
-        """Dismiss whoever's token holds no longer."""
-        for site in self.sites:
-            if not self._tokens.holds(site.token):
-                self.leave(site)
+        """Dismiss whoever's token holds no longer, and forget who has been silent for long."""
+        try:
+            long_ago_s = time.monotonic() - limits.LINK_FORGOTTEN_S
+            for site in self.sites:
+                if not self._tokens.holds(site.token) or site.spoke_s < long_ago_s:
+                    self.leave(site)
+        except (HanseError, OSError) as error:  # the tokens' file: until it is mended all stay
+            if str(error) != self._trouble:
+                _logger.error("hanse: whether sites may stay cannot be seen: %s", error)
+            self._trouble = str(error)
         loop = self._runtime.loop
         loop.call_at(loop.now_ns() + limits.LINK_TOKEN_LOOK_NS, self._look)
 
     def _keep(self) -> None:
+        """Those of the run before stay, too, until they have had the time to come back."""
+        if time.monotonic() > self._earlier_until_s:
+            self._earlier = []
         with contextlib.suppress(OSError):  # it costs a wait at the next start, no more
-            private.write(self._path, msgspec.json.encode(sorted(site.id for site in self.sites)))
+            private.write(
+                self._path,
+                msgspec.json.encode(sorted({site.id for site in self.sites}.union(self._earlier))),
+            )
 
 
 def earlier_sites(path: Path) -> list[SiteId]:
@@ -221,13 +251,19 @@ def _values(report: Report, told: link.Told, payloads: Sequence[Payload]) -> Map
         note = notes.get(segment.note)
         if isinstance(note, SegmentNote):
             values[segment.note] = port.Segment(
-                note.lease, note.start, note.stop, payload, note.busy_ns, note.folded, segment.usage
+                note.lease,
+                note.start,
+                note.stop,
+                payload,
+                note.busy_ns,
+                note.folded,
+                link.check_usage(segment.usage),
             )
     for failed in told.failures:
         note = notes.get(failed.note)
         if isinstance(note, FailureNote):
             event = port.ItemFailed(
-                note.lease, note.item, failed.failure, note.busy_ns, failed.usage
+                note.lease, note.item, failed.failure, note.busy_ns, link.check_usage(failed.usage)
             )
             values[failed.note] = note.job, event
     return values

@@ -5,7 +5,8 @@ The core knows that items are done, and not with what. Its facts are joined with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
+from typing import NamedTuple
 
 from hanse.core.events import ItemsFailed, SegmentCommitted
 from hanse.core.messages import FailureNote, Note, Report, SegmentNote
@@ -16,6 +17,13 @@ from hanse.model.failure import Cause, Failure
 from hanse.model.usage import Usage
 
 Told = port.Segment | tuple[JobId, port.ItemFailed]  # the value of a note
+
+
+class Brought(NamedTuple):
+    """What the values of a report were about."""
+
+    leases: set[LeaseId]
+    failures: list[tuple[JobId, int]]
 
 
 class Reported:
@@ -35,29 +43,40 @@ class Reported:
         """An item whose arguments cannot travel."""
         self._failures[job, item] = failure
 
-    def take(self, report: Report, seen: int, values: Mapping[int, Told]) -> set[LeaseId] | None:
-        """The values of a report's notes behind the number `seen`; returns which leases they are
-        about. None: one that is needed is missing, or is another's, and nothing was taken."""
+    def take(
+        self, report: Report, seen: int, values: Mapping[int, Told], each: Container[JobId]
+    ) -> Brought | None:
+        """The values of a report's notes behind the number `seen`. None: one that is needed is
+        missing, or is another's, and nothing was taken.
+
+        Args:
+            each: the jobs of which every result has to be encoded by itself.
+        """
         notes = dict(enumerate(report.notes, report.first_note))
         fresh = {number: note for number, note in notes.items() if number > seen}
-        if not all(_has_value(note, values.get(number)) for number, note in fresh.items()):
+        if not all(_has_value(note, values.get(number), each) for number, note in fresh.items()):
             return None
+        brought = Brought({note.lease for note in fresh.values()}, [])
         for number in fresh:
             match values.get(number):
                 case port.Segment() as segment:
                     self.segment(segment)
                 case (job, failed):
                     self.failed(job, failed)
-        return {note.lease for note in fresh.values()}
+                    brought.failures.append((job, failed.item))
+        return brought
 
     def decided(self) -> None:
         """Every note of the last report was decided on."""
         self._segments.clear()
 
-    def decided_of(self, leases: Iterable[LeaseId]) -> None:
-        """Every note on these leases was."""
-        for lease in leases:
+    def decided_of(self, brought: Brought, is_open: Callable[[JobId, int], bool]) -> None:
+        """Every note of a report was. What failed is of interest while its item is open."""
+        for lease in brought.leases:
             self._segments.pop(lease, None)
+        for job, item in brought.failures:
+            if not is_open(job, item):
+                self._failures.pop((job, item), None)
 
     def forget(self, job: JobId) -> None:
         self._usages.pop(job, None)
@@ -84,7 +103,7 @@ class Reported:
         return self._usages.pop(job, None)
 
 
-def _has_value(note: Note, value: Told | None) -> bool:
+def _has_value(note: Note, value: Told | None, each: Container[JobId]) -> bool:
     """Whether this is what the note is about; failures may be without."""
     if isinstance(note, SegmentNote):
         return (
@@ -92,6 +111,7 @@ def _has_value(note: Note, value: Told | None) -> bool:
             and (value.lease, value.start, value.stop) == (note.lease, note.start, note.stop)
             and value.folded == note.folded
             and value.payload.count == (1 if note.folded else note.stop - note.start)
+            and (note.folded or note.job not in each or value.payload.ends is not None)
         )
     if isinstance(note, FailureNote):
         return value is None or (

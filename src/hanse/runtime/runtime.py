@@ -7,6 +7,7 @@ runs on the loop's thread except the methods under "for any thread".
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from hanse.records.state import State
 
 T = TypeVar("T")
+_logger = logging.getLogger("hanse")
 
 
 class HeldBack(Protocol):
@@ -267,7 +269,11 @@ class Runtime:
         if type(event) is CancelJob and self.durables.waits(event.job):
             self.lose(event.job, JobCancelled("the job was cancelled before it began"))
             return
-        decision = self.home.handle(event, self.loop.now_ns())
+        try:
+            decision = self.home.handle(event, self.loop.now_ns())
+        except Exception as error:
+            self.fail(error)  # also where somebody waits for this: it is half done
+            raise
         outcomes: list[Outcome] = []
         for fact in decision.facts:
             waits = self.durables.waits_for(fact)
@@ -418,6 +424,9 @@ class Runtime:
             self._wait_for_inputs(grant.job, error, seat)
         except HanseError as error:  # recorded inputs that are damaged
             self.lose(grant.job, error)
+        except Exception as error:  # results that a site sent may be anything: it costs this job
+            _logger.exception("hanse: a lease of job %s", grant.job)
+            self.lose(grant.job, InternalError(f"a lease cannot be put together: {error}"))
         return work
 
     def _wait_for_inputs(
@@ -448,24 +457,32 @@ class Runtime:
         self._ways[site] = orders
         self.handle(Describe(site, offer))
 
-    def dismiss(self, site: SiteId) -> None:
-        """It takes part no more."""
-        if self._ways.pop(site, None) is not None:
+    def dismiss(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
+        """It takes part no more, unless it has come back, with another way, meanwhile."""
+        if self._ways.get(site) == orders:
+            del self._ways[site]
             self.handle(Withdraw(site))
 
     def hear(self, report: Report, values: Mapping[int, Told]) -> bool:
         """A report of such a site, with the values of its notes by their numbers. False: one that
         is needed is missing, and nothing was done."""
+        if report.site not in self._ways:
+            return False  # it has left
         site = self.home.sites.get(report.site)
         known = site is not None and site.incarnation == report.incarnation
         seen = site.notes_seen if site is not None and known else 0
-        leases = self._reported.take(report, seen, values)
-        if leases is None:
+        each = {job for job, source in self._sources.items() if source.program.each}
+        brought = self._reported.take(report, seen, values, each)
+        if brought is None:
             return False
         self.handle(Hear(report))
-        self._reported.decided_of(leases)
+        self._reported.decided_of(brought, self._is_open)
         self._watch_expiry()
         return True
+
+    def _is_open(self, job: JobId, item: int) -> bool:
+        known = self.home.jobs.get(job)
+        return known is not None and not known.state.ended and item not in known.settled
 
     def seat(
         self, agent: Agent, upstream: Upstream, values: Values,

@@ -11,16 +11,23 @@ from typing import Annotated
 
 import msgspec
 
-from hanse.core.messages import Grant, Report
+from hanse.core.messages import EndNote, Grant, Report
 from hanse.errors import UsageError
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.failure import Failure
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
-from hanse.model.usage import Usage
+from hanse.model.usage import BUCKETS, Usage
 
 _MOST = 1 << 53
 _NAME = 80
+_TEXT = 200  # characters of one name or version
+_WORDS = 16_384  # characters of a reason
+_NAMES = 64
+_PACKAGES = 5_000
+_CORES = 100_000
+_RUNNING = 20_000  # leases
+_NOTES = 200_000
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,22 +99,70 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     boot: str
 
 
+def check_hello(hello: Hello) -> Hello:
+    """Whether a home can count with it. Raises UsageError: it comes from outside."""
+    offer = hello.offer
+    packages = offer.packages or {}
+    texts = [offer.python, offer.tariff.region, *offer.allow, *packages, *packages.values()]
+    if len(packages) > _PACKAGES or len(offer.allow) > _NAMES or len(offer.tariff.schedule) > 1000:
+        raise UsageError("a site says more of itself than can be taken")
+    if max(map(len, texts)) > _TEXT:
+        raise UsageError(f"no name that a site says has more than {_TEXT} characters")
+    return hello
+
+
 def check_report(report: Report) -> Report:
     """Whether a home can count with it. Raises UsageError: it comes from outside."""
     numbers = [report.incarnation, report.seq, report.first_note, *_amounts(report.capacity)]
     for note in report.notes:
         numbers.append(note.busy_ns)
+        if isinstance(note, EndNote):
+            numbers.append(note.wall_ns)
+            _check_words(note.lost)
     for running in report.running:
         numbers += (running.lease, running.start, running.begun, running.stop)
         if not running.start <= running.begun <= running.stop:
             raise UsageError("a running lease has its numbers in order")
     if min(numbers) < 0 or max(numbers) > _MOST or report.first_note < 1:
         raise UsageError("a number of the report is out of bounds")
+    if len(report.running) > _RUNNING or len(report.notes) > _NOTES:
+        raise UsageError("the report has more leases or notes than a site can have")
+    _check_capacity(report.capacity)
     if not report.capacity.fits(report.free) or abs(min(_amounts(report.free), default=0)) > _MOST:
         raise UsageError("a site has no more free than it has")
     if not -1 <= report.orders_age_ns <= _MOST or not 0 <= report.orders_seen <= _MOST:
         raise UsageError("a number of the report is out of bounds")
+    for words in (report.building, report.failed):
+        if len(words) > _NAMES or "" in words:
+            raise UsageError("a site names its environments, and not too many")
+        for name, why in words.items():
+            _check_words(name)
+            _check_words(why)
     return report
+
+
+def check_usage(usage: Usage) -> Usage:
+    """Raises UsageError."""
+    numbers = [usage.cpu_ns, usage.peak_bytes, *usage.times.values()]
+    buckets = all(0 <= bucket < BUCKETS for bucket in usage.times)
+    if not buckets or min(numbers) < 0 or max(numbers) > _MOST:
+        raise UsageError("a number of what items took is out of bounds")
+    return usage
+
+
+def _check_capacity(capacity: Amount) -> None:
+    custom = capacity.custom_milli
+    if len(custom) > _NAMES or {"cpus", "gpus", "memory"} & custom.keys():
+        raise UsageError("a site has a few resources of its own naming, and none called cpus")
+    if max(map(len, custom), default=0) > _TEXT:
+        raise UsageError(f"no resource has a name of more than {_TEXT} characters")
+    if max(capacity.cpus_milli, capacity.gpus_milli, *custom.values(), 0) > _CORES * 1000:
+        raise UsageError(f"a site has at most {_CORES:,} cores")
+
+
+def _check_words(text: str) -> None:
+    if len(text) > _WORDS:
+        raise UsageError(f"a reason has at most {_WORDS:,} characters")
 
 
 def _amounts(amount: Amount) -> list[int]:

@@ -13,7 +13,7 @@ import time
 
 from hanse import limits
 from hanse.errors import NotAllowed
-from hanse.node.tokens import Role, Token, Tokens
+from hanse.node.tokens import LeaseToken, Role, Token, Tokens
 
 BROWSER = "a browser"
 
@@ -27,7 +27,10 @@ class Codes:
         self._lock = threading.Lock()
 
     def create(self, owner: Token | None) -> str:
-        """A code for this owner's browser; None: for whoever runs this process."""
+        """A code for this owner's browser; None: for whoever runs this process. Raises NotAllowed:
+        a session would outlive the lease whose token asks."""
+        if isinstance(owner, LeaseToken):
+            raise NotAllowed("the token of a lease lets no browser in")
         code = secrets.token_urlsafe(24)
         with self._lock:
             while len(self._waiting) >= limits.DASH_CODES:
