@@ -17,7 +17,7 @@ VENVS = ROOT / "bench" / ".venvs"
 PACKAGES = {
     "light": ["--editable", str(ROOT), "joblib", "matplotlib"],
     "ray": ["ray"],
-    "dask": ["dask[distributed]"],
+    "dask": ["dask[distributed]", "cryptography"],
     "spark": ["pyspark"],
 }
 ALL = ["numpy", "psutil"]
