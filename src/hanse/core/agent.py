@@ -146,6 +146,11 @@ class Agent:
             commands.append(StartLease(grant))
         return commands
 
+    def give_back(self) -> None:
+        """Nothing that waits in line shall run."""
+        for held in list(self._line.values()):
+            self._drop_queued(held)
+
     def _cut_queued(self, held: _Held, stop: int) -> None:
         held.stop = max(stop, held.grant.start)
         self._news = True

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class Uplink:
 
     # --- the home, as the seat sees it ------------------------------------------------------------
     def may_report(self) -> bool:
-        return bool(self._boot) and not self._sending and not self._over
+        return bool(self._boot) and not self._sending and not self._closing.is_set()
 
     def report(self, report: Report) -> None:
         told, payloads = self._kept.told(self._boot, report)
@@ -95,12 +96,14 @@ class Uplink:
         self._sender.submit(self._send, told, payloads)
 
     def prepare(self, grant: Grant) -> None:
-        if grant.lease not in self._works and self._fetching is not None:
+        if grant.lease not in self._works and self._fetching is not None and not self._over:
             fetched = self._fetchers.submit(self._fetch, self._fetching, grant)
             self._works[grant.lease] = fetched
             fetched.add_done_callback(lambda _: self._loop.post(lambda: self._fetched(grant.lease)))
 
     def work(self, grant: Grant, have: _Have) -> None:
+        if self._over:
+            return
         self._waiting[grant.lease] = have
         self.prepare(grant)
         self._fetched(grant.lease)
@@ -136,7 +139,7 @@ class Uplink:
             self.seat.pump()
 
     def _give_back_soon(self) -> None:
-        self._loop.post(self.seat.engine.close)
+        self._loop.post(self.seat.close)
 
     # --- orders and answers, on the loop ----------------------------------------------------------
     def _welcomed(self, welcome: link.Welcome) -> None:
@@ -242,21 +245,26 @@ class Uplink:
         _logger.warning("hanse: the link to %s ended: %s", self._address.url, why)
         self._parted(why)
         self._stop()
+        if self._dial is not None:
+            self._dial.close()
 
     def _stop(self) -> None:
         if not self._over:
             self._over = True
-            self.seat.engine.close()
+            self._closing.set()
+            self.seat.close()
             self._spill.close()
+            self._fetchers.shutdown(wait=False, cancel_futures=True)
+            self._sender.shutdown(wait=False)
 
     def close(self) -> None:
         """Leave the home, and cancel what runs for it. May be called from any thread but the
         loop's."""
         self._closing.set()
-        self._loop.post(self._stop)
-        self._fetchers.shutdown(wait=False, cancel_futures=True)
-        self._sender.submit(self._leave)
+        with suppress(TimeoutError):
+            self._runtime.ask(self._stop)
         self._sender.shutdown(wait=True)
+        self._leave()
 
     def _leave(self) -> None:
         """Say so, if that is quick: else the home notices by the silence."""

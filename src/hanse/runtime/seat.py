@@ -118,6 +118,14 @@ class Seat:
                 self.engine.cut(grant.lease, self.engine.begun(grant.lease))
         self.pump_soon()
 
+    def close(self) -> None:
+        """Give back all that the home has granted so far. What it grants later is run."""
+        self.agent.give_back()
+        for fetched in self._fetched.values():
+            fetched.cancelled = True
+        self.engine.close()
+        self.pump_soon()
+
     def _do(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
