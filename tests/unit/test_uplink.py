@@ -13,7 +13,7 @@ import pytest
 
 from hanse.core.messages import Grant, Orders
 from hanse.engines import port
-from hanse.errors import NotAllowed
+from hanse.errors import BadLink, NodeUnavailable, NotAllowed
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
@@ -77,10 +77,13 @@ class Fetching:
         self.gate = threading.Event()
         self.gate.set()
         self.asked: list[LeaseId] = []
+        self.errors: list[Exception] = []
 
     def work(self, grant: Grant) -> port.Work | None:
         self.asked.append(grant.lease)
         self.gate.wait(30)
+        if self.errors:
+            raise self.errors.pop()
         program = port.Program(1, JOB, "f", None)  # type: ignore[arg-type]
         return port.Work(grant.lease, grant.start, grant.stop, program, [])
 
@@ -170,6 +173,13 @@ def test_what_is_given_back_as_the_disk_is_full_does_not_start(site: Site) -> No
     assert site.runtime.ask(lambda: site.uplink.seat.agent.running) == []
     site.order(3)
     assert site.engine.started.get(timeout=30).start == 3
+
+
+def test_what_a_home_that_has_come_back_does_not_give_yet_is_fetched_again(site: Site) -> None:
+    site.fetching.errors = [BadLink("say hello"), NodeUnavailable("away")]
+    site.order(1)
+    assert site.engine.started.get(timeout=30).start == 1
+    assert site.fetching.asked == [1, 1, 1]
 
 
 def test_a_home_that_does_not_want_us_leaves_nothing_behind(

@@ -19,7 +19,7 @@ from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.messages import Grant, Orders, Report
 from hanse.engines.port import Printed, Work
-from hanse.errors import HanseError, JournalUnavailable, NodeUnavailable, NotAllowed
+from hanse.errors import BadLink, HanseError, JournalUnavailable, NodeUnavailable, NotAllowed
 from hanse.ids import LeaseId, SiteId
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
@@ -234,7 +234,7 @@ class Uplink:
         while not self._closing.is_set():
             try:
                 return fetching.work(grant)
-            except _AWAY:
+            except (*_AWAY, BadLink):  # one that was started again waits for our hello
                 self._closing.wait(wait_ns / 1e9)
                 wait_ns = min(2 * wait_ns, limits.LINK_REDIAL_MAX_NS)
         return None
