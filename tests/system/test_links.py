@@ -104,6 +104,10 @@ def read(ledger: Path) -> list[tuple[int, str]]:
     return [(int(item), place) for item, place in lines]
 
 
+def ran_at(node: Node, ledger: Path) -> bool:
+    return any(place == str(node.home) for _, place in read(ledger))
+
+
 def test_a_linked_node_takes_work(hosts: Hosts) -> None:
     home, site = hosts.node("home"), hosts.node("site")
     link(site, home)
@@ -177,6 +181,18 @@ def test_unlinking_gives_back_what_runs(hosts: Hosts, tmp_path: Path) -> None:
         assert list(job) == list(range(60))
 
 
+def test_a_site_that_has_left_may_come_back(hosts: Hosts, tmp_path: Path) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    for round in range(2):
+        made = link(site, home, "--hours", "0-24")
+        ledger = tmp_path / f"ledger-{round}"
+        with home.connect() as client:
+            job = client.map(noting(ledger, 0.02), range(10_000))
+            until(partial(ran_at, site, ledger), 30)
+            job.cancel()
+        assert site.command("unlink", made).returncode == 0
+
+
 def test_work_of_its_own_comes_first(hosts: Hosts, tmp_path: Path) -> None:
     home, site = hosts.node("home"), hosts.node("site")
     link(site, home)
@@ -211,6 +227,9 @@ def test_bad_links_are_refused_with_words(hosts: Hosts) -> None:
         made = site.command("link", token)
         assert made.returncode == 2, made.stderr
         assert words in made.stderr
+    endless = site.command("link", link_token(home), "--cpus", "inf")
+    assert endless.returncode == 2
+    assert "cpus are from" in endless.stderr
     assert links(site) == []
     link(site, home)
     again = site.command("link", link_token(home, "again"))

@@ -17,13 +17,16 @@ DAY_MINUTES = 24 * 60
 
 
 class Hours(msgspec.Struct, frozen=True, array_like=True):
-    """A part of every day, in minutes from midnight; it may pass midnight."""
+    """A part of every day, in minutes from midnight; it may pass midnight. From a time to the same
+    time is the whole day."""
 
     start: int
     stop: int
 
     def holds(self, minute: int) -> bool:
-        return (minute - self.start) % DAY_MINUTES < (self.stop - self.start) % DAY_MINUTES
+        return (minute - self.start) % DAY_MINUTES < (
+            (self.stop - self.start) % DAY_MINUTES or DAY_MINUTES
+        )
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

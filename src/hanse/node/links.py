@@ -26,6 +26,8 @@ from hanse.runtime.loop import Timer
 from hanse.runtime.runtime import Runtime
 from hanse.wire import api, link
 
+_MOST_CPUS = 1_000_000
+
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A link in its file. The token is a secret: the file is its user's alone."""
@@ -33,7 +35,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     id: str
     token: str
     terms: Terms
-    run: int = 1  # of this site for that home: each start of the node counts
+    run: int = 1  # of this site for that home: a higher one at each start of the node
 
 
 class Links:
@@ -109,7 +111,9 @@ class Links:
 
     # --- inside -----------------------------------------------------------------------------------
     def _start(self, kept: Kept) -> None:
-        kept = msgspec.structs.replace(kept, run=kept.run + 1)
+        # By the clock too: to its home it is the same site if it was linked before.
+        run = max(kept.run + 1, time.time_ns() // 1000)
+        kept = msgspec.structs.replace(kept, run=run)
         self._kept[kept.id] = kept
         self._write()
         uplink = Uplink(
@@ -195,7 +199,7 @@ def _minute() -> int:
 def _terms(new: api.NewLink) -> Terms:
     if not 0 < new.share <= 1:
         raise UsageError("a share is more than 0 and at most 1")
+    if new.cpus is not None and not 0.001 <= new.cpus <= _MOST_CPUS:
+        raise UsageError(f"cpus are from 0.001 to {_MOST_CPUS:,}")
     cpus = None if new.cpus is None else int(new.cpus * 1000)
-    if cpus is not None and cpus <= 0:
-        raise UsageError("cpus are more than 0")
     return Terms(share=new.share, cpus_milli=cpus, hours=new.hours, allow=new.allow)
