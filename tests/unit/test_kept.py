@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import resource
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from core_builders import Place, Town, cpus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,3 +124,101 @@ def test_large_buffers_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
     assert load(spill.get(place)) == load(payload)
     spill.close()
     assert Spill(tmp_path / "gone", 1 << 30).put(payload) is None, "a disk that takes nothing"
+
+
+def test_room_on_disk_is_taken_again_while_some_of_it_waits(tmp_path: Path) -> None:
+    spill = Spill(tmp_path, 10_000)
+    waiting = deque()
+    for number in range(200):
+        data = bytes([number]) * (700 + 13 * number % 900)
+        place = spill.put(Payload(1, data, (len(data),)))
+        assert place is not None
+        waiting.append((place, data))
+        if len(waiting) > 3:
+            spill.release()
+            waiting.popleft()
+        for place, data in waiting:
+            assert bytes(spill.get(place).data) == data
+    assert spill.put(Payload(1, bytes(9000), (9000,))) is None
+    spill.close()
+    assert spill.put(Payload(1, b"", (0,))) is None
+
+
+def test_a_disk_that_becomes_full_keeps_what_it_has_taken(tmp_path: Path) -> None:
+    spill = Spill(tmp_path, 1 << 30)
+    taken = []
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # no file is larger
+    try:
+        for number in range(10):
+            data = bytes([number]) * 300_000
+            if (place := spill.put(Payload(1, data, (len(data),)))) is not None:
+                taken.append((place, data))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(taken) == 3
+    for place, data in taken:
+        assert bytes(spill.get(place).data) == data
+        spill.release()
+    spill.close()
+
+
+def test_what_cannot_be_read_back_is_run_again_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_MEMORY_BYTES", 1000)
+    town = Town()
+    job = town.submit("a", 40)
+    place = Place(town, SiteId("x"), cpus(4))
+    spill = Spill(tmp_path, 1 << 30)
+    kept = Kept(place.agent, spill, lambda: None)
+    place.talk()
+    run_all(place, kept, 300)
+    assert spill._file is not None
+    spill._file.truncate(0)
+    ran = len(town.committed(job))
+    for _ in range(20):
+        hear(place, kept)
+        run_all(place, kept, 10)
+    assert ran == 0
+    assert len(town.committed(job)) == 40
+    spill.close()
+
+
+def run_all(place: Place, kept: Kept, size: int) -> list[int]:
+    """Run all that the site has been granted; returns the items."""
+    items = []
+    for lease, grant in list(place.grants.items()):
+        for item in range(grant.start, grant.stop):
+            items.append(item)
+            payload = Payload(1, bytes(size), (size,))
+            kept.segment(port.Segment(lease, item, item + 1, payload, 1))
+            place.agent.segment(lease, item, item + 1, 10**9)
+        place.begun[lease] = grant.stop
+        place.end(lease)
+    return items
+
+
+def hear(place: Place, kept: Kept) -> None:
+    """The home hears a report, and its orders come back."""
+    told, _ = kept.told("boot", place.report())
+    kept.has(told)
+    for orders in place.send(codec.decode_report(told.report)):
+        place.follow(orders)
+        kept.acknowledged()
+
+
+def test_what_is_told_in_several_reports_runs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_REPORT_BYTES", 1000)
+    town = Town()
+    job = town.submit("a", 40)
+    place = Place(town, SiteId("x"), cpus(4))
+    kept = Kept(place.agent, Spill(tmp_path, 1 << 30), lambda: None)
+    place.talk()
+    ran: list[int] = []
+    while not town.job(job).state.ended:
+        ran += run_all(place, kept, 900)
+        hear(place, kept)
+    assert sorted(ran) == list(range(40))

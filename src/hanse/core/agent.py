@@ -80,6 +80,7 @@ class Agent:
         self._last_lease = 0  # the highest ever granted: orders repeat, so all below are known
         self._notes: list[Note] = []
         self._first_note = 1  # number of the first note that is kept
+        self._ended: dict[int, Running] = {}  # by the number of the note that is their end
         self._seq = 0
         self._orders_seen = 0
         self._news = True  # the first report says hello
@@ -99,6 +100,8 @@ class Agent:
         if acknowledged > 0:
             del self._notes[:acknowledged]
             self._first_note += acknowledged
+            while self._ended and (first := next(iter(self._ended))) < self._first_note:
+                del self._ended[first]
         known, fresh = self._last_lease, []
         for grant in orders.grants:
             if grant.lease > known:
@@ -160,7 +163,7 @@ class Agent:
     def _drop_queued(self, held: _Held) -> None:
         """Nothing of it has run, and nothing will."""
         del self._line[held.grant.lease], self._held[held.grant.lease]
-        self._note(EndNote(held.grant.lease, 0, 0))
+        self._note_end(held, EndNote(held.grant.lease, 0, 0))
 
     # --- from the engine ------------------------------------------------------------------------
     def segment(
@@ -187,7 +190,7 @@ class Agent:
         """The engine is done with a lease; what it is to start in its place."""
         held = self._held.pop(lease)
         self._free = self._free.plus(held.grant.needs)
-        self._note(EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
+        self._note_end(held, EndNote(lease, now_ns - held.started_ns, held.busy_ns, lost))
         return self._start_next(now_ns) if self._line else []
 
     def resize(self, capacity: Amount) -> None:
@@ -211,6 +214,25 @@ class Agent:
     def _note(self, note: Note) -> None:
         self._notes.append(note)
         self._news = True
+
+    def _note_end(self, held: _Held, note: EndNote) -> None:
+        self._note(note)
+        grant = held.grant
+        ended = Running(grant.lease, grant.job, grant.start, held.stop, held.stop)
+        self._ended[self.last_note] = ended
+
+    def lose(self, number: int, because: str) -> None:
+        """What this note is about is here no longer: its lease is given up in its place."""
+        at = number - self._first_note
+        self._notes[at] = EndNote(self._notes[at].lease, 0, 0, because)
+        self._news = True
+
+    def cut_off(self, report: Report, last: int) -> Report:
+        """The report without the notes behind this one, which come with the next. The leases whose
+        ends these are show as running until then, or else they would be run again."""
+        ended = [running for number, running in self._ended.items() if number > last]
+        notes = self._notes[: last - report.first_note + 1]
+        return msgspec.structs.replace(report, notes=notes, running=report.running + ended)
 
     def job_of(self, lease: LeaseId) -> JobId:
         return self._held[lease].grant.job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -11,12 +12,14 @@ from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.messages import Report
 from hanse.engines import port
+from hanse.errors import WorldError
 from hanse.ids import JobId
 from hanse.node.spill import Spill, Spilled
 from hanse.payloads.payload import Payload
 from hanse.wire import codec
 from hanse.wire.link import Failed, Lines, Segment, Told
 
+_logger = logging.getLogger("hanse")
 _NOTHING = Payload(0, b"")
 
 
@@ -27,7 +30,7 @@ class _Value:
 
     def __init__(self, note: int, value: port.Segment | port.ItemFailed) -> None:
         self.note = note
-        self.value = value
+        self.value: port.Segment | port.ItemFailed | None = value  # None: it was lost
         self.spilled: Spilled | None = None
 
 
@@ -87,25 +90,39 @@ class Kept:
         failures: list[Failed] = []
         payloads: list[Payload] = []
         size = 0
+        last = self._agent.last_note
         for each in self._values:
             if each.note <= self._told:
                 continue
             if size > limits.LINK_REPORT_BYTES or len(payloads) == limits.PARCEL_PAYLOADS:
-                report = _shortened(report, each.note - 1)
+                last = each.note - 1
                 break
             if isinstance(each.value, port.Segment):
-                payload = each.value.payload
-                payload = payload if each.spilled is None else self._spill.get(each.spilled)
-                segments.append(Segment(each.note, each.value.usage))
-                payloads.append(payload)
-                size += payload.nbytes
-            else:
+                payload = self._payload(each, each.value)
+                if payload is not None:
+                    segments.append(Segment(each.note, each.value.usage))
+                    payloads.append(payload)
+                    size += payload.nbytes
+            elif each.value is not None:
                 failures.append(Failed(each.note, each.value.failure, each.value.usage))
+        report = self._agent.cut_off(report, last)
         told = Told(
             boot=boot, report=codec.encode(report), segments=segments, failures=failures,
             lines=self._take_lines(),
         )  # fmt: skip
         return told, payloads
+
+    def _payload(self, value: _Value, segment: port.Segment) -> Payload | None:
+        """None: it is lost, and so its items are run again."""
+        if value.spilled is None:
+            return segment.payload
+        try:
+            return self._spill.get(value.spilled)
+        except WorldError as error:
+            _logger.error("hanse: %s", error)
+            self._agent.lose(value.note, str(error))
+            value.value = None
+            return None
 
     def _take_lines(self) -> list[Lines]:
         lines = []
@@ -132,12 +149,5 @@ class Kept:
             gone = self._values.popleft()
             if isinstance(gone.value, port.Segment):
                 self._bytes -= gone.value.payload.nbytes
-        if not self._values:
-            self._spill.clear()
-
-
-def _shortened(report: Report, last: int) -> Report:
-    """Without the notes behind this one: they come with the next report. A lease whose end is left
-    out looks lost to the home until then; what it did is taken all the same."""
-    notes = report.notes[: last - report.first_note + 1]
-    return msgspec.structs.replace(report, notes=notes)
+            if gone.spilled is not None:
+                self._spill.release()
