@@ -21,7 +21,7 @@ from hanse.model.resources import Amount
 from hanse.node.kept import Kept
 from hanse.node.spill import Spill
 from hanse.payloads.payload import Payload, dump_each, load
-from hanse.wire import codec
+from hanse.wire import codec, link
 
 SITE, JOB, LEASE = SiteId("x"), JobId("j"), LeaseId(1)
 
@@ -183,6 +183,33 @@ def test_what_cannot_be_read_back_is_run_again_and_nothing_else(
     assert ran == 0
     assert len(town.committed(job)) == 40
     spill.close()
+
+
+def test_lines_that_a_home_did_not_take_go_with_the_next_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_PRINTED_BYTES", 50)
+    site = Site(tmp_path, 0)
+
+    def print_lines(*texts: str) -> None:
+        for text in texts:
+            site.kept.print(port.Printed(JOB, LEASE, 0, "stdout", text))
+
+    def told() -> link.Told:
+        return site.kept.told("boot", site.agent.report(0, lambda lease: 0))[0]
+
+    print_lines("one", "two")
+    lost = told()
+    print_lines("three")
+    site.kept.has_not(lost)
+    assert [line.text for line in told().lines] == ["one", "two", "three"]
+    print_lines("a" * 40)
+    lost = told()
+    print_lines("b" * 40)
+    site.kept.has_not(lost)
+    assert [line.text for line in told().lines] == ["b" * 40], "the oldest are dropped"
+    assert not site.kept.has_lines
+    assert told().lines == []
 
 
 def run_all(place: Place, kept: Kept, size: int) -> list[int]:

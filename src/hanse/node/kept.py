@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -51,6 +52,7 @@ class Kept:
         self._told = 0  # the number of the last note whose value the home has, in this boot of it
         self._lines: deque[Lines] = deque()
         self._line_bytes = 0
+        self._printing = threading.Lock()
         self._full = full
 
     # --- what the site does -----------------------------------------------------------------------
@@ -72,11 +74,14 @@ class Kept:
 
     def print(self, piece: port.Printed) -> None:
         """For any thread. What a home does not take in time is dropped, the oldest first."""
-        self._lines.append(
-            Lines(JobId(piece.job), piece.lease, piece.item, piece.stream, piece.text)
-        )
-        self._line_bytes += len(piece.text)
-        while self._line_bytes > limits.LINK_PRINTED_BYTES and self._lines:
+        line = Lines(JobId(piece.job), piece.lease, piece.item, piece.stream, piece.text)
+        with self._printing:
+            self._lines.append(line)
+            self._line_bytes += len(line.text)
+            self._drop_lines()
+
+    def _drop_lines(self) -> None:
+        while self._line_bytes > limits.LINK_PRINTED_BYTES:
             self._line_bytes -= len(self._lines.popleft().text)
 
     @property
@@ -125,12 +130,18 @@ class Kept:
             return None
 
     def _take_lines(self) -> list[Lines]:
-        lines = []
-        while self._lines:
-            line = self._lines.popleft()
-            self._line_bytes -= len(line.text)
-            lines.append(line)
+        with self._printing:
+            lines = list(self._lines)
+            self._lines.clear()
+            self._line_bytes = 0
         return lines
+
+    def has_not(self, report: Told) -> None:
+        """The home did not take this report, as far as is known: its lines go with the next."""
+        with self._printing:
+            self._lines.extendleft(reversed(report.lines))
+            self._line_bytes += sum(len(line.text) for line in report.lines)
+            self._drop_lines()
 
     def has(self, report: Told) -> None:
         """The home took these values."""

@@ -171,6 +171,8 @@ class Uplink:
             self._kept.has(told)
             self.seat.go_on()
             return
+        if isinstance(error, (*_AWAY, BadLink)):
+            self._kept.has_not(told)
         if not isinstance(error, _AWAY):
             _logger.warning("hanse: a report to %s: %s", self._address.url, error)
             self._kept.again()
