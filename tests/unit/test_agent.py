@@ -167,3 +167,34 @@ def test_a_site_that_is_about_to_go_gives_back_what_waits_in_line() -> None:
     assert [running.lease for running in report.running] == [1]
     assert report.notes == [EndNote(LeaseId(2), 0, 0)]
     assert it.ended(LeaseId(1), 5) == []
+
+
+def test_a_site_of_another_home_runs_nothing_beyond_what_that_may_have() -> None:
+    it = Agent(X, 3, cpus(2), strict=True)
+    wanted = {
+        1: cpus(1),
+        2: cpus(3),  # more than there is
+        3: Amount(),  # without end
+        4: Amount(cpus_milli=1000, memory_bytes=-1),
+        5: Amount(cpus_milli=1000, custom_milli={"licence": -1}),
+        6: cpus(2),  # when the first has ended
+        7: cpus(1),
+    }
+    grants = [Grant(LeaseId(each), JOB, 0, 10, needs, {}) for each, needs in wanted.items()]
+    grants.append(Grant(LeaseId(8), JOB, 5, 5, cpus(1), {}))
+    commands = it.follow(Orders(X, 3, 1, 0, grants, [], [], 100), 0)
+    assert [type(each) for each in commands] == [StartLease, PrepareLease, PrepareLease]
+    assert [each.grant.lease for each in commands] == [1, 6, 7]
+    assert {note.lease for note in it.report(0, lambda lease: 0).notes} == {2, 3, 4, 5, 8}
+    assert [each.grant.lease for each in it.ended(LeaseId(1), 5)] == [6]
+
+
+def test_what_comes_after_a_site_was_taken_away_is_given_back() -> None:
+    it = Agent(X, 3, cpus(2), strict=True)
+    it.resize(Amount())
+    assert it.follow(orders(1, 1), 0) == []
+    assert it.report(0, lambda lease: 0).notes == [EndNote(LeaseId(1), 0, 0)]
+    it.resize(cpus(1))
+    assert it.follow(orders(2, 2, seen=1), 0) == [StartLease(grant(2))]
+    it.resize(Amount())  # what runs goes on, and nothing beside it
+    assert it.follow(orders(3, 3, seen=1), 0) == []

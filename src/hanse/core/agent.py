@@ -68,10 +68,18 @@ class _Held:
 
 
 class Agent:
-    """One site's side of the talk with one home."""
+    """One site's side of the talk with one home.
 
-    def __init__(self, site: SiteId, incarnation: int, capacity: Amount) -> None:
+    Args:
+        strict: run nothing beyond the capacity, whatever the home grants. Otherwise what comes
+            first in line starts if nothing runs.
+    """
+
+    def __init__(
+        self, site: SiteId, incarnation: int, capacity: Amount, strict: bool = False
+    ) -> None:
         self.site = site
+        self._strict = strict
         self.incarnation = incarnation
         self.capacity = capacity
         self._free = capacity  # without what is queued
@@ -127,19 +135,35 @@ class Agent:
                     commands.append(CancelLease(lease))
         self._every_ns = min(max(0, orders.report_after_ns), limits.REPORT_EVERY_NS)
         self._due_ns = now_ns + self._every_ns
+        if self._strict:
+            for grant in fresh:
+                if grant.lease in self._line and not self._may_run(grant):
+                    self._drop_queued(self._line[grant.lease])
         if not self._line:
             return commands
         started = self._start_next(now_ns)
         waiting = [PrepareLease(grant) for grant in fresh if grant.lease in self._line]
         return started + waiting + commands
 
+    def _may_run(self, grant: Grant) -> bool:
+        """It asks for something, and for no more than there is; what an honest home granted before
+        it heard of less is given back too."""
+        amounts = grant.needs.each()
+        return (
+            0 <= grant.start < grant.stop
+            and min(amounts) >= 0
+            and any(amounts)
+            and self.capacity.fits(grant.needs)
+        )
+
     def _start_next(self, now_ns: int) -> list[Command]:
-        """Start what comes next in line, while it fits; something always runs."""
+        """Start what comes next in line, while it fits."""
         commands: list[Command] = []
         while self._line:
             lease, held = next(iter(self._line.items()))
             grant = held.grant
-            if not self._free.fits(grant.needs) and len(self._held) > len(self._line):
+            runs = len(self._held) > len(self._line)
+            if not self._free.fits(grant.needs) and (runs or self._strict):
                 break
             del self._line[lease]
             held.queued, held.started_ns = False, now_ns

@@ -79,6 +79,10 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             **self.custom_milli,
         }
 
+    def each(self) -> list[int]:
+        """All of its numbers."""
+        return list(self._all().values())
+
     def resources(self) -> Resources:
         """As users write it."""
         return Resources(

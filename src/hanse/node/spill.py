@@ -7,7 +7,7 @@ import io
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from hanse import limits
 from hanse.errors import WorldError
@@ -67,8 +67,7 @@ class Spill:
 
     def _write(self, at: int, pieces: list[bytes | memoryview]) -> None:
         if self._file is None:
-            made = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
-            self._file = cast(io.FileIO, made)
+            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
         self._file.seek(at)
         for piece in pieces:
             view = memoryview(piece)

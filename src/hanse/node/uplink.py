@@ -72,7 +72,7 @@ class Uplink:
         self._lines_due = False
         self._waiting: dict[LeaseId, _Have] = {}  # leases that have begun without their work
         self._works: dict[LeaseId, Future[Work | None]] = {}
-        agent = Agent(SiteId(hello.site), hello.incarnation, capacity)
+        agent = Agent(SiteId(hello.site), hello.incarnation, capacity, strict=True)
         self._spill = Spill(directory, limits.LINK_DISK_BYTES)
         self._kept = Kept(agent, self._spill, self._give_back_soon)
         self.seat: Seat = runtime.seat(agent, self, self._kept, self._print)
