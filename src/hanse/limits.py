@@ -460,6 +460,13 @@ LINK_FETCHES = 4
 LINK_PROGRAMS = 64
 """A site keeps so many programs of a home at hand, with the functions and values of their calls."""
 
+SHELF_BYTES = 256 * MIB
+SHELF_PAYLOADS = 1000
+"""A site keeps so much of what the leases of a job share, and SHELVES_BYTES for all jobs of a home:
+what was not used for longest is sent again when it is needed."""
+
+SHELVES_BYTES = 1024 * MIB
+
 LINK_GROW_NS = SECOND
 """What local work has left free goes to links only after this long: its own next lease comes
 first."""

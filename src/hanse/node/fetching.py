@@ -17,7 +17,7 @@ from hanse.ids import JobId
 from hanse.model.fit import Offer
 from hanse.remote.code import contents
 from hanse.remote.dial import Dial
-from hanse.remote.works import SentWork, Shelf, unpack_work
+from hanse.remote.works import SentWork, Shelf, check_work, unpack_work
 from hanse.wire import api, link
 
 
@@ -49,31 +49,40 @@ class Fetching:
         job = self.boot, grant.job
         with self._lock:
             shelf = self._shelves.get(job)
-            wanted = link.Wanted(
-                boot=self.boot, grant=grant,
-                program=shelf.key if shelf is not None else 0,
-                functions=list(shelf.functions) if shelf is not None else [],
-                values=list(shelf.values) if shelf is not None else [],
-            )  # fmt: skip
+            had = dict(shelf.kept) if shelf is not None else {}
+        wanted = link.Wanted(
+            boot=job[0], grant=grant, program=shelf.key if shelf is not None else 0,
+            functions=[key for key in had if isinstance(key, int)],
+            values=[key for key in had if not isinstance(key, int)],
+        )  # fmt: skip
         try:
             sent = unpack_work(*self._dial.parcel("POST", f"{self._path}/work", wanted))
         except (NoSuchJob, JobOver, Fenced):
             return None
+        check_work(sent, grant.lease, grant.start)
         made = self._program(sent) if sent.program is not None else None
         with self._lock:
-            shelf = self._shelves.get(job)
-            if made is not None and (shelf is None or shelf.key != sent.key):
-                shelf = Shelf(made, sent.key, shelf)
+            now = self._shelves.get(job)
+            if now is not None and now.key == sent.key:
+                shelf = now
+            elif made is not None:
+                shelf = Shelf(made, sent.key, now)
             if shelf is None or shelf.key != sent.key:
                 raise NodeError("the home sent a work without its program")
+            work = shelf.take(sent, had)
             self._shelves[job] = shelf
             self._shelves.move_to_end(job)
-            if len(self._shelves) > limits.LINK_PROGRAMS:
-                self._shelves.popitem(last=False)
-            work = shelf.take(sent)
+            self._let_go()
         if work.token:
             work.token = self._dial.token(work.token)
         return work
+
+    def _let_go(self) -> None:
+        """Of the jobs that were not worked for longest."""
+        shelves = self._shelves
+        most = limits.SHELVES_BYTES
+        while len(shelves) > limits.LINK_PROGRAMS or sum(s.nbytes for s in shelves.values()) > most:
+            shelves.popitem(last=False)
 
     def _program(self, sent: SentWork) -> Program:
         """The program as it runs here."""

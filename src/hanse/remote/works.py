@@ -6,13 +6,15 @@ already are left out, so they cross the line once for all leases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from hanse import limits
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import NodeError
 from hanse.ids import LeaseId
@@ -94,8 +96,22 @@ def unpack_work(about: msgspec.Raw, payloads: Sequence[Payload]) -> SentWork:
         raise NodeError(f"the home sent a work that cannot be read: {error}") from error
 
 
+def check_work(sent: SentWork, lease: LeaseId, start: int) -> SentWork:
+    """Whether it is what was granted, and whole. Where it may stop sooner is said elsewhere. Raises
+    NodeError."""
+    at = sent.start
+    for block in sent.blocks:
+        if block.start > at:
+            break
+        at = max(at, block.start + block.payload.count)
+    if (sent.lease, sent.start) != (lease, start) or not start < sent.stop <= at:
+        raise NodeError("the home sent another work than it granted")
+    return sent
+
+
 class Shelf:
-    """What a site keeps of one job of a home, so that it is sent once.
+    """What a site keeps of one job of a home, so that it is sent once: what was used last, up to
+    SHELF_BYTES.
 
     Args:
         program: as it runs here: with a key and a directory of code of this node.
@@ -106,21 +122,27 @@ class Shelf:
     def __init__(self, program: Program, key: int, earlier: Shelf | None = None) -> None:
         self.program = program
         self.key = key
-        self.functions: dict[int, Payload] = {}
-        self.values: dict[Ref, Payload] = {}  # what was put: many items may use it
+        # Functions by their keys, and values that were put: many items may use them. What was used
+        # last is at the end.
+        self.kept: OrderedDict[int | Ref, Payload] = OrderedDict()
+        self.nbytes = 0
         if earlier is not None:
-            self.functions, self.values = earlier.functions, earlier.values
+            self.kept, self.nbytes = earlier.kept.copy(), earlier.nbytes
 
-    def take(self, sent: SentWork) -> Work:
-        """Keep what is new, and put the work together. Raises NodeError if something is lacking."""
-        self.functions.update(sent.functions)
+    def take(self, sent: SentWork, had: Mapping[int | Ref, Payload]) -> Work:
+        """Keep what is new, and put the work together. Raises NodeError if something is lacking.
+
+        Args:
+            had: what was here when the work was asked for.
+        """
         fresh = {(job, item): payload for job, item, payload in sent.values}
-        self.values.update({ref: each for ref, each in fresh.items() if ref[0] == PUT})
         try:
-            functions = {key: self.functions[key] for key in sent.known_functions}
-            values = {ref: self.values[ref] for ref in sent.known_values}
+            functions = {key: had[key] for key in sent.known_functions}
+            values = {ref: had[ref] for ref in sent.known_values}
         except KeyError as error:
             raise NodeError("the home left out what this site does not have") from error
+        self._keep(functions | sent.functions)
+        self._keep({ref: each for ref, each in (values | fresh).items() if ref[0] == PUT})
         return Work(
             lease=sent.lease,
             start=sent.start,
@@ -134,3 +156,12 @@ class Shelf:
             links=sent.links,
             token=sent.token,
         )
+
+    def _keep(self, used: Mapping[int, Payload] | Mapping[Ref, Payload]) -> None:
+        for key, payload in used.items():
+            if key in self.kept:
+                self.nbytes -= self.kept.pop(key).nbytes
+            self.kept[key] = payload
+            self.nbytes += payload.nbytes
+        while self.nbytes > limits.SHELF_BYTES or len(self.kept) > limits.SHELF_PAYLOADS:
+            self.nbytes -= self.kept.popitem(last=False)[1].nbytes

@@ -1,0 +1,119 @@
+"""What a site takes from a home for its leases, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from hanse import limits
+from hanse.core.messages import Grant
+from hanse.engines.port import Block, Program, Work
+from hanse.errors import NodeError
+from hanse.ids import JobId, LeaseId
+from hanse.model.fit import Offer
+from hanse.model.resources import Amount
+from hanse.node.fetching import Fetching
+from hanse.payloads.payload import Payload, dump_each
+from hanse.payloads.references import PUT
+from hanse.remote.works import pack_work
+from hanse.wire import link
+
+JOB = JobId("j")
+
+
+def grant(start: int, stop: int, job: JobId = JOB) -> Grant:
+    return Grant(LeaseId(start + 1), job, start, stop, Amount(cpus_milli=1000), {})
+
+
+def work(asked: Grant, refs: tuple[int, ...] = (), size: int = 10) -> Work:
+    program = Program(7, asked.job, "f", dump_each(["f"]))
+    inputs = dump_each(list(range(asked.start, asked.stop)))
+    return Work(
+        asked.lease, asked.start, asked.stop, program, [Block(asked.start, inputs)],
+        functions={ref: Payload(1, bytes([ref]) * size, (size,)) for ref in refs},
+        values={(PUT, ref): Payload(1, bytes([ref]) * size, (size,)) for ref in refs},
+    )  # fmt: skip
+
+
+class Home:
+    """Sends what it is asked for, but for what the site has."""
+
+    def __init__(self, made: Callable[[Grant], Work]) -> None:
+        self.made = made
+        self.sent_bytes = 0
+        self.fetching = Fetching(self, "n-" + "a" * 12, Offer(), None, lambda: 1)  # type: ignore[arg-type]
+
+    def parcel(
+        self, method: str, path: str, wanted: link.Wanted
+    ) -> tuple[msgspec.Raw, list[Payload]]:
+        about, payloads = pack_work(
+            self.made(wanted.grant), wanted.program, set(wanted.functions), set(wanted.values)
+        )
+        self.sent_bytes += sum(each.nbytes for each in payloads)
+        return about, payloads
+
+    def fetch(self, asked: Grant) -> Work:
+        found = self.fetching.work(asked)
+        assert found is not None
+        return found
+
+
+def test_what_leases_share_crosses_the_line_once() -> None:
+    home = Home(lambda asked: work(asked, (1, 2), 1000))
+    for start in range(0, 50, 10):
+        found = home.fetch(grant(start, start + 10))
+        assert {key: bytes(each.data) for key, each in found.functions.items()} == {
+            key: bytes([key]) * 1000 for key in (1, 2)
+        }
+        assert set(found.values) == {(PUT, 1), (PUT, 2)}
+    assert 4000 < home.sent_bytes < 6000
+
+
+def test_what_a_site_keeps_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SHELF_BYTES", 5000)
+    monkeypatch.setattr(limits, "SHELF_PAYLOADS", 12)
+    monkeypatch.setattr(limits, "SHELVES_BYTES", 12_000)
+
+    def made(asked: Grant) -> Work:
+        return work(asked, tuple(range(asked.start % 60, asked.start % 60 + 4)), 10 * asked.stop)
+
+    home = Home(made)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [grant(n, n + 2, JobId(f"j{n % 5}")) for n in range(200)]
+        for each, found in zip(asked, threads.map(home.fetch, asked), strict=True):
+            assert set(found.functions) == set(made(each).functions)
+            assert set(found.values) == set(made(each).values)
+    shelves = home.fetching._shelves.values()
+    assert sum(each.nbytes for each in shelves) <= 12_000
+    for each in shelves:
+        assert each.nbytes == sum(payload.nbytes for payload in each.kept.values()) <= 5000
+        assert len(each.kept) <= 12
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lease": LeaseId(9)},
+        {"start": 1},
+        {"stop": 0},
+        {"stop": 11},
+        {"blocks": []},
+        {"blocks": [Block(1, dump_each([1] * 20))]},
+        {"blocks": [Block(0, dump_each([1] * 5)), Block(6, dump_each([1] * 5))]},
+    ],
+    ids=str,
+)
+def test_another_work_than_was_granted_is_refused(change: dict[str, object]) -> None:
+    def made(asked: Grant) -> Work:
+        return msgspec.structs.replace(work(asked), **change)
+
+    with pytest.raises(NodeError, match="another work"):
+        Home(made).fetch(grant(0, 10))
+
+
+def test_a_work_may_be_shorter_than_was_granted() -> None:
+    home = Home(lambda asked: work(msgspec.structs.replace(asked, stop=5)))
+    assert home.fetch(grant(0, 10)).stop == 5
