@@ -110,18 +110,33 @@ class Dial:
             wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
 
     def _whole(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> bytes:
-        answer = self._request(method, path, headers, body, preload=True)
+        answer = self._request(method, path, headers, body, self._timeout)
+        data = self._read(answer)
         if answer.status >= 300:
-            raise _error_of(answer.status, answer.data, self.url)
+            raise _error_of(answer.status, data, self.url)
         self._takes_squeezed = self._squeezes and squeeze.accepts(
             answer.headers.get("accept-encoding", "")
         )
         if answer.headers.get("content-encoding") != squeeze.ENCODING:
-            return bytes(answer.data)
+            return data
         try:
-            return squeeze.expand(answer.data, limits.ANSWER_BYTES)
+            return squeeze.expand(data, limits.ANSWER_BYTES)
         except squeeze.BadEncoding as error:
             raise NodeError(f"{self.url} gave an answer that cannot be read: {error}") from error
+
+    def _read(self, answer: Any) -> bytes:
+        """All of an answer that is of no great length."""
+        try:
+            data: bytes = answer.read(limits.ANSWER_BYTES + 1)
+            data += answer.read(1)  # looks whether it is whole
+            if len(data) > limits.ANSWER_BYTES:
+                answer.close()
+                raise NodeError(f"{self.url} gave an answer of more than {limits.ANSWER_BYTES:,} B")
+        except (HTTPError, OSError) as error:
+            raise NodeUnavailable(f"{self.url} cannot be reached: {words(error)}") from error
+        finally:
+            answer.release_conn()
+        return data
 
     def stream(self, path: str, first: int = 0) -> Iterator[bytes]:
         """An answer as it comes, in pieces of any size; of a blob, from a byte on. Raises
@@ -133,7 +148,7 @@ class Dial:
         self, method: str, path: str, headers: dict[str, str], body: bytes | None,
         partial: bool = False,
     ) -> Iterator[bytes]:  # fmt: skip
-        answer = self._request(method, path, headers, body, preload=False)
+        answer = self._request(method, path, headers, body, _STREAMING)
         try:
             if answer.status >= 300:
                 raise _error_of(answer.status, answer.read(limits.PROBLEM_BYTES), self.url)
@@ -153,14 +168,13 @@ class Dial:
             answer.release_conn()
 
     def _request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, preload: bool
-    ) -> Any:
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None,
+        timeout: urllib3.Timeout,
+    ) -> Any:  # fmt: skip
         try:
             return self._pool.request(
                 method, self.url + path, headers=headers, body=body, redirect=False,
-                retries=False, preload_content=preload,
-                decode_content=False,
-                timeout=self._timeout if preload else _STREAMING,
+                retries=False, preload_content=False, decode_content=False, timeout=timeout,
             )  # fmt: skip
         except (HTTPError, OSError) as error:
             raise NodeUnavailable(f"{self.url} cannot be reached: {words(error)}") from error
