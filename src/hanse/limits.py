@@ -497,6 +497,9 @@ LINK_REDIAL_MAX_NS = 2 * SECOND
 """A site dials a home that is away this often at least: one that comes back waits for its sites for
 REPORT_EVERY_NS."""
 
+LINK_LEAVE_S = 5.0
+"""A node that ends tells the homes that it works for, if that takes no longer."""
+
 LINK_PATIENCE_S = 10.0
 """A home that answers nothing for so long is dialled again: a third of the life of a lease."""
 

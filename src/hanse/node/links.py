@@ -14,7 +14,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.sharing import Claim, Terms, divide, smaller
-from hanse.errors import HanseError, UsageError, WorldError
+from hanse.errors import UsageError, WorldError
 from hanse.journal import private
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
@@ -79,16 +79,20 @@ class Links:
         where = address.decode(new.token)
         if not self._offer.works:
             raise UsageError("this node does no work (--no-work), so it has nothing for others")
-        for known in self._kept.values():
-            if address.decode(known.token).url == where.url:
-                raise UsageError(f"{where.url} is linked already, as {known.id}")
+        self._check_new(where)
         kept = Kept(id="l-" + secrets.token_hex(4), token=new.token.strip(), terms=_terms(new))
         dial = Dial(where, limits.LINK_PATIENCE_S)
         dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello(kept))
         dial.close()
         with self._lock:
+            self._check_new(where)
             self._start(kept)
         return self._info(kept.id)
+
+    def _check_new(self, where: address.Address) -> None:
+        for known in self._kept.copy().values():
+            if address.decode(known.token).url == where.url:
+                raise UsageError(f"{where.url} is linked already, as {known.id}")
 
     def remove(self, id: str) -> None:
         """Leave a home: what runs for it ends now. Raises UsageError."""
@@ -102,12 +106,23 @@ class Links:
         self._runtime.loop.post(self._divide)
 
     def all(self) -> list[api.LinkInfo]:
-        return [self._info(id) for id in list(self._kept)]
+        found = []
+        for id in self._up.copy():
+            with contextlib.suppress(KeyError):  # it has just been removed
+                found.append(self._info(id))
+        return found
 
     def close(self) -> None:
-        for uplink in list(self._up.values()):
-            with contextlib.suppress(HanseError):
-                uplink.close()
+        """Leave all homes, for now. Those that take too long notice it by the silence."""
+        leaving = [
+            threading.Thread(target=each.close, name="hanse-link-leave", daemon=True)
+            for each in self._up.copy().values()
+        ]
+        for thread in leaving:
+            thread.start()
+        until = time.monotonic() + limits.LINK_LEAVE_S
+        for thread in leaving:
+            thread.join(max(0, until - time.monotonic()))
 
     # --- inside -----------------------------------------------------------------------------------
     def _start(self, kept: Kept) -> None:
@@ -162,7 +177,8 @@ class Links:
                 uplink.seat.resize(part)
 
     def _parts(self) -> list[tuple[Uplink, Amount]]:
-        up = [(self._kept[id].terms, each) for id, each in self._up.items() if id in self._kept]
+        kept = self._kept.copy()  # others change it
+        up = [(kept[id].terms, each) for id, each in self._up.copy().items() if id in kept]
         capacity, minute = self._runtime.capacity, _minute()
         claims = [Claim(terms.limit(capacity, minute), each.seat.agent.used) for terms, each in up]
         parts = divide(capacity, self._runtime.own.agent.used, claims)
