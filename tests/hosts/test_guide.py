@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -68,10 +69,15 @@ def test_every_command_of_the_guide_does_what_it_says(possible: None, tmp_path: 
             names[name].know({"head.example": names[name].gateway})
         ways = {names[name]: ms for name, ms in WAYS.items()}
         path = f"{tmp_path / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-        env = {"PATH": path, "PYTHONPATH": PATH, "HANSE_CPUS": "1"}
+        env = {"PATH": path, "PYTHONPATH": PATH}
         with wan(fabric, names["head"], 7437, ways):
             for step in steps(text):
                 host = names[step.host]
+                cpus = "2" if step.host == "oregon" else "1"  # it gives half of itself
+                env = env | {"HANSE_CPUS": cpus}
+                if step.command.startswith("hanse unlink"):
+                    told = json.loads(host.run(["sh", "-c", "hanse links --json"], env))
+                    assert told["links"][0]["offered"]["cpus_milli"] == 1000
                 if step.command.endswith("&"):
                     begin(host, step.command.removesuffix("&"), env)
                     continue
