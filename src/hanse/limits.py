@@ -462,8 +462,8 @@ LINK_PROGRAMS = 64
 
 SHELF_BYTES = 256 * MIB
 SHELF_PAYLOADS = 1000
-"""A site keeps so much of what the leases of a job share, and SHELVES_BYTES for all jobs of a home:
-what was not used for longest is sent again when it is needed."""
+"""A site keeps so much of what the leases of a job share, and SHELVES_BYTES for all jobs of a home,
+but always what the last lease used: the rest is sent again when it is needed."""
 
 SHELVES_BYTES = 1024 * MIB
 

@@ -78,7 +78,8 @@ def test_what_a_site_keeps_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SHELVES_BYTES", 12_000)
 
     def made(asked: Grant) -> Work:
-        return work(asked, tuple(range(asked.start % 60, asked.start % 60 + 4)), 10 * asked.stop)
+        refs = tuple(range(asked.start % 60, asked.start % 60 + 4))
+        return work(asked, refs, 2000 if asked.start == 1000 else asked.start)
 
     home = Home(made)
     with ThreadPoolExecutor(4) as threads:
@@ -88,6 +89,12 @@ def test_what_a_site_keeps_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
             assert set(found.values) == set(made(each).values)
     shelves = home.fetching._shelves.values()
     assert sum(each.nbytes for each in shelves) <= 12_000
+    big = grant(1000, 1002)  # what is used is kept, whatever its size
+    home.fetch(big)
+    home.sent_bytes = 0
+    home.fetch(big)
+    assert home.sent_bytes < 1000
+    home.fetch(grant(200, 202))
     for each in shelves:
         assert each.nbytes == sum(payload.nbytes for payload in each.kept.values()) <= 5000
         assert len(each.kept) <= 12

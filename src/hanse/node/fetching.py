@@ -81,7 +81,9 @@ class Fetching:
         """Of the jobs that were not worked for longest."""
         shelves = self._shelves
         most = limits.SHELVES_BYTES
-        while len(shelves) > limits.LINK_PROGRAMS or sum(s.nbytes for s in shelves.values()) > most:
+        while len(shelves) > limits.LINK_PROGRAMS or (
+            len(shelves) > 1 and sum(each.nbytes for each in shelves.values()) > most
+        ):
             shelves.popitem(last=False)
 
     def _program(self, sent: SentWork) -> Program:

@@ -110,8 +110,8 @@ def check_work(sent: SentWork, lease: LeaseId, start: int) -> SentWork:
 
 
 class Shelf:
-    """What a site keeps of one job of a home, so that it is sent once: what was used last, up to
-    SHELF_BYTES.
+    """What a site keeps of one job of a home, so that it is sent once: what the last lease
+    used, and what fits into SHELF_BYTES beside it.
 
     Args:
         program: as it runs here: with a key and a directory of code of this node.
@@ -141,8 +141,8 @@ class Shelf:
             values = {ref: had[ref] for ref in sent.known_values}
         except KeyError as error:
             raise NodeError("the home left out what this site does not have") from error
-        self._keep(functions | sent.functions)
-        self._keep({ref: each for ref, each in (values | fresh).items() if ref[0] == PUT})
+        put = {ref: each for ref, each in (values | fresh).items() if ref[0] == PUT}
+        self._keep({**functions, **sent.functions, **put})
         return Work(
             lease=sent.lease,
             start=sent.start,
@@ -157,11 +157,13 @@ class Shelf:
             token=sent.token,
         )
 
-    def _keep(self, used: Mapping[int, Payload] | Mapping[Ref, Payload]) -> None:
+    def _keep(self, used: Mapping[int | Ref, Payload]) -> None:
         for key, payload in used.items():
             if key in self.kept:
                 self.nbytes -= self.kept.pop(key).nbytes
             self.kept[key] = payload
             self.nbytes += payload.nbytes
-        while self.nbytes > limits.SHELF_BYTES or len(self.kept) > limits.SHELF_PAYLOADS:
+        while len(self.kept) > len(used) and (
+            self.nbytes > limits.SHELF_BYTES or len(self.kept) > limits.SHELF_PAYLOADS
+        ):
             self.nbytes -= self.kept.popitem(last=False)[1].nbytes
