@@ -142,7 +142,7 @@ class Shelf:
         except KeyError as error:
             raise NodeError("the home left out what this site does not have") from error
         put = {ref: each for ref, each in (values | fresh).items() if ref[0] == PUT}
-        self._keep({**functions, **sent.functions, **put})
+        self._keep([*(functions | sent.functions).items(), *put.items()])
         return Work(
             lease=sent.lease,
             start=sent.start,
@@ -157,8 +157,8 @@ class Shelf:
             token=sent.token,
         )
 
-    def _keep(self, used: Mapping[int | Ref, Payload]) -> None:
-        for key, payload in used.items():
+    def _keep(self, used: Sequence[tuple[int | Ref, Payload]]) -> None:
+        for key, payload in used:
             if key in self.kept:
                 self.nbytes -= self.kept.pop(key).nbytes
             self.kept[key] = payload
