@@ -75,3 +75,31 @@ def test_a_site_with_the_same_major_versions_fits(
     assert (offer.lacks(Requires(python="3.11", packages=wanted)) is None) == fits
     assert offer.lacks(Requires(python="3.12", packages={})) is not None
     assert Offer().lacks(Requires(python="3.9", packages=wanted)) is None, "nothing is known of it"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "fits"),
+    [
+        ("pytz 2023.3", "pytz 2026.1", True),
+        ("certifi 2024.8.30", "certifi 2021.5", True),
+        ("pdfminer-six 20221105", "pdfminer-six 20250506", True),
+        ("pytz 2023.3", "pytz 3.0", False),
+        ("numpy 1.26", "numpy 2.0", False),
+        ("polars 0.19", "polars 0.20", True),
+        ("opencv-python 4.9", "opencv-python-headless 4.10", True),
+        ("opencv-contrib-python-headless 4.9", "opencv-python 4.10", True),
+        ("opencv-python 4.9", "opencv-python-headless 5.0", False),
+        ("psycopg2 2.9", "psycopg2-binary 2.9", True),
+        ("psycopg2-binary 2.9", "psycopg2 2.9", True),
+        ("cupy-cuda12x 13.1", "cupy-cuda11x 13.0", True),
+        ("google-auth 2.0", "google-cloud-bigquery 2.0", False),
+        ("binary-tree 1.0", "tree 1.0", False),
+        ("torch-gpus 1.0", "torch 1.0", False),
+    ],
+)
+def test_calendar_versions_and_other_builds_of_a_package_will_do(
+    wanted: str, there: str, fits: bool
+) -> None:
+    name, version = wanted.split()
+    offer = Offer(packages=dict([there.split()]))
+    assert (offer.lacks(Requires(packages={name: version})) is None) == fits
