@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanse.client import distributions
 from hanse.client.requirements import modules_in, requirements
 from hanse.model.fit import Offer, Requires
 from hanse.payloads.payload import dump_one
@@ -55,6 +59,67 @@ def test_a_module_of_the_project_brings_its_own_imports(
     packages = requirements([dump_one(ourmodule.f)]).packages
     assert set(packages) == {"msgspec", "rich"}, "what is imported in a function is not asked for"
     assert packages["msgspec"] == msgspec.__version__
+
+
+def install(place: Path, name: str, files: list[str], metadata: str = "Version: 2.1") -> None:
+    """A distribution, with modules that each have a function `f`."""
+    for file in files:
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).write_text("def f(x):\n    return x\n")
+    about = place / f"{name.replace('-', '_')}-2.1.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\n{metadata}\n")
+    (about / "RECORD").write_text("".join(f"{file},sha256=x,9\n" for file in files))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    monkeypatch.syspath_prepend(str(place))
+    loaded = set(sys.modules)
+    distributions._by_top.cache_clear()
+    distributions._modules_of.cache_clear()
+    yield place
+    distributions._by_top.cache_clear()
+    distributions._modules_of.cache_clear()
+    for name in set(sys.modules) - loaded:
+        del sys.modules[name]
+
+
+def needs_of(*modules: str) -> dict[str, str]:
+    return requirements([dump_one(importlib.import_module(name).f) for name in modules]).packages
+
+
+def test_of_a_namespace_package_the_part_that_is_used_is_needed(installed: Path) -> None:
+    install(installed, "cloud-auth", ["cloudy/auth/__init__.py"], "Name: cloud-auth\nVersion: 2.1")
+    install(installed, "cloud-tables", ["cloudy/tables/v1.py"], "Name: cloud-tables\nVersion: 3.0")
+    assert needs_of("cloudy.auth") == {"cloud-auth": "2.1"}
+    assert needs_of("cloudy.tables.v1") == {"cloud-tables": "3.0"}
+    assert needs_of("cloudy.auth", "cloudy.tables.v1").keys() == {"cloud-auth", "cloud-tables"}
+
+
+def test_a_module_that_several_distributions_bring_is_asked_for_by_no_name(installed: Path) -> None:
+    for name in ("sight", "sight-headless"):
+        install(installed, name, ["sighted/__init__.py"], f"Name: {name}\nVersion: 2.1")
+    assert needs_of("sighted") == {}
+
+
+def test_what_is_wrong_with_a_distribution_costs_no_more_than_to_leave_it_out(
+    installed: Path,
+) -> None:
+    install(installed, "versionless", ["versionlesspkg.py"], "Name: versionless")
+    install(installed, "nameless", ["namelesspkg.py"])
+    install(installed, "empty", ["emptypkg.py"])
+    (installed / "empty-2.1.dist-info" / "METADATA").unlink()
+    install(installed, "binary", ["binarypkg.py"], "Name: binary\nVersion: 2.1")
+    (installed / "binary-2.1.dist-info" / "RECORD").write_bytes(b"\xff\xfe")
+    install(installed, "sound", ["soundpkg.py"], "Name: sound\nVersion: 2.1")
+    some = ["versionlesspkg", "namelesspkg", "emptypkg", "binarypkg", "soundpkg"]
+    assert needs_of(*some) == {"sound": "2.1"}
+    shutil.rmtree(installed / "sound-2.1.dist-info")
+    importlib.invalidate_caches()
+    assert needs_of(*some) == {}, "it was removed since"
 
 
 versions = st.from_regex(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}", fullmatch=True)

@@ -13,10 +13,9 @@ import pickletools
 import re
 import sys
 from collections.abc import Iterable
-from functools import cache
-from importlib import metadata
 from typing import Any
 
+from hanse.client.distributions import distribution_of, version_of
 from hanse.client.fingerprints.project import is_ours
 from hanse.limits import CODE_BYTES
 from hanse.model.fit import Requires, canonical
@@ -36,18 +35,15 @@ def requirements(functions: Iterable[Payload]) -> Requires:
     modules: set[str] = set()
     for payload in functions:
         modules |= modules_in(bytes(payload.data))
-    tops = {name.partition(".")[0] for name in _installed(modules)}
     packages: dict[str, str] = {}
-    for top in tops - _EVERYWHERE - sys.stdlib_module_names:
-        for distribution in _distributions().get(top, ()):
-            packages[canonical(distribution)] = metadata.version(distribution)
+    for module in _installed(modules):
+        if module.partition(".")[0] in _EVERYWHERE:
+            continue
+        distribution = distribution_of(module)
+        version = version_of(distribution) if distribution is not None else None
+        if distribution is not None and version is not None:
+            packages[canonical(distribution)] = version
     return Requires(python=python_version(), packages=packages)
-
-
-@cache
-def _distributions() -> dict[str, list[str]]:
-    """Which distributions bring a module, by its name."""
-    return {top: sorted(set(some)) for top, some in metadata.packages_distributions().items()}
 
 
 def _installed(modules: set[str]) -> set[str]:
