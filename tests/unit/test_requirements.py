@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanse import limits
 from hanse.client import distributions
 from hanse.client.requirements import modules_in, requirements
 from hanse.model.fit import Offer, Requires
-from hanse.payloads.payload import dump_one
+from hanse.payloads.payload import Payload, dump_one
 
 
 def uses_click(text: str) -> str:
@@ -44,6 +46,32 @@ def test_a_function_by_value_needs_the_modules_among_its_globals() -> None:
 
 def test_a_name_that_only_looks_like_a_module_is_none() -> None:
     assert "click" not in requirements([dump_one({"click": "msgspec", "numpy": ["rich"]})]).packages
+
+
+@pytest.mark.parametrize("broken", [b"", b"\x80\x05", b"\xff", b"no pickle", b"\x80\x05\x8c\x01"])
+def test_what_is_no_pickle_needs_nothing(broken: bytes) -> None:
+    assert modules_in(broken) == set()
+    assert requirements([Payload(1, broken)]).packages == {}
+
+
+@given(st.data())
+def test_a_mangled_pickle_does_no_harm(data: st.DataObject) -> None:
+    stream = bytearray(dump_one(by_value(uses_click)).data)
+    for _ in range(data.draw(st.integers(0, 4))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    modules_in(bytes(stream[: data.draw(st.integers(0, len(stream)))]))
+
+
+def test_of_a_long_pickle_only_the_beginning_is_looked_at() -> None:
+    def click_and(bulk: object) -> set[str]:
+        return modules_in(pickle.dumps((click.style, bulk, msgspec.json.encode), 5))
+
+    style, encode = click.style.__module__, msgspec.json.encode.__module__
+    assert {style, encode} <= click_and(None)
+    for bulk in (b"x" * limits.LOOKED_AT_BYTES, list(range(limits.LOOKED_AT_BYTES // 2))):
+        found = click_and(bulk)
+        assert style in found
+        assert encode not in found
 
 
 def test_a_module_of_the_project_brings_its_own_imports(

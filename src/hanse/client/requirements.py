@@ -12,9 +12,10 @@ import os
 import pickletools
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hanse import limits
 from hanse.client.distributions import distribution_of, version_of
 from hanse.client.fingerprints.project import is_ours
 from hanse.limits import CODE_BYTES
@@ -24,6 +25,7 @@ from hanse.runtime.machine import python_version
 
 _IMPORTS = re.compile(rb"^(?:from[ \t]+([A-Za-z_][\w.]*)|import[ \t]+([^\n#;(]+))", re.MULTILINE)
 _PUSHES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+_SUBIMPORT = ("cloudpickle.cloudpickle", "subimport")  # of a module among a function's globals
 _EVERYWHERE = {"hanse", "cloudpickle", "__main__", "builtins"}
 
 
@@ -34,7 +36,7 @@ def requirements(functions: Iterable[Payload]) -> Requires:
     """
     modules: set[str] = set()
     for payload in functions:
-        modules |= modules_in(bytes(payload.data))
+        modules |= modules_in(payload.data)
     packages: dict[str, str] = {}
     for module in _installed(modules):
         if module.partition(".")[0] in _EVERYWHERE:
@@ -86,9 +88,19 @@ def _imports_of(module: str) -> list[str]:
     return names
 
 
-def modules_in(stream: bytes) -> set[str]:
-    """The modules that reading this pickle imports, found without reading it."""
+def modules_in(stream: bytes | bytearray | memoryview) -> set[str]:
+    """The modules that reading this pickle imports, found without reading it; of a long one, those
+    of its beginning. None if it is no pickle."""
     found: set[str] = set()
+    try:
+        for module in _modules_in(bytes(memoryview(stream)[: limits.LOOKED_AT_BYTES])):
+            found.add(module)
+    except ValueError:  # it is cut off where the looking ends, or is no pickle
+        return found if len(stream) > limits.LOOKED_AT_BYTES else set()
+    return found
+
+
+def _modules_in(stream: bytes) -> Iterator[str]:
     memo: list[Any] = []
     top: list[Any] = []  # what was pushed last; only neighbours matter
     for opcode, argument, _ in pickletools.genops(stream):
@@ -103,16 +115,15 @@ def modules_in(stream: bytes) -> set[str]:
         elif name == "STACK_GLOBAL" and len(top) > 1:
             attribute, module = top.pop(), top.pop()
             if isinstance(module, str):
-                found.add(module)
+                yield module
             top.append((module, attribute))
         elif name == "TUPLE1" and top:
             top[-1] = [top[-1]]
         elif name == "REDUCE" and len(top) > 1:
             arguments, function = top.pop(), top.pop()
-            if function == ("cloudpickle.cloudpickle", "subimport"):  # a module among its globals
-                found.update(each for each in arguments if isinstance(each, str))
+            if function == _SUBIMPORT and isinstance(arguments, list):
+                yield from (each for each in arguments if isinstance(each, str))
             top.append(None)
         else:
             top.append(None)
         del top[:-4]
-    return found
