@@ -119,6 +119,61 @@ def needs_of(*modules: str) -> dict[str, str]:
     return requirements([dump_one(importlib.import_module(name).f) for name in modules]).packages
 
 
+def project(place: Path, **files: str) -> None:
+    """Modules of a package `ourpackage`, with `_` for `/` in their names."""
+    for name, text in files.items():
+        path = place / "ourpackage" / f"{name.replace('_', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\ndef f(x):\n    return x\n")
+    (place / "ourpackage" / "__init__.py").touch()
+
+
+def test_only_imports_that_python_would_make_count(
+    tmp_path: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project(
+        tmp_path,
+        a='"""Such as:\n\nimport click\n"""\ntext = """\nimport rich\n"""',
+        b="import rich; import click",
+    )
+    assert needs_of("ourpackage.a") == {}
+    assert needs_of("ourpackage.b").keys() == {"rich", "click"}
+    project(tmp_path, b="import rich")
+    assert needs_of("ourpackage.b").keys() == {"rich"}, "the file has changed"
+
+
+def test_what_the_project_imports_of_itself_is_followed(
+    tmp_path: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project(
+        tmp_path,
+        a="from . import b",
+        b="from ourpackage.sub import c",
+        sub_c="from ..d import f as g\nfrom .. import nothing",
+        d="from .sub.e import *",
+        sub_e="import click.testing",
+        nothing="",
+        sub_lost="import rich",
+    )
+    (tmp_path / "ourpackage" / "sub" / "__init__.py").write_text("import msgspec\n")
+    install(installed, "ourpackage", ["ourpackage/other.py"], "Name: ourpackage\nVersion: 2.1")
+    assert needs_of("ourpackage.a").keys() == {"click", "msgspec"}
+
+
+def test_of_a_large_project_some_is_looked_at(
+    tmp_path: Path, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    project(tmp_path, a="from . import large\nimport click", large="import rich\n" + "#" * 2**20)
+    assert needs_of("ourpackage.a").keys() == {"click"}
+    project(tmp_path, broken="import rich")
+    importlib.import_module("ourpackage.broken")
+    (tmp_path / "ourpackage" / "broken.py").write_bytes(b"import rich\nx = \0(")
+    assert needs_of("ourpackage.broken") == {}
+
+
 def test_of_a_namespace_package_the_part_that_is_used_is_needed(installed: Path) -> None:
     install(installed, "cloud-auth", ["cloudy/auth/__init__.py"], "Name: cloud-auth\nVersion: 2.1")
     install(installed, "cloud-tables", ["cloudy/tables/v1.py"], "Name: cloud-tables\nVersion: 3.0")

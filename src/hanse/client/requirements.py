@@ -8,22 +8,21 @@ imported inside a function may never be asked for.
 
 from __future__ import annotations
 
+import ast
 import os
 import pickletools
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from hanse import limits
 from hanse.client.distributions import distribution_of, version_of
 from hanse.client.fingerprints.project import is_ours
-from hanse.limits import CODE_BYTES
 from hanse.model.fit import Requires, canonical
 from hanse.payloads.payload import Payload
 from hanse.runtime.machine import python_version
 
-_IMPORTS = re.compile(rb"^(?:from[ \t]+([A-Za-z_][\w.]*)|import[ \t]+([^\n#;(]+))", re.MULTILINE)
 _PUSHES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 _SUBIMPORT = ("cloudpickle.cloudpickle", "subimport")  # of a module among a function's globals
 _EVERYWHERE = {"hanse", "cloudpickle", "__main__", "builtins"}
@@ -53,39 +52,85 @@ def _installed(modules: set[str]) -> set[str]:
     found: set[str] = set()
     seen: set[str] = set()
     left = list(modules)
+    budget = limits.LOOKED_AT_BYTES
     while left:
-        name = left.pop()
+        name = _loaded(left.pop())
         if name in seen or name == "__main__":
             continue
         seen.add(name)
         if name.partition(".")[0] in sys.stdlib_module_names:
             continue
-        if name in sys.modules and is_ours(name):
-            left += _imports_of(name)
-        else:
+        if name not in sys.modules or not is_ours(name):
             found.add(name)
+            continue
+        if "." in name:
+            left.append(name.rpartition(".")[0])  # its package is imported first
+        file = _source_file(name)
+        if file is not None and file.size <= budget:
+            budget -= file.size
+            left += _imports_in(file, _package(name))
     return found
 
 
-def _imports_of(module: str) -> list[str]:
-    """The modules that one of the project imports in its first column. Raises nothing."""
-    path = getattr(sys.modules.get(module), "__file__", None)
+def _loaded(name: str) -> str:
+    """The module of this name, or the nearest above it, if it is one that is loaded: of what is
+    imported from a module it is not said whether that is a module too."""
+    nearest = name
+    while nearest and nearest not in sys.modules:
+        nearest = nearest.rpartition(".")[0]
+    return nearest or name
+
+
+def _package(module: str) -> str:
+    """What its relative imports are relative to."""
+    spec = getattr(sys.modules[module], "__spec__", None)
+    return getattr(spec, "parent", None) or module.rpartition(".")[0]
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+    changed_ns: int
+
+
+def _source_file(module: str) -> _File | None:
+    path = getattr(sys.modules[module], "__file__", None)
     if not isinstance(path, str) or not path.endswith(".py"):
-        return []
+        return None
     try:
-        if os.path.getsize(path) > CODE_BYTES:
-            return []
-        with open(path, "rb") as file:
-            source = file.read()
+        found = os.stat(path)
     except OSError:
+        return None
+    return _File(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=limits.CODE_FILES)
+def _imports_in(file: _File, package: str) -> list[str]:
+    """What the file imports by statements in its first column: modules, and what may be modules.
+    Raises nothing."""
+    try:
+        with open(file.path, "rb") as opened:
+            tree = ast.parse(opened.read(), file.path)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     names: list[str] = []
-    for source_of, imported in _IMPORTS.findall(source):
-        for each in (source_of, *imported.split(b",")):
-            name = each.split(b" as ")[0].strip().decode("ascii", "replace")
-            if name:
-                names.append(name)
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            names += (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            source = _absolute(statement, package)
+            if source:
+                names.append(source)
+                names += (f"{source}.{alias.name}" for alias in statement.names)
     return names
+
+
+def _absolute(statement: ast.ImportFrom, package: str) -> str:
+    """Empty if it is relative to what is above all packages."""
+    if not statement.level:
+        return statement.module or ""
+    above = package.split(".")[: len(package.split(".")) - statement.level + 1]
+    return ".".join([*above, statement.module] if above and statement.module else above)
 
 
 def modules_in(stream: bytes | bytearray | memoryview) -> set[str]:
