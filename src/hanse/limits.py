@@ -426,8 +426,9 @@ CODE_BYTES = 32 * MIB
 Whoever has more wants it installed at the node, and not sent."""
 
 LOOKED_AT_BYTES = MIB
-"""Of the pickle of a function so much is looked at for what it needs of a site, at some 5 to 10 MB a
-second; and so much of the sources of the project that it uses. What is not seen is not asked for."""
+"""Of the pickle of a function so much is looked at for what it needs of a site, and so much of the
+sources of the project that it uses; each takes up to a second. What is not seen is not asked
+for."""
 
 CODE_PLACES = 50_000
 """A client looks at so many files and directories of its packages at most, some 0.1 s: packages

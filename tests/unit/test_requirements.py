@@ -8,6 +8,7 @@ import pickle
 import shutil
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from importlib import metadata
 from pathlib import Path
 
@@ -251,3 +252,11 @@ def test_calendar_versions_and_other_builds_of_a_package_will_do(
     name, version = wanted.split()
     offer = Offer(packages=dict([there.split()]))
     assert (offer.lacks(Requires(packages={name: version})) is None) == fits
+
+
+names = st.text("ab[]!*?-.|()\n", max_size=6)
+
+
+@given(st.lists(names, min_size=1, max_size=3), names)
+def test_an_owner_lets_through_what_any_pattern_matches(allow: list[str], name: str) -> None:
+    assert Offer(allow=allow).lets(name) == any(fnmatchcase(name, each) for each in allow)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 import msgspec
 
@@ -80,7 +81,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def lets(self, name: str) -> bool:
         """Whether functions of this name may run."""
-        return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
+        return not self.allow or _any_of(tuple(self.allow)).match(name) is not None
+
+
+@lru_cache(maxsize=4096)  # a home asks this of all its sites
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
 
 
 def canonical(name: str) -> str:
