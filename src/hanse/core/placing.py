@@ -253,7 +253,7 @@ class Placing(Indexes):
         shape = job.shape
         if shape is not None:
             shape.note(site)
-            if site.id in shape.idle and shape.runnable:
+            if shape.runnable and shape.fits(site):
                 self._freshen(job)
 
 
