@@ -425,6 +425,11 @@ CODE_BYTES = 32 * MIB
 """What a client sends of its project to a node: the sources of a large project are a tenth of it.
 Whoever has more wants it installed at the node, and not sent."""
 
+LOOKED_AT_BYTES = MIB
+"""Of the pickle of a function so much is looked at for what it needs of a site, and so much of the
+sources of the project that it uses; each takes up to a second. What is not seen is not asked
+for."""
+
 CODE_PLACES = 50_000
 """A client looks at so many files and directories of its packages at most, some 0.1 s: packages
 may have data in them."""

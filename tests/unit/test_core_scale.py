@@ -11,11 +11,12 @@ from pathlib import Path
 from core_builders import Town
 
 from hanse import limits
-from hanse.core.events import Hear
+from hanse.core.events import Describe, Hear, Submit
 from hanse.core.invariants import check
 from hanse.core.messages import Report
-from hanse.ids import SiteId
-from hanse.model.job import JobState
+from hanse.ids import JobId, SiteId
+from hanse.model.fit import Offer
+from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 
 
@@ -76,6 +77,39 @@ def calls_of_an_event(sites: int, jobs: int) -> int:
 def test_an_event_costs_the_same_however_many_sites_and_jobs_there_are() -> None:
     few, many = calls_of_an_event(30, 3), calls_of_an_event(3000, 300)
     assert many < 1.5 * few, (few, many)
+
+
+def calls_of_a_submit(sites: int, jobs: int) -> int:
+    """... beside idle sites whose owners let none of the jobs through that are runnable."""
+    town = Town()
+    town.checked = False
+    for n in range(sites):
+        town.tell(Describe(SiteId(f"s{n}"), Offer(allow=[f"report_{n}_*", "tell_*"])))
+        town.place(f"s{n}")
+    for n in range(jobs):
+        town.submit(f"j{n}", 5)
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    spec = JobSpec(name="last")
+    sys.setprofile(count)
+    try:
+        town.home.handle(Submit(JobId("last"), spec, 5, True), town.now_ns)
+    finally:
+        sys.setprofile(None)
+    assert not town.home.leases
+    assert town.submit("report_7_x", 1)
+    assert [lease.site for lease in town.home.leases.values()] == ["s7"]
+    return calls
+
+
+def test_what_restricted_sites_let_through_is_not_asked_of_every_job() -> None:
+    few, many = calls_of_a_submit(100, 3), calls_of_a_submit(100, 300)
+    assert many < 1.2 * few, (few, many)
+    assert few < 100 * 12, "each site is asked about the new job alone"
 
 
 def test_idle_sites_and_open_leases_are_small() -> None:

@@ -80,6 +80,25 @@ def test_bytes_that_must_travel_make_a_near_site_cheaper() -> None:
     assert place.quota.keys() == {SiteId("b")}
 
 
+@pytest.mark.parametrize("allow", [[], ["j"]])
+def test_a_site_that_is_kept_for_a_late_item_no_more_runs_others(allow: list[str]) -> None:
+    town = Town()
+    town.tell(Describe(SiteId("a"), Offer(tariff=CHEAP, allow=allow)))
+    a = town.place("a", 2)
+    job = town.submit("j", 100, aims=Aims(deadline_ns=1000 * limits.SECOND))
+    place = town.job(job).place
+    assert place is not None
+    assert len(town.job(job).leases) == 2
+    a.talk()
+    place.kept = SiteId("a")
+    lease, grant = next(iter(a.grants.items()))
+    a.done(grant.start, grant.stop, lease=lease)
+    a.end(lease)
+    a.talk()
+    assert place.kept is None
+    assert len(town.job(job).leases) == 2
+
+
 def test_what_was_spent_is_kept_by_site() -> None:
     town = towns(a=CHEAP)
     job = town.known("j", 1, mean_ns=36 * limits.SECOND, aims=Aims(objective="cheapest"))

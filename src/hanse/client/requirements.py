@@ -8,23 +8,23 @@ imported inside a function may never be asked for.
 
 from __future__ import annotations
 
+import ast
 import os
 import pickletools
-import re
 import sys
-from collections.abc import Iterable
-from functools import cache
-from importlib import metadata
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+from hanse import limits
+from hanse.client.distributions import distribution_of, version_of
 from hanse.client.fingerprints.project import is_ours
-from hanse.limits import CODE_BYTES
 from hanse.model.fit import Requires, canonical
 from hanse.payloads.payload import Payload
 from hanse.runtime.machine import python_version
 
-_IMPORTS = re.compile(rb"^(?:from[ \t]+([A-Za-z_][\w.]*)|import[ \t]+([^\n#;(]+))", re.MULTILINE)
 _PUSHES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+_SUBIMPORT = ("cloudpickle.cloudpickle", "subimport")  # of a module among a function's globals
 _EVERYWHERE = {"hanse", "cloudpickle", "__main__", "builtins"}
 
 
@@ -35,19 +35,16 @@ def requirements(functions: Iterable[Payload]) -> Requires:
     """
     modules: set[str] = set()
     for payload in functions:
-        modules |= modules_in(bytes(payload.data))
-    tops = {name.partition(".")[0] for name in _installed(modules)}
+        modules |= modules_in(payload.data)
     packages: dict[str, str] = {}
-    for top in tops - _EVERYWHERE - sys.stdlib_module_names:
-        for distribution in _distributions().get(top, ()):
-            packages[canonical(distribution)] = metadata.version(distribution)
+    for module in _installed(modules):
+        if module.partition(".")[0] in _EVERYWHERE:
+            continue
+        distribution = distribution_of(module)
+        version = version_of(distribution) if distribution is not None else None
+        if distribution is not None and version is not None:
+            packages[canonical(distribution)] = version
     return Requires(python=python_version(), packages=packages)
-
-
-@cache
-def _distributions() -> dict[str, list[str]]:
-    """Which distributions bring a module, by its name."""
-    return {top: sorted(set(some)) for top, some in metadata.packages_distributions().items()}
 
 
 def _installed(modules: set[str]) -> set[str]:
@@ -55,44 +52,100 @@ def _installed(modules: set[str]) -> set[str]:
     found: set[str] = set()
     seen: set[str] = set()
     left = list(modules)
+    budget = limits.LOOKED_AT_BYTES
     while left:
-        name = left.pop()
+        name = _loaded(left.pop())
         if name in seen or name == "__main__":
             continue
         seen.add(name)
         if name.partition(".")[0] in sys.stdlib_module_names:
             continue
-        if name in sys.modules and is_ours(name):
-            left += _imports_of(name)
-        else:
+        if name not in sys.modules or not is_ours(name):
             found.add(name)
+            continue
+        if "." in name:
+            left.append(name.rpartition(".")[0])  # its package is imported first
+        file = _source_file(name)
+        if file is not None and file.size <= budget:
+            budget -= file.size
+            left += _imports_in(file, _package(name))
     return found
 
 
-def _imports_of(module: str) -> list[str]:
-    """The modules that one of the project imports in its first column. Raises nothing."""
-    path = getattr(sys.modules.get(module), "__file__", None)
+def _loaded(name: str) -> str:
+    """The module of this name, or the nearest above it, if it is one that is loaded: of what is
+    imported from a module it is not said whether that is a module too."""
+    nearest = name
+    while nearest and nearest not in sys.modules:
+        nearest = nearest.rpartition(".")[0]
+    return nearest or name
+
+
+def _package(module: str) -> str:
+    """What its relative imports are relative to."""
+    spec = getattr(sys.modules[module], "__spec__", None)
+    return getattr(spec, "parent", None) or module.rpartition(".")[0]
+
+
+class _File(NamedTuple):
+    path: str
+    size: int
+    changed_ns: int
+
+
+def _source_file(module: str) -> _File | None:
+    path = getattr(sys.modules[module], "__file__", None)
     if not isinstance(path, str) or not path.endswith(".py"):
-        return []
+        return None
     try:
-        if os.path.getsize(path) > CODE_BYTES:
-            return []
-        with open(path, "rb") as file:
-            source = file.read()
+        found = os.stat(path)
     except OSError:
+        return None
+    return _File(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=limits.CODE_FILES)
+def _imports_in(file: _File, package: str) -> list[str]:
+    """What the file imports by statements in its first column: modules, and what may be modules.
+    Raises nothing."""
+    try:
+        with open(file.path, "rb") as opened:
+            tree = ast.parse(opened.read(), file.path)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     names: list[str] = []
-    for source_of, imported in _IMPORTS.findall(source):
-        for each in (source_of, *imported.split(b",")):
-            name = each.split(b" as ")[0].strip().decode("ascii", "replace")
-            if name:
-                names.append(name)
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            names += (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            source = _absolute(statement, package)
+            if source:
+                names.append(source)
+                names += (f"{source}.{alias.name}" for alias in statement.names)
     return names
 
 
-def modules_in(stream: bytes) -> set[str]:
-    """The modules that reading this pickle imports, found without reading it."""
+def _absolute(statement: ast.ImportFrom, package: str) -> str:
+    """Empty if it is relative to what is above all packages."""
+    if not statement.level:
+        return statement.module or ""
+    above = package.split(".")[: len(package.split(".")) - statement.level + 1]
+    return ".".join([*above, statement.module] if above and statement.module else above)
+
+
+def modules_in(stream: bytes | bytearray | memoryview) -> set[str]:
+    """The modules that reading this pickle imports, found without reading it; of a long one, those
+    of its beginning. None if it is no pickle."""
     found: set[str] = set()
+    try:
+        for module in _modules_in(bytes(memoryview(stream)[: limits.LOOKED_AT_BYTES])):
+            found.add(module)
+    except ValueError:  # it is cut off where the looking ends, or is no pickle
+        return found if len(stream) > limits.LOOKED_AT_BYTES else set()
+    return found
+
+
+def _modules_in(stream: bytes) -> Iterator[str]:
     memo: list[Any] = []
     top: list[Any] = []  # what was pushed last; only neighbours matter
     for opcode, argument, _ in pickletools.genops(stream):
@@ -107,16 +160,15 @@ def modules_in(stream: bytes) -> set[str]:
         elif name == "STACK_GLOBAL" and len(top) > 1:
             attribute, module = top.pop(), top.pop()
             if isinstance(module, str):
-                found.add(module)
+                yield module
             top.append((module, attribute))
         elif name == "TUPLE1" and top:
             top[-1] = [top[-1]]
         elif name == "REDUCE" and len(top) > 1:
             arguments, function = top.pop(), top.pop()
-            if function == ("cloudpickle.cloudpickle", "subimport"):  # a module among its globals
-                found.update(each for each in arguments if isinstance(each, str))
+            if function == _SUBIMPORT and isinstance(arguments, list):
+                yield from (each for each in arguments if isinstance(each, str))
             top.append(None)
         else:
             top.append(None)
         del top[:-4]
-    return found

@@ -8,6 +8,7 @@ orders at the end of the event.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import islice
 
@@ -18,6 +19,7 @@ from hanse.core.messages import CutOrder, Grant, Orders
 from hanse.core.place.length import lease_length
 from hanse.core.place.tail import current_left_ns
 from hanse.core.placing import Placing
+from hanse.core.shapes import Shape
 from hanse.core.site import Site
 from hanse.ids import LeaseId
 from hanse.model.ranges import Range
@@ -37,17 +39,21 @@ class Granting(Placing):
                         self._fill_nearer(site)
                     self._fill(site)
             if self._fresh:
-                fresh, self._fresh = self._fresh, {}
-                for shape in fresh.values():
-                    while shape.runnable and shape.idle:
-                        self._fill(next(iter(shape.idle.values())))
-                for site in self._restricted.values():
-                    self._fill(site)
+                self._serve_fresh()
+
+    def _serve_fresh(self) -> None:
+        fresh, self._fresh = list(self._fresh.values()), {}
+        for shape, _ in fresh:
+            while shape.runnable and shape.idle:
+                self._fill(next(iter(shape.idle.values())))
+        for site in self._restricted.values():
+            if any(_may_serve(site, shape, functions) for shape, functions in fresh):
+                self._fill(site)
 
     def _fill_nearer(self, site: Site) -> None:
         """What a far site gave back is for those who idle nearer: they are done with it before it
         could have it again."""
-        for shape in list(self._fresh.values()):
+        for shape, _ in list(self._fresh.values()):
             some = islice(shape.idle.values(), limits.LOOK_LEASES)
             nearer = [each for each in some if each.trip_ns < site.trip_ns]
             for each in sorted(nearer, key=lambda one: one.trip_ns):
@@ -229,6 +235,12 @@ class Granting(Placing):
             return False
         assert job.shape is not None
         return bool(job.shape.idle) and (len(self.sites) > 1 or job.leased > len(job.leases))
+
+
+def _may_serve(site: Site, shape: Shape, functions: Iterable[str]) -> bool:
+    """Whether a restricted site has room for the shape, and lets any of these through."""
+    assert site.offer is not None
+    return bool(shape.runnable) and shape.fits(site) and any(map(site.offer.lets, functions))
 
 
 def _before(one: Job | None, other: Job | None) -> Job | None:

@@ -23,6 +23,8 @@ from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.job import JobState
 from hanse.model.resources import Amount
 
+Fresh = tuple[Shape, dict[str, None]]  # with the functions of those jobs, by name
+
 _UNKNOWN = Rate()
 _RUNNING = JobState.RUNNING
 
@@ -55,7 +57,7 @@ class Indexes:
         self._dirty: dict[SiteId, Site] = {}  # sites that need orders after this event
         self._roomy: dict[SiteId, Site] = {}  # sites whose free resources have changed
         self._moved: dict[JobId, Job] = {}  # jobs of which something was leased, or came along
-        self._fresh: dict[Key, Shape] = {}  # shapes of which a job has become runnable
+        self._fresh: dict[Key, Fresh] = {}  # shapes of which a job has become runnable
         self._strays: dict[SiteId, dict[LeaseId, None]] = {}  # unknown leases to be cancelled
         self._dropped: list[tuple[Job, int, int]] = []  # withdrawn, and not settled yet
 
@@ -92,14 +94,21 @@ class Indexes:
             if runnable:
                 job.vtime = max(job.vtime, self._vtime)  # sleep saves up no claim on the past
                 job.hungry_ns = self._now_ns
-                shape.runnable[id] = job
-                shape.push(job)
-                self._fresh[shape.key] = self._runnable[shape.key] = shape
+                shape.wake(job)
+                self._runnable[shape.key] = shape
+                self._freshen(job)
             else:
-                del shape.runnable[id]
+                shape.sleep(job)
                 self._unreserve(job)
                 if not shape.runnable:
                     del self._runnable[shape.key]
+
+    def _freshen(self, job: Job) -> None:
+        """Sites that idle may be able to run it since now."""
+        shape = job.shape
+        assert shape is not None
+        _, functions = self._fresh.setdefault(shape.key, (shape, {}))
+        functions[job.spec.function] = None
 
     def _file_moved(self) -> None:
         """File the jobs that this event has changed by what is left of them."""

@@ -100,6 +100,8 @@ def _check_shapes(home: Home) -> None:
         assert (job.id in shape.runnable) == runnable, f"{job.id}: runnable"
     for shape in home._shapes:
         assert (shape.key in home._runnable) == bool(shape.runnable), "shapes of runnable jobs"
+        functions = Counter(job.spec.function for job in shape.runnable.values())
+        assert shape.functions == functions, "functions of runnable jobs"
         best = min(shape.runnable.values(), key=lambda job: (job.vtime, job.id), default=None)
         assert shape.first() is best, "the first of a shape"
         sites = home.sites.values()

@@ -116,7 +116,7 @@ class Placing(Indexes):
         for site in self.sites.values():
             shape.note(site)
         if shape.runnable:
-            self._fresh[shape.key] = shape
+            self._freshen(job)
         for lease in job.leases.values():
             unused = not place.quota.get(lease.site) and lease.unbegun
             if unused and lease.cut_to is None and not lease.cancelled:
@@ -253,8 +253,8 @@ class Placing(Indexes):
         shape = job.shape
         if shape is not None:
             shape.note(site)
-            if site.id in shape.idle and shape.runnable:
-                self._fresh[shape.key] = shape
+            if shape.runnable and shape.fits(site):
+                self._freshen(job)
 
 
 def takes(job: Job, site: Site) -> bool:

@@ -32,6 +32,7 @@ class Shape:
     __slots__ = (
         "_queue",
         "_unfit",
+        "functions",
         "idle",
         "jobs",
         "key",
@@ -52,9 +53,25 @@ class Shape:
         self._unfit: set[SiteId] = set()  # cannot run such code
         self.jobs = 0  # that have this shape and are not forgotten
         self.runnable: dict[JobId, Job] = {}  # running, with ready items that may be granted
+        self.functions: dict[str, int] = {}  # ... by name: how many of those jobs call them
         self._queue: list[tuple[int, JobId]] = []  # by vtime; holds outdated entries too
         self.idle: OrderedDict[SiteId, Site] = OrderedDict()  # have room, longest idle first
         self.slots = 0  # how often it fits into all sites that are not silent
+
+    def wake(self, job: Job) -> None:
+        """The job has become runnable."""
+        self.runnable[job.id] = job
+        function = job.spec.function
+        self.functions[function] = self.functions.get(function, 0) + 1
+        self.push(job)
+
+    def sleep(self, job: Job) -> None:
+        """It is runnable no more."""
+        del self.runnable[job.id]
+        function = job.spec.function
+        self.functions[function] -= 1
+        if not self.functions[function]:
+            del self.functions[function]
 
     def push(self, job: Job) -> None:
         """The job has become runnable, or was granted work."""
@@ -76,8 +93,11 @@ class Shape:
         if not site.restricted:
             return self.first()
         assert site.offer is not None
-        let = (job for job in self.runnable.values() if site.offer.lets(job.spec.function))
-        return min(let, key=lambda job: (job.vtime, job.id), default=None)
+        let = {name for name in self.functions if site.offer.lets(name)}
+        if not let:
+            return None
+        jobs = (job for job in self.runnable.values() if job.spec.function in let)
+        return min(jobs, key=lambda job: (job.vtime, job.id), default=None)
 
     def suits(self, site: Site) -> bool:
         """Whether the site can run such code."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 import msgspec
 
 from hanse.model.aims import Tariff
 
 _SEPARATORS = re.compile(r"[-_.]+")
+_VARIANTS = re.compile(
+    r"-(?:binary|headless|contrib|simd|cpu|gpu|intel|macos|rocm|directml|nightly|cu\d+|cuda\d+x?)"
+    r"(?![^-])"
+)
+_YEAR_DIGITS = 4  # versions that begin with so many digits, or more, are dates
 
 
 class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,6 +73,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             f"{name} {version} ({_other(self.packages, name)})"
             for name, version in sorted(requires.packages.items())
             if not _near(version, self.packages.get(name))
+            and not _variant(version, name, self.packages)
         ]
         return (
             "it lacks packages that the job's code imports: " + ", ".join(wrong) if wrong else None
@@ -74,7 +81,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def lets(self, name: str) -> bool:
         """Whether functions of this name may run."""
-        return not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
+        return not self.allow or _any_of(tuple(self.allow)).match(name) is not None
+
+
+@lru_cache(maxsize=4096)  # a home asks this of all its sites
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
 
 
 def canonical(name: str) -> str:
@@ -84,8 +96,25 @@ def canonical(name: str) -> str:
 
 def _near(wanted: str, found: str | None) -> bool:
     """Whether code made with one version of a package may run with another: those of one major
-    version are taken for compatible, as semantic versioning has it."""
-    return found is not None and wanted.split(".")[0] == found.split(".")[0]
+    version are taken for compatible, as semantic versioning has it; so are all that are called by
+    their dates, which say nothing of that."""
+    return found is not None and _major(wanted) == _major(found)
+
+
+def _major(version: str) -> str:
+    first = version.split(".")[0]
+    return "a date" if first.isdecimal() and len(first) >= _YEAR_DIGITS else first
+
+
+def _variant(version: str, wanted: str, packages: Mapping[str, str]) -> bool:
+    """Whether there is the same package as it was built for something else, such as
+    opencv-python-headless for opencv-python: their modules have the same names."""
+    plain = _VARIANTS.sub("", wanted)
+    stem = plain.partition("-")[0]
+    return any(
+        name.startswith(stem) and _VARIANTS.sub("", name) == plain and _near(version, found)
+        for name, found in packages.items()
+    )
 
 
 def _other(packages: Mapping[str, str], name: str) -> str:
