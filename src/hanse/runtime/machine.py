@@ -100,7 +100,11 @@ def packages() -> dict[str, str]:
 
     found: dict[str, str] = {}
     for each in metadata.distributions():
-        name = each.metadata["Name"]
-        if name:  # else half of it was removed
-            found.setdefault(canonical(name), each.version)
+        try:
+            said = each.metadata
+            name, version = said["Name"], said["Version"]
+        except Exception:  # noqa: BLE001 - whatever is wrong with its files, it is no package here
+            continue
+        if name and version:  # else half of it was removed
+            found.setdefault(canonical(name), version)
     return found
