@@ -5,7 +5,7 @@ The core knows that items are done, and not with what. Its facts are joined with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from hanse.core.events import ItemsFailed, SegmentCommitted
@@ -44,17 +44,21 @@ class Reported:
         self._failures[job, item] = failure
 
     def take(
-        self, report: Report, seen: int, values: Mapping[int, Told], each: Container[JobId]
+        self,
+        report: Report,
+        seen: int,
+        values: Mapping[int, Told],
+        is_each: Callable[[JobId], bool],
     ) -> Brought | None:
         """The values of a report's notes behind the number `seen`. None: one that is needed is
         missing, or is another's, and nothing was taken.
 
         Args:
-            each: the jobs of which every result has to be encoded by itself.
+            is_each: whether every result of a job has to be encoded by itself.
         """
         notes = dict(enumerate(report.notes, report.first_note))
         fresh = {number: note for number, note in notes.items() if number > seen}
-        if not all(_has_value(note, values.get(number), each) for number, note in fresh.items()):
+        if not all(_has_value(note, values.get(number), is_each) for number, note in fresh.items()):
             return None
         brought = Brought({note.lease for note in fresh.values()}, [])
         for number in fresh:
@@ -103,7 +107,7 @@ class Reported:
         return self._usages.pop(job, None)
 
 
-def _has_value(note: Note, value: Told | None, each: Container[JobId]) -> bool:
+def _has_value(note: Note, value: Told | None, is_each: Callable[[JobId], bool]) -> bool:
     """Whether this is what the note is about; failures may be without."""
     if isinstance(note, SegmentNote):
         return (
@@ -111,7 +115,7 @@ def _has_value(note: Note, value: Told | None, each: Container[JobId]) -> bool:
             and (value.lease, value.start, value.stop) == (note.lease, note.start, note.stop)
             and value.folded == note.folded
             and value.payload.count == (1 if note.folded else note.stop - note.start)
-            and (note.folded or note.job not in each or value.payload.ends is not None)
+            and (note.folded or not is_each(note.job) or value.payload.ends is not None)
         )
     if isinstance(note, FailureNote):
         return value is None or (

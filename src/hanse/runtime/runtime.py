@@ -20,7 +20,6 @@ from hanse.core.agent import Agent
 from hanse.core.events import (
     AttemptFailed,
     CancelJob,
-    Describe,
     Event,
     Fact,
     Forget,
@@ -35,7 +34,6 @@ from hanse.core.events import (
     SegmentCommitted,
     Submit,
     Tick,
-    Withdraw,
 )
 from hanse.core.home import Home
 from hanse.core.messages import Grant, Orders, Report
@@ -53,14 +51,14 @@ from hanse.errors import (
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import NANO
 from hanse.model.failure import Cause, Failure
-from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.durables import Durables
+from hanse.runtime.federated import Federated
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
-from hanse.runtime.reported import Reported, Told
-from hanse.runtime.seat import Seat, Upstream, Values
+from hanse.runtime.reported import Reported
+from hanse.runtime.seat import Seat
 from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.tenants import Tenants
 from hanse.runtime.transport import Loopback, Transport
@@ -93,7 +91,7 @@ class EngineFactory(Protocol):
     ) -> port.Engine: ...
 
 
-class Runtime:
+class Runtime(Federated):
     """Runs jobs on this machine until `close`. See `hanse.runtime.runner.Runner`."""
 
     place = "this machine"
@@ -451,48 +449,7 @@ class Runtime:
             self.handle(Tick())
             self._watch_expiry()
 
-    # --- for sites at other nodes, and homes there; on the loop's thread ------------------------
-    def admit(self, site: SiteId, offer: Offer, orders: Callable[[Orders], None]) -> None:
-        """A site at another node takes part: its orders go there."""
-        self._ways[site] = orders
-        self.handle(Describe(site, offer))
-
-    def dismiss(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
-        """It takes part no more, unless it has come back, with another way, meanwhile."""
-        if self._ways.get(site) == orders:
-            del self._ways[site]
-            self.handle(Withdraw(site))
-
-    def hear(self, report: Report, values: Mapping[int, Told]) -> bool:
-        """A report of such a site, with the values of its notes by their numbers. False: one that
-        is needed is missing, and nothing was done."""
-        if report.site not in self._ways:
-            return False  # it has left
-        site = self.home.sites.get(report.site)
-        known = site is not None and site.incarnation == report.incarnation
-        seen = site.notes_seen if site is not None and known else 0
-        each = {job for job, source in self._sources.items() if source.program.each}
-        brought = self._reported.take(report, seen, values, each)
-        if brought is None:
-            return False
-        self.handle(Hear(report))
-        self._reported.decided_of(brought, self._is_open)
-        self._watch_expiry()
-        return True
-
-    def _is_open(self, job: JobId, item: int) -> bool:
-        known = self.home.jobs.get(job)
-        return known is not None and not known.state.ended and item not in known.settled
-
-    def seat(
-        self, agent: Agent, upstream: Upstream, values: Values,
-        printed: Callable[[port.Printed], None],
-    ) -> Seat:  # fmt: skip
-        """This machine works for another home too."""
-        seat = Seat(self.loop, agent, upstream, values)
-        seat.engine = self._tenants.join(seat.engine_says, printed)
-        return seat
-
+    # --- for links, see `federated`; on the loop's thread --------------------------------------
     def resize(self, capacity: Amount) -> None:
         """The site has this much from now on; nothing: until it is there again. For the loop's
         thread."""

@@ -1,0 +1,80 @@
+"""The part of a runtime that speaks with other machines: sites that work for its home, and homes
+that it works for. All of it is for the loop's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hanse.core.agent import Agent
+from hanse.core.events import Describe, Event, Hear, Withdraw
+from hanse.core.home import Home
+from hanse.core.messages import Orders, Report
+from hanse.engines import port
+from hanse.ids import JobId, SiteId
+from hanse.model.fit import Offer
+from hanse.runtime.loop import Loop
+from hanse.runtime.reported import Reported, Told
+from hanse.runtime.seat import Seat, Upstream, Values
+from hanse.runtime.source import Source
+from hanse.runtime.tenants import Tenants
+
+
+class Federated:
+    """A part of `runtime.Runtime`, which has what is named here."""
+
+    home: Home
+    loop: Loop
+    _reported: Reported
+    _sources: dict[JobId, Source]
+    _tenants: Tenants
+    _ways: dict[SiteId, Callable[[Orders], None]]
+
+    def handle(self, event: Event) -> None:
+        raise NotImplementedError
+
+    def _watch_expiry(self) -> None:
+        raise NotImplementedError
+
+    def admit(self, site: SiteId, offer: Offer, orders: Callable[[Orders], None]) -> None:
+        """A site at another node takes part: its orders go there."""
+        self._ways[site] = orders
+        self.handle(Describe(site, offer))
+
+    def dismiss(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
+        """It takes part no more, unless it has come back, with another way, meanwhile."""
+        if self._ways.get(site) == orders:
+            del self._ways[site]
+            self.handle(Withdraw(site))
+
+    def hear(self, report: Report, values: Mapping[int, Told]) -> bool:
+        """A report of such a site, with the values of its notes by their numbers. False: one that
+        is needed is missing, and nothing was done."""
+        if report.site not in self._ways:
+            return False  # it has left
+        site = self.home.sites.get(report.site)
+        known = site is not None and site.incarnation == report.incarnation
+        seen = site.notes_seen if site is not None and known else 0
+        brought = self._reported.take(report, seen, values, self._is_each)
+        if brought is None:
+            return False
+        self.handle(Hear(report))
+        self._reported.decided_of(brought, self._is_open)
+        self._watch_expiry()
+        return True
+
+    def _is_each(self, job: JobId) -> bool:
+        source = self._sources.get(job)
+        return source is not None and source.program.each
+
+    def _is_open(self, job: JobId, item: int) -> bool:
+        known = self.home.jobs.get(job)
+        return known is not None and not known.state.ended and item not in known.settled
+
+    def seat(
+        self, agent: Agent, upstream: Upstream, values: Values,
+        printed: Callable[[port.Printed], None],
+    ) -> Seat:  # fmt: skip
+        """This machine works for another home too."""
+        seat = Seat(self.loop, agent, upstream, values)
+        seat.engine = self._tenants.join(seat.engine_says, printed)
+        return seat
