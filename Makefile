@@ -69,7 +69,7 @@ bench-quick: $(VENV)/made
 
 # Beside plain Ray, on a cluster of three Ray nodes on this machine.
 bench-ray: $(VENV)/test-tools
-	$(VENV)/bin/python -m bench.ray
+	$(VENV)/bin/python -m bench.on_ray
 
 bench-placement: SEEDS := 200
 bench-placement: $(VENV)/installed $(VENV)/pip

@@ -328,7 +328,7 @@ def test_an_input_that_exits_when_pickled_ends_its_own_job_only(client, end):
 def test_calls_go_on_once_workers_can_start_again(client, monkeypatch):
     from hanse.engines.local.pool import Pool
 
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise hanse.EngineError("no descriptors left")
 
     with monkeypatch.context() as patch:

@@ -31,7 +31,7 @@ _HOP = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Hanse</tit
 @home_option
 @click.pass_obj
 def dash(out: Output, no_open: bool, port: int, home: Path | None) -> None:
-    """Open a page that shows jobs, sites, timelines, failures and logs.
+    """Open a page that shows jobs, sites and logs, with timelines and failures.
 
     It is the page of the node that `hanse login`, HANSE_URL or HANSE_TOKEN names, or of the one
     that runs on this machine. Without a node, or with HANSE_URL=here, it shows this machine's own

@@ -41,7 +41,7 @@ COMMANDS: Final = {
     "links": ("hanse.cli.links", "List the nodes that this machine's node works for."),
     "unlink": ("hanse.cli.unlink", "Work for a node no more."),
     "sites": ("hanse.cli.sites", "List the sites that work for the node."),
-    "dash": ("hanse.cli.dash", "Open a page that shows jobs, sites, timelines, failures and logs."),
+    "dash": ("hanse.cli.dash", "Open a page that shows jobs, sites and logs."),
     "login": ("hanse.cli.login", "Run programs on a node from now on."),
     "logout": ("hanse.cli.logout", "Run programs on this machine again."),
     "doctor": ("hanse.cli.doctor", "Look at this machine, and say what should be mended."),

@@ -77,15 +77,16 @@ def _with_aims(
         ))
         for site in sites
     ]  # fmt: skip
-    used = list(dict.fromkeys(site.tariff.region for site in sites if site.tariff is not None))
-    sure = any(site.tariff is not None and not site.tariff.spot for site in sites)
     return sites, [
-        job.replace(aims=_aims(draws, used, sure)) if draws.chance(600) else job for job in jobs
+        job.replace(aims=_aims(draws, job, sites)) if draws.chance(600) else job for job in jobs
     ]
 
 
-def _aims(draws: Draws, regions: list[str], sure: bool) -> Aims:
+def _aims(draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:
     """Such that some site can always run the job."""
+    able = [s.tariff for s in sites if s.tariff is not None and s.cpus >= job.cpus]
+    regions = list(dict.fromkeys(tariff.region for tariff in able))
+    sure = any(not tariff.spot for tariff in able)
     deadline = draws.pick((None, 2 * SECOND, 20 * SECOND, 200 * SECOND))
     allowed = draws.pick(([], regions, regions[:1]))
     return Aims(

@@ -1,4 +1,4 @@
-"""One of Ray's nodes, until SIGTERM: `python -m bench.ray.node HOME CPUS [ADDRESS]`.
+"""One of Ray's nodes, until SIGTERM: `python -m bench.on_ray.node HOME CPUS [ADDRESS]`.
 
 Without an address it is the head, and writes its own to HOME/address. The token is in the
 environment."""

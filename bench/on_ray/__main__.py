@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.ray import rooms, works
-from bench.ray.contestant import CONTESTANTS
+from bench.on_ray import rooms, works
+from bench.on_ray.contestant import CONTESTANTS
 from hanse.engines.ray.cluster import environment, new_token
 
 _NODES = 3
@@ -55,7 +55,7 @@ def _all(
     for work in some:
         for _ in range(rounds):
             for name in CONTESTANTS:
-                words = ["-m", "bench.ray.contestant", name, work, address, str(slots)]
+                words = ["-m", "bench.on_ray.contestant", name, work, address, str(slots)]
                 took = float(rooms.run(place, words, env))
                 time.sleep(1)  # until Ray has what the contestant held
                 print(f"{work:10} {name:10} {took:9.3f} s", file=sys.stderr, flush=True)

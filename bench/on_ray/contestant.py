@@ -1,6 +1,6 @@
 """One contestant in a process of its own: connects, warms up, is timed, prints the seconds.
 
-    python -m bench.ray.contestant NAME WORK ADDRESS SLOTS
+    python -m bench.on_ray.contestant NAME WORK ADDRESS SLOTS
 
 Each gets its values back and looks at them, so that nobody is faster for handing out promises.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.ray import works
+from bench.on_ray import works
 
 Run = Callable[[], None]
 _WARM_S = 0.2

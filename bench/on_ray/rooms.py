@@ -89,7 +89,7 @@ def cluster(where: list[Place], cpus: int, env: Mapping[str, str]) -> Iterator[s
     started: list[subprocess.Popen[bytes]] = []
 
     def start(place: Place, *more: str) -> None:
-        words = ["-m", "bench.ray.node", str(place.home), str(cpus), *more]
+        words = ["-m", "bench.on_ray.node", str(place.home), str(cpus), *more]
         started.append(place.start(words, env, place.home / "node.log"))
 
     try:
