@@ -61,7 +61,6 @@ class Uplink:
     ) -> None:  # fmt: skip
         self.state = "it is being dialled"
         self.site = ""
-        self.home = ""  # its node's id
         self._runtime = runtime
         self._loop = runtime.loop
         self._address = address
@@ -147,7 +146,7 @@ class Uplink:
             return
         agent = self.seat.agent
         agent.site = welcome.site
-        self.site, self.home, self.state = welcome.site, welcome.node, "linked"
+        self.site, self.state = welcome.site, "linked"
         if welcome.boot != self._last_boot:
             self._kept.again()
         self._boot = self._last_boot = welcome.boot

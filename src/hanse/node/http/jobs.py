@@ -18,6 +18,7 @@ from hanse.journal.port import Entry
 from hanse.node.board import Board
 from hanse.node.held import Held
 from hanse.node.http.call import Call
+from hanse.node.http.news import News
 from hanse.node.http.problems import problem
 from hanse.records.entries import decode
 from hanse.wire import api
@@ -147,19 +148,11 @@ async def follow(call: Call) -> Response:
 
 
 async def _follow(call: Call, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
-    news = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def wake() -> None:
-        try:
-            loop.call_soon_threadsafe(news.set)
-        except RuntimeError:
-            pass  # the server has stopped
-
-    end = held.follow(wake, feeder, call.holds)
+    news = News()
+    end = held.follow(news.tell, feeder, call.holds)
     try:
         while True:
-            news.clear()
+            news.looked()
             over = held.over  # looked at first: all entries come before it
             found: Sequence[Entry] | None = held.entries(first)
             if found is None:
@@ -169,11 +162,8 @@ async def _follow(call: Call, held: Held, first: int, feeder: int) -> AsyncGener
                 first += len(found)
             elif over:
                 return
-            else:
-                try:
-                    await asyncio.wait_for(news.wait(), limits.HEARTBEAT_NS / 1e9)
-                except TimeoutError:
-                    yield _HEARTBEAT
+            elif not await news.wait():
+                yield _HEARTBEAT
     finally:
         end()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from starlette.responses import Response
 
-from hanse import limits
 from hanse.errors import UsageError
 from hanse.node.http.call import Call
+from hanse.node.http.news import News
 from hanse.node.linked import Linked, LinkedSite
 from hanse.payloads.parcel import wrap
 from hanse.remote.code import packed
@@ -42,29 +41,19 @@ class LinkRoutes:
         return call.stream(self._orders(self._site(call)))
 
     async def _orders(self, site: LinkedSite) -> AsyncGenerator[bytes]:
-        news = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            try:
-                loop.call_soon_threadsafe(news.set)
-            except RuntimeError:
-                pass  # the server has stopped
-
-        end = site.listen(wake)
+        news = News()
+        end = site.listen(news.tell)
         said = 0
         try:
             yield _HEARTBEAT  # the site reports once it knows that it hears the answer
             while self._linked.holds(site):
-                news.clear()
+                news.looked()
                 number, orders = site.number, site.orders
                 if number > said:
                     said = number
                     yield len(orders).to_bytes(4, "big") + orders
                     continue
-                try:
-                    await asyncio.wait_for(news.wait(), limits.HEARTBEAT_NS / 1e9)
-                except TimeoutError:
+                if not await news.wait():
                     yield _HEARTBEAT
         finally:
             end()
