@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packages import offline, wheel
 from postgres import Server, serving
 
 
@@ -16,6 +17,17 @@ def hanse_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HANSE_JOURNAL", "HANSE_QUOTA", "HANSE_FRESH"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Packages that uv finds, and no others: `tiny` in two versions."""
+    made = tmp_path / "index"
+    for version in ("1.0", "2.0"):
+        wheel(made, "tiny", version)
+    for name, value in offline(made, tmp_path / "cache").items():
+        monkeypatch.setenv(name, value)
+    return made
 
 
 @pytest.fixture(scope="session")

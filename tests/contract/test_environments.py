@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from builders import Bench, Running, eventually, program
-from packages import Slow, offline, wheel
+from packages import Slow, wheel
 
 from hanse import limits
 from hanse.engines.environments.own import MODULES
@@ -25,16 +25,6 @@ from hanse.engines.environments.store import Build, Held, collect, digest_of
 from hanse.engines.port import Building, End, Ended, Program
 from hanse.errors import EngineError
 from hanse.model.environment import Environment
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = tmp_path / "index"
-    for version in ("1.0", "2.0"):
-        wheel(made, "tiny", version)
-    for name, value in offline(made, tmp_path / "cache").items():
-        monkeypatch.setenv(name, value)
-    return made
 
 
 @pytest.fixture

@@ -26,16 +26,6 @@ from hanse.remote import runtime
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = tmp_path / "index"
-    for version in ("1.0", "2.0"):
-        wheel(made, "tiny", version)
-    for name, value in offline(made, tmp_path / "cache").items():
-        monkeypatch.setenv(name, value)
-    return made
-
-
-@pytest.fixture
 def node(tmp_path: Path, index: Path) -> Iterator[Node]:
     started = Node(tmp_path / "there").start(**offline(index, tmp_path / "cache"))
     yield started

@@ -161,10 +161,8 @@ class LocalEngine:
         execution.advance()
         if self._closed:
             return
-        if execution.cancelled:
-            self._end(execution, End.CANCELLED)
-        elif execution.position >= execution.stop:
-            self._end(execution, End.DONE)
+        if execution.end is not None:
+            self._end(execution, execution.end)
         elif execution.starts_failed >= _TRIES:
             self._end(
                 execution,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hanse.engines.port import Timer, Work
+from hanse.engines.port import End, Timer, Work
 
 if TYPE_CHECKING:
     from hanse.engines.local.process import Process
@@ -36,6 +36,13 @@ class Execution:
         while self.position in self.omit:
             self.omit.discard(self.position)
             self.position += 1
+
+    @property
+    def end(self) -> End | None:
+        """How it has ended, if no item of it is to run any more."""
+        if self.cancelled:
+            return End.CANCELLED
+        return End.DONE if self.position >= self.stop else None
 
     def reported(self, stop: int) -> None:
         """Everything before `stop` is reported."""

@@ -144,10 +144,8 @@ class RayEngine:
         execution.advance()
         if self._closed:
             return
-        if execution.cancelled:
-            self._end(execution, End.CANCELLED)
-        elif execution.position >= execution.stop:
-            self._end(execution, End.DONE)
+        if execution.end is not None:
+            self._end(execution, execution.end)
         elif execution.starts_failed >= _TRIES:
             self._end(execution, End.LOST, f"{_TRIES} slots in a row were lost: {self._last_words}")
         elif refused := self._refused(execution.work.program.needs):
