@@ -123,7 +123,8 @@ def test_a_killed_home_takes_back_what_its_site_still_runs(hosts: Hosts, tmp_pat
     ledger = tmp_path / "ledger"
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(150), name="noted")
-        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10, 30)
+        # One item to measure, then a lease of about a second: it is early in that one.
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 3, 30)
         home.kill()
         here = sum(place == str(site.home) for _, place in read(ledger))
         # It goes on while its home is away.
