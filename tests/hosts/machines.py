@@ -102,9 +102,13 @@ class Host:
     ) -> subprocess.Popen[bytes]:
         """A process on this host; its id is that of the command. Both outputs go to the log."""
         enter = ["ip", "netns", "exec", self._space, "unshare", "--uts", "sh", "-c", _ENTER, "sh"]
+        # What is preloaded is for the command alone: a clock leaves files where the way in was.
+        loaded = [f"{name}={value}" for name, value in env.items() if name.startswith("LD_")]
+        env = {name: value for name, value in env.items() if not name.startswith("LD_")}
+        program = ["env", *loaded, *command] if loaded else command
         with open(self.directory / log, "ab") as out:
             process = subprocess.Popen(
-                [*enter, self.name, str(self._hosts), *command], stdin=subprocess.DEVNULL,
+                [*enter, self.name, str(self._hosts), *program], stdin=subprocess.DEVNULL,
                 stdout=out, stderr=out, env=self._environment(env), cwd=self.directory,
                 process_group=0,
             )  # fmt: skip
@@ -206,9 +210,8 @@ class Fabric:
 @contextlib.contextmanager
 def hosts(keep: Path | None = None) -> Iterator[Fabric]:
     """Hosts for a block. If it fails, what they wrote is copied to `keep`, but for their disks."""
-    with open(_BASE / f"{_PREFIX}lock", "ab") as one_at_a_time:
-        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
-        sweep()
+    with _alone():
+        _sweep()
         id = _PREFIX + secrets.token_hex(4)
         directory = _BASE / id
         directory.mkdir(mode=0o700)
@@ -233,10 +236,28 @@ def hosts(keep: Path | None = None) -> Iterator[Fabric]:
             _remove(directory)
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One run at a time makes or sweeps directories: one that is not locked yet is nobody's."""
+    with open(_BASE / f"{_PREFIX}lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def sweep() -> None:
     """Remove what killed runs have left."""
+    with _alone():
+        _sweep()
+
+
+def _sweep() -> None:
     for directory in _BASE.glob(f"{_PREFIX}*/"):
-        with open(directory / "lock", "ab") as lock:
+        try:
+            lock = open(directory / "lock", "rb")  # noqa: SIM115 - closed below
+        except FileNotFoundError:  # it is being removed, or its maker came no further
+            shutil.rmtree(directory, ignore_errors=True)
+            continue
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -165,8 +165,8 @@ def test_what_a_killed_run_left_is_swept_away(possible, tmp_path):
         from hosts import machines
         with machines.hosts() as fabric:
             host = fabric.host("left")
-            host.start(["sh", "-c", "setsid sleep 1000 & wait"])
-            while len(host.pids) < 2:
+            host.start(["sh", "-c", "setsid sleep 1000 & echo on; wait"])
+            while (host.directory / "log").read_text() != "on\\n":
                 pass
             print(fabric.directory, flush=True)
             time.sleep(1000)
@@ -193,7 +193,8 @@ def test_nothing_is_left_at_the_end_but_what_failed_hosts_wrote(possible, tmp_pa
     with pytest.raises(ZeroDivisionError), machines.hosts(keep=tmp_path / "kept") as fabric:
         host = fabric.host("host")
         host.start(["sh", "-c", "trap '' TERM; echo here; setsid sleep 1000 & wait"])
-        until(lambda: len(host.pids) > 1)
+        log = host.directory / "log"
+        until(lambda: log.read_text() == "here\n" and len(host.pids) > 1)
         pids, id, directory = host.pids, fabric.id, fabric.directory
         1 / 0  # noqa: B018
     assert all(machines.is_dead(pid) for pid in pids)

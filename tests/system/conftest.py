@@ -72,12 +72,12 @@ def family(child: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-_FOREIGN = ("PostgreSQL.", "sem.", "faketime_", ".org.chromium", ".com.google", "plasma", "ray")
+_FOREIGN = ("PostgreSQL.", "sem.mp-", ".org.chromium", ".com.google", "plasma", "ray")
 
 
 def shared_memory() -> set[str]:
     names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
-    # Those of other tests that run beside these: a server's own, a clock's, a browser's, Ray's, and
+    # Those of other tests that run beside these: a server's own, a browser's, Ray's, and
     # the locks of multiprocessing. Hanse uses none of these.
     return {name for name in names if not name.startswith(_FOREIGN)}
 
