@@ -1,0 +1,231 @@
+"""Nodes, their clients and their links."""
+
+from __future__ import annotations
+
+from hanse.limits.units import KIB, MIB, MS, SECOND
+
+# --- nodes --------------------------------------------------------------------------------------
+LABEL_BYTES = 16 * MIB
+"""A parcel's label holds shapes and lengths, some bytes for each item of a block."""
+
+PARCEL_FILES = 4096
+PARCEL_PAYLOADS = 4096
+"""Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
+request has more than two payloads."""
+
+PARCEL_BYTES = 4 * 1024 * MIB
+"""One block of inputs or one function sent to a node is at most so large."""
+
+FOLLOWED_BYTES = 16 * MIB
+"""The newest entries of a running job are kept in memory up to this size, for those who follow it;
+who is further behind reads the journal."""
+
+NODE_JOBS_READ = 100_000
+"""Jobs among which a node looks for those that it has to go on with when it starts."""
+
+HEARTBEAT_NS = 15 * SECOND
+"""A stream with nothing to say says so this often: proxies and routers cut what is silent for a
+minute, and whoever reads knows a dead line from a quiet one after three of these."""
+
+HEAD_BYTES = 64 * KIB
+HEAD_S = 10.0
+"""The head of a request: a token and a path take less than a KiB, and come at once."""
+
+NODE_LINES = 4096
+NODE_LINES_EACH = 1024
+"""Connections that a node has at once, but no more than half of its descriptors; one address has a
+quarter of that at most, because a team may sit behind one."""
+
+HANDSHAKE_S = 10.0
+"""TLS is agreed upon in three round trips."""
+
+GUESSES = 30
+GUESS_S = 60
+GUESSERS = 4096
+"""Wrong secrets that one address may show in so many seconds before it is told to wait, and
+addresses of which that is known. A secret has 256 bits: what is kept in bounds is the work."""
+
+RENEW_S = 6 * 3600.0
+"""How often a node looks whether its certificate grows old."""
+
+READY_S = 1.0
+"""Whether a node is ready is looked at this often at most: anybody may ask."""
+
+AUDIT_BYTES = 16 * MIB
+"""A node's audit log is two files of this size."""
+
+AUDIT_EVERY_S = 60.0
+AUDIT_KEYS = 1000
+"""What comes to a node over and over is written down this often; so many kinds are kept apart."""
+
+PIECE_BYTES = MIB
+"""Bytes that are expanded, or read from a file, at a time."""
+
+SQUEEZE_BYTES = 16 * KIB
+SQUEEZE_PROBE_BYTES = 16 * KIB
+"""A body between machines that is at least so large is squeezed if a piece of its middle gets
+smaller. Smaller ones fit into a few packets as they are."""
+
+SQUEEZE_WINDOW_LOG = 23
+"""2 to this power bytes are what a squeezed body may ask its reader to keep: 8 MiB. Ours ask for
+less; other writers' default is that."""
+
+ANSWER_BYTES = 256 * MIB
+"""No answer that is read as a whole has more: a list of all jobs, or the payload of an entry."""
+
+PROBLEM_BYTES = 64 * KIB
+"""No error in words is longer."""
+
+RECORD_BYTES = 64 * MIB
+"""No entry of a record is longer: streams from INLINE_BYTES are blobs, and the rest are numbers."""
+
+REDIAL_NS = 100 * MS
+REDIAL_MAX_NS = 5 * SECOND
+"""A node that cannot be reached is dialled again after this long, twice as long each time."""
+
+LOG_READ_BYTES = MIB
+"""Of a log so much is read, and sent, at a time."""
+
+ENTRIES_READ = 1000
+"""Entries of a record that are read at once for somebody who follows a job from far behind."""
+
+PAYLOADS_READ = 64
+PAYLOADS_BYTES = 4 * MIB
+"""Whoever reads a payload of a record asks for so many of those that come next with it, and gets as
+many as fit into so many bytes: one by one, a second of work that came in 200 segments takes six to
+read over a line of 30 ms."""
+
+FULL_LOOK_NS = 20 * MS
+"""While as much waits to be recorded as may, a node looks this often
+whether it takes more inputs."""
+
+CODE_FILES = 4000
+CODE_BYTES = 32 * MIB
+"""What a client sends of its project to a node: the sources of a large project are a tenth of it.
+Whoever has more wants it installed at the node, and not sent."""
+
+LOOKED_AT_BYTES = MIB
+"""Of the pickle of a function so much is looked at for what it needs of a site, and so much of the
+sources of the project that it uses; each takes up to a second. What is not seen is not asked
+for."""
+
+CODE_PLACES = 50_000
+"""A client looks at so many files and directories of its packages at most, some 0.1 s: packages
+may have data in them."""
+
+CODE_NAME_BYTES = 240
+"""A module's file has no longer name, with those of its packages: file systems take 255 bytes."""
+
+CODES = 10_000
+"""Codes that a node keeps: a team that changes its projects fifty times a day has so many after
+half a year, and `hanse gc` removes them with their jobs."""
+
+CODES_LOOKED_AT = 32
+"""The newest codes, in which a node looks for files that it has already."""
+
+CODE_GRACE_S = 3600
+"""Code that no job names yet is kept for so long: its client is about to make one."""
+
+CALLS_ALONE_NS = 600 * SECOND
+SWEEP_NS = 30 * SECOND
+"""Single calls of a client that is gone are cancelled after so long: long enough for a laptop to
+change its network. Looked at this often."""
+
+# --- links --------------------------------------------------------------------------------------
+REST_NS = 5 * SECOND
+"""A site that gave up MAX_LOSSES leases of a job, one after the other, rests for so long."""
+
+TENANT_JOBS = 1000
+"""So many jobs of other homes are remembered, so that their last printed lines find the way."""
+
+LINK_FETCHES = 4
+"""A site fetches the works of so many leases at once: they wait on the line, not on each other."""
+
+LINK_PROGRAMS = 64
+"""A site keeps so many programs of a home at hand, with the functions and values of their calls."""
+
+SHELF_BYTES = 256 * MIB
+SHELF_PAYLOADS = 1000
+"""A site keeps so much of what the leases of a job share, and SHELVES_BYTES for all jobs of a home,
+but always what the last lease used: the rest is sent again when it is needed."""
+
+SHELVES_BYTES = 1024 * MIB
+
+LINK_GROW_NS = SECOND
+"""What local work has left free goes to links only after this long: its own next lease comes
+first."""
+
+LINK_PRINTED_BYTES = MIB
+"""Lines that wait to go to a home have so many bytes at most; the oldest are dropped beyond."""
+
+LINK_MEMORY_BYTES = 64 * MIB
+"""Results that a home has not acknowledged are kept in memory up to this size, and on disk beyond
+it. If that is full too, what runs for the home is given back."""
+
+LINK_DISK_BYTES = 4 * 1024 * MIB
+"""So many bytes of results are kept on disk for a home that is away."""
+
+LINK_REPORT_BYTES = 64 * MIB
+"""A report brings about so many bytes of results; what is left comes with the next."""
+
+LINK_TOKEN_LOOK_NS = SECOND
+"""A home looks this often whether the tokens of its sites still hold."""
+
+LINK_FORGOTTEN_S = 3600.0
+"""A site that has been silent for so long is waited for no more when its home comes back."""
+
+LINK_SITES = 10_000
+"""A home has at most so many sites at other nodes."""
+
+LINK_REDIAL_MAX_NS = 2 * SECOND
+"""A site dials a home that is away this often at least: one that comes back waits for its sites for
+REPORT_EVERY_NS."""
+
+LINK_LEAVE_S = 5.0
+"""A node that ends tells the homes that it works for, if that takes no longer."""
+
+LINK_PATIENCE_S = 10.0
+"""A home that answers nothing for so long is dialled again: a third of the life of a lease."""
+
+ORDERS_BYTES = 64 * MIB
+"""Orders are at most so long."""
+
+LINK_CLOCK_NS = 10 * SECOND
+"""How late a link may notice that its hours begin or end."""
+
+SCRIPTS_PER_CORE = 8
+"""So many scripts of `hanse submit` run at once for each core of a node: they mostly wait, and each
+is two processes of some 50 MB."""
+
+SLOTS_ELSEWHERE = 64
+"""A client of a node that does no work itself takes it that its sites run so many items at once."""
+
+LEASE_BITS = 32
+"""Each start of a node numbers its leases from its own multiple of 2**32."""
+
+DASH_JOBS = 2000
+"""The page lists so many jobs, the newest."""
+
+DASH_LOOK_S = 1.0
+"""While somebody looks at the page, what changed is looked for this often."""
+
+DASH_LEASES = 20_000
+"""Of one job the page shows so many leases, the newest."""
+
+DASH_FAILURES = 200
+"""Of one job the page knows so many failed items, the first."""
+
+DASH_STORIES = 16
+"""The stories of so many jobs are kept, so that only what is new of each has to be read."""
+
+DASH_LOG_BYTES = 256 * KIB
+"""The page is given so much of a job's log at once, from its end."""
+
+DASH_CODE_S = 120.0
+"""A code that lets a browser in is good once, and for so long."""
+
+DASH_CODES = 100
+"""So many codes wait at once; the oldest goes."""
+
+DASH_SESSION_S = 12 * 3600.0
+"""A browser that was let in may look for so long, and no longer than whoever let it in."""
