@@ -316,6 +316,8 @@ def test_a_task_may_use_an_engine_of_its_own_and_takes_it_along_when_it_dies(
         made = Bench(LocalEngine)
         total = sum(made.run(abs, range(10)).results().values())
         made.start(program(time.sleep), [600])
+        while len(made.engine.pids()) < 2:  # its nursery and its worker
+            time.sleep(0.01)
         (tmp_path / "new").write_text(" ".join(map(str, [os.getpid(), *made.engine.pids()])))
         (tmp_path / "new").rename(tmp_path / "pids")
         assert total == 45
