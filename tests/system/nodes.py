@@ -23,7 +23,7 @@ from hanse.remote.dial import Dial
 from hanse.wire import api
 
 _TESTS = Path(__file__).parents[1]
-_PATH = os.pathsep.join(map(str, (SRC, _TESTS, _TESTS.parent)))  # functions of tests are found
+PATH = os.pathsep.join(map(str, (SRC, _TESTS, _TESTS.parent)))  # functions of tests are found
 
 
 class Node:
@@ -44,7 +44,7 @@ class Node:
         listen = ("--listen", f"127.0.0.1:{self.port}") if "--listen" not in self.options else ()
         self.process = subprocess.Popen(
             [*self.program, "up", *listen, *self.options], stdout=log, stderr=log, process_group=0,
-            env=environment(self.home, PYTHONPATH=_PATH, **env), stdin=subprocess.DEVNULL,
+            env=environment(self.home, PYTHONPATH=PATH, **env), stdin=subprocess.DEVNULL,
         )  # fmt: skip
         log.close()
         pid = self.process.pid

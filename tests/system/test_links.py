@@ -33,6 +33,14 @@ class Hosts:
         self._all.append(node)
         return node.start()
 
+    def refused(self, name: str, *options: str) -> str:
+        """What a node says that does not start."""
+        node = Node(self._directory / name, *options)
+        self._all.append(node)
+        with pytest.raises(AssertionError):
+            node.start()
+        return node.log
+
     def close(self) -> None:
         with ExitStack() as stack:
             for node in self._all:

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "up": ("hanse.cli.up", "Start a node on this machine."),
     "join": ("hanse.cli.join", "Add this machine to the site of a node."),
     "nodes": ("hanse.cli.nodes", "List the machines that work is done on."),
+    "providers": ("hanse.cli.providers", "List the machines that the node rents, or could."),
     "down": ("hanse.cli.down", "End the node that runs on this machine."),
     "token": ("hanse.cli.token", "Make, list and revoke the tokens of this machine's node."),
     "link": ("hanse.cli.link", "Let this machine's node take work from another node."),

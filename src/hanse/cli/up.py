@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import tempfile
 from pathlib import Path
 
 import click
+import msgspec
 
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.node import home_option
@@ -36,19 +40,29 @@ from hanse.errors import UsageError
 )
 @click.option("--ray-address", metavar="HOST:PORT",
               help="Use the Ray cluster that is there, instead of heading one.")  # fmt: skip
+@click.option("--providers", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+              metavar="FILE",
+              help="What can be rented.  [default: providers.toml in its directory]")  # fmt: skip
+@click.option("--rented", is_flag=True,
+              help="Work for the node whose link token is on stdin, and end with it.")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a unit that does this, and start nothing.")
 @home_option
 @click.pass_obj
 def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
     labels: tuple[str, ...], cpus: float | None, no_work: bool, sandbox: str | None, engine: str,
-    ray_address: str | None, systemd: bool, home: Path | None,
+    ray_address: str | None, providers: Path | None, rented: bool, systemd: bool,
+    home: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
     Programs reach it by `hanse.connect("http://127.0.0.1:7437")`. Jobs go on when their programs
     leave, and when the node is started again. Others need a token: see `hanse token`. Who did what
     is in audit.log in the node's directory.
+
+    With --rented it is a machine that a provider has brought: in a new directory that goes with it
+    and on any free port of loopback, unless these are named; its token is read from stdin. It ends
+    when it is sent away, or when the other node is silent for a quarter of an hour.
     """
     from hanse.model.resources import Resources
     from hanse.node import daemon
@@ -57,12 +71,15 @@ def up(
 
     if no_work and (cpus or sandbox or ray_address or engine != "local"):
         raise UsageError("with --no-work nothing runs here: leave out what says how")
+    given = click.get_current_context().get_parameter_source("listen")
+    if rented and given is click.core.ParameterSource.DEFAULT:
+        listen = "127.0.0.1:0"
     host, port = _split(listen, daemon.DEFAULT_PORT)
     settings = daemon.Settings(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
         price=price, resources=Resources(cpus=cpus) if cpus else None, sandbox=sandbox or "",
         engine="ray" if ray_address else engine, ray_address=ray_address,
-        works=not no_work,
+        works=not no_work, providers=None if providers is None else providers.absolute(),
     )  # fmt: skip
 
     if systemd:
@@ -77,7 +94,15 @@ def up(
         words = f"A node runs at {running.url} (process {running.pid}). Ctrl-C ends it."
         out.event(document, words, quiet=running.url)
 
-    daemon.run(settings, ready)
+    if not rented:
+        daemon.run(settings, ready)
+        return
+    token = sys.stdin.readline().strip()
+    with contextlib.ExitStack() as stack:
+        if home is None:
+            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="hanse-rented-"))
+            settings = msgspec.structs.replace(settings, home=Path(made))
+        daemon.run(msgspec.structs.replace(settings, rented=token), ready)
 
 
 def _split(listen: str, default: int) -> tuple[str, int]:

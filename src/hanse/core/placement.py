@@ -29,6 +29,7 @@ class Placement:
         "power",
         "purse",
         "quota",
+        "renting",
         "slots",
         "stopped",
         "work",
@@ -42,6 +43,7 @@ class Placement:
         self.held: dict[SiteId, int] = {}  # leases that it holds there: never 0
         self.barred: dict[SiteId, str] = {}  # sites that its aims rule out, and why
         self.plan: Plan | None = None
+        self.renting: list[str] = []  # what was or is not rented for it, and why
         self.slots = 0  # that the plan uses
         self.power = 0.0  # items per nanosecond of them together
         self.look_ns = 0  # when the plan is made anew

@@ -8,6 +8,7 @@ and nothing else. Jobs without aims do not pass through here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from hanse import limits
 from hanse.core.indexes import Indexes
@@ -16,13 +17,18 @@ from hanse.core.lease import Lease
 from hanse.core.place.egress import Egress
 from hanse.core.place.hazard import Hazard
 from hanse.core.place.plan import ALL, Goal, Offer, plan
+from hanse.core.place.renting import Kind, Lack
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
+from hanse.ids import SiteId
 from hanse.model.aims import HOUR_NS, Tariff
+from hanse.model.rental import Rental
 
 PLAN_SHARE = 200
 """A plan is looked at again after this part of the time that it is made for."""
+
+RENTED = "it was rented for jobs with a deadline or a budget, and runs no others"
 
 _LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
 
@@ -34,6 +40,7 @@ class Placing(Indexes):
         super().__init__(first_lease)
         self.egress = Egress()  # whoever owns the home may set another
         self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
+        self.rentals: dict[str, Rental] = {}  # what providers could bring
 
     # --- what is known of sites -----------------------------------------------------------------
     def _look_soon(self) -> None:
@@ -129,9 +136,9 @@ class Placing(Indexes):
             slots = self._usable(job, site)
             if site.silent(self._now_ns) or not slots or not takes(job, site):
                 continue
-            barred = _barred(place, site.tariff)
-            if barred is not None:
-                place.barred[site.id] = barred
+            why_not = barred(place, site.tariff)
+            if why_not is not None:
+                place.barred[site.id] = why_not
                 continue
             offers.append(self._offer(job, place, site, slots))
         return offers
@@ -188,6 +195,43 @@ class Placing(Indexes):
         coming = (job.spec.total or 0) - job.size if not job.sealed else 0
         waiting = len(job.waiting) + len(job.ready) + max(0, coming)
         return place.work.left(begun, waiting + unbegun)
+
+    # --- machines that could be rented ------------------------------------------------------------
+    @property
+    def placed(self) -> list[Job]:
+        """Running jobs with aims, those that are due first before others."""
+        running = (job for job in self._placed.values() if not job.state.ended and not job.withheld)
+        return sorted(running, key=lambda job: (_due_ns(job), job.id))
+
+    def lack(self, job: Job, coming: Sequence[Kind], now_ns: int) -> Lack:
+        """What the job has to do, and who for; `coming` are machines that are on their way."""
+        place = job.place
+        assert place is not None
+        self._now_ns = max(self._now_ns, now_ns)
+        left, goal = self._left(job, place), self._goal(job, place)
+        offers = self._offers(job, place)
+        return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming)
+
+    def kind_of(self, job: Job, rental: Rental, room: int, start_ns: int, like: Sequence[SiteId],
+                ) -> Kind | str:  # fmt: skip
+        """What such a machine is to the job; in words, why it is nothing. `like` are sites of the
+        kind, which have shown how fast it is."""
+        place, needs = job.place, job.spec.needs
+        assert place is not None
+        if not rental.amount.fits(needs):
+            return "an item needs more: " + ", ".join(rental.amount.lacks(needs))
+        why_not = barred(place, rental.tariff)
+        if why_not is not None:
+            return why_not
+        speeds = [place.work.speed(site) for site in like if site in place.quota]
+        told = rental.tariff.speed_milli / 1000 or 1.0
+        speed = sum(speeds) / len(speeds) if speeds else told
+        lasts_ns = math.inf
+        if rental.tariff.spot and place.aims.deadline_ns is not None:
+            hazard = self.hazards.setdefault(rental.tariff.region, Hazard())
+            lasts_ns = hazard.lasts_ns(0, place.aims.deadline_ns)
+        slots = rental.amount.times(needs)
+        return Kind(rental, slots, speed, room, float(start_ns), lasts_ns)
 
     # --- money ----------------------------------------------------------------------------------
     def _pays(self, job: Job, site: Site) -> bool:
@@ -257,6 +301,11 @@ class Placing(Indexes):
                 self._freshen(job)
 
 
+def _due_ns(job: Job) -> float:
+    deadline_ns = job.spec.aims.deadline_ns if job.spec.aims is not None else None
+    return math.inf if deadline_ns is None else float(job.submitted_ns + deadline_ns)
+
+
 def takes(job: Job, site: Site) -> bool:
     """Whether the site can run such code, and its owner lets it."""
     assert job.shape is not None
@@ -264,7 +313,7 @@ def takes(job: Job, site: Site) -> bool:
     return let and job.shape.suits(site)
 
 
-def _barred(place: Placement, tariff: Tariff) -> str | None:
+def barred(place: Placement, tariff: Tariff) -> str | None:
     """Why the aims rule such a site out; None if they do not."""
     aims = place.aims
     if aims.regions and tariff.region not in aims.regions:
@@ -272,6 +321,8 @@ def _barred(place: Placement, tariff: Tariff) -> str | None:
         return f"{where} is not among those allowed: {', '.join(aims.regions)}"
     if tariff.spot and not aims.spot:
         return "it can be taken away at any time, and the job asks for sites that cannot"
+    if tariff.rented and aims.deadline_ns is None and aims.budget_nano is None:
+        return RENTED
     return None
 
 

@@ -47,6 +47,11 @@ class Purse:
             cost = cost_of(held, one.price_nano) + one.fixed_nano
             self.spent[one.site] = self.spent.get(one.site, 0) + cost
 
+    def idled(self, where: SiteId, nano: int) -> None:
+        """What a rented machine has cost beside its leases: while it came up, and had nothing to
+        do."""
+        self.spent[where] = self.spent.get(where, 0) + nano
+
     def total(self) -> int:
         return sum(self.spent.values())
 

@@ -105,7 +105,8 @@ class Shape:
 
     def meet(self, site: Site) -> None:
         """The site is new here, or offers something else from now on."""
-        if site.lacks(self.requires) is not None:
+        kept = site.tariff.rented and self.place is None
+        if kept or site.lacks(self.requires) is not None:
             self._unfit.add(site.id)
         else:
             self._unfit.discard(site.id)

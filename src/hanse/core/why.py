@@ -9,6 +9,7 @@ from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
+from hanse.core.placing import RENTED
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
 from hanse.ids import JobId
@@ -89,6 +90,7 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         left = job.submitted_ns + place.aims.deadline_ns - now_ns
         lines.append(f"Its deadline is in {duration(left)}." if left > 0
                      else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
+    lines += [f"Machines to rent: {each}." for each in place.renting]
     plan = place.plan
     if plan is None or not plan.cost:
         return lines
@@ -167,6 +169,10 @@ def unable(home: Home, spec: JobSpec) -> list[str]:
     """Why none of the sites can ever run an item of such a job, site by site; empty if one can, or
     if there is none yet."""
     reasons = []
+    if spec.aims is not None and any(
+        each.amount.fits(spec.needs) for each in home.rentals.values()
+    ):
+        return []  # it can be rented
     for site in home.sites.values():
         if site.withdrawn or (site.offer is not None and not site.offer.works):
             continue  # others may come
@@ -186,6 +192,8 @@ def unable(home: Home, spec: JobSpec) -> list[str]:
 def _unfit(spec: JobSpec, site: Site) -> str | None:
     if site.offer is None:
         return None
+    if site.tariff.rented and spec.aims is None:
+        return RENTED
     if not site.offer.lets(spec.function):
         return "its owner lets other functions through only: " + ", ".join(site.offer.allow)
     return site.offer.lacks(spec.requires)

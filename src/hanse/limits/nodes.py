@@ -230,5 +230,29 @@ DASH_CODES = 100
 DASH_SESSION_S = 12 * 3600.0
 """A browser that was let in may look for so long, and no longer than whoever let it in."""
 
-SPANS_CLOSE_S = 3.0
-"""A program or a node that ends waits so long for its last spans to be taken."""
+# --- rented machines ----------------------------------------------------------------------------
+RENT_LOOK_NS = SECOND
+"""Whether machines are to be brought or sent away is looked at this often."""
+
+RENT_RETRY_NS = 15 * SECOND
+RENT_RETRY_MAX_NS = 1800 * SECOND
+"""An offer that failed is tried again after this long, twice as long each time."""
+
+RENT_USELESS = 1000
+"""Jobs that a kind of machine was no use for are remembered up to about this many."""
+
+RENT_LIST_S = 30.0
+"""Providers are asked this often which machines they have."""
+
+RENT_CALL_S = 300.0
+"""A provider's command has so long: some clouds take minutes to say that they have nothing."""
+
+RENT_CALLS = 8
+"""Machines that are brought or sent away at the same moment."""
+
+RENT_RECORD = 1000
+"""Machines that a node has at most."""
+
+RENTED_PATIENCE_S = 900.0
+"""A rented machine ends when the node that rented it has been away for so long. A node that is
+started again within that finds it."""

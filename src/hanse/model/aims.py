@@ -29,6 +29,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         speed_milli: how fast it is beside others, in thousandths; 0: it does not know. A first
             guess, which what is measured soon outweighs.
         start_ns: what it takes to begin there: to move code and data, to boot.
+        rented: it was brought for jobs with a deadline or a budget, and runs no others.
     """
 
     region: str = ""
@@ -37,6 +38,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spot: bool = False
     speed_milli: int = 0
     start_ns: int = 0
+    rented: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the home that places by it."""

@@ -35,6 +35,8 @@ from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
 from hanse.node.machines import Machines
 from hanse.node.place import Place, Running
+from hanse.node.renting import Renting
+from hanse.node.serving import Serving
 from hanse.node.tokens import Role, Tokens
 from hanse.records.state import open_state
 from hanse.remote import address
@@ -63,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
         works: whether jobs run on this machine too, not only at the sites that are linked to it.
+        providers: a file that says what can be rented; None: `providers.toml` in `home`, if there
+            is one.
+        rented: the token of a node that this machine was rented by: it works for that one alone,
+            and ends when that wants it no more.
         sandbox: what items run in: "bwrap", or "" for nothing.
     """
 
@@ -78,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "local"
     ray_address: str | None = None
     works: bool = True
+    providers: Path | None = None
+    rented: str = ""
 
 
 def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
@@ -112,7 +120,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
                 environments=root_in(settings.home), sandbox=_sandbox(settings),
             )  # fmt: skip
         # Sites may still run leases of an earlier run: numbers must not come twice.
-        first_lease = place.next_run() << limits.LEASE_BITS
+        run = place.next_run()
+        first_lease = run << limits.LEASE_BITS
         sites = earlier_sites(place.sites)
         runtime = Runtime(offered, engine, settings.home, first_lease, sites)
         stack.callback(runtime.close)
@@ -146,10 +155,14 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         stack.callback(links.close)
         authority = b"" if identity is None else identity.authority
-        machines = Machines(runtime, linked, site)
+        renting = _renting(settings, place, runtime, linked, tokens, node, run, url, fingerprint)
+        machines = Machines(runtime, linked, site, renting)
         routes = _table(info, authority, board, linked, links, machines, tokens)
         server = server_for(board, tokens, audit, identity, names, routes)
         links.begin()
+        if renting is not None:
+            stack.callback(renting.close)
+            renting.begin()
         running = Running(os.getpid(), url, time.time())
 
         def stop(*_: object) -> None:
@@ -163,7 +176,27 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
 
         place.say(running)
         ready(running, mine)
+        if settings.rented:
+            Serving(links, settings.rented, stop).begin()
         serve(server, listening, lambda: _identity(settings)[0])
+
+
+def _renting(
+    settings: Settings, place: Place, runtime: Runtime, linked: Linked, tokens: Tokens, node: str,
+    run: int, url: str, fingerprint: str,
+) -> Renting | None:  # fmt: skip
+    """What rents machines; None if there is no file that says what can be. Raises UsageError if
+    that is wrong."""
+    path = settings.providers or place.providers
+    if settings.providers is None and not path.exists():
+        return None
+    from hanse.node.providers import config
+
+    def token_text(secret: str) -> str:
+        return address.encode(address.Address(url, fingerprint, secret))
+
+    brings = config.read(path, node)
+    return Renting(runtime, linked, tokens, place.rented, run, brings, token_text)
 
 
 def _sandbox(settings: Settings) -> Sandbox | None:

@@ -20,6 +20,7 @@ from hanse.engines.port import Printed, Work
 from hanse.errors import BadLink, HanseError, JournalUnavailable, NoSuchJob, UsageError
 from hanse.ids import JobId, SiteId
 from hanse.journal import private
+from hanse.model.aims import Tariff
 from hanse.node.tokens import Token, Tokens
 from hanse.payloads.payload import Payload
 from hanse.runtime.reported import Told
@@ -87,6 +88,7 @@ class Linked:
         self._earlier = earlier_sites(path)
         self._earlier_until_s = time.monotonic() + limits.LINK_FORGOTTEN_S
         self._trouble = ""
+        self.tariff_of: Callable[[str], Tariff | None] = lambda _: None  # of rented machines
         self._names: dict[SiteId, str] = {}  # which node has had a name, in this run
         self._lock = threading.Lock()
         runtime.loop.post(self._look)
@@ -107,6 +109,8 @@ class Linked:
                 raise BadLink("a site of this node is linked with another token")
             if known is not None and known.incarnation > hello.incarnation:
                 raise BadLink(f"a later run of this site is linked as {known.id}")
+            if token.site:
+                self._check_rented(token, hello)
             if known is None and len(self._sites) >= limits.LINK_SITES:
                 raise BadLink(f"{limits.LINK_SITES:,} sites are linked: no more can be")
             site = LinkedSite(self._name(token, hello), hello, token)
@@ -116,13 +120,24 @@ class Linked:
             known.wake()
             if known.id != site.id:
                 self._runtime.ask(lambda: self._runtime.dismiss(known.id, known.ordered), _ASK_S)
-        self._runtime.ask(lambda: self._runtime.admit(site.id, hello.offer, site.ordered), _ASK_S)
+        offer = hello.offer
+        if token.site and (tariff := self.tariff_of(token.site)) is not None:
+            offer = msgspec.structs.replace(offer, tariff=tariff)
+        self._runtime.ask(lambda: self._runtime.admit(site.id, offer, site.ordered), _ASK_S)
         if known is None:
             _logger.info("hanse: the site %s takes part", site.id)
         return link.Welcome(boot=self.boot, site=site.id, node=self._node)
 
+    def _check_rented(self, token: Token, hello: link.Hello) -> None:
+        """A rented machine's token is for that machine. Raises BadLink."""
+        for site in self._sites.values():
+            if site.token.id == token.id and site.node != hello.node:
+                raise BadLink(f"another node takes part as {token.site} already")
+
     def _name(self, token: Token, hello: link.Hello) -> SiteId:
         """Whom it is for, and what it calls itself; told apart from others of that name."""
+        if token.site:
+            return SiteId(token.site)
         if len(self._names) > 2 * limits.LINK_SITES:  # those that left long ago come first
             live = set(self._sites)
             self._names = {name: node for name, node in self._names.items() if node in live}

@@ -105,6 +105,15 @@ class Links:
         uplink.close()
         self._runtime.loop.post(self._divide)
 
+    def standing(self, token: str) -> tuple[str, bool]:
+        """How it stands with the home that this token names, in words, and whether it is over."""
+        url = address.decode(token).url
+        for id, kept in self._kept.copy().items():
+            uplink = self._up.get(id)
+            if uplink is not None and address.decode(kept.token).url == url:
+                return uplink.state, uplink.over
+        return "there is no link to it", True
+
     def all(self) -> list[api.LinkInfo]:
         found = []
         for id in self._up.copy():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hanse.errors import UsageError
 from hanse.model.resources import Amount
 from hanse.node.linked import Linked
+from hanse.node.renting import Renting
 from hanse.runtime.runtime import Runtime
 from hanse.wire import api
 
@@ -19,17 +20,27 @@ class Machines:
     """
     Args:
         site: the Ray cluster that the node works with; None: its own machine alone.
+        renting: the machines that it rents; None: it can rent none.
     """
 
-    def __init__(self, runtime: Runtime, linked: Linked, site: Site | None) -> None:
+    def __init__(
+        self, runtime: Runtime, linked: Linked, site: Site | None, renting: Renting | None = None
+    ) -> None:
         self._runtime = runtime
         self._linked = linked
         self._site = site
+        self._renting = renting
         self._host = socket.gethostname()
 
     def all(self) -> list[api.MachineInfo]:
-        """Those of this node's own site, the head first, then one line for each linked site."""
-        return [*self._own(), *self._runtime.ask(self._others)]
+        """Those of this node's own site, the head first, then one line for each linked site, and
+        those that are on their way."""
+        coming = [] if self._renting is None else self._renting.coming()
+        return [*self._own(), *self._runtime.ask(self._others), *coming]
+
+    def providers(self) -> list[api.ProviderInfo]:
+        """Who could bring more, and what they have brought."""
+        return [] if self._renting is None else self._renting.providers()
 
     def _own(self) -> list[api.MachineInfo]:
         if self._site is None:

@@ -28,6 +28,7 @@ class Place:
     home/tokens.json, home/token                   who may do what; the token of this user here
     home/audit.log, home/audit.log.1               who did what
     home/links.json, home/sites.json               homes that it works for; sites that work for it
+    home/providers.toml, home/rented.json          what can be rented; machines that are
     home/runs                                      how often it was started
     home/node.json, home/lock                      who runs here
     home/leases.key                                what tokens of leases are proved with
@@ -56,6 +57,14 @@ class Place:
     @property
     def sites(self) -> Path:
         return self.home / "sites.json"
+
+    @property
+    def providers(self) -> Path:
+        return self.home / "providers.toml"
+
+    @property
+    def rented(self) -> Path:
+        return self.home / "rented.json"
 
     def next_run(self) -> int:
         """How often a node was started here, this time included."""

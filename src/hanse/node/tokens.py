@@ -60,6 +60,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     created_s: float
     expires_s: float | None = None
     parent: str | None = None  # the token that it was made with, and goes with
+    site: str = ""  # it is for one rented machine, which is called so
 
     def expired(self, now_s: float) -> bool:
         return self.expires_s is not None and now_s >= self.expires_s
@@ -98,21 +99,25 @@ class Tokens:
         self._stamp: tuple[int, int, int] | None = None
 
     def create(
-        self, role: Role, name: str, expires_s: float | None, parent: str | None = None
-    ) -> tuple[Token, str]:
+        self, role: Role, name: str, expires_s: float | None, parent: str | None = None,
+        site: str = "",
+    ) -> tuple[Token, str]:  # fmt: skip
         """A new token, and its secret, which is kept nowhere. With a `parent` it is one of many
-        that live for hours: those that have expired make room for it."""
+        that live for hours, with a `site` one of a machine that is rented: those that have expired
+        make room for it."""
         if not name.strip() or len(name) > 100 or not name.isprintable():
             raise UsageError("a token is for somebody: --for NAME, 1 to 100 printable characters")
         secret = secrets.token_hex(32)
         token = Token(
             id="t-" + secrets.token_hex(4), digest=_digest(secret), role=role, name=name,
-            created_s=time.time(), expires_s=expires_s, parent=parent,
+            created_s=time.time(), expires_s=expires_s, parent=parent, site=site,
         )  # fmt: skip
         with self._changing() as tokens:
-            if parent is not None:
+            if parent is not None or site:
                 now = time.time()
-                tokens[:] = [each for each in tokens if not (each.parent and each.expired(now))]
+                passing = (each for each in tokens if each.parent or each.site)
+                old = {each.id for each in passing if each.expired(now)}
+                tokens[:] = [each for each in tokens if each.id not in old]
             tokens.append(token)
         return token, secret
 

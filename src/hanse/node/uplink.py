@@ -85,6 +85,11 @@ class Uplink:
         self._thread = threading.Thread(target=self._talk, name="hanse-link", daemon=True)
         self._thread.start()
 
+    @property
+    def over(self) -> bool:
+        """The home does not want us any more, or we have left it."""
+        return self._over
+
     # --- the home, as the seat sees it ------------------------------------------------------------
     def may_report(self) -> bool:
         return bool(self._boot) and not self._sending and not self._closing.is_set()

@@ -220,6 +220,43 @@ class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
     allow: list[str] = []  # names of functions that its owner lets through; empty: all
 
 
+class OfferInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of machine that a provider could bring."""
+
+    name: str
+    amount: Amount
+    region: str
+    price: float  # for an hour
+    spot: bool
+    most: int
+    trouble: str = ""  # why it is not brought now
+    spent: float = 0.0  # on machines that are gone, in this run of the node
+
+
+class RentedInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that was brought, or is on its way."""
+
+    id: str
+    offer: str
+    provider: str
+    job: JobId  # which it was brought for
+    site: str  # empty until it is there
+    handle: str  # the provider's own name of it
+    state: str  # in words
+    since_s: float
+    cost: float  # so far
+    amount: Amount | None = None  # None: its offer is not there any more
+
+
+class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who brings machines to this node, what it offers, and what it has brought."""
+
+    name: str
+    offers: list[OfferInfo]
+    machines: list[RentedInfo]
+    trouble: str = ""  # why it cannot be asked now
+
+
 class DashCode(msgspec.Struct, frozen=True, kw_only=True):
     """Lets one browser in, once: the page at / takes it from its fragment, `/#code=...`."""
 

@@ -73,6 +73,8 @@ def _words(settings: Settings) -> Iterator[str]:
         yield from ("--sandbox", settings.sandbox)
     if settings.engine != "local":
         yield from ("--engine", settings.engine)
+    if settings.providers is not None:
+        yield from ("--providers", str(settings.providers))
     if settings.ray_address is not None:
         yield from ("--ray-address", settings.ray_address)
 

@@ -193,8 +193,6 @@ class Process:
             careful,
             program.memory_bytes,
             program.logged,
-            program.trace,
-            program.trace_every,
             *payloads,
             initializer,
         )

@@ -133,8 +133,6 @@ class Loaded:
             self.careful,
             self.memory_bytes,
             self.logged,
-            self.trace,
-            self.trace_every,
             function,
             fold,
             _initializer,

@@ -112,6 +112,7 @@ def table(
         Route("GET", "/metrics", read, metrics.answering(board, info), media="text/plain"),
         Route("GET", "/v1/node", read, show_node, gives=api.NodeInfo),
         Route("GET", "/v1/machines", read, joining.list_machines, gives=list[api.MachineInfo]),
+        Route("GET", "/v1/providers", read, joining.list_providers, gives=list[api.ProviderInfo]),
         Route("GET", "/v1/site", Right.JOIN, joining.show_site, gives=api.SiteInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),

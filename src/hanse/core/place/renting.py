@@ -1,0 +1,239 @@
+"""How many machines of which kind to rent for a job: the cheapest that meet its deadline.
+
+A job may have machines brought when the sites that there are cannot finish it in time, or when no
+site can run it at all. What is short is filled from the kinds whose work costs least, counting that
+a machine is paid for while it comes up, and in whole steps if it is billed so; the last of them may
+be of another kind, if one of those costs less than what is left over of a larger one.
+
+How much work is left is not known. So machines come
+
+- for what is expected, as soon as even a short estimate could not be done without, or once there is
+  hardly time left for machines to come up;
+- for what may be left in 19 of 20 cases, when all that could be brought can only just do that; but
+  not by the first few items of a job, which tell nothing yet.
+
+What is short by less than what an estimate errs by brings nothing, so nothing flaps; whoever brings
+and sends away (`core.renter`) keeps what is paid for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from hanse.core.place.plan import Offer
+from hanse.core.place.work import Left
+from hanse.core.words import duration, money
+from hanse.model.rental import Rental
+
+_MARGIN = 0.02  # of the time left: what estimates err by
+_TAIL = 0.05  # of all time: what is kept for the last items at most
+_VAGUE, _LEARN = 1.5, 0.1  # an estimate may be vaguer than this for such a part of all time
+_STARTS = 3.0  # machines are not waited with once there is time for so many starts only
+
+
+class Kind(NamedTuple):
+    """A kind of machine, to one job."""
+
+    rental: Rental
+    slots: int
+    speed: float  # of a slot: work per nanosecond
+    room: int  # how many more there may be
+    start_ns: float  # from now until its first item
+    lasts_ns: float = math.inf  # how long it is expected to stay
+
+    def does(self, time_ns: float) -> float:
+        """Work of one machine that is brought now, within so long."""
+        usable_ns = min(time_ns - self.start_ns, self.lasts_ns)
+        return max(0.0, usable_ns) * self.slots * self.speed
+
+    def cost(self, work: float) -> float:
+        """Nano, for one machine that comes, does so much and goes."""
+        return self.rental.cost_nano(self.start_ns + work / (self.slots * self.speed))
+
+
+class Lack(NamedTuple):
+    """What a job asks for, and what it has."""
+
+    left: Left
+    time_ns: float | None  # until its deadline
+    whole_ns: float  # from its beginning to that
+    money: float | None  # left of its budget
+    sites: Sequence[Offer]  # that it may use
+    coming: Sequence[Kind] = ()  # machines that are on their way for it
+
+
+class Choice(NamedTuple):
+    """What to bring, by the names of the offers, what that is expected to cost, and why."""
+
+    bring: dict[str, int]
+    cost: float
+    reasons: list[str]
+
+
+def choose(lack: Lack, kinds: Sequence[Kind]) -> Choice:
+    """What to bring now. The kinds are those that can run the job and may be brought at all."""
+    if not lack.left.sure:
+        return _first(lack, kinds)
+    if lack.time_ns is None:
+        if lack.sites or lack.coming or not (lack.left.mean or lack.left.high):
+            return _nothing()
+        return _first(lack, kinds)
+    time_ns = lack.time_ns - _tail_ns(lack)
+    if time_ns <= 0:
+        return _nothing("its deadline is too near for a machine to help")
+    short = _short(lack, kinds, time_ns)
+    if short <= 0:
+        return _nothing()
+    useful = [kind for kind in kinds if kind.room > 0 and kind.does(time_ns) > 0]
+    if not useful:
+        why = "is up in time" if any(kind.room > 0 for kind in kinds) else "can be brought now"
+        return _nothing(f"the sites that there are will not finish it in time, and nothing {why}")
+    return _buy(lack, useful, short, time_ns)
+
+
+def _nothing(*reasons: str) -> Choice:
+    return Choice({}, 0.0, list(reasons))
+
+
+def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
+    """Nothing has been timed yet: one machine, if there is none that could."""
+    if lack.sites or lack.coming:
+        return _nothing()
+    found = [kind for kind in kinds if kind.room > 0]
+    if lack.time_ns is not None:
+        found = [kind for kind in found if kind.start_ns < lack.time_ns]
+    if not found:
+        return _nothing("no site can run it, and no machine that could can be brought now")
+    best = min(found, key=lambda kind: (_price(kind), kind.rental.name))
+    cost = best.cost(0.0)
+    if lack.money is not None and cost > lack.money:
+        return _nothing(_too_dear(cost, lack.money))
+    why = "no site can run it: one machine is brought, and its items are timed there"
+    return Choice({best.rental.name: 1}, cost, [why])
+
+
+def _price(kind: Kind) -> float:
+    """Of so much work."""
+    return kind.rental.tariff.price_nano / (kind.slots * kind.speed)
+
+
+# --- how much is short --------------------------------------------------------------------------
+def _tail_ns(lack: Lack) -> float:
+    """What is kept for items that begin last."""
+    slots = sum(offer.slots for offer in lack.sites) + sum(kind.slots for kind in lack.coming)
+    speeds = [offer.speed for offer in lack.sites] or [1.0]
+    tail_ns = min(lack.left.last(max(1, slots)) / max(speeds), _TAIL * lack.whole_ns)
+    return tail_ns + _MARGIN * max(0.0, lack.time_ns or 0.0)
+
+
+def _short(lack: Lack, kinds: Sequence[Kind], time_ns: float) -> float:
+    """Work that has to be done by others, of what is to be reckoned with now."""
+    have = sum(_site_does(offer, time_ns) for offer in lack.sites)
+    have += sum(kind.does(time_ns) for kind in lack.coming)
+    mean, high = lack.left.mean, lack.left.high
+    if mean * (1 + _MARGIN) <= have and high <= have:
+        return 0.0
+    useful = [kind for kind in kinds if kind.room > 0]
+    more = sum(kind.room * kind.does(time_ns) for kind in useful)
+    vague = high > _VAGUE * mean and (lack.time_ns or 0.0) > (1 - _LEARN) * lack.whole_ns
+    if not vague and high - have >= more * (1 - 2 * _MARGIN):
+        return high - have
+    if mean - have <= _MARGIN * mean:
+        return 0.0
+    start_ns = max((kind.start_ns for kind in useful), default=0.0)
+    surely = 2 * mean - high > have
+    return mean - have if surely or time_ns < _STARTS * start_ns + 1 else 0.0
+
+
+def _site_does(offer: Offer, time_ns: float) -> float:
+    usable_ns = min(time_ns - (0.0 if offer.open else offer.start_ns), offer.lasts_ns)
+    return max(0.0, usable_ns) * offer.slots * offer.speed
+
+
+# --- what to buy --------------------------------------------------------------------------------
+def _buy(lack: Lack, kinds: Sequence[Kind], short: float, time_ns: float) -> Choice:
+    bring, left_over = cover(short, kinds, lambda kind: kind.does(time_ns))
+    cost = cost_of(bring, kinds, short, lambda kind: kind.does(time_ns))
+    names = _named(bring)
+    if lack.money is not None:
+        room = lack.money - _own(lack, time_ns)
+        if cost > room:
+            return _nothing(f"its deadline would take {names}: {_too_dear(cost, room)}")
+    words = f"{_needs(lack)}: {names} will be brought, for about {money(cost)}"
+    if left_over > 0:
+        words += ", which is all that may be, and not enough"
+    return Choice(bring, cost, [words])
+
+
+def cover(
+    work: float, kinds: Sequence[Kind], does: Callable[[Kind], float]
+) -> tuple[dict[str, int], float]:
+    """The cheapest machines that do so much together, and what work is left over if all that may
+    be brought are too few.
+
+    The cheapest by their work come first; the last machines, which may have less to do than they
+    could, are of whichever kind does the rest for least.
+    """
+    ranked = sorted(kinds, key=lambda kind: (kind.cost(does(kind)) / does(kind), kind.rental.name))
+    best: tuple[float, dict[str, int]] | None = None
+    taken: dict[str, int] = {}
+    rest = work
+    for n, kind in enumerate(ranked):
+        for last in ranked[n:]:
+            count = math.ceil(rest / does(last))
+            if count <= last.room:
+                whole = {**taken, last.rental.name: count}
+                found = cost_of(whole, kinds, work, does), whole
+                best = found if best is None or found[0] < best[0] else best
+        count = min(kind.room, int(rest / does(kind)))
+        if count:
+            taken[kind.rental.name] = count
+            rest -= count * does(kind)
+        if rest <= 0:
+            break
+    if best is not None:
+        return best[1], 0.0
+    return {kind.rental.name: kind.room for kind in ranked}, rest
+
+
+def cost_of(
+    bring: dict[str, int], kinds: Sequence[Kind], work: float, does: Callable[[Kind], float]
+) -> float:
+    """Of bringing these for so much work: the cheapest do all that they can."""
+    cost = 0.0
+    ranked = sorted(kinds, key=lambda kind: (kind.cost(does(kind)) / does(kind), kind.rental.name))
+    for kind in ranked:
+        for _ in range(bring.get(kind.rental.name, 0)):
+            part = min(work, does(kind))
+            cost += kind.cost(part)
+            work -= part
+    return cost
+
+
+def _own(lack: Lack, time_ns: float) -> float:
+    """What the sites that there are will cost, the cheapest first."""
+    work, cost = lack.left.mean, 0.0
+    for offer in sorted(lack.sites, key=lambda offer: (offer.unit, offer.site)):
+        part = min(work, _site_does(offer, time_ns))
+        cost += part * offer.unit
+        work -= part
+    return cost + sum(kind.cost(kind.does(time_ns)) for kind in lack.coming)
+
+
+def _needs(lack: Lack) -> str:
+    power = sum(offer.slots * offer.speed for offer in lack.sites)
+    power += sum(kind.slots * kind.speed for kind in lack.coming)
+    if not power:
+        return "no site that there is can run it"
+    needs, has = duration(int(lack.left.mean / power)), duration(int(lack.time_ns or 0))
+    return f"the sites that there are would need {needs}, and its deadline is in {has}"
+
+
+def _named(bring: dict[str, int]) -> str:
+    return " and ".join(f"{count} {name}" for name, count in bring.items())
+
+
+def _too_dear(cost: float, room: float) -> str:
+    return f"that costs about {money(cost)}, and its budget has room for {money(max(0.0, room))}"

@@ -1,0 +1,289 @@
+"""The renter: which machines a home has brought, and which it sends away.
+
+A third pure state machine, beside home and agent. At every look it asks the home what its jobs lack
+and has `place.renting` choose; it also judges the machines that there are. What may not live here:
+how a machine is brought, which is a provider's affair, and clocks.
+
+A machine is sent away when
+
+- it has had nothing to do for a while, and what is paid for is over;
+- nobody wants it any more before it was there;
+- it did not come in time, has vanished, or has lived as long as it may.
+
+A kind that fails is left alone for a while, twice as long each time, so the next cheapest is tried;
+so is one that a job was brought and made no use of. What a machine costs beside the leases that run
+on it counts against the budget of the job that it was brought for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hanse import limits
+from hanse.core.home import Home
+from hanse.core.job import Job
+from hanse.core.place.renting import Kind, choose
+from hanse.core.site import Site
+from hanse.core.words import duration
+from hanse.ids import JobId, SiteId
+from hanse.model.aims import HOUR_NS
+from hanse.model.rental import Rental, Rented
+from hanse.model.resources import Amount
+
+_PAID_MARGIN = 0.05  # of a step that is paid for: what is left of it when a machine is sent away
+
+
+class Steps(NamedTuple):
+    """What is to be done, in this order: machines to be sent away, and to be brought."""
+
+    away: list[Rented]
+    bring: list[Rented]
+
+
+class Failing:
+    """A kind that could not be brought, or was of no use."""
+
+    __slots__ = ("count", "until_ns", "why")
+
+    def __init__(self) -> None:
+        self.count, self.until_ns, self.why = 0, 0, ""
+
+    def again(self, why: str, now_ns: int) -> None:
+        wait_ns = min(limits.RENT_RETRY_NS << min(self.count, 20), limits.RENT_RETRY_MAX_NS)
+        self.count, self.until_ns, self.why = self.count + 1, now_ns + wait_ns, why
+
+
+class Renter:
+    """
+    Args:
+        run: how often the home was started: ids must not come twice.
+    """
+
+    def __init__(self, home: Home, rentals: Iterable[Rental], run: int = 1) -> None:
+        self.home = home
+        self.rentals = home.rentals = {each.name: each for each in rentals}
+        self.machines: dict[str, Rented] = {}
+        self.failing: dict[str, Failing] = {}  # by kind
+        self.useless: dict[tuple[JobId, str], Failing] = {}
+        self.spent: dict[str, float] = {}  # nano, by kind, of machines that are gone
+        self._run, self._next = run, 1
+
+    # --- what is told ---------------------------------------------------------------------------
+    def adopt(self, machine: Rented, now_ns: int) -> None:
+        """One of an earlier run of the home is still there."""
+        machine.seen_ns = now_ns
+        self.machines[machine.id] = machine
+
+    def there(self, id: str, site: SiteId) -> None:
+        """It takes part, under this name."""
+        machine = self.machines.get(id)
+        if machine is not None and machine.site != site:
+            machine.site, machine.idle_ns = site, -1
+            self.failing.pop(machine.kind, None)
+
+    def failed(self, id: str, why: str, now_ns: int) -> None:
+        """It could not be brought."""
+        machine = self.machines.pop(id, None)
+        if machine is not None:
+            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+
+    def lost(self, id: str, now_ns: int) -> None:
+        """Its provider has it no more."""
+        machine = self.machines.get(id)
+        if machine is not None:
+            if not machine.site and not machine.why:
+                failing = self.failing.setdefault(machine.kind, Failing())
+                failing.again("one was gone before it was there", now_ns)
+            self.gone(id, now_ns)
+
+    def gone(self, id: str, now_ns: int) -> None:
+        """It was sent away."""
+        machine = self.machines.pop(id, None)
+        rental = self.rentals.get(machine.kind) if machine is not None else None
+        if machine is not None and rental is not None:
+            cost = rental.cost_nano(now_ns - machine.since_ns)
+            self.spent[machine.kind] = self.spent.get(machine.kind, 0.0) + cost
+
+    # --- looks ----------------------------------------------------------------------------------
+    def look(self, now_ns: int) -> Steps:
+        """What is to be done now. Whoever asks sees to it, and tells how it went."""
+        away = []
+        for machine in list(self.machines.values()):
+            self._count(machine, now_ns)
+            if not machine.why and (why := self._why_away(machine, now_ns)):
+                machine.why = why
+                away.append(machine)
+        bring = []
+        for job in self.home.placed:
+            bring += self._for(job, now_ns)
+        self._forget_old()
+        return Steps(away, bring)
+
+    def _for(self, job: Job, now_ns: int) -> list[Rented]:
+        place = job.place
+        assert place is not None
+        kinds, refused = self._kinds(job, now_ns)
+        choice = choose(self.home.lack(job, self._coming(job, now_ns), now_ns), kinds)
+        place.renting = choice.reasons + (refused if choice.reasons else [])
+        place.renting += self._on_their_way(job, now_ns)
+        made = []
+        for name, count in choice.bring.items():
+            for _ in range(count):
+                id = f"{name}-{self._run}-{self._next}"
+                self._next += 1
+                machine = Rented(
+                    id=id, kind=name, job=job.id, since_ns=now_ns, seen_ns=now_ns,
+                    because=choice.reasons[0],
+                )  # fmt: skip
+                self.machines[id] = machine
+                made.append(machine)
+        return made
+
+    def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], list[str]]:
+        """Those that may be brought for the job, and why the others may not."""
+        kinds, refused = [], []
+        for name, rental in self.rentals.items():
+            held = [each for each in self.machines.values() if each.kind == name]
+            why: str | None = None
+            failing = self.failing.get(name)
+            useless = self.useless.get((job.id, name))
+            for found in (failing, useless):
+                if found is not None and now_ns < found.until_ns:
+                    why = f"{found.why}; again in {duration(found.until_ns - now_ns)}"
+            if len(held) >= rental.most:
+                why = f"{rental.most} are there or on their way, which is the limit"
+            room = rental.most - len(held)
+            like = [each.site for each in held if each.site]
+            kind = self.home.kind_of(job, rental, room, rental.tariff.start_ns, like)
+            if isinstance(kind, Kind) and why is None:
+                kinds.append(kind)
+            else:
+                refused.append(f"no {name}: {why or kind}")
+        return kinds, refused
+
+    def _coming(self, job: Job, now_ns: int) -> list[Kind]:
+        """Machines that are on their way for the job. One that is late is reckoned to take a
+        quarter of its time yet."""
+        found = []
+        for machine in self.machines.values():
+            rental = self.rentals.get(machine.kind)
+            if machine.job != job.id or self._is_up(machine) or machine.why or rental is None:
+                continue
+            start_ns = rental.tariff.start_ns
+            left_ns = max(start_ns - (now_ns - machine.since_ns), start_ns // 4)
+            kind = self.home.kind_of(job, rental, 1, left_ns, ())
+            if isinstance(kind, Kind):
+                found.append(kind)
+        return found
+
+    def _on_their_way(self, job: Job, now_ns: int) -> list[str]:
+        return [
+            f"{machine.id} is on its way, since {duration(now_ns - machine.since_ns)}"
+            for machine in self.machines.values()
+            if machine.job == job.id and not self._is_up(machine) and not machine.why
+            and machine.since_ns < now_ns
+        ]  # fmt: skip
+
+    def _is_up(self, machine: Rented) -> bool:
+        """It was there and said what it has: from then on it is a site as any other, also if it
+        falls silent."""
+        site = self.home.sites.get(machine.site)
+        return site is not None and (site.capacity != Amount() or machine.idle_ns >= 0)
+
+    # --- away -----------------------------------------------------------------------------------
+    def _why_away(self, machine: Rented, now_ns: int) -> str:
+        """Why it is to be sent away now; empty if it stays."""
+        rental = self.rentals.get(machine.kind)
+        if rental is None:
+            return "its offer is not there any more"
+        age_ns = now_ns - machine.since_ns
+        if age_ns > rental.life_ns:
+            return f"it has lived for {duration(age_ns)}"
+        if not machine.site:
+            return self._why_not_awaited(machine, rental, now_ns)
+        site = self.home.sites.get(machine.site)
+        if site is None or (gone := _silent(site, now_ns)):
+            return "it has fallen silent" if site is None else gone
+        if site.leases:
+            machine.used, machine.idle_ns = True, -1
+            self.useless.pop((machine.job, machine.kind), None)
+            return ""
+        if machine.idle_ns < 0:
+            machine.idle_ns = now_ns
+        idle_ns = now_ns - machine.idle_ns
+        if idle_ns < rental.idle_ns or not _paid_up(rental, age_ns):
+            return ""
+        if not machine.used:
+            useless = self.useless.setdefault((machine.job, machine.kind), Failing())
+            useless.again("one that was there had nothing to do", now_ns)
+        return f"it has had nothing to do for {duration(idle_ns)}"
+
+    def _why_not_awaited(self, machine: Rented, rental: Rental, now_ns: int) -> str:
+        age_ns = now_ns - machine.since_ns
+        if age_ns > max(rental.patience_ns, rental.tariff.start_ns):
+            why = f"it was not there after {duration(age_ns)}"
+            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+            return why
+        job = self.home.jobs.get(machine.job)
+        if (job is None or job.state.ended) and not self._wanted(rental):
+            return "nobody waits for it any more"
+        return ""
+
+    def _wanted(self, rental: Rental) -> bool:
+        """Whether a job without any room at all could use it."""
+        return any(
+            job.place is not None and not job.place.quota and rental.amount.fits(job.spec.needs)
+            for job in self.home.placed
+        )
+
+    # --- money ----------------------------------------------------------------------------------
+    def _count(self, machine: Rented, now_ns: int) -> None:
+        """Its time that no lease paid for is paid by the job that it was brought for."""
+        rental = self.rentals.get(machine.kind)
+        since_ns, machine.seen_ns = machine.seen_ns, now_ns
+        if rental is None:
+            return
+        price = rental.tariff.price_nano
+        paid = sum(
+            one.price_nano
+            for job in self.home.placed
+            if job.place is not None
+            for one in job.place.purse.open.values()
+            if one.site == machine.site
+        )  # fmt: skip
+        nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS
+        machine.overhead_nano += nano
+        job = self.home.jobs.get(machine.job)
+        if nano and job is not None and job.place is not None and not job.state.ended:
+            job.place.purse.idled(SiteId(f"{machine.id}, starting and idle"), nano)
+
+    def cost_nano(self, machine: Rented, now_ns: int) -> float:
+        """What it has cost so far, all in all."""
+        rental = self.rentals.get(machine.kind)
+        return 0.0 if rental is None else rental.cost_nano(now_ns - machine.since_ns)
+
+    def _forget_old(self) -> None:
+        if len(self.useless) > limits.RENT_USELESS:
+            live = {job.id for job in self.home.placed}
+            self.useless = {key: one for key, one in self.useless.items() if key[0] in live}
+
+
+def _silent(site: Site, now_ns: int) -> str:
+    """Why it is not to be waited for any more; empty if it is."""
+    silent_ns = now_ns - site.heard_ns
+    if site.withdrawn and silent_ns > limits.LEASE_TTL_NS:
+        return "it has left"
+    return (
+        f"it has been silent for {duration(silent_ns)}"
+        if silent_ns > 4 * limits.LEASE_TTL_NS
+        else ""
+    )
+
+
+def _paid_up(rental: Rental, age_ns: int) -> bool:
+    """What was paid for is nearly over, so nothing is lost by sending it away."""
+    if age_ns < rental.least_ns:
+        return False
+    left_ns = rental.paid_ns(age_ns) - age_ns
+    return left_ns <= max(_PAID_MARGIN * rental.billed_ns, limits.RENT_LOOK_NS)

@@ -1,0 +1,366 @@
+"""Machines that a node rents: the core decides, providers bring and send away, a file remembers.
+
+Every step is written down before it is taken. A machine is in the file before its provider is asked
+for it, and leaves it once the provider has said that it is gone; so whatever a killed node had
+under way is found by its next run: what providers have of ours and the file does not know is ended.
+
+Each machine links with a token of its own, for one machine of that name, which is revoked before
+the machine is sent away.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from hanse import limits
+from hanse.core.renter import Renter, Steps
+from hanse.core.words import duration
+from hanse.errors import HanseError, WorldError
+from hanse.ids import JobId
+from hanse.journal import private
+from hanse.model.aims import NANO, Tariff
+from hanse.model.rental import Rental, Rented
+from hanse.node.linked import Linked
+from hanse.node.providers.config import Brings
+from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.node.tokens import Role, Tokens
+from hanse.runtime.runtime import Runtime
+from hanse.wire import api
+
+_logger = logging.getLogger("hanse")
+
+
+class Kept(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A machine in the file. `handle` is empty until its provider has answered."""
+
+    id: str
+    kind: str
+    provider: str
+    job: JobId
+    since_s: float
+    token: str  # the id of its token, which is no secret
+    handle: str = ""
+    leaving: str = ""  # it is being sent away, and why
+
+
+class _Machine:
+    """One of them, in this run."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.busy = False  # its provider is being asked
+        self.missed = 0  # lists in a row that it was not on
+        self.tries = 0  # to send it away that failed
+        self.next_try_s = 0.0
+
+
+class Renting:
+    """Methods may be called from any thread but the runtime's.
+
+    Args:
+        path: the file.
+        run: how often the node was started.
+        token_text: the whole of a token that carries this secret, as machines are given it.
+    """
+
+    def __init__(
+        self, runtime: Runtime, linked: Linked, tokens: Tokens, path: Path, run: int,
+        brings: Sequence[Brings], token_text: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        self._runtime = runtime
+        self._linked = linked
+        self._tokens = tokens
+        self._path = path
+        self._brings = {each.name: each for each in brings}
+        self._by_kind = {rental.name: each for each in brings for rental in each.rentals}
+        self._rentals: dict[str, Rental] = {
+            rental.name: rental for each in brings for rental in each.rentals
+        }
+        self._token_text = token_text
+        self._machines: dict[str, _Machine] = {}
+        self._listed: set[str] = set()  # providers whose machines are known
+        self._trouble: dict[str, str] = {}  # by provider, in words
+        self._lock = threading.Lock()  # of the machines and the file
+        self._ended = threading.Event()
+        self._calls = ThreadPoolExecutor(limits.RENT_CALLS, "hanse-rent")
+        self._renter = Renter(runtime.home, self._rentals.values(), run)
+        self._thread = threading.Thread(target=self._go, name="hanse-renting", daemon=True)
+
+    def begin(self) -> None:
+        """Take over what the last run has left. Raises WorldError if the file cannot be read."""
+        now_s, now_ns = time.time(), self._runtime.loop.now_ns()
+        for kept in self._read():
+            self._machines[kept.id] = _Machine(kept)
+            age_ns = int(max(0.0, now_s - kept.since_s) * 1e9)
+            rented = Rented(id=kept.id, kind=kept.kind, job=kept.job, since_ns=now_ns - age_ns,
+                            why=kept.leaving)  # fmt: skip
+            self._runtime.ask(partial(self._renter.adopt, rented, now_ns))
+        self._linked.tariff_of = self._tariff
+        self._thread.start()
+
+    def close(self) -> None:
+        """Machines stay: the next run takes them over."""
+        self._ended.set()
+        self._thread.join(limits.LINK_LEAVE_S)
+        self._calls.shutdown(wait=False, cancel_futures=True)
+
+    # --- for people -----------------------------------------------------------------------------
+    def providers(self) -> list[api.ProviderInfo]:
+        """What could be had, and what there is."""
+        return self._runtime.ask(self._told)
+
+    def _told(self) -> list[api.ProviderInfo]:
+        now_ns = self._runtime.loop.now_ns()
+        machines = [self._about(each, now_ns) for each in list(self._machines.values())]
+        return [
+            api.ProviderInfo(
+                name=name, trouble=self._trouble.get(name, ""),
+                offers=[self._offer(rental, now_ns) for rental in brings.rentals],
+                machines=[each for each in machines if each.provider == name],
+            )
+            for name, brings in self._brings.items()
+        ]  # fmt: skip
+
+    def _offer(self, rental: Rental, now_ns: int) -> api.OfferInfo:
+        failing = self._renter.failing.get(rental.name)
+        why = failing.why if failing is not None and now_ns < failing.until_ns else ""
+        return api.OfferInfo(
+            name=rental.name, amount=rental.amount, region=rental.tariff.region,
+            price=rental.tariff.price_nano / NANO, spot=rental.tariff.spot, most=rental.most,
+            trouble=why, spent=self._renter.spent.get(rental.name, 0.0) / NANO,
+        )  # fmt: skip
+
+    def _about(self, machine: _Machine, now_ns: int) -> api.RentedInfo:
+        kept, rented = machine.kept, self._renter.machines.get(machine.kept.id)
+        site = "" if rented is None else rented.site
+        state = "there" if site else "on its way"
+        if kept.leaving:
+            state = f"going: {kept.leaving}"
+        elif rented is not None and rented.idle_ns >= 0 and site:
+            state = f"idle for {duration(now_ns - rented.idle_ns)}"
+        cost = 0.0 if rented is None else self._renter.cost_nano(rented, now_ns) / NANO
+        amount = self._rentals[kept.kind].amount if kept.kind in self._rentals else None
+        return api.RentedInfo(
+            id=kept.id, offer=kept.kind, provider=kept.provider, job=kept.job, site=site,
+            handle=kept.handle, state=state, since_s=kept.since_s, cost=cost, amount=amount,
+        )  # fmt: skip
+
+    def coming(self) -> list[api.MachineInfo]:
+        """Machines that are not there yet, or are going."""
+        return [
+            api.MachineInfo(site=each.id, host=each.handle or each.id, engine=provider.name,
+                            offers=each.amount, state=each.state)
+            for provider in self.providers() for each in provider.machines
+            if each.amount is not None and (not each.site or each.state.startswith("going"))
+        ]  # fmt: skip
+
+    def _tariff(self, id: str) -> Tariff | None:
+        """On what terms a rented machine works: ours, as we pay for it."""
+        machine = self._machines.get(id)
+        rental = None if machine is None else self._rentals.get(machine.kept.kind)
+        return None if rental is None else msgspec.structs.replace(rental.tariff, start_ns=0)
+
+    # --- the thread -----------------------------------------------------------------------------
+    def _go(self) -> None:
+        list_s = 0.0
+        while not self._ended.is_set():
+            try:
+                if time.monotonic() >= list_s:
+                    self._look_at_providers()
+                    list_s = time.monotonic() + limits.RENT_LIST_S
+                if len(self._listed) < len(self._brings):
+                    list_s = min(list_s, time.monotonic() + limits.RENT_LOOK_NS / 1e9)
+                self._step()
+            except TimeoutError:  # the loop is busy
+                pass
+            except Exception:  # it must not end by a bug: machines cost money
+                _logger.exception("hanse: renting machines")
+            self._ended.wait(limits.RENT_LOOK_NS / 1e9)
+
+    def _step(self) -> None:
+        there = {site.token.site: site.id for site in self._linked.sites if site.token.site}
+
+        def look() -> Steps:
+            now_ns = self._runtime.loop.now_ns()
+            for id, site in there.items():
+                self._renter.there(id, site)
+            return self._renter.look(now_ns)
+
+        steps = self._runtime.ask(look)
+        for rented in steps.away:
+            self._mark(rented)
+        for rented in steps.bring:
+            self._order(rented)
+        for machine in list(self._machines.values()):
+            if machine.kept.leaving and not machine.busy and time.monotonic() > machine.next_try_s:
+                machine.busy = True
+                self._calls.submit(self._guarded, self._send_away, machine)
+
+    def _guarded(self, do: Callable[[_Machine], None], machine: _Machine) -> None:
+        try:
+            do(machine)
+        except Exception:  # as above
+            _logger.exception("hanse: the machine %s", machine.kept.id)
+        finally:
+            machine.busy = False
+
+    # --- bringing -------------------------------------------------------------------------------
+    def _order(self, rented: Rented) -> None:
+        brings = self._by_kind[rented.kind]
+        rental = self._rentals[rented.kind]
+        if brings.name not in self._listed:  # there may be some that we do not know of
+            self._failed(rented.id, f"{brings.name}: {self._trouble.get(brings.name, 'not yet')}")
+            return
+        expires_s = time.time() + (rental.life_ns + limits.LEASE_TTL_NS) / 1e9
+        token, secret = self._tokens.create(
+            Role.LINK, f"rented {rented.id}", expires_s, site=rented.id
+        )
+        kept = Kept(
+            id=rented.id, kind=rented.kind, provider=brings.name, job=rented.job,
+            since_s=time.time(), token=token.id,
+        )  # fmt: skip
+        machine = _Machine(kept)
+        machine.busy = True
+        with self._lock:
+            self._machines[rented.id] = machine
+            self._write()
+        order = Order(rented.id, rental, brings.how[rented.kind], self._token_text(secret))
+        _logger.warning("hanse: %s is asked for %s: %s", brings.name, rented.id, rented.because)
+        self._calls.submit(self._guarded, partial(self._bring, order), machine)
+
+    def _bring(self, order: Order, machine: _Machine) -> None:
+        brings = self._by_kind[machine.kept.kind]
+        try:
+            handle = brings.provider.bring(order)
+        except NotBrought as error:
+            _logger.warning("hanse: %s brings no %s: %s", brings.name, order.id, error)
+            self._drop(machine)
+            self._failed(order.id, str(error))
+            return
+        with self._lock:
+            machine.kept.handle = handle
+            self._write()
+
+    def _failed(self, id: str, why: str) -> None:
+        loop = self._runtime.loop
+        loop.post(lambda: self._renter.failed(id, why, loop.now_ns()))
+
+    def _gone(self, id: str) -> None:
+        loop = self._runtime.loop
+        loop.post(lambda: self._renter.gone(id, loop.now_ns()))
+
+    def _lost(self, id: str) -> None:
+        loop = self._runtime.loop
+        loop.post(lambda: self._renter.lost(id, loop.now_ns()))
+
+    # --- sending away ---------------------------------------------------------------------------
+    def _mark(self, rented: Rented) -> None:
+        machine = self._machines.get(rented.id)
+        if machine is None:  # it was never brought
+            self._gone(rented.id)
+            return
+        with self._lock:
+            machine.kept.leaving = rented.why
+            self._write()
+        self._revoke(machine.kept.token)
+
+    def _send_away(self, machine: _Machine) -> None:
+        kept = machine.kept
+        self._revoke(kept.token)
+        brings = self._brings.get(kept.provider)
+        if brings is None:
+            _logger.error("hanse: %s is left alone: nothing is known of %s any more",
+                          kept.id, kept.provider)  # fmt: skip
+        else:
+            try:
+                brings.provider.send_away(Owned(kept.id, kept.handle))
+            except NotBrought as error:
+                machine.tries += 1
+                wait_ns = limits.RENT_RETRY_NS << min(machine.tries - 1, 20)
+                wait_s = min(wait_ns, limits.RENT_RETRY_MAX_NS) / 1e9
+                machine.next_try_s = time.monotonic() + wait_s
+                _logger.error("hanse: %s cannot be sent away: %s", kept.id, error)
+                return
+        _logger.info("hanse: %s was sent away: %s", kept.id, kept.leaving)
+        self._drop(machine)
+        self._gone(kept.id)
+
+    def _drop(self, machine: _Machine) -> None:
+        self._revoke(machine.kept.token)
+        with self._lock:
+            self._machines.pop(machine.kept.id, None)
+            self._write()
+
+    def _revoke(self, token: str) -> None:
+        with suppress(HanseError):  # it was
+            self._tokens.revoke(token)
+
+    # --- what providers have --------------------------------------------------------------------
+    def _look_at_providers(self) -> None:
+        for name, brings in self._brings.items():
+            before = set(self._machines)
+            try:
+                owned = brings.provider.owned()
+            except NotBrought as error:
+                if self._trouble.get(name) != str(error):
+                    _logger.warning("hanse: what %s has cannot be seen: %s", name, error)
+                self._trouble[name] = str(error)
+                continue
+            self._trouble.pop(name, None)
+            if owned is not None:
+                self._compare(brings, owned, before)
+            self._listed.add(name)
+
+    def _compare(self, brings: Brings, owned: list[Owned], before: set[str]) -> None:
+        """Machines that nobody knows of are ended; those that are not there any more are lost."""
+        listed = {each.id: each for each in owned}
+        for id, each in listed.items():
+            if id not in self._machines:
+                self._end_leaked(brings, each)
+        for machine in list(self._machines.values()):
+            kept = machine.kept
+            if kept.provider != brings.name or kept.id not in before or machine.busy:
+                continue
+            if (found := listed.get(kept.id)) is not None:
+                machine.missed = 0
+                if not kept.handle:
+                    kept.handle = found.handle
+            elif not kept.leaving:
+                machine.missed += 1
+                if machine.missed > 1 or brings.name not in self._listed:
+                    _logger.warning("hanse: %s has no %s any more", brings.name, kept.id)
+                    self._drop(machine)
+                    self._lost(kept.id)
+
+    def _end_leaked(self, brings: Brings, leaked: Owned) -> None:
+        _logger.warning("hanse: %s has %s, which nobody wants: it is ended", brings.name, leaked.id)
+        try:
+            brings.provider.send_away(leaked)
+        except NotBrought as error:
+            _logger.error("hanse: %s cannot be ended: %s", leaked.id, error)
+
+    # --- the file -------------------------------------------------------------------------------
+    def _read(self) -> list[Kept]:
+        try:
+            private.files([str(self._path)])
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
+        except FileNotFoundError:
+            return []
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise WorldError(
+                f"{self._path}, which names machines that are rented, cannot be read: {error}. "
+                "Restore it; without it they are found by what their providers list"
+            ) from error
+
+    def _write(self) -> None:
+        kept = [each.kept for each in self._machines.values()]
+        private.write(self._path, msgspec.json.format(msgspec.json.encode(kept)))

@@ -1,0 +1,170 @@
+"""Machines that a node rents by commands: real nodes, brought, used, sent away, leaked and lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from system import cloud
+from system.nodes import PATH, Node
+from system.real import until
+from system.test_links import Hosts, hosts, where
+
+from hanse.client.job import Job
+from hanse.errors import NoSuchJob
+from hanse.wire import api
+
+__all__ = ["hosts"]
+
+_OFFER = """
+[{name}]
+kind = "command"
+create = [{python}, {program}, {place}, "create"]
+destroy = [{python}, {program}, {place}, "destroy"]
+list = [{python}, {program}, {place}, "list"]
+
+[{name}.offers.{offer}]
+cpus = 1
+price = {price}
+most = 2
+start = "3s"
+idle = "2s"
+{more}
+"""
+
+
+class Rental:
+    """A home that can rent, and its clouds."""
+
+    def __init__(self, hosts: Hosts, directory: Path) -> None:
+        self.hosts, self.directory = hosts, directory
+        self.file = directory / "providers.toml"
+        self.file.write_text("")
+        self.clouds: list[Path] = []
+
+    def offer(self, name: str, price: float = 36.0, more: str = "") -> Path:
+        place = self.directory / f"cloud-{name}"
+        place.mkdir()
+        self.clouds.append(place)
+        quoted = [f'"{each}"' for each in (sys.executable, cloud.__file__, place)]
+        with open(self.file, "a") as file:
+            file.write(
+                _OFFER.format(
+                    name=name, offer=f"{name}-machine", python=quoted[0], program=quoted[1],
+                    place=quoted[2], price=price, more=more,
+                )
+            )  # fmt: skip
+        return place
+
+    def home(self, *options: str) -> Node:
+        return self.hosts.node("home", "--providers", str(self.file), *options)
+
+    def close(self) -> None:
+        for place in self.clouds:
+            cloud.end(place)
+
+
+@pytest.fixture
+def rental(hosts: Hosts, tmp_path: Path) -> Iterator[Rental]:
+    made = Rental(hosts, tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_machine_is_brought_where_no_site_could_and_goes_when_idle(rental: Rental) -> None:
+    cheap, dear = rental.offer("cheap"), rental.offer("dear", price=360)
+    home = rental.home("--no-work")
+    with home.connect() as client:
+        job = client.map(where, range(60), deadline=600)
+        until(lambda: cloud.machines(cheap), 30)
+        assert "cheap-machine-1-1" in home.command("nodes").stdout
+        assert all("cloud-cheap" in place for _, place in job)
+        assert job.cost is not None
+        assert job.cost > 0
+    assert not cloud.ever(dear)
+    assert "cheap-machine-1-1" in home.command("providers").stdout
+    until(lambda: not cloud.machines(cheap), 60)
+    until(lambda: not machines_of(home), 30)
+    assert "rented" not in home.command("token", "list").stdout, "its token went with it"
+
+
+def test_a_killed_home_keeps_what_it_wants_and_ends_what_leaked(rental: Rental) -> None:
+    place = rental.offer("cheap", more="billed = '1min'")
+    home = rental.home("--no-work")
+    with home.connect() as client:
+        job = client.map(slow, range(100), [0.1] * 100, name="j", deadline=600)
+        until(lambda: job.progress().done > 5, 60)
+        assert cloud.ever(place) == ["cheap-machine-1-1"]
+    home.kill()
+    node = (home.place.home / "id").read_text().strip()
+    leak(place, node, "cheap-machine-1-7")
+    leak(place, "n-another", "other-machine-1-1")
+    home.start()
+    until((place / "cheap-machine-1-7" / "gone").exists, 60)
+    with home.connect() as client:
+        job = client.job("j")
+        job.wait(60)
+        assert job.progress().done == 100
+        assert job.progress().failed == 0
+    assert cloud.ever(place) == ["cheap-machine-1-1", "cheap-machine-1-7", "other-machine-1-1"]
+    assert [each.name for each in cloud.machines(place)] == [
+        "cheap-machine-1-1", "other-machine-1-1"
+    ], "the first is paid for, and the last is another home's"  # fmt: skip
+
+
+def test_what_fails_or_never_comes_is_told_and_the_next_is_tried(rental: Rental) -> None:
+    (rental.offer("none", price=1) / "refuse").touch()
+    never = rental.offer("never", price=2, more="patience = '3s'")
+    (never / "stillborn").touch()
+    rental.offer("good", price=3)
+    home = rental.home("--no-work")
+    with home.connect() as client:
+        job = client.map(slow, range(20), [0.1] * 20, deadline=600)
+        until(lambda: "there is no capacity today" in waits(job), 30)
+        until(lambda: "it was not there after" in waits(job), 60)
+        assert all("cloud-good" in place for _, place in job)
+    until(lambda: not cloud.machines(never), 30)
+
+
+def test_a_wrong_file_is_refused_with_its_line(rental: Rental) -> None:
+    rental.offer("cheap", more="cpu = 3")
+    ran = rental.hosts.refused("home", "--providers", str(rental.file))
+    line = rental.file.read_text().splitlines().index("cpu = 3") + 1
+    assert f"line {line}, cheap.offers.cheap-machine.cpu: " in ran
+    assert "unknown field" in ran
+
+
+# --- helpers ------------------------------------------------------------------------------------
+def waits(job: Job) -> str:
+    """What it waits for; nothing, before the node has it."""
+    try:
+        return job.explain()
+    except NoSuchJob:
+        return ""
+
+
+def slow(item: int, seconds: float) -> tuple[int, str]:
+    time.sleep(seconds)
+    return item, os.environ["HANSE_HOME"]
+
+
+def machines_of(home: Node) -> list[api.RentedInfo]:
+    found = home.dial().ask("GET", "/v1/providers", list[api.ProviderInfo])
+    return [machine for provider in found for machine in provider.machines]
+
+
+def leak(place: Path, owner: str, id: str) -> None:
+    """A machine that its home knows nothing of: it was killed before it wrote that down, as it
+    were, or its directory was lost."""
+    about = {"HANSE_OWNER": owner, "HANSE_MACHINE": id, "PYTHONPATH": PATH}
+    (place / "stillborn").touch()
+    subprocess.run(
+        [sys.executable, cloud.__file__, str(place), "create"], check=True, input="token\n",
+        text=True, capture_output=True, env={**os.environ, **about},
+    )  # fmt: skip
+    (place / "stillborn").unlink()
