@@ -226,7 +226,7 @@ def hosts(keep: Path | None = None) -> Iterator[Fabric]:
                 for host in fabric.hosts:
                     host.crash()
                 for process in fabric.started:
-                    process.wait(10)
+                    process.wait(60)
         except BaseException:
             if keep is not None:
                 shutil.rmtree(keep, ignore_errors=True)

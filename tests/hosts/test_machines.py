@@ -41,7 +41,7 @@ with socket.create_connection((sys.argv[1], 7437), timeout=float(sys.argv[2])) a
 """
 MUCH = """
 import hashlib, random, socket, sys, threading
-line = socket.create_connection((sys.argv[1], 7437), timeout=20)
+line = socket.create_connection((sys.argv[1], 7437), timeout=60)
 data = random.Random(1).randbytes(20_000_000)
 def send():
     line.sendall(data)

@@ -107,6 +107,7 @@ def room(possible: None, tmp_path: Path) -> Iterator[Room]:
         until(lambda: not any(host.pids for host in fabric.hosts), "processes are left")
 
 
+@pytest.mark.timeout(600)
 def test_a_site_of_four_hosts_loses_parts_and_no_results(room: Room) -> None:
     first, second, third = room.others
     node, token = room.begin(), room.token("join")

@@ -64,4 +64,4 @@ def wan(fabric: Fabric, server: Host, port: int, ways: Mapping[Host, float]) -> 
         with made.process as process:
             assert process.stdin is not None
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)

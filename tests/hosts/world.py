@@ -97,7 +97,7 @@ class Machine:
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(60)
 
     def workers(self) -> list[int]:
         """The processes that run items."""

@@ -50,7 +50,7 @@ def nothing_is_left() -> Iterator[None]:
     before, children = shared_memory(), {child.pid for child in psutil.Process().children()}
     yield
     left = [each for child in started_since(children) for each in family(child)]
-    _gone, alive = psutil.wait_procs(left, timeout=10)
+    _gone, alive = psutil.wait_procs(left, timeout=60)
     assert not alive
     until(lambda: shared_memory() <= before)  # others on this machine have some for a moment
 

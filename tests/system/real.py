@@ -9,7 +9,7 @@ from collections.abc import Callable
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 60) -> None:
     """Wait for a condition; fail if it does not come."""
     end = time.monotonic() + timeout_s
     while not condition():

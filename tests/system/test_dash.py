@@ -354,7 +354,7 @@ def test_what_is_wrong_lets_nobody_in(node, page):
         ({"host": "evil.example"}, 421),  # DNS rebinding
         ({"origin": "https://evil.example"}, 403),
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
         connection.request("POST", "/dash/session", body, {"content-type": PARCEL} | told)
         assert connection.getresponse().status == status
         connection.close()

@@ -217,9 +217,9 @@ def test_ctrl_c_interrupts_the_program_and_nothing_else_speaks(program):
     one.began()
     began = time.monotonic()
     os.write(main, b"\x03")
-    assert one.process.wait(10) == 7
+    assert one.process.wait(60) == 7
     assert time.monotonic() - began < 2
-    until(lambda: not one.alive(), 2)
+    until(lambda: not one.alive(), 10)
     said = _read_all(main)
     assert said.replace("^C", "").split() == ["interrupted"]
 

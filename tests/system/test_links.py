@@ -63,7 +63,7 @@ def link_token(home: Node, name: str = "lab") -> str:
 def link(site: Node, home: Node, *options: str) -> str:
     made = site.command("link", link_token(home), *options, "--quiet")
     assert made.returncode == 0, made.stderr
-    until(lambda: links(site)[0].state == "linked", 20)
+    until(lambda: links(site)[0].state == "linked")
     return made.stdout.strip()
 
 
@@ -132,11 +132,11 @@ def test_a_killed_home_takes_back_what_its_site_still_runs(hosts: Hosts, tmp_pat
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(150), name="noted")
         # One item to measure, then a lease of about a second: it is early in that one.
-        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 3, 30)
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 3)
         home.kill()
         here = sum(place == str(site.home) for _, place in read(ledger))
         # It goes on while its home is away.
-        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > here, 30)
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > here)
         home.start()
         assert list(job) == list(range(150))
     runs = Counter(item for item, _ in read(ledger))
@@ -153,7 +153,7 @@ def test_a_killed_site_loses_nothing_but_time(hosts: Hosts, tmp_path: Path) -> N
     ledger = tmp_path / "ledger"
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(120))
-        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10, 30)
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10)
         site.kill()
         site.start()
         assert list(job) == list(range(120))
@@ -166,13 +166,13 @@ def test_a_revoked_token_ends_a_link_at_once(hosts: Hosts, tmp_path: Path) -> No
     ledger = tmp_path / "ledger"
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(60))
-        until(lambda: any(place == str(site.home) for _, place in read(ledger)), 30)
+        until(lambda: any(place == str(site.home) for _, place in read(ledger)))
         shown = home.command("token", "list", "--json").stdout
         (token,) = [
             each["id"] for each in msgspec.json.decode(shown)["tokens"] if each["role"] == "link"
         ]
         assert home.command("token", "revoke", token).returncode == 0
-        until(lambda: "linked" not in links(site)[0].state, 10)
+        until(lambda: "linked" not in links(site)[0].state)
         last = len(read(ledger))
         assert list(job) == list(range(60))
         assert all(place == str(home.home) for _, place in read(ledger)[last + 2 :])
@@ -184,7 +184,7 @@ def test_unlinking_gives_back_what_runs(hosts: Hosts, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(60))
-        until(lambda: any(place == str(site.home) for _, place in read(ledger)), 30)
+        until(lambda: any(place == str(site.home) for _, place in read(ledger)))
         assert site.command("unlink", made).returncode == 0
         assert links(site) == []
         assert list(job) == list(range(60))
@@ -197,7 +197,7 @@ def test_a_site_that_has_left_may_come_back(hosts: Hosts, tmp_path: Path) -> Non
         ledger = tmp_path / f"ledger-{round}"
         with home.connect() as client:
             job = client.map(noting(ledger, 0.02), range(10_000))
-            until(partial(ran_at, site, ledger), 30)
+            until(partial(ran_at, site, ledger))
             job.cancel()
         assert site.command("unlink", made).returncode == 0
 
@@ -207,11 +207,11 @@ def test_work_of_its_own_comes_first(hosts: Hosts, tmp_path: Path) -> None:
     link(site, home)
     with home.connect() as far, site.connect() as near:
         job = far.map(where, range(3000))
-        until(lambda: links(site)[0].used.cpus_milli == 1000, 30)
+        until(lambda: links(site)[0].used.cpus_milli == 1000)
         mine = near.map(noting(tmp_path / "mine", 0.02), range(100))
-        until(lambda: links(site)[0].offered.cpus_milli == 0, 10)
+        until(lambda: links(site)[0].offered.cpus_milli == 0)
         assert list(mine) == list(range(100))
-        until(lambda: links(site)[0].used.cpus_milli == 1000, 30)
+        until(lambda: links(site)[0].used.cpus_milli == 1000)
         job.cancel()
 
 
@@ -276,7 +276,7 @@ def test_what_travels_to_a_site(hosts: Hosts, tmp_path: Path) -> None:
         lines = away("logs", "lines").stdout.splitlines()
         return {line.split()[-1] for line in lines if "item number" in line}
 
-    until(lambda: printed() >= {str(item) for item in range(60)}, 10)
+    until(lambda: printed() >= {str(item) for item in range(60)})
 
 
 class Proxy:

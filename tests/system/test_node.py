@@ -205,7 +205,7 @@ def test_a_node_that_is_killed_again_and_again_loses_nothing(node, tmp_path, mon
 
 def test_a_node_ends_in_order_and_leaves_nothing(node):
     assert node.command("down").returncode == 0
-    node.process.wait(10)
+    node.process.wait(60)
     assert node.place.running() is None
     again = node.command("down")
     assert again.returncode != 0

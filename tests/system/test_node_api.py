@@ -40,7 +40,7 @@ def fails(x):
 
 
 def get(node, path, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
     told = {"authorization": f"Bearer {node.address.secret}"}
     try:
         connection.request("GET", path, headers=told | headers)
@@ -68,7 +68,7 @@ def test_every_route_answers_as_its_document_says_whatever_it_is_given(node):
             tried += 1
             if case.path == "/dash/events":
                 case.query = {}  # followed, it has no end
-            answer = case.call(headers=secret, timeout=10)
+            answer = case.call(headers=secret, timeout=60)
             case.validate_response(answer, checks=[not_a_server_error])
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == ["application/problem+json"], answer.text

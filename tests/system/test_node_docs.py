@@ -21,7 +21,7 @@ def node(tmp_path_factory):
 
 def answer(node, method, path, secret=""):
     """Status, headers by name in lower case, and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
     try:
         told = {"authorization": f"Bearer {secret}"} if secret else {}
         connection.request(method, path, headers=told)
@@ -56,7 +56,7 @@ def test_every_answer_of_every_route_and_method_has_the_headers_that_browsers_ob
 
 def test_what_is_no_request_is_answered_with_the_same_headers(node):
     for begun in (b"\x16\x03\x01 hello\r\n\r\n", b"GET /" + b"a" * 100_000):
-        with socket.create_connection(("127.0.0.1", node.port), timeout=10) as line:
+        with socket.create_connection(("127.0.0.1", node.port), timeout=60) as line:
             line.sendall(begun)
             got = http.client.HTTPResponse(line)
             got.begin()

@@ -87,7 +87,7 @@ def test_it_comes_while_the_job_runs_and_nothing_twice_when_the_node_dies(tmp_pa
                 shown += capsys.readouterr().out
                 return text in shown
 
-            until(lambda: comes("0 waits") and comes("1 waits"), 20)
+            until(lambda: comes("0 waits") and comes("1 waits"))
             node.kill()
             node.start()
             gate.touch()

@@ -122,7 +122,7 @@ def test_a_script_and_its_job_go_on_when_their_node_was_killed(scripts):
     home = scripts.node("home")
     away = scripts.of(home)
     id = scripts.sums(away, 150)
-    until(lambda: len(scripts.read(scripts.ledger)) > 40, 30)
+    until(lambda: len(scripts.read(scripts.ledger)) > 40)
     (old, _) = scripts.read(scripts.pids)[0]
     home.kill()
     until(lambda: not psutil.pid_exists(old))
@@ -142,7 +142,7 @@ def test_a_script_at_a_site_works_on_while_its_home_is_killed_and_comes_back(scr
     link(site, home)
     away = scripts.of(home)
     id = scripts.sums(away, 150)
-    until(lambda: len(scripts.read(scripts.ledger)) > 20, 30)
+    until(lambda: len(scripts.read(scripts.ledger)) > 20)
     home.kill()
     home.start()
     assert squares(150) in rest(away.start("logs", id, "--follow"))
@@ -198,7 +198,7 @@ def told(scripts):
     away = scripts.of(home)
     shown, gate = scripts.directory / "shown", scripts.directory / "gate"
     id = scripts.submit(away, TELLS, shown, gate)
-    until(shown.exists, 30)
+    until(shown.exists)
     return home, site, away, id, shown.read_text(), gate
 
 

@@ -131,7 +131,7 @@ def requests_that_fail(node, secret, told):
             except http.client.IncompleteRead as broken:  # the stream with a bug
                 answer = 0, broken.partial
             told.add(f"{each.method} {path}", answer[1])
-    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as line:
         line.sendall(f"{secret} HTTP/1.1\r\n{secret}\r\n\r\n".encode())
         told.add("no request", line.recv(65536))
 

@@ -32,7 +32,7 @@ def node(tmp_path_factory):
 
 def ask(node, method, path, *, secret="", body=b"", **headers):
     """Status and body of one request, made by hand."""
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
     told = {"authorization": f"Bearer {secret}"} if secret else {}
     try:
         connection.request(method, path, body or None, told | headers)
@@ -138,7 +138,7 @@ def test_broken_requests_get_a_clear_no_and_change_nothing(node, body):
 
 
 def test_a_body_that_promises_too_much_is_refused_before_it_comes(node):
-    with socket.create_connection(("127.0.0.1", node.port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", node.port), timeout=60) as line:
         line.sendall(
             b"PUT /v1/jobs/j-0/inputs HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Length: 99999999999999\r\n\r\n"

@@ -100,7 +100,7 @@ def test_every_route_refuses_other_versions_and_garbage(node, spoken):
 
 
 def test_whoever_says_nothing_is_served(node):
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=60)
     connection.request("GET", "/healthz")
     assert connection.getresponse().status == 200
     connection.close()
