@@ -31,6 +31,7 @@ from hanse.client.mapping import MapSource
 from hanse.client.options import OnError, Options, check_on_error
 from hanse.client.results import Results
 from hanse.client.task import unwrap
+from hanse.client.tracing import traceparent
 from hanse.engines.local.engine import LocalEngine
 from hanse.engines.port import Program
 from hanse.errors import ClientClosed, UsageError
@@ -379,7 +380,7 @@ class Client:
             each=function is None, initializer=self._initializer, timeout_ns=options.timeout_ns,
             memory_bytes=needs.memory_bytes or None, needs=needs, logged=logged, code=code,
             max_items_per_worker=self._max_items,
-            environment=environment or options.environment,
+            environment=environment or options.environment, trace=traceparent(),
         )  # fmt: skip
 
     def _spec(

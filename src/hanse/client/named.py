@@ -23,6 +23,7 @@ from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import MapSource, dump_inputs
 from hanse.client.results import Part
+from hanse.client.tracing import traceparent
 from hanse.core.events import Grow
 from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
@@ -97,7 +98,7 @@ def open_named(
         name=plain(label), function=b"", manifest=msgspec.msgpack.encode(manifest), star=star,
         retries=options.retries, timeout_s=options.timeout, raising=spec.fail_fast,
         code=runtime.code(), environment=options.environment, calls_home=options.calls_home,
-        **here(),
+        trace=traceparent(), **here(),
     )  # fmt: skip
     program = NewProgram(told, pickled)
     run = None

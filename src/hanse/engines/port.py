@@ -71,6 +71,10 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     environment: Environment | None = None
     needs: Amount = ONE_CPU  # of one item while it runs
     calls_home: bool = False  # each of its works has a token, see there
+    # The span that its items hang below, as W3C's Trace Context writes it; empty: none. Of so many
+    # items one has a span of its own there (see `model.trace`); 0: none has.
+    trace: str = ""
+    trace_every: int = 0
 
 
 OUT_OF_REACH = "out-of-reach"

@@ -230,6 +230,7 @@ DASH_CODES = 100
 DASH_SESSION_S = 12 * 3600.0
 """A browser that was let in may look for so long, and no longer than whoever let it in."""
 
+
 # --- rented machines ----------------------------------------------------------------------------
 RENT_LOOK_NS = SECOND
 """Whether machines are to be brought or sent away is looked at this often."""

@@ -274,6 +274,7 @@ class Board:
             timeout_ns=None if told.timeout_s is None else int(told.timeout_s * 1e9),
             memory_bytes=spec.needs.memory_bytes or None, needs=spec.needs,
             max_items_per_worker=told.max_items_per_worker, calls_home=told.calls_home,
+            trace=told.trace,
         )  # fmt: skip
 
     def _recorded_program(self, record: JobRecord) -> Program:

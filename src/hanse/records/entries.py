@@ -37,6 +37,7 @@ class Ran(msgspec.Struct, frozen=True, array_like=True):
     site: str
     at_ms: int  # since 1970, when the home decided on it
     busy_us: int = 0  # spent in items, of a segment
+    since_ms: int | None = None  # how long before that its lease was granted, if that is known
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True):

@@ -51,6 +51,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
             they were, as on the machine of the program itself.
         environment: the packages that its items need; None: those of whoever runs them.
         calls_home: its items may ask the node whose job it is for more, by tokens of their leases.
+        trace: the span of the program below which the job hangs (see `model.trace`); or empty.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ProgramRecord(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     environment: Environment | None = None
     calls_home: bool = False
+    trace: str = ""
 
     @property
     def command(self) -> str:

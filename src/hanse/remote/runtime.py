@@ -130,7 +130,7 @@ class RemoteRuntime:
             retries=spec.retries, raising=spec.fail_fast, calls=program.function is None,
             timeout_s=None if program.timeout_ns is None else program.timeout_ns / 1e9,
             max_items_per_worker=program.max_items_per_worker, code=self.code(),
-            environment=program.environment, **here(),
+            environment=program.environment, trace=program.trace, **here(),
         )  # fmt: skip
         spec = msgspec.structs.replace(spec, durable=True)
         new = NewProgram(told, program.function, program.initializer)

@@ -29,6 +29,7 @@ class Outcome(msgspec.Struct, eq=False):
     recorded: bool = False
     site: str = ""  # whose report it comes from; empty: nobody's
     at_ns: int = 0  # when, since 1970
+    since_ns: int | None = None  # when the lease that it comes of was granted, if that is known
     busy_ns: int = 0  # spent in the items of a segment
     entry: Entry | None = None  # as it was recorded
 

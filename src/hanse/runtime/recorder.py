@@ -293,4 +293,6 @@ class Recorder:
 def _ran(outcome: Outcome) -> Ran | None:
     if not outcome.site:
         return None
-    return Ran(outcome.site, outcome.at_ns // limits.MS, outcome.busy_ns // 1000)
+    at, since = outcome.at_ns, outcome.since_ns
+    ago_ms = None if since is None else max(0, at - since) // limits.MS
+    return Ran(outcome.site, at // limits.MS, outcome.busy_ns // 1000, ago_ms)

@@ -99,8 +99,18 @@ class Reported:
                 return segment
         raise InternalError(f"items {start} to {stop} of {job} were committed without results")
 
-    def failure(self, fact: ItemsFailed) -> Failure | None:
-        return self._failures.pop((fact.job, fact.start), None)
+    def failure(self, fact: ItemsFailed, names: Mapping[JobId, str]) -> Failure:
+        """Why the items failed, by what was told of them or by the fact alone. `names`: of jobs."""
+        known = self._failures.pop((fact.job, fact.start), None)
+        if known is not None and (fact.lease is not None or fact.cause is Cause.ARGUMENT):
+            return known
+        message = ""
+        if fact.needed is not None:
+            name = names.get(fact.needed[0], fact.needed[0])
+            message = f"item {fact.needed[1]} of {name}"
+        return Failure(
+            cause=fact.cause, function=names.get(fact.job, ""), item=fact.start, message=message
+        )
 
     def spent(self, job: JobId) -> Usage | None:
         """What failed attempts of the job took since this was last asked."""

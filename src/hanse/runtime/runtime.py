@@ -55,6 +55,7 @@ from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.runtime.durables import Durables
 from hanse.runtime.federated import Federated
+from hanse.runtime.granted import Ledger
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.reported import Reported
@@ -108,6 +109,7 @@ class Runtime(Federated):
         """
         self.capacity = capacity
         self.home = Home(first_lease, sites)
+        self.ledger = Ledger(self.home)
         self._host = socket.gethostname()
         self.durables = Durables(self, home)
         self._sources: dict[JobId, Source] = {}
@@ -252,8 +254,11 @@ class Runtime(Federated):
         self.loop.post(begin)
 
     # --- the core -------------------------------------------------------------------------------
-    def begin(self, job: JobId, source: Source, event: Submit | Resume) -> None:
+    def begin(
+        self, job: JobId, source: Source, event: Submit | Resume, since_s: float | None = None
+    ) -> None:
         self._sources[job] = source
+        self.ledger.begin(event, source, since_s)
         self._names[job] = event.spec.name
         self.handle(event)
         self._watch_expiry()
@@ -278,9 +283,11 @@ class Runtime(Federated):
             if not waits and type(fact) is JobGrown:
                 continue  # nobody is told of it
             outcome = self._outcome(fact)
+            self.ledger.happened(outcome, event)
             if waits:
                 if type(event) is Hear:
                     outcome.site, outcome.at_ns = event.report.site, time.time_ns()
+                    outcome.since_ns = self.ledger.since_ns(outcome)
                 outcomes.append(outcome)
             else:
                 self.tell_outcome(outcome)
@@ -289,6 +296,7 @@ class Runtime(Federated):
         for orders in decision.sends:
             if (way := self._ways.get(orders.site)) is not None:  # else it has just gone
                 way(orders)
+        self.ledger.decided(event, decision.sends)
         self._seat.pump_soon()
 
     def _outcome(self, fact: Fact) -> Outcome:
@@ -297,7 +305,7 @@ class Runtime(Federated):
             case SegmentCommitted():
                 return self._committed(fact)
             case ItemsFailed():
-                failure = self._failure(fact)
+                failure = self._reported.failure(fact, self._names)
                 return Outcome(fact, failure=failure, usage=self._reported.spent(fact.job))
             case AttemptFailed(job):
                 return Outcome(fact, usage=self._reported.spent(job))
@@ -353,21 +361,6 @@ class Runtime(Federated):
             self.durables.fold_print(fact.job) if segment.folded else b"",
             usage=segment.usage if whole else None,
             busy_ns=segment.busy_ns if whole else 0,
-        )
-
-    def _failure(self, fact: ItemsFailed) -> Failure:
-        known = self._reported.failure(fact)
-        if known is not None and (fact.lease is not None or fact.cause is Cause.ARGUMENT):
-            return known
-        message = ""
-        if fact.needed is not None:
-            name = self._names.get(fact.needed[0], fact.needed[0])
-            message = f"item {fact.needed[1]} of {name}"
-        return Failure(
-            cause=fact.cause,
-            function=self._names.get(fact.job, ""),
-            item=fact.start,
-            message=message,
         )
 
     # --- for the durable jobs -------------------------------------------------------------------
@@ -494,5 +487,6 @@ class Runtime(Federated):
             self._closed = True
             self._engine.close()
         self._closed = True
+        self.ledger.close()
         self.durables.close()
         self.loop.stop()

@@ -193,6 +193,8 @@ class Process:
             careful,
             program.memory_bytes,
             program.logged,
+            program.trace,
+            program.trace_every,
             *payloads,
             initializer,
         )

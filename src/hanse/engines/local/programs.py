@@ -133,6 +133,8 @@ class Loaded:
             self.careful,
             self.memory_bytes,
             self.logged,
+            self.trace,
+            self.trace_every,
             function,
             fold,
             _initializer,

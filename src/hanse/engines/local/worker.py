@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hanse.engines.local.programs import Loaded
     from hanse.engines.local.slots import Board
 
 _AWAKE_NS = 1_000_000_000  # the control thread looks around this long after the last work
@@ -46,6 +47,7 @@ class Worker:
         self._asleep = False
         self._wake_read, self._wake_write = os.pipe()
         self._limited = False
+        self._traced = False
         current.provide(self._runner.current, lambda: self._runner.token)
 
     def _send(self, message: Any, files: list[Any]) -> None:
@@ -85,6 +87,8 @@ class Worker:
         if path is not None:
             self._follow(path)
         program = store.program(packed, fds)
+        if program.trace or self._traced:
+            self._trace(program)
         runner.begin(run, start, stop, program, attempts, careful_until, links, token)
         if self._asleep:  # looked at after `run` is set, as the other thread does the reverse
             self._asleep = False
@@ -103,6 +107,13 @@ class Worker:
         runner.flush(end=True)
         if forget is not None:
             store.forget(*forget)
+
+    def _trace(self, program: Loaded) -> None:
+        """What the items of this work do hangs below their spans, or below none again."""
+        from hanse.engines.local import tracing  # most programs need none of it
+
+        tracing.begin(program.trace, program.trace_every)
+        self._traced = bool(program.trace)
 
     def _follow(self, path: list[str]) -> None:
         """Import from where main does now; what was added here stays, at the end."""
