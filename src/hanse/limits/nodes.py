@@ -230,6 +230,8 @@ DASH_CODES = 100
 DASH_SESSION_S = 12 * 3600.0
 """A browser that was let in may look for so long, and no longer than whoever let it in."""
 
+SPANS_CLOSE_S = 3.0
+"""A program or a node that ends waits so long for its last spans to be taken."""
 
 # --- rented machines ----------------------------------------------------------------------------
 RENT_LOOK_NS = SECOND
