@@ -45,6 +45,18 @@ MUTATIONS = (
         "orders.incarnation != self.incarnation or ", "",
     ),
     Mutation(
+        "a site that leaves begins what it is granted", Agent, "follow",
+        "if self.leaving:", "if False:",
+    ),
+    Mutation(
+        "a site that leaves goes on with what it has", Agent, "leave",
+        "commands.append(CutLease(lease, held.grant.start))", "pass",
+    ),
+    Mutation(
+        "what runs at a site to its very end is not cancelled", Agent, "hurry",
+        "held.cancelled = True", "continue",
+    ),
+    Mutation(
         "an agent follows old orders", Agent, "follow",
         " or orders.seq <= self._orders_seen", "",
     ),

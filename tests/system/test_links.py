@@ -29,9 +29,12 @@ class Hosts:
         self._all: list[Node] = []
 
     def node(self, name: str, *options: str) -> Node:
-        node = Node(self._directory / name, *(options or ("--cpus", "1")))
+        return self.add(Node(self._directory / name, *(options or ("--cpus", "1")))).start()
+
+    def add(self, node: Node) -> Node:
+        """It is closed with the others."""
         self._all.append(node)
-        return node.start()
+        return node
 
     def refused(self, name: str, *options: str) -> str:
         """What a node says that does not start."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from core_builders import cpus
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hanse.core.agent import Agent, CancelLease, CutLease, PrepareLease, StartLease
 from hanse.core.messages import CutOrder, EndNote, Grant, Orders
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.limits import SECOND
 from hanse.model.resources import Amount
 
 X, JOB = SiteId("x"), JobId("a")
@@ -198,3 +201,63 @@ def test_what_comes_after_a_site_was_taken_away_is_given_back() -> None:
     assert it.follow(orders(2, 2, seen=1), 0) == [StartLease(grant(2))]
     it.resize(Amount())  # what runs goes on, and nothing beside it
     assert it.follow(orders(3, 3, seen=1), 0) == []
+
+
+# --- taken away -----------------------------------------------------------------------------------
+def test_a_site_that_leaves_ends_its_leases_and_begins_none() -> None:
+    it = Agent(X, 3, cpus(1))
+    it.follow(orders(1, 1, 2), 0)
+    assert it.leave("spot", 50, 100 * SECOND) == [CutLease(LeaseId(1), 0)]
+    report = it.report(60, lambda lease: 3)
+    assert (report.leaving, report.capacity) == ("spot", Amount())
+    assert report.notes == [EndNote(LeaseId(2), 0, 0)], "what waited in line is given back"
+    assert it.follow(orders(2, 1, 2, 3), 70) == [], "what was on its way is given back"
+    assert [note.lease for note in it.report(80, lambda lease: 3).notes] == [2, 3]
+    it.resize(cpus(1))
+    assert it.capacity == Amount(), "it stays so"
+
+
+def test_a_site_that_is_about_to_be_gone_cancels_what_runs_while_that_can_be_told() -> None:
+    it = agent()
+    it.follow(orders(1, 1), 0)
+    it.leave("spot", 0, 100 * SECOND)
+    assert it.leaves_ns == 95 * SECOND
+    assert it.leave("again", 0, 4 * SECOND) == [], "it was told before"
+    assert (it.leaves_ns, it.leaving) == (3 * SECOND, "spot"), "a shorter time counts"
+    assert it.hurry() == [CancelLease(LeaseId(1))]
+    assert it.hurry() == []
+    it.ended(LeaseId(1), 99)
+    assert not it.left
+    it.report(100, lambda lease: 0)
+    it.follow(orders(2, seen=1), 101)
+    assert it.left
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(0, 200))
+def test_whatever_comes_a_site_that_has_left_owes_nothing(steps: list[int], left_s: int) -> None:
+    """Each lease that was granted is ended once, and after the notice none begins."""
+    it, granted, started, ended, seq = Agent(X, 3, cpus(2)), 0, set[int](), list[int](), 0
+    commands: list[object] = []
+    for step in steps:
+        seq += 1
+        if step < 3:
+            granted += 1
+            commands = list(it.follow(orders(seq, granted), seq))
+        elif step == 3 and started:
+            commands = list(it.ended(LeaseId(lease := started.pop()), seq))
+            ended.append(lease)
+        elif step == 4:
+            it.leave("spot", seq, left_s * SECOND)
+            commands = []
+        begun = {c.grant.lease for c in commands if isinstance(c, StartLease)}
+        commands = []
+        assert not (it.leaving and begun)
+        started |= begun
+    it.leave("spot", seq, left_s * SECOND)
+    assert {c.lease for c in it.hurry() if isinstance(c, CancelLease)} == started
+    for lease in started:
+        it.ended(LeaseId(lease), seq)
+    notes = it.report(seq, lambda lease: 0).notes
+    assert sorted(note.lease for note in notes) == list(range(1, granted + 1))
+    it.follow(orders(seq + 1, seen=len(notes)), seq)
+    assert it.left

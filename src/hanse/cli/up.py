@@ -24,6 +24,14 @@ from hanse.errors import UsageError
 @click.option("--region", default="", help="Where this site is, such as eu-west.")
 @click.option("--price", type=click.FloatRange(0), metavar="N", help="What an hour of it costs.")
 @click.option("--label", "labels", multiple=True, help="A word such as spot; may be repeated.")
+@click.option("--evictions", type=click.Choice(("auto", "aws", "gcp", "azure", "sigterm", "off")),
+              help="Who tells that this machine is taken away.  "
+              "[default: auto with --label spot, else off]")  # fmt: skip
+@click.option("--evict-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="When this file appears, the machine is taken away; it may say in how many "
+              "seconds.")  # fmt: skip
+@click.option("--notice", type=click.FloatRange(0), default=30.0, metavar="SECONDS",
+              help="The time that is left then, if nobody says.  [default: 30]")  # fmt: skip
 @click.option(
     "--cpus", type=click.FloatRange(0, min_open=True), help="Cores to use.  [default: all]"
 )
@@ -52,7 +60,7 @@ def up(
     out: Output, listen: str, names: tuple[str, ...], region: str, price: float | None,
     labels: tuple[str, ...], cpus: float | None, no_work: bool, sandbox: str | None, engine: str,
     ray_address: str | None, providers: Path | None, rented: bool, systemd: bool,
-    home: Path | None,
+    home: Path | None, evictions: str | None, evict_file: Path | None, notice: float,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
@@ -79,7 +87,8 @@ def up(
         home=home or node_home(), host=host, port=port, names=names, region=region, labels=labels,
         price=price, resources=Resources(cpus=cpus) if cpus else None, sandbox=sandbox or "",
         engine="ray" if ray_address else engine, ray_address=ray_address,
-        works=not no_work, providers=None if providers is None else providers.absolute(),
+        works=not no_work, evictions=evictions or "", evict_file=evict_file, notice_s=notice,
+        providers=None if providers is None else providers.absolute(),
     )  # fmt: skip
 
     if systemd:

@@ -96,6 +96,8 @@ class Agent:
         self._every_ns = limits.REPORT_EVERY_NS  # as the last orders ask
         self._followed_ns = 0
         self._environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        self.leaving = ""  # why the site is being taken away; it takes no work any more
+        self.leaves_ns = 0  # when what still runs then is cancelled
 
     # --- from the home --------------------------------------------------------------------------
     def follow(self, orders: Orders, now_ns: int) -> list[Command]:
@@ -139,6 +141,8 @@ class Agent:
             for grant in fresh:
                 if grant.lease in self._line and not self._may_run(grant):
                     self._drop_queued(self._line[grant.lease])
+        if self.leaving:
+            self.give_back()
         if not self._line:
             return commands
         started = self._start_next(now_ns)
@@ -172,6 +176,38 @@ class Agent:
                 grant = msgspec.structs.replace(grant, stop=held.stop)
             commands.append(StartLease(grant))
         return commands
+
+    def leave(self, why: str, now_ns: int, left_ns: int) -> list[Command]:
+        """The site is taken away in `left_ns`: every lease ends in front of what has not begun, and
+        none begins. What has begun may end until `leaves_ns`, see `hurry`. Told again, the shorter
+        time counts. It stays so: another process may work here again."""
+        leaves_ns = now_ns + max(0, left_ns - min(limits.EVICTION_REPORT_NS, left_ns // 4))
+        if self.leaving:
+            self.leaves_ns = min(self.leaves_ns, leaves_ns)
+            return []
+        self.resize(Amount())
+        self.leaving, self.leaves_ns = why, leaves_ns
+        self.give_back()
+        commands: list[Command] = []
+        for lease, held in self._held.items():
+            held.cut_to = held.grant.start
+            if not held.cancelled:
+                commands.append(CutLease(lease, held.grant.start))
+        return commands
+
+    def hurry(self) -> list[Command]:
+        """The site is about to be gone: what still runs is cancelled, while that can be told."""
+        commands: list[Command] = []
+        for lease, held in self._held.items():
+            if not held.cancelled:
+                held.cancelled = True
+                commands.append(CancelLease(lease))
+        return commands
+
+    @property
+    def left(self) -> bool:
+        """It has been told to leave, nothing runs, and the home has all that did, durably."""
+        return bool(self.leaving) and not self._held and not self._notes and not self._news
 
     def give_back(self) -> None:
         """Nothing that waits in line shall run."""
@@ -220,7 +256,9 @@ class Agent:
     def resize(self, capacity: Amount) -> None:
         """The site has this much from now on: nothing, if it is about to be taken away. What runs
         goes on, and may be more than that for a while; what waits in line for more is given
-        back."""
+        back. One that leaves has nothing, whatever it is told."""
+        if self.leaving:
+            return
         self._free = self._free.plus(capacity).minus(self.capacity)
         self.capacity = capacity
         self._news = True
@@ -316,6 +354,7 @@ class Agent:
             running,
             now_ns - self._followed_ns,
             *self._environments,
+            self.leaving,
         )
 
     def _running(self, held: _Held, begun: Callable[[LeaseId], int]) -> Running:

@@ -267,6 +267,8 @@ class Home(Following):
         self._time_trip(site, report)
         self._heard[site.id] = site
         self._heard.move_to_end(site.id)
+        if report.leaving and not site.leaving:
+            self._site_taken(site, report.leaving)
         if (report.building, report.failed) != (site.building, site.failed):
             news = {name: why for name, why in report.failed.items() if name not in site.failed}
             with self._told_anew(site):
@@ -447,20 +449,21 @@ class Home(Following):
         if site is not None:
             self._heard.pop(site.id, None)
             site.withdrawn = True
-            self._empty(site)
+            self._empty(site, lost=False)
 
     def _tick(self, event: Tick) -> None:
         while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:
             _, site = self._heard.popitem(last=False)
             self._empty(site)
 
-    def _empty(self, site: Site) -> None:
-        """It runs nothing any more, and counts for nothing until it speaks."""
+    def _empty(self, site: Site, lost: bool = True) -> None:
+        """It runs nothing any more, and counts for nothing until it speaks. Not `lost`: its owner
+        has other plans with it."""
         for lease in list(site.leases):
             self._close(lease)
         if site.reserved is not None:
             self._unreserve(self.jobs[site.reserved])
-        self._site_down(site)
+        self._site_down(site, lost)
         self._set_room(site, Amount(), Amount())
 
 

@@ -79,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     orders_age_ns: int = -1  # how long ago the last orders were followed; -1: it does not tell
     building: Mapping[str, str] = {}  # environments that are being built there: name, and words
     failed: Mapping[str, str] = {}  # environments that cannot be built there for now: name, and why
+    leaving: str = ""  # why the site is being taken away, in words; empty: it is not
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

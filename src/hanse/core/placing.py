@@ -55,13 +55,25 @@ class Placing(Indexes):
         if self._placed:
             self._look_soon()
 
-    def _site_down(self, site: Site) -> None:
-        """Its incarnation is gone: how long it has lived is learnt."""
-        if site.tariff.spot and site.up_ns >= 0:
-            self._hazard(site).observe(0, max(1, self._now_ns - site.up_ns), lost=True)
+    def _site_down(self, site: Site, lost: bool = True) -> None:
+        """Its incarnation is gone: how long it has lived is learnt, unless it was when it said that
+        it would be taken away."""
+        if not site.leaving:
+            self._learn_life(site, lost)
         site.up_ns = -1
         if self._placed:
             self._look_soon()
+
+    def _site_taken(self, site: Site, why: str) -> None:
+        """It will be gone soon, and says so: a loss of the machine, and of nothing else."""
+        self._learn_life(site, lost=True)
+        site.leaving = why
+        if self._placed:
+            self._look_soon()
+
+    def _learn_life(self, site: Site, lost: bool) -> None:
+        if site.tariff.spot and site.up_ns >= 0:
+            self._hazard(site).observe(0, max(1, self._now_ns - site.up_ns), lost)
 
     def _hazard(self, site: Site) -> Hazard:
         return self.hazards.setdefault(site.tariff.region, Hazard())

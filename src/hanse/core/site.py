@@ -30,6 +30,7 @@ class Site:
         "id",
         "incarnation",
         "leases",
+        "leaving",
         "look_ns",
         "notes_durable",
         "notes_seen",
@@ -69,6 +70,9 @@ class Site:
         self.failed: Mapping[str, str] = _NOTHING  # ... that it cannot build now, and why
         self.resting_until_ns = 0  # it gave up one lease after the other: it is granted none
         self.withdrawn = False  # it takes part no more, until it speaks again
+        self.leaving = (
+            ""  # why it is being taken away, or was; it runs nothing more until it is back
+        )
         self.rated: list[JobId] = []  # those that name it in their rates, the last learnt last
         self.reserved: JobId | None = None  # it is emptied for this job, which needs much at once
 
@@ -107,6 +111,7 @@ class Site:
     def restarted(self, incarnation: int) -> None:
         """Another process speaks for the site now; it counts from the start again."""
         self.incarnation = incarnation
+        self.leaving = ""
         self.report_seq = 0
         self.notes_seen = self.notes_durable = self.notes_waiting = 0
         self.orders_seen = self.timed_seq = 0

@@ -150,7 +150,9 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
             or (aims if not site.capacity.lacks(job.spec.needs) else None)
             or (refusal(job, site.capacity, site.free) if job.ready or job.place is None else None)
         )
-        if site.withdrawn:
+        if site.leaving:
+            reason = f"it {'was' if site.withdrawn else 'is being'} taken away: {site.leaving}"
+        elif site.withdrawn:
             reason = "it takes part no more"
         elif now_ns < site.resting_until_ns:
             reason = "it gave up one lease after the other, and rests for a while"

@@ -193,6 +193,19 @@ ORDERS_BYTES = 64 * MIB
 LINK_CLOCK_NS = 10 * SECOND
 """How late a link may notice that its hours begin or end."""
 
+EVICTION_NOTICE_S = 30.0
+"""A machine that is told to go, and not when, has so long: what Kubernetes and GCP give."""
+
+EVICTION_MOST_S = 7 * 24 * 3600.0
+"""A notice is for a week at most: whatever names a later time is mistaken."""
+
+AWS_NOTICE_S = 120.0
+"""What AWS gives, if the time that it names cannot be read."""
+
+GCP_NOTICE_S = 30.0
+GCP_MAINTENANCE_S = 60.0
+"""What GCP gives at least; it names no times, and those with GPUs have an hour for maintenance."""
+
 SCRIPTS_PER_CORE = 8
 """So many scripts of `hanse submit` run at once for each core of a node: they mostly wait, and each
 is two processes of some 50 MB."""

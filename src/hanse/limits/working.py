@@ -96,6 +96,10 @@ FLUSH_BYTES = 4 * MIB
 MICRO_BATCH_NS = 2 * MS
 """Very short items run in one C loop of at most about this long between looks at the clock."""
 
+EVICTION_REPORT_NS = 5 * SECOND
+"""Before a machine is taken away, what still runs there is cancelled this much earlier, or a
+quarter of the notice if that is less: so its home hears of it, even if a report is lost."""
+
 CANCEL_GRACE_NS = 200 * MS
 """A cancelled item may end by itself this long before its process group is killed; promise 5 of
 the design gives a second in all."""

@@ -28,6 +28,7 @@ from hanse.model.fit import Offer
 from hanse.model.resources import Amount, Resources
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.evictions.machine import Leaving
 from hanse.node.fetching import Fetching
 from hanse.node.lease_tokens import LeaseTokens, key_in
 from hanse.node.linked import Linked, earlier_sites
@@ -64,6 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ray_address: of a Ray cluster that is used instead.
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
+        evictions: who tells that this machine is taken away, one of `evictions.KINDS`; "": that
+            of the cloud it is in, if it can be taken away at any time.
+        evict_file: a file that tells so by being there.
+        notice_s: what is left then, if nobody says.
         works: whether jobs run on this machine too, not only at the sites that are linked to it.
         providers: a file that says what can be rented; None: `providers.toml` in `home`, if there
             is one.
@@ -86,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     works: bool = True
     providers: Path | None = None
     rented: str = ""
+    evictions: str = ""
+    evict_file: Path | None = None
+    notice_s: float = limits.EVICTION_NOTICE_S
 
 
 def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
@@ -157,6 +165,11 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         authority = b"" if identity is None else identity.authority
         renting = _renting(settings, place, runtime, linked, tokens, node, run, url, fingerprint)
         machines = Machines(runtime, linked, site, renting)
+        leaving = Leaving(
+            runtime, links, settings.labels, settings.evictions, settings.evict_file,
+            settings.notice_s,
+        )  # fmt: skip
+        stack.callback(leaving.close)
         routes = _table(info, authority, board, linked, links, machines, tokens)
         server = server_for(board, tokens, audit, identity, names, routes)
         links.begin()
@@ -172,6 +185,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         # must not cut short what is done after it.
         for number in (signal.SIGTERM, signal.SIGINT):
             stack.callback(signal.signal, number, signal.signal(number, stop))
+        leaving.mind(server)
         from hanse.node.http.line import serve
 
         place.say(running)

@@ -65,6 +65,7 @@ class Links:
         self._up: dict[str, Uplink] = {}
         self._lock = threading.Lock()
         self._growing: Timer | None = None
+        self._evicted = ""  # why this machine is being taken away
 
     def begin(self) -> None:
         """Dial every home that is kept. Raises WorldError if the file cannot be read."""
@@ -76,6 +77,8 @@ class Links:
     def add(self, new: api.NewLink) -> api.LinkInfo:
         """Work for another home from now on. The home is dialled before this comes back, so that a
         wrong token is told at once. Raises UsageError, NodeError."""
+        if self._evicted:
+            raise UsageError(f"this machine is being taken away: {self._evicted}")
         where = address.decode(new.token)
         if not self._offer.works:
             raise UsageError("this node does no work (--no-work), so it has nothing for others")
@@ -113,6 +116,18 @@ class Links:
             if uplink is not None and address.decode(kept.token).url == url:
                 return uplink.state, uplink.over
         return "there is no link to it", True
+
+    def evict(self, why: str, left_ns: int) -> None:
+        """This machine is taken away in so long: no home has it any more. For the runtime's
+        loop."""
+        self._evicted = why
+        for uplink in self._up.copy().values():
+            uplink.evict(why, left_ns)
+
+    @property
+    def left(self) -> bool:
+        """Every home that could be told has let go of this machine."""
+        return all(each.over for each in self._up.copy().values())
 
     def all(self) -> list[api.LinkInfo]:
         found = []
@@ -159,9 +174,11 @@ class Links:
 
     def _info(self, id: str) -> api.LinkInfo:
         kept, uplink = self._kept[id], self._up[id]
+        leaving = uplink.seat.agent.leaving
         used = self._runtime.ask(lambda: uplink.seat.agent.used)
         return api.LinkInfo(
-            id=id, url=address.decode(kept.token).url, site=uplink.site, state=uplink.state,
+            id=id, url=address.decode(kept.token).url, site=uplink.site,
+            state=f"this machine is being taken away: {leaving}" if leaving else uplink.state,
             terms=kept.terms, offered=uplink.seat.agent.capacity, used=used,
         )  # fmt: skip
 
@@ -186,6 +203,8 @@ class Links:
                 uplink.seat.resize(part)
 
     def _parts(self) -> list[tuple[Uplink, Amount]]:
+        if self._evicted:
+            return []
         kept = self._kept.copy()  # others change it
         up = [(kept[id].terms, each) for id, each in self._up.copy().items() if id in kept]
         capacity, minute = self._runtime.capacity, _minute()

@@ -46,9 +46,10 @@ class Machines:
         if self._site is None:
             return [
                 api.MachineInfo(
-                    site=self._host, host=self._host, engine="local", offers=self._runtime.capacity
+                    site=self._host, host=self._host, engine="local",
+                    offers=self._runtime.capacity, state=_taken(self._runtime.own.agent.leaving),
                 )
-            ]
+            ]  # fmt: skip
         return [
             api.MachineInfo(
                 site=self._host, host=f"{machine.host} ({machine.address})", engine="ray",
@@ -63,6 +64,7 @@ class Machines:
             api.MachineInfo(
                 site=each.id, host=each.id, engine="link",
                 offers=sites[each.id].capacity if each.id in sites else Amount(),
+                state=_taken(sites[each.id].leaving) if each.id in sites else "",
             )
             for each in self._linked.sites
         ]  # fmt: skip
@@ -75,6 +77,10 @@ class Machines:
                 "machines can join, and `hanse link` has another node take work from this one"
             )
         return self._site.to_join()
+
+
+def _taken(why: str) -> str:
+    return f"being taken away: {why}" if why else ""
 
 
 def _state(head: bool, draining: bool) -> str:

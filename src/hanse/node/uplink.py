@@ -168,6 +168,9 @@ class Uplink:
             held = self.seat.agent.holds
             for lease in [lease for lease in self._works if not held(lease)]:
                 self._works.pop(lease).cancel()
+            if self.seat.agent.left and not self._closing.is_set():
+                self._closing.set()
+                self._sender.submit(self._go)
 
     def _sent(self, told: link.Told, error: BaseException | None) -> None:
         self._sending = False
@@ -246,6 +249,17 @@ class Uplink:
         return None
 
     # --- ends -------------------------------------------------------------------------------------
+    def evict(self, why: str, left_ns: int) -> None:
+        """This machine is taken away in so long. The home is left as soon as it has all that was
+        done for it."""
+        if not self._over:
+            self.seat.leave(why, left_ns)
+
+    def _go(self) -> None:
+        self._leave()
+        self._boot = ""
+        self._loop.post(self._stop)
+
     def _refused(self, why: str) -> None:
         """The home does not want us any more: what runs for it ends at once."""
         _logger.warning("hanse: the link to %s ended: %s", self._address.url, why)

@@ -118,6 +118,19 @@ class Seat:
                 self.engine.cut(grant.lease, self.engine.begun(grant.lease))
         self.pump_soon()
 
+    def leave(self, why: str, left_ns: int) -> None:
+        """This machine is taken away in so long: what has not begun is given back now, the rest
+        ends by itself, or shortly before."""
+        for lease in list(self._fetched):  # nothing of these has begun
+            del self._fetched[lease]
+            self._do(self.agent.ended(lease, self._loop.now_ns()))
+        self._do(self.agent.leave(why, self._loop.now_ns(), left_ns))
+        self.pump_soon()
+        self._loop.call_at(self.agent.leaves_ns, self._hurry)
+
+    def _hurry(self) -> None:
+        self._do(self.agent.hurry())
+
     def close(self) -> None:
         """Give back all that the home has granted so far. What it grants later is run."""
         self.agent.give_back()
@@ -147,7 +160,9 @@ class Seat:
 
     def _start(self, grant: Grant, work: port.Work | None, because: str) -> None:
         """The work of a lease is here, or cannot be had."""
-        asked = self._fetched.pop(grant.lease)
+        asked = self._fetched.pop(grant.lease, None)
+        if asked is None:
+            return  # it was given back
         if work is None or asked.cancelled or asked.stop <= grant.start:
             self._do(self.agent.ended(grant.lease, self._loop.now_ns(), because))
             self.pump_soon()

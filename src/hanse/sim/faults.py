@@ -104,7 +104,7 @@ class Faults:
             case What.DEATH | What.LOSE:
                 self._hurt(fault, site)
             case What.NOTICE:
-                site.drain()
+                site.drain(fault.amount)
                 self._world.after(fault.amount, self._evict, fault, site)
             case What.CRASH:
                 site.crash()

@@ -40,7 +40,7 @@ class Troubles:
         else:
             self._machine.begin()
         if math.isfinite(kind.stop_s):
-            self._world.at(_ns(kind.stop_s - kind.notice_s), self._machine.drain)
+            self._world.at(_ns(kind.stop_s - kind.notice_s), self._drain)
             self._world.at(_ns(kind.stop_s), self._take_down)
         if kind.evictions_per_hour:
             self._next_eviction()
@@ -76,8 +76,11 @@ class Troubles:
         if not machine.up:
             self._next_eviction()
             return
-        machine.drain()
+        self._drain()
         self._world.after(_ns(machine.kind.notice_s), self._evicted)
+
+    def _drain(self) -> None:
+        self._machine.drain(_ns(self._machine.kind.notice_s))
 
     def _evicted(self) -> None:
         machine = self._machine

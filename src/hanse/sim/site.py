@@ -20,7 +20,7 @@ from hanse.sim.engine import Engine, Run
 from hanse.sim.network import Direction
 from hanse.sim.node import Alarm, Node
 from hanse.sim.plan import JobPlan, SitePlan
-from hanse.sim.world import World
+from hanse.sim.world import World, require
 from hanse.wire import codec
 
 _COALESCE_NS = limits.MS // 2
@@ -80,11 +80,11 @@ class SiteNode(Node):
         for link in self.links.values():
             link.begin()
 
-    def drain(self) -> None:
-        """It was told that it will be taken away: run nothing more than what runs now."""
+    def drain(self, left_ns: int) -> None:
+        """It was told that it will be taken away in so long."""
         self.draining = self.up
         for link in self.links.values() if self.up else ():
-            self.run(link.drain)
+            self.run(partial(link.drain, left_ns))
 
     def thawed(self, lost_ns: int) -> None:
         for link in self.links.values():
@@ -108,6 +108,7 @@ class HomeLink:
         self.agent = Agent(SiteId(site.name), site.incarnation, self.capacity)
         self.deliver: Callable[[bytes], None] = lambda data: None  # at the home
         self._alarm = Alarm(site, self._report)
+        self._leaving = Alarm(site, self._hurry)
         self._reporting = 0  # the turn in which a report is under way
         self._turn = 1
 
@@ -115,12 +116,30 @@ class HomeLink:
         """A new process: it knows nothing."""
         self.agent = Agent(SiteId(self.site.name), self.site.incarnation, self.capacity)
         self._turn += 1
+        self._leaving.set(None)
         self.news()
 
-    def drain(self) -> None:
-        self.agent.resize(Amount())
-        for lease, run in list(self.engine.runs.items()):
-            self.engine.cut(lease, run.at)
+    def drain(self, left_ns: int) -> None:
+        agent, now_ns = self.agent, self.site.clock.now_ns()
+        self._do(agent.leave("the simulator takes it", now_ns, left_ns), agent.incarnation)
+        self.news()
+        self._leaving.set(agent.leaves_ns)
+        turn, world = self._turn, self.site.world
+        world.after(_ANSWER_NS, self.site.run, partial(self._look_leaving, turn))
+
+    def _look_leaving(self, turn: int) -> None:
+        """Nothing begins at a site that leaves, once its engine has been told."""
+        if turn != self._turn:
+            return
+        for run in self.engine.runs.values():
+            ends = run.cancelled or run.stop <= run.current(self.site.world.now_ns) + 1
+            ends = ends or bool(run.omit)  # what a worker left behind when it died runs again
+            require(ends, "it goes on, though it leaves:", run.lease)
+
+    def _hurry(self) -> None:
+        self._do(self.agent.hurry(), self.agent.incarnation)
+        on = [run.lease for run in self.engine.runs.values() if not run.cancelled]
+        require(not on, "these still run, and the machine is about to go:", on)
         self.news()
 
     # --- the home -------------------------------------------------------------------------------

@@ -132,6 +132,7 @@ def check_report(report: Report) -> Report:
         raise UsageError("a site has no more free than it has")
     if not -1 <= report.orders_age_ns <= _MOST or not 0 <= report.orders_seen <= _MOST:
         raise UsageError("a number of the report is out of bounds")
+    _check_words(report.leaving)
     for words in (report.building, report.failed):
         if len(words) > _NAMES or "" in words:
             raise UsageError("a site names its environments, and not too many")

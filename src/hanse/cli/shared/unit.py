@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hanse import limits
 from hanse.cli.shared import exits
 from hanse.errors import UsageError
 
@@ -67,6 +68,12 @@ def _words(settings: Settings) -> Iterator[str]:
         yield from ("--label", label)
     if settings.resources is not None and settings.resources.cpus is not None:
         yield from ("--cpus", f"{settings.resources.cpus!r}")
+    if settings.evictions:
+        yield from ("--evictions", settings.evictions)
+    if settings.evict_file is not None:
+        yield from ("--evict-file", str(settings.evict_file.absolute()))
+    if settings.notice_s != limits.EVICTION_NOTICE_S:
+        yield from ("--notice", f"{settings.notice_s!r}")
     if not settings.works:
         yield "--no-work"
     if settings.sandbox:

@@ -57,6 +57,7 @@ class Truth:
         """A lease began: at the process that it was granted to, and once."""
         site = link.site
         require(incarnation == site.incarnation, "orders for a dead process:", run.lease)
+        require(not link.agent.leaving, "begun at a site that leaves:", run.lease)
         key = (site.name, site.incarnation, run.lease)
         require(key not in self._started, "started twice:", key)
         self._started.add(key)
