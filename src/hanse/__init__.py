@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hanse.engines.local.current import Item, current_item
     from hanse.errors import (
         ArgumentError,
+        BudgetSpent,
         ClientClosed,
         DependencyFailed,
         EngineError,
@@ -75,8 +76,8 @@ _HOMES = {
     "hanse.model.progress": ("Progress",),
     "hanse.model.resources": ("Resources",),
     "hanse.errors": (
-        "ArgumentError", "ClientClosed", "DependencyFailed", "EngineError", "Fenced", "HanseError",
-        "InitializerFailed", "InputError", "InternalError", "ItemTimeout", "JobBusy",
+        "ArgumentError", "BudgetSpent", "ClientClosed", "DependencyFailed", "EngineError", "Fenced",
+        "HanseError", "InitializerFailed", "InputError", "InternalError", "ItemTimeout", "JobBusy",
         "JobCancelled", "JobChanged", "JobFailed", "JournalDamaged", "JournalError", "JournalFull",
         "JournalUnavailable", "JournalVersion", "NameTaken", "NodeError", "NodeUnavailable",
         "NodeVersion", "NoSuchJob", "NotAllowed", "OutOfMemory", "PickleError", "ResultError",
@@ -86,14 +87,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ArgumentError", "Client", "ClientClosed", "DependencyFailed", "EngineError", "Executor",
-    "Failure", "Fenced", "Future", "HanseError", "InitializerFailed", "InputError", "InternalError",
-    "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled", "JobChanged", "JobFailed",
-    "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable", "JournalVersion",
-    "NameTaken", "NoSuchJob", "NodeError", "NodeUnavailable", "NodeVersion", "NotAllowed",
-    "OutOfMemory", "PickleError", "Progress", "Resources", "ResultError", "ResultsConsumed", "Task",
-    "TaskError", "UsageError", "WorkerDied", "WorldError", "__version__", "connect", "current_item",
-    "task",
+    "ArgumentError", "BudgetSpent", "Client", "ClientClosed", "DependencyFailed", "EngineError",
+    "Executor", "Failure", "Fenced", "Future", "HanseError", "InitializerFailed", "InputError",
+    "InternalError", "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled", "JobChanged",
+    "JobFailed", "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable",
+    "JournalVersion", "NameTaken", "NoSuchJob", "NodeError", "NodeUnavailable", "NodeVersion",
+    "NotAllowed", "OutOfMemory", "PickleError", "Progress", "Resources", "ResultError",
+    "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied", "WorldError", "__version__",
+    "connect", "current_item", "task",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@
     │       ├── JournalVersion         it was written by a newer Hanse
     │       └── Fenced                 another run of the job took over
     ├── JobFailed              the job ended without all its results
+    │   ├── BudgetSpent            its budget= has no room for a further item
     │   └── JobCancelled           somebody cancelled it (also a concurrent.futures.CancelledError)
     ├── TaskError              one item failed; says which, where, how often, and what it printed
     │   ├── WorkerDied             its process ended: signal or exit code (also a BrokenExecutor)
@@ -204,6 +205,25 @@ class JobFailed(HanseError):
     """The job ended without all its results."""
 
     code = "job-failed"
+
+
+class BudgetSpent(JobFailed):
+    """The job's budget has no room for a further item. What is done is kept: a job that has a name,
+    or a node, goes on where it was when it is run again with more, or with no budget.
+
+    Attributes:
+        budget: what it was given, in the currency of the sites' prices.
+        spent: what it has cost.
+        done: items that have a result.
+        left: items that were known and have none.
+    """
+
+    code = "budget-spent"
+
+    budget: float = 0.0
+    spent: float = 0.0
+    done: int = 0
+    left: int = 0
 
 
 class JobCancelled(JobFailed, CancelledError):

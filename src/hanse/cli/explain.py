@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hanse.cli.shared import telling
+from hanse.cli.shared import bill, telling
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import job_argument, record_of, recorded
 from hanse.cli.shared.output import Output
@@ -15,6 +15,7 @@ from hanse.cli.shared.output import Output
 if TYPE_CHECKING:
     from hanse.cli.shared.side import Side
     from hanse.journal.port import Head, Holder
+    from hanse.records.record import JobRecord
 
 
 @click.command(cls=Command)
@@ -53,6 +54,9 @@ def _told(answer: str) -> dict[str, Any]:
 
 
 def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any]:
+    from hanse.core.why import costs
+    from hanse.model.account import settled
+
     record = record_of(side, head)
     lines = [f"{head.id} ({head.name}): {telling.state_of(head, holder)}",
              f"items: {telling.items(head)}"]  # fmt: skip
@@ -69,4 +73,18 @@ def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any
         )
     else:
         lines.append("it waits for nothing")
-    return {"lines": lines}
+    because = ended_because(record)
+    if because:
+        lines.append(f"why it ended: {because}")
+    account = settled(record.job.paid)
+    if account is not None:
+        lines += costs(record.job.paid, final=head.ended_s is not None)
+    return {"lines": lines, "account": bill.document(account)}
+
+
+def ended_because(record: JobRecord) -> str:
+    """What ended the job, where that was none of its items."""
+    from hanse.core.events import JobEnded
+
+    last = record.facts[-1]
+    return last.because if isinstance(last, JobEnded) else ""

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hanse.cli.shared import exits, telling, words
+from hanse.cli.explain import ended_because, explained
+from hanse.cli.shared import bill, exits, telling, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import has_begun, job_argument, record_of, recorded
 from hanse.cli.shared.output import Output
 from hanse.limits import FAILURES_SHOWN
 
 if TYPE_CHECKING:
+    from hanse.cli.shared.side import Side
     from hanse.journal.port import Head, Holder
+    from hanse.model.account import Account
     from hanse.records.record import JobRecord
 
 
@@ -48,13 +51,26 @@ def job(out: Output, job: str, follow: bool, failures: bool) -> None:
         if failures:
             _list_failures(out, record)
         else:
-            shown = _document(record, holder)
-            out.result(shown, lambda: _show(out, record, holder), quiet=[head.id])
+            account = _account(side, record, holder)
+            shown = _document(record, holder, account)
+            out.result(shown, lambda: _show(out, record, holder, account), quiet=[head.id])
+
+
+def _account(side: Side, record: JobRecord, holder: Holder | None) -> Account | None:
+    """Who runs it knows best, and is asked where it matters; else what is recorded."""
+    from hanse.model.account import settled
+
+    told = None
+    if holder is not None and record.job.spec.aims is not None:
+        told = bill.account_of(explained(side, record.head, holder).get("account"))
+    return told or settled(record.job.paid)
 
 
 def _show_head(out: Output, head: Head, holder: Holder | None) -> None:
     """A job of which nothing is recorded yet but that it was made."""
-    document = telling.document(head, holder) | {"usage": None, "program": None, "failures": []}
+    document = telling.document(head, holder) | {
+        "usage": None, "account": None, "because": "", "program": None, "failures": [],
+    }  # fmt: skip
     pairs = [("job", head.id), ("name", head.name), ("state", _state(head, holder)),
              ("function", head.function), ("who", f"{head.user} on {head.host}"),
              ("begun", f"{words.moment(head.created_s)} ({telling.when(head)})")]  # fmt: skip
@@ -66,10 +82,12 @@ def _list_failures(out: Output, record: JobRecord) -> None:
         out.event(telling.failure(failed), failed.describe() + "\n", quiet=str(failed.item))
 
 
-def _document(record: JobRecord, holder: Holder | None) -> dict[str, Any]:
+def _document(record: JobRecord, holder: Holder | None, account: Account | None) -> dict[str, Any]:
     program = record.program
     return telling.document(record.head, holder) | {
         "usage": telling.usage(record.usage),
+        "account": bill.document(account),
+        "because": ended_because(record),
         "program": {
             "argv": program.argv, "cwd": program.cwd, "python": program.python,
             "hanse": program.hanse, "retries": program.retries, "timeout_s": program.timeout_s,
@@ -79,7 +97,7 @@ def _document(record: JobRecord, holder: Holder | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show(out: Output, record: JobRecord, holder: Holder | None) -> None:
+def _show(out: Output, record: JobRecord, holder: Holder | None, account: Account | None) -> None:
     head, program = record.head, record.program
     out.fields(
         [
@@ -94,6 +112,8 @@ def _show(out: Output, record: JobRecord, holder: Holder | None) -> None:
             ("begun", f"{words.moment(head.created_s)} ({telling.when(head)})"),
             ("ended", words.moment(head.ended_s)),
             ("took", telling.took(head)),
+            ("why it ended", ended_because(record)),
+            *(bill.rows(account) if account is not None else ()),
             ("options", _options(program.retries, program.timeout_s)),
             *_usage(record),
             ("stored", words.size(head.stored_bytes)),

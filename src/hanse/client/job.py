@@ -17,7 +17,9 @@ from hanse.client.mapping import MapSource
 from hanse.client.results import Part, Results
 from hanse.client.unreadable import unreadable
 from hanse.errors import JobCancelled, ResultsConsumed, UsageError
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
+from hanse.model.account import Account
+from hanse.model.aims import NANO
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.model.progress import Progress
@@ -391,13 +393,30 @@ class Job(Generic[T]):
     def cost(self) -> float:
         """What it has cost so far, in the currency of the sites' prices; 0 where nothing was asked
         of its placement, as then nothing is counted."""
-        self._cost = self._runtime.cost(self.id) or self._cost
+        cost = self._runtime.cost(self.id)
+        if cost is None and not self._cost and self._results.state.ended:
+            cost = self.account().spent  # of a run before this one
+        self._cost = cost or self._cost
         return self._cost
 
+    def account(self) -> Account:
+        """What it has cost by site and is expected to, when it will end, and why sites are not
+        used; once it has ended, what it has cost."""
+        told = self._runtime.account(self.id)
+        if told is None and self._source.recorded:
+            from hanse.client.recorded import account_of
+
+            told = account_of(self._runtime, self.id)
+        return told or Account(spent=self._cost)
+
     def explain(self) -> str:
-        """What the job waits for, in words and with numbers."""
+        """What the job waits for, in words and with numbers; once it has ended, what it has cost,
+        and where."""
         if self._results.state.ended:
-            return f"{self.name} is {self.state}."
+            from hanse.core.why import costs
+
+            spent = {SiteId(site.site): round(site.spent * NANO) for site in self.account().sites}
+            return "\n".join([f"{self.name} is {self.state}.", *costs(spent, final=True)])
         return "\n".join(self._runtime.reasons(self.id))
 
 

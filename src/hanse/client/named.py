@@ -140,7 +140,7 @@ def _reopen(
             return Opened(id, record, name, None)
         kept = True
         again = record.job_state is JobState.FAILED or raising  # failures are no results then
-        return Opened(id, record, name, Durable(head, run, None, record.facts, again))
+        return Opened(id, record, name, Durable.of(record, run, again))
     finally:
         if not kept:
             durables.unclaim(id, run)

@@ -16,10 +16,12 @@ from hanse.engines.port import Program
 from hanse.errors import NoSuchJob, UsageError
 from hanse.ids import JobId
 from hanse.journal.port import Head
+from hanse.model.account import Account, settled
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.records.record import JobRecord, function_payload, open_record
 from hanse.records.state import Records
+from hanse.records.tally import usage_of
 from hanse.runtime.runner import Runner
 from hanse.runtime.source import Durable
 
@@ -128,7 +130,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
         raise
     results = Results(record.size)
     job = _job(runtime, record, program, results, spec.fail_fast, again, reading=None)
-    durable = Durable(record.head, run, None, record.facts, again)
+    durable = Durable.of(record, run, again)
     client._show_prints(head.id, None, again=True)
     runtime.submit_durable(head.id, spec, job._source, durable)  # type: ignore[arg-type]
     _show(runtime, head, results)
@@ -160,3 +162,10 @@ def _job(
         runtime, record.head.id, record.head.name, source, results, feeder, raising=raising,
         ordered=True,
     )  # fmt: skip
+
+
+def account_of(runtime: Runner, id: JobId) -> Account | None:
+    """What a recorded job has cost, by its head; None if nothing was counted. Raises
+    JournalError."""
+    head = runtime.records().journal.find(id)
+    return None if head is None else settled(usage_of(head).spent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hanse.core.events import ItemsFailed, JobEnded
+from hanse.core.events import ItemsFailed, JobEnded, Shortfall
 from hanse.core.job import ItemRef, Job
 from hanse.core.rescuing import Rescuing
 from hanse.ids import JobId, LeaseId
@@ -66,9 +66,13 @@ class Ending(Rescuing):
         if not job.state.ended:
             self._release_failed(self._stop(job, state))
 
-    def _stop(self, job: Job, state: JobState, because: str = "") -> list[Lost]:
+    def _stop(
+        self, job: Job, state: JobState, because: str = "", short: Shortfall | None = None
+    ) -> list[Lost]:
         """End the job by itself; what it leaves without a result is returned."""
-        self._decide(JobEnded(job.id, state, because))
+        if job.place is not None and (job.spec.durable or job.place.purse.total()):
+            self._account(job)
+        self._decide(JobEnded(job.id, state, because, short))
         self._refile(job)
         for lease in job.leases.values():
             self._cancel(lease)

@@ -7,6 +7,7 @@ else is done with the decision; they are also what clients are told. Sends are t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,14 @@ from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 
 # --- events: what a home is told ----------------------------------------------------------------
+
+
+class Timed(NamedTuple):
+    """A segment: where it ran, and what its items took together."""
+
+    site: SiteId
+    items: int
+    busy_ns: int
 
 
 class Submit(msgspec.Struct, frozen=True):
@@ -46,12 +55,14 @@ class Seal(msgspec.Struct, frozen=True):
 class Resume(msgspec.Struct, frozen=True):
     """Go on with a job that is not known here, from its facts of earlier runs, in their order.
 
-    `spec` is what its program asks of it today. With `again` the items that failed run again."""
+    `spec` is what its program asks of it today. With `again` the items that failed run again.
+    What was `timed` tells a job with aims how long its items take."""
 
     job: JobId
     spec: JobSpec
     facts: Sequence[Fact]
     again: bool = False
+    timed: Sequence[Timed] = ()  # some segments of before
 
 
 class CancelJob(msgspec.Struct, frozen=True):
@@ -142,6 +153,7 @@ class JobResumed(msgspec.Struct, frozen=True, tag="resumed", array_like=True):
     job: JobId
     spec: JobSpec
     again: bool
+    now_ns: int = 0
 
 
 class SegmentCommitted(msgspec.Struct, frozen=True, tag="committed", array_like=True):
@@ -174,10 +186,29 @@ class ItemsFailed(msgspec.Struct, frozen=True, tag="failed", array_like=True):
     needed: tuple[JobId, int] | None = None
 
 
+class JobSpent(msgspec.Struct, frozen=True, tag="spent", array_like=True):
+    """What the job has cost from its beginning to that moment, in nano, by site: leases that are
+    out are counted up to then."""
+
+    job: JobId
+    sites: dict[SiteId, int]
+    now_ns: int
+
+
+class Shortfall(msgspec.Struct, frozen=True, array_like=True):
+    """What a budget came to."""
+
+    budget_nano: int
+    spent_nano: int
+    done: int  # items
+    left: int  # items that are known and have no result
+
+
 class JobEnded(msgspec.Struct, frozen=True, tag="ended", array_like=True):
     job: JobId
     state: JobState
     because: str = ""  # why the sites could not run it, if that ended it
+    short: Shortfall | None = None  # of a budget that ended it
 
 
 class JobForgotten(msgspec.Struct, frozen=True, tag="forgotten", array_like=True):
@@ -192,6 +223,7 @@ Fact = (
     | SegmentCommitted
     | AttemptFailed
     | ItemsFailed
+    | JobSpent
     | JobEnded
     | JobForgotten
 )

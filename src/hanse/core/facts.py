@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from hanse.core.events import (
     AttemptFailed,
     Fact,
@@ -13,6 +15,7 @@ from hanse.core.events import (
     JobGrown,
     JobResumed,
     JobSealed,
+    JobSpent,
     JobSubmitted,
     SegmentCommitted,
 )
@@ -44,13 +47,23 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
             jobs[job_id] = Job(job_id, spec, now_ns)
         case JobSealed(job_id, whole):
             jobs[job_id].sealed, jobs[job_id].whole = True, whole
-        case JobResumed(job_id, spec, again):
-            jobs[job_id].resume(spec, again)
+        case JobResumed(job_id, spec, again, now_ns):
+            jobs[job_id].resume(spec, again, now_ns)
+        case JobSpent(job_id, sites, now_ns):
+            jobs[job_id].paid, jobs[job_id].paid_ns = sites, now_ns
         case JobEnded(job_id, state):
             jobs[job_id].end(state)
         case JobForgotten(job_id):
             del jobs[job_id]
     return []
+
+
+def moved(fact: Fact, by_ns: int) -> Fact:
+    """The fact on another clock, which is ahead by so much: a home's own begins anew with every
+    boot, so what is recorded is told by the clock of the wall."""
+    if isinstance(fact, JobSubmitted | JobResumed | JobSpent):
+        return replace(fact, now_ns=fact.now_ns + by_ns)
+    return fact
 
 
 def _open(jobs: dict[JobId, Job], refs: Sequence[ItemRef]) -> list[ItemRef]:

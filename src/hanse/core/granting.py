@@ -80,7 +80,10 @@ class Granting(Placing):
             job = self._next(site, self._free_soon(site)) if site.reserved is None else None
             if job is None:
                 return
-            self._lease(job, site).queued = True
+            lease = self._lease(job, site)
+            lease.queued = True
+            if job.place is not None:
+                job.place.purse.waits(lease.id)
 
     def _free_soon(self, site: Site) -> Amount:
         """What will be free within a trip, and the time in which a site may say nothing."""

@@ -32,6 +32,7 @@ from hanse.core.events import (
     Resume,
     Seal,
     SegmentCommitted,
+    Shortfall,
     Submit,
     Tick,
     Withdraw,
@@ -40,9 +41,10 @@ from hanse.core.facts import apply
 from hanse.core.following import Following
 from hanse.core.job import ItemRef, Job
 from hanse.core.messages import EndNote, FailureNote, Report, SegmentNote
+from hanse.core.purse import Purse
 from hanse.core.site import Site
+from hanse.core.words import of_budget
 from hanse.ids import JobId, SiteId
-from hanse.model.aims import NANO
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 from hanse.model.resources import Amount
@@ -82,6 +84,8 @@ class Home(Following):
             self._grant_all()
         if self._roomless:
             self._make_rooms()
+        if self._placed:
+            self._account_all()
         if self._tails and self._look_at_tails():
             self._grant_all()
         if type(event) is Hear:
@@ -110,8 +114,13 @@ class Home(Following):
             ):
                 continue
             if place.stopped and (job.ready or job.leases):
-                because = f"its budget of {budget / NANO:,.4g} has no room for a further item"
-                self._release_failed(self._stop(job, JobState.FAILED, because))
+                short = self._shortfall(job, place.purse, budget)
+                self._release_failed(self._stop(job, JobState.FAILED, of_budget(short), short))
+
+    def _shortfall(self, job: Job, purse: Purse, budget_nano: int) -> Shortfall:
+        spent = purse.total() + purse.due(self._now_ns)
+        known = max(job.size, job.spec.total or 0)
+        return Shortfall(budget_nano, spent, job.done, known - len(job.settled))
 
     def next_expiry_ns(self) -> int | None:
         """When a `Tick` is due, if any lease runs or any job waits for sites to speak."""
@@ -137,6 +146,7 @@ class Home(Following):
         for fact in facts:
             apply(home.jobs, fact)
         for job in home.jobs.values():
+            job.recall()
             home._join(job, ())
             for start, stop in [(0, job.size)] if job.state.ended else job.failed:
                 job.released(start, stop)  # whoever waited for these has failed with them
@@ -183,8 +193,10 @@ class Home(Following):
         for fact in event.facts:
             assert fact.job == event.job
             apply(self.jobs, fact)
-        self._decide(JobResumed(event.job, event.spec, event.again))
+        self._decide(JobResumed(event.job, event.spec, event.again, self._now_ns))
         job = self.jobs[event.job]
+        for site, items, busy_ns in event.timed if job.place is not None else ():
+            job.place.work.observe(site, items, busy_ns)
         if self._unheard and not self._all_spoke:
             job.withheld = True
             self._withheld[job.id] = job
@@ -327,6 +339,8 @@ class Home(Following):
             self._decide(SegmentCommitted(job.id, start, stop, note.lease))
         if parts:
             job.losses.pop(site.id, None)
+            if lease is None:
+                self._pay_late(job, site, note.lease, note.busy_ns)
             if lease is not None and lease.backup_of is not None:
                 job.won += 1
             self._end_rivals(job, note.start, note.stop, note.lease)

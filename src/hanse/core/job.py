@@ -7,6 +7,7 @@ of their own: those that failed before, and those that wait for other items.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hanse.core.lease import Lease, Leases
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ItemRef = tuple[JobId, int]
 _ANY = LeaseId(0)
+_NOTHING: Mapping[SiteId, int] = {}
 
 
 class Job:
@@ -49,6 +51,8 @@ class Job:
         "linked",
         "look_ns",
         "losses",
+        "paid",
+        "paid_ns",
         "place",
         "pooled",
         "power",
@@ -60,11 +64,11 @@ class Job:
         "seen",
         "settled",
         "shape",
+        "since_ns",
         "size",
         "slots",
         "spec",
         "state",
-        "submitted_ns",
         "vtime",
         "waiting",
         "whole",
@@ -76,7 +80,9 @@ class Job:
     def __init__(self, id: JobId, spec: JobSpec, now_ns: int) -> None:
         self.id = id
         self.spec = spec
-        self.submitted_ns = now_ns
+        self.since_ns = now_ns  # its deadline counts from here
+        self.paid: Mapping[SiteId, int] = _NOTHING  # what it had cost by then, in nano, as recorded
+        self.paid_ns = now_ns
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
         self.births: list[tuple[int, LeaseId]] = []  # items from here on: known from this lease on
@@ -162,14 +168,18 @@ class Job:
         self.waiting.clear()
         self.linked.clear()
 
-    def resume(self, spec: JobSpec, again: bool) -> None:
+    def resume(self, spec: JobSpec, again: bool, now_ns: int) -> None:
         """Open what is not settled; with `again` also what failed. Inputs that broke off may come
         whole now. A graph's waits are not kept beyond its end, so none that has ended is resumed;
-        one that was cut off in its middle knows what still waits."""
+        one that was cut off in its middle knows what still waits. The deadline of one that had
+        ended counts anew, of one that was cut off it counts on."""
         assert not self.dependents or not self.state.ended
         assert not self.waiting or not again
+        if self.state.ended:
+            self.since_ns = now_ns
         self.spec, self.state = spec, JobState.RUNNING
         self.place = None if spec.aims is None else Placement(spec.aims)
+        self.recall()
         self.sealed, self.whole = self.sealed and self.whole, True
         if again:
             for start, stop in self.failed:
@@ -180,6 +190,11 @@ class Job:
         self.ready = RangeSet(self.settled.gaps(0, self.size))
         for item in self.waiting:
             self.ready.remove(item, item + 1)
+
+    def recall(self) -> None:
+        """What an earlier run of the home has spent counts on."""
+        if self.place is not None:
+            self.place.purse.recall(self.paid, self.paid_ns)
 
     # --- what leases take and give back ---------------------------------------------------------
     def take(self, ready: int, most: int) -> Range:

@@ -32,6 +32,7 @@ class Placement:
         "renting",
         "slots",
         "stopped",
+        "tell_ns",
         "work",
     )
 
@@ -49,6 +50,7 @@ class Placement:
         self.look_ns = 0  # when the plan is made anew
         self.looked_ns = -1  # when it was made last
         self.kept: SiteId | None = None  # its next free slot is for an item that is late
+        self.tell_ns = 0  # when what was spent is recorded next
         self.stopped = False  # the budget has no room for a further lease
 
     def allows(self, site: SiteId) -> bool:

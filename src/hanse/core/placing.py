@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from hanse import limits
+from hanse.core.events import JobSpent
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
@@ -21,7 +22,7 @@ from hanse.core.place.renting import Kind, Lack
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
-from hanse.ids import SiteId
+from hanse.ids import LeaseId, SiteId
 from hanse.model.aims import HOUR_NS, Tariff
 from hanse.model.rental import Rental
 
@@ -103,7 +104,7 @@ class Placing(Indexes):
         aims = place.aims
         time_ns = money = None
         if aims.deadline_ns is not None:
-            time_ns = float(job.submitted_ns + aims.deadline_ns - self._now_ns)
+            time_ns = float(job.since_ns + aims.deadline_ns - self._now_ns)
         if aims.budget_nano is not None:
             purse = place.purse
             money = float(aims.budget_nano - purse.total() - purse.due(self._now_ns))
@@ -288,11 +289,40 @@ class Placing(Indexes):
         assert place is not None
         items = lease.stop - lease.begun
         place.held[site.id] = place.held.get(site.id, 0) + 1
-        place.purse.granted(
-            lease, self._slot_price(job, site), self._carry(job, place, site, items),
-            self._bound_ns(job, place, site, items), self._now_ns,
-        )  # fmt: skip
+        price, bound_ns = self._slot_price(job, site), self._bound_ns(job, place, site, items)
+        if lease.id < self._first_lease:
+            place.purse.taken_back(lease, price, bound_ns)
+        else:
+            carry = self._carry(job, place, site, items)
+            place.purse.granted(lease, price, carry, bound_ns, self._now_ns)
         self._requoted(job, site)
+
+    def _pay_late(self, job: Job, site: Site, lease: LeaseId, busy_ns: int) -> None:
+        """Results come of a lease that is not known here, for the first time."""
+        if job.place is not None and lease < self._first_lease:
+            job.place.purse.late(site.id, self._slot_price(job, site), busy_ns)
+
+    def _account_all(self) -> None:
+        """Record what was spent, where that is due."""
+        for job in self._placed.values():
+            place = job.place
+            if place is None or job.state.ended or self._now_ns < place.tell_ns:
+                continue
+            if job.spec.durable and (place.purse.burns() or self._spent(job) != job.paid):
+                age_ns = self._now_ns - job.since_ns
+                every_ns = max(limits.SPENT_LEAST_NS, age_ns // PLAN_SHARE)
+                place.tell_ns = self._now_ns + min(every_ns, limits.SPENT_MOST_NS)
+                self._account(job)
+
+    def _account(self, job: Job) -> None:
+        assert job.place is not None
+        job.place.purse.pay(self._now_ns)
+        self._decide(JobSpent(job.id, self._spent(job), self._now_ns))
+
+    def _spent(self, job: Job) -> dict[SiteId, int]:
+        assert job.place is not None
+        sites = job.place.purse.by_site(self._now_ns)
+        return {site: nano for site, nano in sites.items() if nano}
 
     def _pay_closed(self, job: Job, lease: Lease) -> None:
         place, site = job.place, lease.site
@@ -300,8 +330,7 @@ class Placing(Indexes):
         place.held[site] -= 1
         if not place.held[site]:
             del place.held[site]
-        held_ns = 0 if lease.queued else None
-        place.purse.closed(lease.id, held_ns, self._now_ns)
+        place.purse.closed(lease.id, None, self._now_ns)
         self._requoted(job, self.sites[site])
 
     def _requoted(self, job: Job, site: Site) -> None:

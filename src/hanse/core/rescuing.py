@@ -31,7 +31,7 @@ class Rescuing(Helping):
                 self._rescue(job, place, place.aims.deadline_ns)
 
     def _rescue(self, job: Job, place: Placement, deadline_ns: int) -> None:
-        left_ns = job.submitted_ns + deadline_ns - self._now_ns
+        left_ns = job.since_ns + deadline_ns - self._now_ns
         tail = place.work.tail()
         backed = {lease.backup_of for lease in job.leases.values()}
         kept = None

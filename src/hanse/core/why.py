@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hanse import limits
 from hanse.core.home import Home
@@ -12,7 +12,7 @@ from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.placing import RENTED
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
@@ -32,7 +32,7 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
     if job is None:
         return ["The job is not known here any more."]
     if job.state.ended:
-        return [f"The job is {job.state}."]
+        return [f"The job is {job.state}.", *costs(job.paid, final=True)]
     lines = [
         f"{job.done:,} of {_size(job)} items are done, {len(job.failed):,} failed, "
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
@@ -73,21 +73,25 @@ def in_words(found: Estimate, now_ns: int) -> str:
     )
 
 
+def costs(spent: Mapping[SiteId, int], final: bool) -> list[str]:
+    """What it has cost, in nano by site; nothing if that is nothing."""
+    total = sum(spent.values())
+    if not total:
+        return []
+    parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items())
+    return [f"It has cost {money(total)}{'' if final else ' so far'}: {parts}."]
+
+
 def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     """Of a job with aims: what it has cost and will, and what its plan is."""
     place = job.place
     if place is None:
         return []
-    spent = place.purse.by_site(now_ns)
-    total = sum(spent.values())
-    lines = []
-    if total:
-        parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items())
-        lines.append(f"It has cost {money(total)} so far: {parts}.")
+    lines = costs(place.purse.by_site(now_ns), final=False)
     if place.aims.budget_nano is not None:
         lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
     if place.aims.deadline_ns is not None:
-        left = job.submitted_ns + place.aims.deadline_ns - now_ns
+        left = job.since_ns + place.aims.deadline_ns - now_ns
         lines.append(f"Its deadline is in {duration(left)}." if left > 0
                      else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
     lines += [f"Machines to rent: {each}." for each in place.renting]
@@ -141,7 +145,13 @@ def _size(job: Job) -> str:
 def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     if not home.sites:
         return ["No site takes part."]
-    lines = []
+    found = refusals(home, job, now_ns)
+    return [f"{site} gets no lease of it: {why}." for site, why in found.items()]
+
+
+def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
+    """The sites that get no lease of the job now, and why."""
+    found = {}
     for site in home.sites.values():
         aims = None if job.place is None else job.place.why_not(site.id)
         reason = (
@@ -163,8 +173,8 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
                 f"it is kept for {home.jobs[site.reserved].spec.name}, which needs much at once"
             )
         if reason is not None:
-            lines.append(f"{site.id} gets no lease of it: {reason}.")
-    return lines
+            found[site.id] = reason
+    return found
 
 
 def unable(home: Home, spec: JobSpec) -> list[str]:

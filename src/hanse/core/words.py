@@ -1,8 +1,9 @@
-"""Durations in words."""
+"""Durations and money in words."""
 
 from __future__ import annotations
 
 from hanse import limits
+from hanse.core.events import Shortfall
 from hanse.model.aims import NANO
 
 _UNITS = (
@@ -37,6 +38,15 @@ def money(nano: float) -> str:
     where it is less than that shows."""
     whole = nano / NANO
     return f"{whole:,.2f}" if not whole or abs(whole) >= 0.1 else f"{whole:.2g}"
+
+
+def of_budget(short: Shortfall) -> str:
+    """Why a budget has ended a job."""
+    items = f"{short.done:,} item{'s' if short.done != 1 else ''}"
+    return (
+        f"its budget of {money(short.budget_nano)} has no room for a further item: "
+        f"{money(short.spent_nano)} went for {items}, and {short.left:,} are left"
+    )
 
 
 def _digits(ns: int, unit: int) -> str:

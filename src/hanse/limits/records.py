@@ -150,3 +150,6 @@ TIMELINE_BARS = 20_000
 
 TIMEOUT_S = 1e9
 """An item may have thirty years at most, which is a number that clocks take."""
+
+TIMED_KEPT = 256
+"""So many segments of an earlier run say how long a job's items take, when it goes on."""

@@ -26,6 +26,11 @@ REPEAT_NS = 250 * MS
 COSTS_KEPT = 1000
 """So many ended jobs' costs are known for a while, to whoever asks late."""
 
+SPENT_LEAST_NS = SECOND
+SPENT_MOST_NS = 60 * SECOND
+"""What a durable job has cost is recorded after a two-hundredth of its age, and no more and no less
+often than this: so much of it a kill can take along, where the sites are killed too."""
+
 PLAN_LEAST_NS = 100 * MS
 """Where a job with a deadline or a price runs is decided anew no more often than this."""
 

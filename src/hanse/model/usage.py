@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from hanse.ids import SiteId
+
 BUCKETS = 64 << 3  # durations fit 63 bits
 
 
@@ -33,17 +35,21 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
         cpu_ns: processor time, user and system, of the worker and the children it waited for.
         peak_bytes: the most resident memory that a worker had while it ran one of them, the
             interpreter itself included.
+        spent: what they have cost, in nano, by site, where that is counted.
     """
 
     times: dict[int, int] = {}
     cpu_ns: int = 0
     peak_bytes: int = 0
+    spent: dict[SiteId, int] = {}
 
     def plus(self, other: Usage) -> Usage:
         times = dict(self.times)
         for bucket, count in other.times.items():
             times[bucket] = times.get(bucket, 0) + count
-        return Usage(times, self.cpu_ns + other.cpu_ns, max(self.peak_bytes, other.peak_bytes))
+        spent = other.spent or self.spent  # sums, of which the later one counts
+        peak_bytes = max(self.peak_bytes, other.peak_bytes)
+        return Usage(times, self.cpu_ns + other.cpu_ns, peak_bytes, spent)
 
     @property
     def items(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from hanse.core.why import unable
+from hanse.core.why import costs, unable
 from hanse.engines.port import Program
 from hanse.errors import (
     HanseError,
@@ -27,6 +27,7 @@ from hanse.errors import (
 from hanse.ids import JobId, LeaseId, job_number
 from hanse.journal.port import Head
 from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
+from hanse.model.account import settled
 from hanse.model.aims import Aims
 from hanse.model.job import JobSpec, JobState
 from hanse.node.held import Counts, Held
@@ -38,6 +39,7 @@ from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord, decode, this_process
 from hanse.records.record import JobRecord, open_record
 from hanse.records.state import State
+from hanse.records.tally import usage_of
 from hanse.remote.records import NodeHead
 from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
@@ -98,11 +100,18 @@ class Board:
 
     def progress(self, id: JobId) -> Progress:
         """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""
-        running, cost = self.running(id) is not None, self.runtime.cost(id)
-        if not running:
+        if self.running(id) is None:
             head = self.head(id)
-            return Progress(running=0, lines=[f"{head.name or id} is {head.state}."], cost=cost)
-        return Progress(running=self.runtime.running(id), lines=self.runtime.reasons(id), cost=cost)
+            spent = usage_of(head).spent
+            account = settled(spent)
+            lines = [f"{head.name or id} is {head.state}.", *costs(spent, final=True)]
+            cost = None if account is None else account.spent
+            return Progress(running=0, lines=lines, cost=cost, account=account)
+        account = self.runtime.account(id)
+        return Progress(
+            running=self.runtime.running(id), lines=self.runtime.reasons(id),
+            cost=self.runtime.cost(id), account=account,
+        )  # fmt: skip
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:
@@ -239,7 +248,7 @@ class Board:
         for now in aims[:1]:
             spec = msgspec.structs.replace(spec, aims=now)
         again = again or record.job_state is JobState.FAILED
-        self._begin(head.id, spec, program, Durable(head, run, None, record.facts, again), record)
+        self._begin(head.id, spec, program, Durable.of(record, run, again), record)
 
     def _begin(
         self, id: JobId, spec: JobSpec, program: Program, durable: Durable,

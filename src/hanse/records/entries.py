@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import msgspec
 from blake3 import blake3
+from msgspec.structs import replace
 
-from hanse.core.events import Fact, JobGrown, JobSubmitted, SegmentCommitted
+from hanse.core.events import (
+    Fact,
+    JobGrown,
+    JobResumed,
+    JobSpent,
+    JobSubmitted,
+    SegmentCommitted,
+)
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Entry
@@ -46,6 +54,14 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
     failure: Failure | None = None  # of ItemsFailed
     usage: Usage | None = None  # of the items of a segment
     ran: Ran | None = None  # of what came of a lease
+    at_ns: int = 0  # since 1970: when a fact that has a moment was decided; 0: it does not say
+
+    def dated(self, created_s: float) -> Fact:
+        """The fact, with its moment by the clock of the wall: a home's own means nothing later."""
+        fact = self.fact
+        if isinstance(fact, JobSubmitted | JobResumed | JobSpent):
+            return replace(fact, now_ns=self.at_ns or int(created_s * 1e9))
+        return fact
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Any, TypeVar
@@ -25,18 +26,19 @@ from hanse.core.events import (
     JobResumed,
     JobSubmitted,
     SegmentCommitted,
+    Timed,
 )
 from hanse.core.facts import apply
 from hanse.core.job import Job
 from hanse.errors import JournalDamaged, JournalUnavailable
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
 from hanse.journal.port import Head
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.model.ranges import RangeSet
 from hanse.model.usage import Usage
 from hanse.payloads.payload import Payload, load, load_one
-from hanse.records.entries import Stored, check_payload, damaged, decode
+from hanse.records.entries import Ran, Stored, check_payload, damaged, decode
 from hanse.records.payloads import unpack, unpack_inline
 from hanse.records.program import ProgramRecord
 from hanse.records.program import decode as decode_program
@@ -164,6 +166,7 @@ class JobRecord:
         self.facts: list[Fact] = []
         self.blocks: list[StoredBlock] = []
         self.usage = Usage()
+        self.timed: deque[Timed] = deque(maxlen=limits.TIMED_KEPT)  # the newest segments
         self._parts: dict[int, StoredPart] = {}  # by first item
         self._jobs: dict[JobId, Job] = {}
         self._program: Kept | None = None
@@ -176,8 +179,14 @@ class JobRecord:
                 kept = Kept(state, head.id, entry.seq, body.stored)
             if body.usage is not None:
                 self.usage = self.usage.plus(body.usage)
-            self._take(body.fact, kept, body.failure)
+            if isinstance(body.fact, SegmentCommitted) and body.ran is not None:
+                self._time(body.fact.stop - body.fact.start, body.ran)
+            self._take(body.dated(head.created_s), kept, body.failure)
         self._check()
+
+    def _time(self, items: int, ran: Ran) -> None:
+        if ran.busy_us:
+            self.timed.append(Timed(SiteId(ran.site), items, 1000 * ran.busy_us))
 
     def _take(self, fact: Fact, kept: Kept | None, failure: Failure | None) -> None:
         if not self._can_be(fact):

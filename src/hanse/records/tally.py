@@ -13,6 +13,7 @@ from hanse.core.events import (
     JobGrown,
     JobResumed,
     JobSealed,
+    JobSpent,
     SegmentCommitted,
 )
 from hanse.journal.port import Head
@@ -29,6 +30,8 @@ class Tally:
 
     def take(self, fact: Fact, now_s: float, nbytes: int, usage: Usage | None) -> None:
         changes = _changes(self.head, fact, now_s)
+        if isinstance(fact, JobSpent):
+            usage = Usage(spent=dict(fact.sites))
         if usage is not None:
             self.usage = self.usage.plus(usage)
             changes["summary"] = msgspec.msgpack.encode(self.usage)

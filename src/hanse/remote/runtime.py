@@ -18,7 +18,6 @@ from hanse.engines.local.output import forward_here
 from hanse.errors import (
     ClientClosed,
     CodeMissing,
-    EngineError,
     Fenced,
     HanseError,
     InternalError,
@@ -29,6 +28,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId
 from hanse.journal.port import Head
+from hanse.model.account import Account
 from hanse.model.failure import Cause, Failure
 from hanse.model.fit import Requires
 from hanse.model.job import JobSpec, JobState
@@ -40,6 +40,7 @@ from hanse.remote.following import Following
 from hanse.remote.outbox import Outbox
 from hanse.remote.printing import Printing, end_of_log
 from hanse.remote.records import RemoteRecords
+from hanse.runtime.ends import error_of
 from hanse.runtime.loop import Loop
 from hanse.runtime.source import Durable, NewProgram, Source
 from hanse.wire import api, protocol
@@ -343,8 +344,7 @@ class RemoteRuntime:
         if end is None:
             self._lost(job, error or InternalError("a job was lost"))
             return
-        because = EngineError(end.because) if end.because else None
-        self.loop.post(lambda: self._end(job, end.state, because))
+        self.loop.post(lambda: self._end(job, end.state, error_of(end, kept=True)))
 
     def _lost(self, job: JobId, error: BaseException) -> None:
         """The job cannot be fed or followed from here any more; what the node has goes on."""
@@ -382,6 +382,9 @@ class RemoteRuntime:
 
     def cost(self, job: JobId) -> float | None:
         return self._progress(job).cost
+
+    def account(self, job: JobId) -> Account | None:
+        return self._progress(job).account
 
     def running(self, job: JobId) -> int:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,7 @@ from hanse.core.events import (
     SegmentCommitted,
     Submit,
 )
+from hanse.core.facts import moved
 from hanse.errors import HanseError, JobBusy, UsageError
 from hanse.ids import JobId
 from hanse.model.job import JobSpec
@@ -61,7 +63,7 @@ class Owner(Protocol):
     def handle(self, event: Event) -> None: ...
     def tell_outcome(self, outcome: Outcome) -> None: ...
     def lose(self, job: JobId, error: BaseException) -> None: ...
-    def explain(self, job: JobId) -> list[str]: ...
+    def explained(self, job: JobId) -> str: ...
     def go_on(self) -> None: ...
     def fail(self, error: BaseException) -> None: ...
 
@@ -174,7 +176,9 @@ class Durables:
         self._sources[job], self._runs[job] = source, durable.run
         if durable.program is not None:
             self._programs[job] = durable.program
-        resume = Resume(job, spec, durable.facts, durable.again)
+        by_ns = self._owner.loop.now_ns() - time.time_ns()  # facts are told by the wall's clock
+        facts = [moved(fact, by_ns) for fact in durable.facts]
+        resume = Resume(job, spec, facts, durable.again, durable.timed)
         event = resume if durable.facts else Submit(job, spec)
         self._owner.begin(job, source, event, durable.head.created_s)
 
@@ -304,7 +308,7 @@ class Durables:
                 self._owner.handle(CancelJob(job))
                 answer("")
             elif question == "explain":
-                answer("\n".join(self._owner.explain(job)))
+                answer(self._owner.explained(job))
 
         self._owner.loop.post(look)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hanse.core.events import Fact
+from hanse.core.events import Fact, JobResumed, JobSpent, JobSubmitted
 
 if TYPE_CHECKING:
     from hanse.journal.port import Entry
@@ -28,10 +28,15 @@ class Outcome(msgspec.Struct, eq=False):
     kept: Kept | None = None  # where the payload is, once it is recorded
     recorded: bool = False
     site: str = ""  # whose report it comes from; empty: nobody's
-    at_ns: int = 0  # when, since 1970
+    at_ns: int = 0  # when it was decided, since 1970
     since_ns: int | None = None  # when the lease that it comes of was granted, if that is known
     busy_ns: int = 0  # spent in the items of a segment
     entry: Entry | None = None  # as it was recorded
+
+    @property
+    def dated_ns(self) -> int:
+        """When the fact was decided, of one that says a moment; else 0."""
+        return self.at_ns if isinstance(self.fact, JobSubmitted | JobResumed | JobSpent) else 0
 
     @property
     def nbytes(self) -> int:

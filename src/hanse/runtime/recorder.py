@@ -179,7 +179,7 @@ class Recorder:
         entries: list[Entry] = []
         now = time.time()
         for outcome in outcomes:
-            packed, stored = None, None
+            packed, stored, fact = None, None, outcome.fact
             if outcome.payload is not None:
                 packed = pack(outcome.payload, self._put)
             elif outcome.program is not None:
@@ -189,10 +189,11 @@ class Recorder:
                 count = 1 if outcome.payload is None else outcome.payload.count
                 stored = Stored(packed.digest, packed.nbytes, count, outcome.first, outcome.fold)
                 outcome.kept = Kept(self.state, job, writing.seq, stored)
-            body = Body(outcome.fact, stored, outcome.failure, outcome.usage, _ran(outcome))
+            ran = _ran(outcome)
+            body = Body(fact, stored, outcome.failure, outcome.usage, ran, outcome.dated_ns)
             entry = encode(job, writing.seq, body, packed)
             nbytes = len(entry.body) + (packed.nbytes if packed is not None else 0)
-            writing.tally.take(outcome.fact, now, nbytes, outcome.usage)
+            writing.tally.take(fact, now, nbytes, outcome.usage)
             writing.seq += 1
             entries.append(entry)
             outcome.entry = entry

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hanse.core.events import Event, Grow
     from hanse.ids import JobId
     from hanse.journal.port import Head
+    from hanse.model.account import Account
     from hanse.model.failure import Failure
     from hanse.model.job import JobSpec
     from hanse.model.resources import Amount
@@ -95,6 +96,9 @@ class Runner(Protocol):
 
     def cost(self, job: JobId) -> float | None:
         """What it has cost so far; None: that is not known any more, or not counted."""
+
+    def account(self, job: JobId) -> Account | None:
+        """The same by site, and what is expected; None: that is not known, or not counted."""
 
     def running(self, job: JobId) -> int:
         """How many of the job's items are out to sites."""

@@ -29,6 +29,7 @@ from hanse.core.events import (
     JobEnded,
     JobForgotten,
     JobGrown,
+    JobSpent,
     JobSubmitted,
     Resume,
     SegmentCommitted,
@@ -41,7 +42,6 @@ from hanse.core.why import explain
 from hanse.engines import port
 from hanse.errors import (
     ClientClosed,
-    EngineError,
     HanseError,
     InternalError,
     JobCancelled,
@@ -49,11 +49,13 @@ from hanse.errors import (
     UsageError,
 )
 from hanse.ids import JobId, SiteId
-from hanse.model.aims import NANO
+from hanse.model.account import Account
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
+from hanse.runtime.costs import Costs, explained
 from hanse.runtime.durables import Durables
+from hanse.runtime.ends import error_of
 from hanse.runtime.federated import Federated
 from hanse.runtime.granted import Ledger
 from hanse.runtime.loop import Loop, Timer
@@ -114,7 +116,7 @@ class Runtime(Federated):
         self.durables = Durables(self, home)
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
-        self._costs: dict[JobId, float] = {}  # of ended jobs
+        self._costs = Costs(self.home)
         self._reported = Reported()
         self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._expiry_timer: Timer | None = None
@@ -184,13 +186,11 @@ class Runtime(Federated):
 
     def cost(self, job: JobId) -> float | None:
         """What it has cost so far; None: that is not known any more, or not counted."""
-        return self.ask(lambda: self._cost(job))
+        return self.ask(lambda: self._costs.spent(job, self.loop.now_ns()))
 
-    def _cost(self, job: JobId) -> float | None:
-        known = self.home.jobs.get(job)
-        if known is None or known.place is None:
-            return self._costs.get(job)
-        return sum(known.place.purse.by_site(self.loop.now_ns()).values()) / NANO
+    def account(self, job: JobId) -> Account | None:
+        """What it has cost and is expected to; None: that is not known any more, or not counted."""
+        return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))
 
     def running(self, job: JobId) -> int:
         """How many of its items are out to sites."""
@@ -203,6 +203,10 @@ class Runtime(Federated):
         source = self._sources.get(job)
         waits = self.durables.trouble + (source.why() if source is not None else [])
         return explain(self.home, job, self.loop.now_ns(), waits)
+
+    def explained(self, job: JobId) -> str:
+        """The same and its account, as another process is told. For the loop's thread."""
+        return explained(self.explain(job), self._costs.account(job, self.loop.now_ns()))
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
@@ -285,8 +289,9 @@ class Runtime(Federated):
             outcome = self._outcome(fact)
             self.ledger.happened(outcome, event)
             if waits:
+                outcome.at_ns = time.time_ns()
                 if type(event) is Hear:
-                    outcome.site, outcome.at_ns = event.report.site, time.time_ns()
+                    outcome.site = event.report.site
                     outcome.since_ns = self.ledger.since_ns(outcome)
                 outcomes.append(outcome)
             else:
@@ -330,12 +335,10 @@ class Runtime(Federated):
                     if failure.cause is Cause.INITIALIZER:
                         self.initializer_failure = failure
                     source.failed(start, stop, failure)
-            case JobEnded(job, state, because):
-                if (cost := self._cost(job)) is not None:
-                    self._costs[job] = cost
-                    if len(self._costs) > limits.COSTS_KEPT:
-                        del self._costs[next(iter(self._costs))]
-                self._end(job, state, EngineError(because) if because else None)
+            case JobSpent():
+                self._costs.take(outcome.fact)
+            case JobEnded(job, state):
+                self._end(job, state, error_of(outcome.fact, kept=job in self.durables))
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
             case JobForgotten(job):

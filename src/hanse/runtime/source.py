@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from hanse.core.events import Fact
+from hanse.core.events import Fact, Timed
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.model.failure import Failure
@@ -22,7 +22,7 @@ from hanse.payloads.payload import Payload
 if TYPE_CHECKING:
     from hanse.journal.port import Head
     from hanse.records.program import ProgramRecord
-    from hanse.records.record import Kept
+    from hanse.records.record import JobRecord, Kept
     from hanse.runtime.outcome import Outcome
 
 
@@ -85,3 +85,9 @@ class Durable(msgspec.Struct, frozen=True, eq=False):
     program: NewProgram | None = None
     facts: Sequence[Fact] = ()
     again: bool = False
+    timed: Sequence[Timed] = ()  # segments of earlier runs
+
+    @classmethod
+    def of(cls, record: JobRecord, run: int, again: bool) -> Durable:
+        """Of a job that goes on from its record."""
+        return cls(record.head, run, None, record.facts, again, list(record.timed))

@@ -13,6 +13,7 @@ import msgspec
 
 from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
+from hanse.model.account import Account
 from hanse.model.aims import Aims
 from hanse.model.failure import Failure
 from hanse.model.job import JobSpec
@@ -279,11 +280,12 @@ class DashSession(msgspec.Struct, frozen=True, kw_only=True):
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What a running job waits for, in words, and how many of its items are out; and what it has
-    cost so far, where that is counted."""
+    cost so far, where that is counted. `account`: where, and what is expected."""
 
     running: int
     lines: list[str]
     cost: float | None = None
+    account: Account | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

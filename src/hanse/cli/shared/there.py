@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hanse.cli.shared import bill
 from hanse.cli.shared.asking import wait_until
 from hanse.errors import NodeUnavailable, NoSuchJob
 from hanse.remote.logs import read_log
@@ -40,7 +41,8 @@ class There(RemoteRecords):
 
     def explain(self, head: Head) -> str | None:
         told = self._dial.ask("GET", f"/v1/jobs/{head.id}/progress", api.Progress)
-        return json.dumps({"lines": told.lines, "running": told.running})
+        account = bill.document(told.account)
+        return json.dumps({"lines": told.lines, "running": told.running, "account": account})
 
     def log(self, head: Head, item: int | None, follow: bool, lost: Lost) -> Iterator[Piece]:
         return read_log(self._dial, head.id, item, follow, lost)

@@ -30,6 +30,7 @@ _STATUS: list[tuple[type[errors.HanseError], int]] = [
     (errors.JobChanged, 409),
     (errors.JobOver, 409),
     (errors.Fenced, 409),
+    (errors.BudgetSpent, 409),
     (errors.UsageError, 400),
     (BadParcel, 400),
     (BadEncoding, 400),

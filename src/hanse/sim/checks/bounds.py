@@ -41,7 +41,10 @@ def _check_facts(watch: Watch, node: HomeNode) -> None:
     for id, account in watch.known.jobs.items():
         own = facts_of(watch.plans[id]) * account.lives
         require(account.facts <= own, "too many facts:", id, account.facts)
-        most += own
+        age_ns = node.clock.now_ns() - account.begun_ns
+        often = 2 * (node.runs + account.lives) + age_ns // limits.SPENT_LEAST_NS
+        require(account.accounts <= often, "it says too often what it costs:", id, account.accounts)
+        most += own + account.accounts
     waits = node.disk.backlog
     require(waits <= min(most, BACKLOG + _BACKLOG_SLACK), "too much waits for the disk:", waits)
 

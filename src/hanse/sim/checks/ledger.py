@@ -16,10 +16,11 @@ from hanse.core.events import (
     JobGrown,
     JobResumed,
     JobSealed,
+    JobSpent,
     JobSubmitted,
     SegmentCommitted,
 )
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause
 from hanse.model.job import JobState
 from hanse.sim.checks import items
@@ -30,7 +31,9 @@ class Account:
     """One job."""
 
     __slots__ = (
+        "accounts",
         "attempted",
+        "begun_ns",
         "counted",
         "deaths",
         "facts",
@@ -42,13 +45,18 @@ class Account:
         "retries",
         "sealed",
         "settled",
+        "since_ns",
         "size",
         "sizes",
+        "spent",
         "state",
         "whole",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, now_ns: int) -> None:
+        self.begun_ns = self.since_ns = now_ns  # its deadline counts from the second
+        self.accounts = 0  # how often it was said what it has cost
+        self.spent: Mapping[SiteId, int] = {}  # what it had cost, when that was said last
         self.settled, self.failed = items.NONE, items.NONE
         self.reopened = items.NONE  # they had failed for good, and another life tries them again
         self.size = 0
@@ -94,14 +102,14 @@ class Ledger:
     def take(self, fact: Fact) -> None:
         if type(fact) is JobSubmitted:
             require(fact.job not in self.jobs, "submitted twice:", fact)
-            self.jobs[fact.job] = Account()
+            self.jobs[fact.job] = Account(fact.now_ns)
             return
         require(fact.job in self.jobs, "of an unknown job:", fact)
         account = self.jobs[fact.job]
         require(not account.forgotten, "of a forgotten job:", fact)
         if type(fact) is not JobResumed and type(fact) is not JobForgotten:
             require(not account.ended, "after the end:", fact)
-        account.facts += 1
+        account.facts += type(fact) is not JobSpent
         _TAKE[type(fact)](account, fact)
 
     def has(self, ref: tuple[JobId, int]) -> bool:
@@ -146,6 +154,8 @@ def _sealed(account: Account, fact: JobSealed) -> None:
 
 
 def _resumed(account: Account, fact: JobResumed) -> None:
+    if account.ended:
+        account.since_ns = fact.now_ns
     account.state = JobState.RUNNING
     account.lives += 1
     account.sealed, account.whole = account.sealed and account.whole, True
@@ -156,6 +166,14 @@ def _resumed(account: Account, fact: JobResumed) -> None:
         account.reopened |= account.failed
         account.settled &= ~account.failed
         account.failed = items.NONE
+
+
+def _spent(account: Account, fact: JobSpent) -> None:
+    """Money that is gone does not come back, and least of all by a crash."""
+    less = [site for site, nano in account.spent.items() if fact.sites.get(site, 0) < nano]
+    require(not less, "has cost less than before at", less, fact)
+    account.spent = fact.sites
+    account.accounts += 1
 
 
 def _ended(account: Account, fact: JobEnded) -> None:
@@ -174,6 +192,7 @@ _TAKE: Mapping[type, Callable[[Account, Any], None]] = {
     JobGrown: _grown,
     JobSealed: _sealed,
     JobResumed: _resumed,
+    JobSpent: _spent,
     JobEnded: _ended,
     JobForgotten: _forgotten,
 }

@@ -178,6 +178,10 @@ class Verdicts:
         elif state == JobState.DONE:
             whole = account.complete and account.whole and job not in self._broke
             require(whole, "done, and items are open or failed:", fact)
+        elif fact.short is not None:
+            aims = self._plans[job].aims
+            budget = None if aims is None else aims.budget_nano
+            require(fact.short.budget_nano == budget, "another budget than it was given:", fact)
         elif fact.because:
             require(self._losses[job] >= limits.MAX_LOSSES, "given up too early:", fact)
         else:

@@ -21,6 +21,7 @@ from hanse.core.events import (
     Hear,
     ItemsFailed,
     JobGrown,
+    JobSpent,
     SegmentCommitted,
     Tick,
 )
@@ -137,7 +138,8 @@ class Watch:
     def after(self, node: HomeNode, event: Event, decision: Decision, now_ns: int) -> None:
         home = node.home
         check(home)
-        require(not self._stale or not decision.facts, "facts from an old report:", decision.facts)
+        news = [fact for fact in decision.facts if type(fact) is not JobSpent]  # comes with time
+        require(not self._stale or not news, "facts from an old report:", news)
         for fact in decision.facts:
             self._take(node, fact)
         self.verdicts.end(decision.facts, self.book.granted)

@@ -1,0 +1,67 @@
+"""A job's account, as `job` and `explain` show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from hanse.cli.shared import words
+
+if TYPE_CHECKING:
+    from hanse.model.account import Account
+
+
+def account_of(told: Any) -> Account | None:
+    """From what a program or a node answers; None if it says nothing that can be read."""
+    import msgspec
+
+    from hanse.model.account import Account
+
+    try:
+        return msgspec.convert(told, Account) if told is not None else None
+    except msgspec.ValidationError:
+        return None
+
+
+def document(account: Account | None) -> dict[str, Any] | None:
+    """What programs get."""
+    from msgspec import to_builtins
+
+    return None if account is None else to_builtins(account)
+
+
+def rows(account: Account) -> Iterable[tuple[str, str | None]]:
+    """What people get, where money or time matters to the job."""
+    spent = [f"{_money(site.spent)} at {site.site}" for site in account.sites if site.spent]
+    of = "" if account.budget is None else f" of {_money(account.budget)}"
+    if spent or of:
+        yield "cost", f"{_money(account.spent)}{of}" + (f": {', '.join(spent)}" if spent else "")
+    if account.expected is not None and account.expected_high is not None:
+        yield (
+            "expected",
+            f"{_money(account.expected)} more, at most {_money(account.expected_high)} in 19 of 20 "
+            "cases",
+        )
+    if account.end_s is not None:
+        low, high = account.end_low_s or 0.0, account.end_high_s or 0.0
+        yield (
+            "ends in",
+            f"{words.duration(account.end_s)} (between {words.duration(low)} and "
+            f"{words.duration(high)}, four times out of five)",
+        )
+    if account.deadline_s is not None:
+        left = account.deadline_s
+        late = f"{words.duration(-left)} ago" if left < 0 else f"in {words.duration(left)}"
+        yield "deadline", late + ("; all sites are used for it" if account.hurry else "")
+    if account.sooner is not None:
+        yield "an hour earlier", f"costs {_money(account.sooner)} more"
+    for site in account.sites:
+        if site.refused:
+            yield f"not at {site.site}", site.refused
+
+
+def _money(amount: float) -> str:
+    from hanse.core.words import money
+    from hanse.model.aims import NANO
+
+    return money(amount * NANO)

@@ -1,0 +1,72 @@
+"""A job's account: the same state that decisions use, as numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from msgspec.structs import replace
+
+from hanse import limits
+from hanse.core.home import Home
+from hanse.core.job import Job
+from hanse.core.place.estimate import estimate
+from hanse.core.placement import Placement
+from hanse.core.why import refusals
+from hanse.ids import JobId, SiteId
+from hanse.model.account import Account, SiteAccount, settled
+from hanse.model.aims import NANO
+
+HOUR_NS = 3600 * limits.SECOND
+
+
+def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
+    """Of a job that is known here; None if it is not, or has ended and nothing was counted."""
+    job = home.jobs.get(job_id)
+    if job is None:
+        return None
+    if job.state.ended:
+        return settled(job.paid)
+    found = estimate(job, home, now_ns)
+    moments = (None, None, None)
+    if found is not None:
+        moments = tuple(  # type: ignore[assignment]
+            (ns - now_ns) / 1e9 for ns in (found.end_ns, found.low_ns, found.high_ns)
+        )
+    told = Account(
+        spent=sum(spent_of(job, now_ns).values()) / NANO, sites=_sites(home, job, now_ns),
+        end_s=moments[0], end_low_s=moments[1], end_high_s=moments[2],
+    )  # fmt: skip
+    return told if job.place is None else _with_aims(told, home, job, job.place, now_ns)
+
+
+def spent_of(job: Job, now_ns: int) -> dict[SiteId, int]:
+    """In nano, by site."""
+    return dict(job.paid if job.place is None else job.place.purse.by_site(now_ns))
+
+
+def _sites(home: Home, job: Job, now_ns: int) -> list[SiteAccount]:
+    spent, why = spent_of(job, now_ns), refusals(home, job, now_ns)
+    names = dict.fromkeys([*home.sites, *spent])
+    leases = Counter(lease.site for lease in job.leases.values())
+    return [
+        SiteAccount(
+            site=name, spent=spent.get(name, 0) / NANO, refused=why.get(name, ""),
+            leases=leases[name],
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def _with_aims(told: Account, home: Home, job: Job, place: Placement, now_ns: int) -> Account:
+    aims, plan = place.aims, place.plan
+    if aims.budget_nano is not None:
+        told = replace(told, budget=aims.budget_nano / NANO)
+    if aims.deadline_ns is not None:
+        told = replace(told, deadline_s=(job.since_ns + aims.deadline_ns - now_ns) / 1e9)
+    if plan is None or not plan.cost:
+        return told
+    sooner = home.sooner(job, HOUR_NS)
+    return replace(
+        told, expected=plan.cost / NANO, expected_high=plan.high_cost / NANO, hurry=plan.hurry,
+        sooner=None if sooner is None else sooner / NANO,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""What a job has cost by now, and what it is expected to: for people, programs and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hanse.ids import SiteId
+from hanse.model.aims import NANO
+
+
+class SiteAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one site."""
+
+    site: str
+    spent: float = 0.0  # there, so far
+    leases: int = 0  # that it runs now
+    refused: str = ""  # why it gets none at the moment; empty: it may
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Amounts are in the currency of the sites' prices; times are seconds from now.
+
+    Attributes:
+        spent: so far; 0 where nothing was asked of the job's placement, as then nothing is counted.
+        sites: where, and why not elsewhere.
+        budget: what it was given.
+        deadline_s: until then; negative: it is over.
+        expected: what more it is expected to cost.
+        expected_high: ... and at most, in 19 of 20 cases.
+        end_s: when it is expected to end.
+        end_low_s, end_high_s: between these it ends, four times out of five.
+        sooner: what it would cost more to end an hour earlier; None: that cannot be said, or done.
+        hurry: all sites are used, as the deadline is near.
+    """
+
+    spent: float = 0.0
+    sites: list[SiteAccount] = []
+    budget: float | None = None
+    deadline_s: float | None = None
+    expected: float | None = None
+    expected_high: float | None = None
+    end_s: float | None = None
+    end_low_s: float | None = None
+    end_high_s: float | None = None
+    sooner: float | None = None
+    hurry: bool = False
+
+
+def settled(spent: Mapping[SiteId, int]) -> Account | None:
+    """Of a job that has ended, or that nobody runs, by what was recorded, in nano; None if nothing
+    was counted."""
+    if not spent:
+        return None
+    sites = [SiteAccount(site=site, spent=nano / NANO) for site, nano in spent.items()]
+    return Account(spent=sum(spent.values()) / NANO, sites=sites)
