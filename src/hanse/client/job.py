@@ -17,9 +17,8 @@ from hanse.client.mapping import MapSource
 from hanse.client.results import Part, Results
 from hanse.client.unreadable import unreadable
 from hanse.errors import JobCancelled, ResultsConsumed, UsageError
-from hanse.ids import JobId, SiteId
+from hanse.ids import JobId
 from hanse.model.account import Account
-from hanse.model.aims import NANO
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobState
 from hanse.model.progress import Progress
@@ -400,23 +399,19 @@ class Job(Generic[T]):
         return self._cost
 
     def account(self) -> Account:
-        """What it has cost by site and is expected to, when it will end, and why sites are not
-        used; once it has ended, what it has cost."""
-        told = self._runtime.account(self.id)
-        if told is None and self._source.recorded:
-            from hanse.client.recorded import account_of
+        """What it has cost and is expected to, by when, and where; see `Account`."""
+        from hanse.client.recorded import account_of
 
-            told = account_of(self._runtime, self.id)
+        told = account_of(self._runtime, self.id, self._source.recorded)
         return told or Account(spent=self._cost)
 
     def explain(self) -> str:
         """What the job waits for, in words and with numbers; once it has ended, what it has cost,
         and where."""
         if self._results.state.ended:
-            from hanse.core.why import costs
+            from hanse.core.why import bill
 
-            spent = {SiteId(site.site): round(site.spent * NANO) for site in self.account().sites}
-            return "\n".join([f"{self.name} is {self.state}.", *costs(spent, final=True)])
+            return "\n".join([f"{self.name} is {self.state}.", *bill(self.account())])
         return "\n".join(self._runtime.reasons(self.id))
 
 

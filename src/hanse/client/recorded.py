@@ -164,8 +164,11 @@ def _job(
     )  # fmt: skip
 
 
-def account_of(runtime: Runner, id: JobId) -> Account | None:
-    """What a recorded job has cost, by its head; None if nothing was counted. Raises
-    JournalError."""
+def account_of(runtime: Runner, id: JobId, recorded: bool) -> Account | None:
+    """What a job has cost, as whoever runs it knows, or else by its record, if it has one; None if
+    nothing was counted. Raises JournalError."""
+    told = runtime.account(id)
+    if told is not None or not recorded:
+        return told
     head = runtime.records().journal.find(id)
     return None if head is None else settled(usage_of(head).spent)

@@ -195,8 +195,9 @@ class Home(Following):
             apply(self.jobs, fact)
         self._decide(JobResumed(event.job, event.spec, event.again, self._now_ns))
         job = self.jobs[event.job]
-        for site, items, busy_ns in event.timed if job.place is not None else ():
-            job.place.work.observe(site, items, busy_ns)
+        if job.place is not None:
+            for site, items, busy_ns in event.timed:
+                job.place.work.observe(site, items, busy_ns)
         if self._unheard and not self._all_spoke:
             job.withheld = True
             self._withheld[job.id] = job

@@ -344,7 +344,7 @@ class Placing(Indexes):
 
 def _due_ns(job: Job) -> float:
     deadline_ns = job.spec.aims.deadline_ns if job.spec.aims is not None else None
-    return math.inf if deadline_ns is None else float(job.submitted_ns + deadline_ns)
+    return math.inf if deadline_ns is None else float(job.since_ns + deadline_ns)
 
 
 def takes(job: Job, site: Site) -> bool:

@@ -13,6 +13,8 @@ from hanse.core.placing import RENTED
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
 from hanse.ids import JobId, SiteId
+from hanse.model.account import Account
+from hanse.model.aims import NANO
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
@@ -80,6 +82,12 @@ def costs(spent: Mapping[SiteId, int], final: bool) -> list[str]:
         return []
     parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items())
     return [f"It has cost {money(total)}{'' if final else ' so far'}: {parts}."]
+
+
+def bill(account: Account) -> list[str]:
+    """The same of a job that has ended."""
+    spent = {SiteId(site.site): round(site.spent * NANO) for site in account.sites}
+    return costs(spent, final=True)
 
 
 def _aims(home: Home, job: Job, now_ns: int) -> list[str]:

@@ -163,8 +163,7 @@ class Runtime(Federated):
         """It comes here all the while."""
 
     def leave(self, job: JobId, error: BaseException) -> None:
-        """Stop a durable job here and let its record stand as it is, to be resumed later; whoever
-        waits for it gets the error."""
+        """Stop a durable job here; its record stands, to be resumed. Who waits gets the error."""
         if threading.current_thread() is self._thread:
             self.lose(job, error)  # at once: who asks for it next must find it left
         else:
@@ -185,11 +184,11 @@ class Runtime(Federated):
         return self.ask(lambda: self.explain(job))
 
     def cost(self, job: JobId) -> float | None:
-        """What it has cost so far; None: that is not known any more, or not counted."""
+        """See `runner.Runner`."""
         return self.ask(lambda: self._costs.spent(job, self.loop.now_ns()))
 
     def account(self, job: JobId) -> Account | None:
-        """What it has cost and is expected to; None: that is not known any more, or not counted."""
+        """See `runner.Runner`."""
         return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))
 
     def running(self, job: JobId) -> int:
