@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "job": ("hanse.cli.job", "Show one job; with --follow, until it ends."),
     "logs": ("hanse.cli.logs", "Show what a job's items printed."),
     "explain": ("hanse.cli.explain", "Say what a job waits for."),
+    "quote": ("hanse.cli.quote", "Say what a job would take and cost, and submit nothing."),
     "cancel": ("hanse.cli.cancel", "Cancel a job."),
     "retry": ("hanse.cli.retry", "Run the failed items of a job again."),
     "replay": ("hanse.cli.replay", "Run one item again, here, in the foreground."),

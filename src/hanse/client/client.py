@@ -187,11 +187,15 @@ class Client:
         """
         if not iterables:
             raise UsageError("map needs at least one iterable of inputs")
-        iterable, total = snapshot(iterables)
         given = {
             "resources": resources, "retries": retries, "timeout": timeout,
             "packages": packages, "requirements": requirements,
         }  # fmt: skip
+        if os.environ.get("HANSE_QUOTE"):
+            from hanse.client import quoting
+
+            quoting.answer(self, function, iterables, name, given)
+        iterable, total = snapshot(iterables)
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,

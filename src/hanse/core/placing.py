@@ -8,10 +8,11 @@ and nothing else. Jobs without aims do not pass through here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hanse import limits
-from hanse.core.events import JobSpent
+from hanse.core.events import JobSpent, Timed
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
@@ -22,8 +23,9 @@ from hanse.core.place.renting import Kind, Lack
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
-from hanse.ids import LeaseId, SiteId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.aims import HOUR_NS, Tariff
+from hanse.model.job import JobSpec
 from hanse.model.rental import Rental
 
 PLAN_SHARE = 200
@@ -127,6 +129,26 @@ class Placing(Indexes):
         goal = goal._replace(objective="cheapest", time_ns=time_ns)
         found = plan(self._offers(job, place), left, goal)
         return None if found.hurry else max(0.0, found.cost - place.plan.cost)
+
+    # --- for quotes -----------------------------------------------------------------------------
+    @contextmanager
+    def imagined(self, spec: JobSpec, timed: Sequence[Timed], now_ns: int) -> Iterator[Job]:
+        """A job that nobody has submitted, as it would be seen here now; inside alone."""
+        self._now_ns = max(self._now_ns, now_ns)
+        job = Job(JobId(""), spec, self._now_ns)
+        assert job.place is not None
+        for site, items, busy_ns in timed:
+            job.place.work.observe(site, items, busy_ns)
+        self._shapes.join(job, self.sites.values())
+        try:
+            yield job
+        finally:
+            self._shapes.leave(job)
+
+    def outlook(self, job: Job) -> tuple[list[Offer], Left]:
+        """The sites that it may use, and what is left of it."""
+        assert job.place is not None
+        return self._offers(job, job.place), self._left(job, job.place)
 
     def _requote(self, job: Job, place: Placement) -> None:
         """Other sites may serve it now; those that are not to be used any more end the item that

@@ -30,6 +30,7 @@ from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
 from hanse.model.account import settled
 from hanse.model.aims import Aims
 from hanse.model.job import JobSpec, JobState
+from hanse.model.quote import Quote
 from hanse.node.held import Counts, Held
 from hanse.node.held_calls import HeldCalls
 from hanse.payloads.payload import Payload
@@ -43,7 +44,7 @@ from hanse.records.tally import usage_of
 from hanse.remote.records import NodeHead
 from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
-from hanse.wire.api import NewJob, Progress, Removed, Taken
+from hanse.wire.api import AskQuote, NewJob, Progress, Removed, Taken
 
 _BEGIN_S = 60.0  # for a journal that is slow or away
 _logger = logging.getLogger("hanse")
@@ -112,6 +113,10 @@ class Board:
             running=self.runtime.running(id), lines=self.runtime.reasons(id),
             cost=self.runtime.cost(id), account=account,
         )  # fmt: skip
+
+    def quote(self, ask: AskQuote) -> Quote:
+        """What such a job would take and cost."""
+        return self.runtime.quote(ask.spec, ask.timed, ask.aims)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:

@@ -13,13 +13,21 @@ from functools import partial
 import msgspec
 
 from hanse import limits
-from hanse.core.events import CancelItems, CancelJob, Event, Forget, Grow, JobEnded, JobGrown, Seal
+from hanse.core.events import (
+    CancelItems,
+    CancelJob,
+    Event,
+    Forget,
+    Grow,
+    JobEnded,
+    JobGrown,
+    Seal,
+)
 from hanse.engines.local.output import forward_here
 from hanse.errors import (
     ClientClosed,
     CodeMissing,
     Fenced,
-    HanseError,
     InternalError,
     JobOver,
     NodeError,
@@ -28,7 +36,6 @@ from hanse.errors import (
 )
 from hanse.ids import JobId
 from hanse.journal.port import Head
-from hanse.model.account import Account
 from hanse.model.failure import Cause, Failure
 from hanse.model.fit import Requires
 from hanse.model.job import JobSpec, JobState
@@ -37,6 +44,7 @@ from hanse.records.program import ProgramRecord, encode, here, new_head
 from hanse.remote.code import Code, Project
 from hanse.remote.dial import Dial
 from hanse.remote.following import Following
+from hanse.remote.looking import Looking
 from hanse.remote.outbox import Outbox
 from hanse.remote.printing import Printing, end_of_log
 from hanse.remote.records import RemoteRecords
@@ -78,7 +86,7 @@ class _Job:
         self.following: Following | None = None
 
 
-class RemoteRuntime:
+class RemoteRuntime(Looking):
     """See `hanse.runtime.runner.Runner`."""
 
     keeps_inputs = True
@@ -371,26 +379,6 @@ class RemoteRuntime:
     # --- looking --------------------------------------------------------------------------------
     def records(self) -> RemoteRecords:
         return self._records
-
-    def _progress(self, job: JobId) -> api.Progress:
-        return self._dial.ask("GET", f"/v1/jobs/{job}/progress", api.Progress)
-
-    def reasons(self, job: JobId) -> list[str]:
-        if self._outbox.trouble:
-            return [f"{self._outbox.trouble}; it is tried again."]
-        return self._progress(job).lines
-
-    def cost(self, job: JobId) -> float | None:
-        return self._progress(job).cost
-
-    def account(self, job: JobId) -> Account | None:
-        return self._progress(job).account
-
-    def running(self, job: JobId) -> int:
-        try:
-            return self._progress(job).running
-        except HanseError:
-            return 0
 
     def check_can_wait(self) -> None:
         if threading.current_thread() is self._thread:

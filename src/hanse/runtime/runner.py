@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from hanse.core.events import Event, Grow
+    from hanse.core.events import Event, Grow, Timed
     from hanse.ids import JobId
     from hanse.journal.port import Head
     from hanse.model.account import Account
+    from hanse.model.aims import Aims
     from hanse.model.failure import Failure
     from hanse.model.job import JobSpec
+    from hanse.model.quote import Quote
     from hanse.model.resources import Amount
     from hanse.payloads.payload import Payload
     from hanse.records.state import Records
@@ -99,6 +101,9 @@ class Runner(Protocol):
 
     def account(self, job: JobId) -> Account | None:
         """The same by site, and what is expected; None: that is not known, or not counted."""
+
+    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
+        """See `hanse.core.quoting.quote`. Nothing is submitted."""
 
     def running(self, job: JobId) -> int:
         """How many of the job's items are out to sites."""

@@ -49,15 +49,15 @@ from hanse.errors import (
     UsageError,
 )
 from hanse.ids import JobId, SiteId
-from hanse.model.account import Account
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
-from hanse.runtime.costs import Costs, explained
+from hanse.runtime.costs import Costs
 from hanse.runtime.durables import Durables
 from hanse.runtime.ends import error_of
 from hanse.runtime.federated import Federated
 from hanse.runtime.granted import Ledger
+from hanse.runtime.looking import Looking
 from hanse.runtime.loop import Loop, Timer
 from hanse.runtime.outcome import Outcome
 from hanse.runtime.reported import Reported
@@ -94,7 +94,7 @@ class EngineFactory(Protocol):
     ) -> port.Engine: ...
 
 
-class Runtime(Federated):
+class Runtime(Federated, Looking):
     """Runs jobs on this machine until `close`. See `hanse.runtime.runner.Runner`."""
 
     place = "this machine"
@@ -183,14 +183,6 @@ class Runtime(Federated):
         """What a job waits for."""
         return self.ask(lambda: self.explain(job))
 
-    def cost(self, job: JobId) -> float | None:
-        """See `runner.Runner`."""
-        return self.ask(lambda: self._costs.spent(job, self.loop.now_ns()))
-
-    def account(self, job: JobId) -> Account | None:
-        """See `runner.Runner`."""
-        return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))
-
     def running(self, job: JobId) -> int:
         """How many of its items are out to sites."""
         known = self.home.jobs.get(job)
@@ -202,10 +194,6 @@ class Runtime(Federated):
         source = self._sources.get(job)
         waits = self.durables.trouble + (source.why() if source is not None else [])
         return explain(self.home, job, self.loop.now_ns(), waits)
-
-    def explained(self, job: JobId) -> str:
-        """The same and its account, as another process is told. For the loop's thread."""
-        return explained(self.explain(job), self._costs.account(job, self.loop.now_ns()))
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""

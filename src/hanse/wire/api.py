@@ -11,8 +11,10 @@ from typing import Annotated
 
 import msgspec
 
+from hanse.core.events import Timed
 from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
+from hanse.limits import TIMED_KEPT
 from hanse.model.account import Account
 from hanse.model.aims import Aims
 from hanse.model.failure import Failure
@@ -21,6 +23,7 @@ from hanse.model.resources import Amount
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
 _RETRIES = 1_000_000
+_MOST_AIMS = 100
 
 
 class Request(
@@ -82,6 +85,24 @@ class NewJob(Request, frozen=True, kw_only=True):
         )
         if min(amounts) < 0 or max(amounts) == 0:
             raise ValueError("an item needs something, and nothing less than none")
+
+
+class AskQuote(Request, frozen=True, kw_only=True):
+    """What would a job of `spec.total` items take and cost, of which these segments were timed? One
+    answer for each of these aims."""
+
+    spec: JobSpec
+    timed: list[Timed]
+    aims: list[Aims]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: a bad number would stop the node that reckons with it."""
+        if not 0 <= (self.spec.total or 0) <= 1 << 53:
+            raise ValueError("a job has 0 to 2**53 items")
+        if any(not (0 < items <= 1 << 53 and 0 <= ns < 1 << 62) for _, items, ns in self.timed):
+            raise ValueError("a segment has items, and took a time")
+        if len(self.timed) > TIMED_KEPT or len(self.aims) > _MOST_AIMS:
+            raise ValueError("too much is asked at once")
 
 
 class Take(Request, frozen=True, kw_only=True):

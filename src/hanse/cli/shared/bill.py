@@ -32,14 +32,14 @@ def document(account: Account | None) -> dict[str, Any] | None:
 
 def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     """What people get, where money or time matters to the job."""
-    spent = [f"{_money(site.spent)} at {site.site}" for site in account.sites if site.spent]
-    of = "" if account.budget is None else f" of {_money(account.budget)}"
+    spent = [f"{amount(site.spent)} at {site.site}" for site in account.sites if site.spent]
+    of = "" if account.budget is None else f" of {amount(account.budget)}"
     if spent or of:
-        yield "cost", f"{_money(account.spent)}{of}" + (f": {', '.join(spent)}" if spent else "")
+        yield "cost", f"{amount(account.spent)}{of}" + (f": {', '.join(spent)}" if spent else "")
     if account.expected is not None and account.expected_high is not None:
         yield (
             "expected",
-            f"{_money(account.expected)} more, at most {_money(account.expected_high)} in 19 of 20 "
+            f"{amount(account.expected)} more, at most {amount(account.expected_high)} in 19 of 20 "
             "cases",
         )
     if account.end_s is not None:
@@ -54,14 +54,15 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
         late = f"{words.duration(-left)} ago" if left < 0 else f"in {words.duration(left)}"
         yield "deadline", late + ("; all sites are used for it" if account.hurry else "")
     if account.sooner is not None:
-        yield "an hour earlier", f"costs {_money(account.sooner)} more"
+        yield "an hour earlier", f"costs {amount(account.sooner)} more"
     for site in account.sites:
         if site.refused:
             yield f"not at {site.site}", site.refused
 
 
-def _money(amount: float) -> str:
+def amount(whole: float) -> str:
+    """In whatever currency prices are written."""
     from hanse.core.words import money
     from hanse.model.aims import NANO
 
-    return money(amount * NANO)
+    return money(whole * NANO)

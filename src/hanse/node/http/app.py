@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as Path
 
 from hanse import limits
+from hanse.model.quote import Quote
 from hanse.node.audit import Audit
 from hanse.node.board import Board
 from hanse.node.dash.codes import Codes
@@ -116,6 +117,7 @@ def table(
         Route("GET", "/v1/site", Right.JOIN, joining.show_site, gives=api.SiteInfo),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
+        Route("POST", "/v1/quote", read, jobs.quote, api.AskQuote, Quote),
         Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),
         Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=NodeHead),
         Route("DELETE", "/v1/jobs/{job}", submit, jobs.remove, gives=api.Removed),

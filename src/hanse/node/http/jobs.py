@@ -201,6 +201,12 @@ async def take(call: Call) -> Response:
     )
 
 
+async def quote(call: Call) -> Response:
+    """What a job would take and cost. Nothing is submitted."""
+    asked, _ = await call.parcel(api.AskQuote)
+    return call.answer(await call.waiting(call.board.quote, asked))
+
+
 async def feed(call: Call) -> Response:
     """More inputs; answers how many items the job has."""
     asked, payloads = await call.parcel(api.Inputs)

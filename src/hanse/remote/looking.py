@@ -1,0 +1,47 @@
+"""The part of a client that asks a node how its jobs are, and what they would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hanse.core.events import Timed
+from hanse.errors import HanseError
+from hanse.ids import JobId
+from hanse.model.account import Account
+from hanse.model.aims import Aims
+from hanse.model.job import JobSpec
+from hanse.model.quote import Quote
+from hanse.remote.dial import Dial
+from hanse.remote.outbox import Outbox
+from hanse.wire import api
+
+
+class Looking:
+    """A part of `remote.runtime`'s, which has what is named here."""
+
+    _dial: Dial
+    _outbox: Outbox
+
+    def _progress(self, job: JobId) -> api.Progress:
+        return self._dial.ask("GET", f"/v1/jobs/{job}/progress", api.Progress)
+
+    def reasons(self, job: JobId) -> list[str]:
+        if self._outbox.trouble:
+            return [f"{self._outbox.trouble}; it is tried again."]
+        return self._progress(job).lines
+
+    def cost(self, job: JobId) -> float | None:
+        return self._progress(job).cost
+
+    def account(self, job: JobId) -> Account | None:
+        return self._progress(job).account
+
+    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
+        about = api.AskQuote(spec=spec, timed=list(timed), aims=list(aims))
+        return self._dial.ask("POST", "/v1/quote", Quote, about)
+
+    def running(self, job: JobId) -> int:
+        try:
+            return self._progress(job).running
+        except HanseError:
+            return 0

@@ -1,0 +1,45 @@
+"""The part of a runtime that says what jobs cost, and would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hanse.core.events import Timed
+from hanse.core.home import Home
+from hanse.core.quoting import quote
+from hanse.ids import JobId
+from hanse.model.account import Account
+from hanse.model.aims import Aims
+from hanse.model.job import JobSpec
+from hanse.model.quote import Quote
+from hanse.runtime.costs import Costs, explained
+from hanse.runtime.loop import Loop
+
+
+class Looking:
+    """A part of `runtime.Runtime`, which has what is named here."""
+
+    home: Home
+    loop: Loop
+    _costs: Costs
+    ask: Callable[..., Any]
+    explain: Callable[[JobId], list[str]]
+
+    # --- for any thread -------------------------------------------------------------------------
+    def cost(self, job: JobId) -> float | None:
+        """See `runner.Runner`."""
+        return self.ask(lambda: self._costs.spent(job, self.loop.now_ns()))  # type: ignore[no-any-return]
+
+    def account(self, job: JobId) -> Account | None:
+        """See `runner.Runner`."""
+        return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))  # type: ignore[no-any-return]
+
+    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
+        """See `runner.Runner`."""
+        return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns()))  # type: ignore[no-any-return]
+
+    # --- for the loop's thread ------------------------------------------------------------------
+    def explained(self, job: JobId) -> str:
+        """What the job waits for and its account, as another process is told."""
+        return explained(self.explain(job), self._costs.account(job, self.loop.now_ns()))

@@ -1,0 +1,72 @@
+"""`hanse quote`, before real nodes with prices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from system.nodes import Away
+from system.test_aims import federation
+from system.test_links import Hosts, hosts
+
+__all__ = ["hosts"]
+
+SCRIPT = """
+import pathlib, sys, time
+import hanse
+
+def work(item):
+    time.sleep(0.05)
+    return item
+
+if __name__ == "__main__":
+    with hanse.connect() as client:
+        name = sys.argv[1] if len(sys.argv) > 1 else None
+        for result in client.map(work, range(400), name=name):
+            pathlib.Path("ran").touch()
+"""
+
+
+def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
+    hosts: Hosts, tmp_path: Path
+) -> None:
+    home, _ = federation(hosts)
+    away = Away(home, tmp_path / "away")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    told = away.json("quote", "--deadline", "1h", "--budget", "1000", "--sample", "12", script)
+    assert told["items"] == 400
+    assert 4 <= told["timed"] <= 12
+    assert told["item_s"] >= 0.05
+    fastest, *_, cheapest = told["rows"]
+    assert {each["site"] for each in fastest["sites"]} >= {
+        each["site"] for each in cheapest["sites"]
+    }
+    assert len(fastest["sites"]) == 2
+    assert len(cheapest["sites"]) == 1
+    assert cheapest["cost"] < fastest["cost"] / 10
+    assert [row["met"] for row in told["rows"] if row["deadline_s"] == 3600] == ["sure"]
+    assert not (tmp_path / "ran").exists(), "the script went no further"
+    assert away.json("jobs") == [], "the sample is forgotten"
+    only = away.json("quote", "--regions", "south", script)
+    assert len(only["refused"]) == 1
+
+    client = home.connect()
+    with client:
+        named = client.map(pow, range(400), [2] * 400, name="n")
+        list(named)
+    of_job = away.json("quote", "n", "--deadline", "1h")
+    assert of_job["items"] == 0
+    assert of_job["timed"] > 0
+    shown = away("quote", "--deadline", "1h", script)
+    assert "DEADLINE" in shown.stdout
+    assert "that were timed" in shown.stdout
+
+
+def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
+    from system.command import hanse
+
+    script = tmp_path / "script.py"
+    script.write_text("print('nothing')")
+    told = hanse("quote", script, home=tmp_path / "home")
+    assert told.returncode == 2
+    assert "made no map" in told.stderr
