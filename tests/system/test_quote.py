@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from system.command import SRC, hanse
 from system.nodes import Away
 from system.test_aims import federation
 from system.test_links import Hosts, hosts
@@ -31,6 +32,7 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
 ) -> None:
     home, _ = federation(hosts)
     away = Away(home, tmp_path / "away")
+    away.env = {**away.env, "PYTHONPATH": str(SRC)}  # the script's
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     told = away.json("quote", "--deadline", "1h", "--budget", "1000", "--sample", "12", script)
@@ -38,15 +40,12 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
     assert 4 <= told["timed"] <= 12
     assert told["item_s"] >= 0.05
     fastest, *_, cheapest = told["rows"]
-    assert {each["site"] for each in fastest["sites"]} >= {
-        each["site"] for each in cheapest["sites"]
-    }
     assert len(fastest["sites"]) == 2
     assert len(cheapest["sites"]) == 1
     assert cheapest["cost"] < fastest["cost"] / 10
     assert [row["met"] for row in told["rows"] if row["deadline_s"] == 3600] == ["sure"]
     assert not (tmp_path / "ran").exists(), "the script went no further"
-    assert away.json("jobs") == [], "the sample is forgotten"
+    assert away.json("jobs")["jobs"] == [], "the sample is forgotten"
     only = away.json("quote", "--regions", "south", script)
     assert len(only["refused"]) == 1
 
@@ -63,8 +62,6 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
 
 
 def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
-    from system.command import hanse
-
     script = tmp_path / "script.py"
     script.write_text("print('nothing')")
     told = hanse("quote", script, home=tmp_path / "home")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from core_builders import Town
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,4 +98,4 @@ def test_a_quote_changes_nothing_and_more_time_is_never_dearer(
         assert row.end_s <= row.end_high_s
         assert row.cost <= row.cost_high
     met = [row.cost for row in found.rows if row.met != "no"]
-    assert all(later <= sooner * (1 + 1e-9) for sooner, later in zip(met, met[1:], strict=False))
+    assert all(later <= sooner * (1 + 1e-9) for sooner, later in pairwise(met))

@@ -133,9 +133,11 @@ def _show(out: Output, answer: Answer, wanted: Aims) -> None:
 
     def human() -> None:
         more = " or more" if answer.more else ""
-        if found.item_s is None:
-            out.say(f"{found.items:,}{more} items are left, and no item was timed: "
-                    "nothing can be said.")  # fmt: skip
+        if not found.items:
+            out.say("Nothing is left to do.")
+        elif found.item_s is None or not found.rows:
+            out.say(f"{found.items:,}{more} items are left, and no item was timed, "
+                    "or no site may run them: nothing can be said.")  # fmt: skip
         else:
             out.say(f"{found.items:,}{more} items at {words.duration(found.item_s)} each "
                     f"(\N{PLUS-MINUS SIGN}{words.duration(found.spread)}), by {found.timed:,} that "

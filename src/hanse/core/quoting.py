@@ -39,7 +39,7 @@ def quote(
         refused = {str(site): words for site, words in why.items() if site not in used}
         mean, variance, count = job.place.work.moments()
     told = Quote(items=spec.total or 0, timed=int(count), refused=refused)
-    if not count or not offers:
+    if not count or not offers or not spec.total:
         return told
     rows = [_row(offers, left, each) for each in aims]
     item_s, spread = mean / SECOND, sqrt(variance) * mean / SECOND
