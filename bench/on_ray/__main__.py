@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=1, help="of each node")
     parser.add_argument("--works", nargs="*", default=["trivial", "submits", "sleeps", "arrays"])
     parser.add_argument("--here", action="store_true", help="all nodes on one host")
+    parser.add_argument("--tls", action="store_true", help="Ray's, as at sites of `hanse up`")
     parser.add_argument("--to", type=Path, help="a file for the figures, as JSON")
     told = parser.parse_args()
     why = "" if told.here else rooms.why_not_apart()
@@ -40,7 +41,7 @@ def main() -> None:
     }
     with (
         rooms.places(_NODES, apart=not told.here and not why) as places,
-        rooms.cluster(places, told.cpus, env) as address,
+        rooms.cluster(places, told.cpus, env, told.tls) as address,
     ):
         figures = _all(told.works, told.rounds, places[0], address, slots, env)
     _show(figures, slots)

@@ -14,7 +14,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from hanse.engines.ray.cluster import own_address
+from hanse.node.site_tls import SiteAuthority
 
 _START_S, _RUN_S = 60.0, 300.0
 _TESTS = Path(__file__).parents[2] / "tests"
@@ -24,6 +27,7 @@ class Place(Protocol):
     """Somewhere that programs can be started."""
 
     home: Path
+    address: str
 
     def start(self, words: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
         """`python` with these words; both outputs go to the log."""
@@ -32,6 +36,7 @@ class Place(Protocol):
 class Here:
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.address = own_address()
 
     def start(self, words: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
         with log.open("wb") as out:
@@ -44,14 +49,13 @@ class Here:
 class There:
     """A host."""
 
-    def __init__(self, host: object, home: Path) -> None:
+    def __init__(self, host: Any, home: Path) -> None:
         self._host = host
         self.home = home
+        self.address = str(host.address)
 
     def start(self, words: list[str], env: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-        started: subprocess.Popen[bytes] = self._host.start(  # type: ignore[attr-defined]
-            [sys.executable, *words], env, str(log)
-        )
+        started: subprocess.Popen[bytes] = self._host.start([sys.executable, *words], env, str(log))
         return started
 
 
@@ -84,9 +88,13 @@ def why_not_apart() -> str:
 
 
 @contextlib.contextmanager
-def cluster(where: list[Place], cpus: int, env: Mapping[str, str]) -> Iterator[str]:
-    """A Ray node in each place; the address of the head, which is in the first."""
+def cluster(where: list[Place], cpus: int, env: dict[str, str], tls: bool) -> Iterator[str]:
+    """A Ray node in each place; the address of the head, which is in the first. With TLS `env` gets
+    what it takes to speak to them."""
     started: list[subprocess.Popen[bytes]] = []
+    if tls:
+        authority = SiteAuthority(where[0].home / "site")
+        env |= authority.own(*(place.address for place in where)).environment()
 
     def start(place: Place, *more: str) -> None:
         words = ["-m", "bench.on_ray.node", str(place.home), str(cpus), *more]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -181,6 +184,42 @@ def test_a_ray_program_finds_the_cluster_of_its_site(node: Node) -> None:
         mine, theirs, address = client.submit(program_of_ray, 7).result(LONG_S)
     assert (mine, theirs) == (7, 49)
     assert address.split(":")[-1] in (node.place.home / "ray.json").read_text()
+
+
+def test_whatever_ray_listens_on_is_encrypted_or_asks_for_the_token(
+    node: Node, machine: Machine
+) -> None:
+    """What is not encrypted is spoken to by processes of the same machine alone."""
+    with node.connect() as client:
+        assert list(client.map(abs, range(10))) == list(range(10))
+        assert node.process is not None
+        rays = [*machine.rays(), *psutil.Process(node.process.pid).children(recursive=True)]
+        kinds = {kind(process, *where) for process in rays for where in listening(process)}
+    assert kinds == {("TLS", ""), ("HTTP 401", "RuntimeEnvAgent")}
+
+
+def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [
+            (each.laddr.ip, each.laddr.port)
+            for each in process.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN
+        ]
+    return []
+
+
+def kind(process: psutil.Process, host: str, port: int) -> tuple[str, str]:
+    """What whoever comes without certificate and token hears there."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    place = ("127.0.0.1" if host in ("::", "0.0.0.0") else host, port)
+    with contextlib.suppress(ssl.SSLError), socket.create_connection(place, LONG_S) as dialled:
+        anybody.wrap_socket(dialled).close()
+        return "TLS", ""
+    with socket.create_connection(place, LONG_S) as dialled:
+        dialled.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        words = dialled.recv(100).split()
+    return f"HTTP {words[1].decode()}", process.cmdline()[0].removeprefix("ray::").strip()
 
 
 @pytest.mark.parametrize("end", ["down", "killed"])

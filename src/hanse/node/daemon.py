@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from hanse.engines.ray.site import Site
     from hanse.node.http.line import Listening
     from hanse.node.identity import Identity
+    from hanse.node.site_tls import SiteAuthority
 
 DEFAULT_PORT = 7437
 NOT_INSTALLED = "a node needs more libraries than a client: pip install 'hanse[node]'"
@@ -117,7 +118,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         tokens = Tokens(place.tokens)
         mine = _local_token(place, tokens, url, identity)
         offered = with_scripts(capacity(settings.resources)) if settings.works else Amount()
-        site = _site(settings, offered)
+        authority = _site_authority(settings)
+        site = _site(settings, offered, authority)
         engine: EngineFactory
         if site is not None:
             stack.callback(site.close)
@@ -154,6 +156,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         offer = Offer(
             python=python_version(), packages=packages(), tariff=_tariff(settings),
             works=settings.works,
+            names=sorted({socket.gethostname(), *settings.names, *settings.labels}),
         )  # fmt: skip
         runtime.tell(Describe(runtime.own.agent.site, offer))
         linked = Linked(runtime, place.sites, node, tokens)
@@ -162,15 +165,15 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
             lambda dial, offer: Fetching(dial, node, offer, board.state.codes, board.next_key),
         )  # fmt: skip
         stack.callback(links.close)
-        authority = b"" if identity is None else identity.authority
         renting = _renting(settings, place, runtime, linked, tokens, node, run, url, fingerprint)
-        machines = Machines(runtime, linked, site, renting)
+        machines = Machines(runtime, linked, site, renting, authority)
         leaving = Leaving(
             runtime, links, settings.labels, settings.evictions, settings.evict_file,
             settings.notice_s,
         )  # fmt: skip
         stack.callback(leaving.close)
-        routes = _table(info, authority, board, linked, links, machines, tokens)
+        own = b"" if identity is None else identity.authority
+        routes = _table(info, own, board, linked, links, machines, tokens)
         server = server_for(board, tokens, audit, identity, names, routes)
         links.begin()
         if renting is not None:
@@ -230,7 +233,18 @@ def _sandbox(settings: Settings) -> Sandbox | None:
     return sandbox
 
 
-def _site(settings: Settings, offered: Amount) -> Site | None:
+def _site_authority(settings: Settings) -> SiteAuthority | None:
+    """Signs for the machines of a cluster that this node heads."""
+    if settings.engine != "ray" or settings.ray_address is not None:
+        return None
+    try:
+        from hanse.node.site_tls import SiteAuthority
+    except ImportError as error:
+        raise UsageError(NOT_INSTALLED) from error
+    return SiteAuthority(settings.home / "site")
+
+
+def _site(settings: Settings, offered: Amount, authority: SiteAuthority | None) -> Site | None:
     """The machines of this node, if there may be several. Raises EngineError, UsageError."""
     if settings.engine != "ray":
         return None
@@ -240,7 +254,10 @@ def _site(settings: Settings, offered: Amount) -> Site | None:
 
     host = settings.host
     near = address.is_loopback(host) or host in ("0.0.0.0", "::")
-    return Site(settings.home, offered, address=settings.ray_address, host=None if near else host)
+    return Site(
+        settings.home, offered, address=settings.ray_address, host=None if near else host,
+        certify=None if authority is None else authority.own,
+    )  # fmt: skip
 
 
 def listen(host: str, port: int) -> Listening:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from hanse.engines.ray.cluster import Worker
+from hanse.engines.ray.cluster import Worker, own_address
 from hanse.engines.ray.site import Versions
-from hanse.errors import NodeUnavailable, WorldError
+from hanse.engines.ray.tls import Tls
+from hanse.errors import NodeUnavailable, UsageError, WorldError
 from hanse.model.resources import Amount
 from hanse.remote.address import Address
 from hanse.remote.dial import Dial
@@ -19,6 +21,14 @@ _LASTED_S = 30.0  # a start that lasted so long was a good one
 _EMPTY_S = 35.0  # that the machine may take to be emptied: Ray allows 30
 
 Say = Callable[[str], None]
+
+
+class _Place(NamedTuple):
+    """Where this machine is to join, as who, and what it shows there."""
+
+    site: api.SiteInfo
+    host: str
+    tls: Tls | None
 
 
 class Joining:
@@ -46,22 +56,35 @@ class Joining:
         Raises NodeUnavailable if the node cannot be reached at first, NotAllowed, and UsageError if
         versions differ.
         """
-        site, tries = self._ask(), 0
+        place, tries = self._ask(), 0
         while not self._leaving.is_set():
-            lasted = self._once(site, say)
+            lasted = self._once(place, say)
             if self._leaving.is_set():
                 break
             say("Ray ended here; this machine joins again")
             tries = 0 if lasted else tries + 1
             self._leaving.wait(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
-            site = self._ask_again(say) or site
+            place = self._ask_again(say) or place
 
-    def _ask(self) -> api.SiteInfo:
-        site = Dial(self._node).ask("GET", "/v1/site", api.SiteInfo)
+    def _ask(self) -> _Place:
+        dial = Dial(self._node)
+        site = dial.ask("GET", "/v1/site", api.SiteInfo)
         Versions.here().check(Versions(site.hanse, site.ray, site.python))
-        return site
+        host = self._host or own_address(site.address.rpartition(":")[0].strip("[]"))
+        return _Place(site, host, self._certified(dial, site, host) if site.authority else None)
 
-    def _ask_again(self, say: Say) -> api.SiteInfo | None:
+    def _certified(self, dial: Dial, site: api.SiteInfo, host: str) -> Tls:
+        """What this machine shows to the others. Its key never leaves it."""
+        try:
+            from hanse.node import site_tls
+        except ImportError as error:
+            raise UsageError(f"{error}: pip install 'hanse[ray]'") from error
+        key, request = site_tls.asking(host)
+        asked = api.Certify(request=request)
+        got = dial.ask("POST", "/v1/site/certificate", api.Certified, asked)
+        return site_tls.written(self._home / "site", key, got.certificate, site.authority)
+
+    def _ask_again(self, say: Say) -> _Place | None:
         """The node may be away for a while; None: it is to be left."""
         while not self._leaving.is_set():
             try:
@@ -71,9 +94,12 @@ class Joining:
                 self._leaving.wait(_AGAIN_S[-1])
         return None
 
-    def _once(self, site: api.SiteInfo, say: Say) -> bool:
+    def _once(self, place: _Place, say: Say) -> bool:
         """From one start of Ray to its end; whether that was long."""
-        worker = Worker(site.address, site.token, self._home, self._offers, host=self._host)
+        site = place.site
+        worker = Worker(
+            site.address, site.token, self._home, self._offers, host=place.host, tls=place.tls
+        )
         self._worker = worker
         try:
             say(f"this machine is part of {self._node.url} (Ray at {site.address})")

@@ -14,6 +14,7 @@ from hanse.wire import api
 
 if TYPE_CHECKING:
     from hanse.engines.ray.site import Site
+    from hanse.node.site_tls import SiteAuthority
 
 
 class Machines:
@@ -21,15 +22,18 @@ class Machines:
     Args:
         site: the Ray cluster that the node works with; None: its own machine alone.
         renting: the machines that it rents; None: it can rent none.
+        authority: signs for the machines of a cluster that this node heads.
     """
 
     def __init__(
-        self, runtime: Runtime, linked: Linked, site: Site | None, renting: Renting | None = None
-    ) -> None:
+        self, runtime: Runtime, linked: Linked, site: Site | None, renting: Renting | None = None,
+        authority: SiteAuthority | None = None,
+    ) -> None:  # fmt: skip
         self._runtime = runtime
         self._linked = linked
         self._site = site
         self._renting = renting
+        self._authority = authority
         self._host = socket.gethostname()
 
     def all(self) -> list[api.MachineInfo]:
@@ -77,6 +81,13 @@ class Machines:
                 "machines can join, and `hanse link` has another node take work from this one"
             )
         return self._site.to_join()
+
+    def certify(self, request: bytes) -> bytes:
+        """Sign for a machine that joins. Raises UsageError."""
+        if self._authority is None:
+            self.to_join()
+            raise UsageError("the machines of this site speak without certificates")
+        return self._authority.certify(request)
 
 
 def _taken(why: str) -> str:

@@ -201,6 +201,17 @@ class SiteInfo(msgspec.Struct, frozen=True, kw_only=True):
     hanse: str
     ray: str
     python: str
+    authority: bytes = b""  # of the site's certificates, PEM; empty: Ray speaks without TLS
+
+
+class Certify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A machine that joins asks for a certificate: the request, PEM."""
+
+    request: bytes
+
+
+class Certified(msgspec.Struct, frozen=True, kw_only=True):
+    certificate: bytes
 
 
 class NewLink(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hanse.engines.local.processes import kill_group
+from hanse.engines.ray.tls import Tls
 from hanse.errors import EngineError, UsageError
 from hanse.model.resources import Amount
 
@@ -35,9 +36,10 @@ def new_token() -> str:
     return secrets.token_hex(32)
 
 
-def environment(token: str) -> dict[str, str]:
-    """What a process needs to speak to the cluster with this token."""
+def environment(token: str, tls: Tls | None = None) -> dict[str, str]:
+    """What a process needs to speak to the cluster with this token; None: it speaks without TLS."""
     return {
+        "RAY_USE_TLS": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -46,6 +48,7 @@ def environment(token: str) -> dict[str, str]:
         "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         # Who used too much memory is known better by who watches single items.
         "RAY_memory_monitor_refresh_ms": "0",
+        **(tls.environment() if tls is not None else {}),
     }
 
 
@@ -65,7 +68,9 @@ def free_port(host: str = "") -> int:
 class Kept:
     """Ray's processes of one machine, as long as this object and its process live."""
 
-    def __init__(self, arguments: Sequence[str], token: str, home: Path, offers: Amount) -> None:
+    def __init__(
+        self, arguments: Sequence[str], token: str, home: Path, offers: Amount, tls: Tls | None
+    ) -> None:
         if not installed():
             raise UsageError(NOT_INSTALLED)
         self._directory = _directory(home)
@@ -73,12 +78,12 @@ class Kept:
         self._starter = ours
         self._log = open(home / "ray.log", "ab")  # noqa: SIM115 - as long as the process
         command = [
-            sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
+            sys.executable, "-m", "hanse.engines.ray.bare", "start", "--block",
             f"--temp-dir={self._directory}", "--disable-usage-stats", "--log-color=false",
             "--min-worker-port=0", "--max-worker-port=0", *_offering(offers), *arguments,
         ]  # fmt: skip
         env = {name: value for name, value in os.environ.items() if name not in _PRIVATE}
-        env |= environment(token)
+        env |= environment(token, tls)
         here = [path for path in sys.path if path]
         env["PYTHONPATH"] = os.pathsep.join(here)
         with theirs:
@@ -129,14 +134,15 @@ class Head(Kept):
     """
 
     def __init__(
-        self, token: str, home: Path, offers: Amount, *, host: str | None = None, port: int = 0
-    ) -> None:
+        self, token: str, home: Path, offers: Amount, *, host: str | None = None, port: int = 0,
+        tls: Tls | None = None,
+    ) -> None:  # fmt: skip
         self.port = port or free_port()
         arguments = ["--head", f"--port={self.port}", "--include-dashboard=false"]
         if host is not None:
             arguments.append(f"--node-ip-address={host}")
         self.address = f"{host or own_address()}:{self.port}"
-        super().__init__(arguments, token, home, offers)
+        super().__init__(arguments, token, home, offers, tls)
 
     def started(self) -> None:
         """Wait until it can be reached. Raises EngineError."""
@@ -154,10 +160,11 @@ class Worker(Kept):
     """A machine that joins the cluster at an address."""
 
     def __init__(
-        self, address: str, token: str, home: Path, offers: Amount, *, host: str | None = None
-    ) -> None:
+        self, address: str, token: str, home: Path, offers: Amount, *, host: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:  # fmt: skip
         own = [f"--node-ip-address={host}"] if host is not None else []
-        super().__init__([f"--address={address}", *own], token, home, offers)
+        super().__init__([f"--address={address}", *own], token, home, offers, tls)
 
 
 def installed() -> bool:
@@ -167,14 +174,14 @@ def installed() -> bool:
     return importlib.util.find_spec("ray") is not None
 
 
-def own_address() -> str:
-    """The address by which other machines reach this one, as Ray finds it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            asking.connect(("8.8.8.8", 53))  # sends nothing
+def own_address(towards: str = "8.8.8.8") -> str:
+    """The address by which that machine reaches this one, as Ray finds it."""
+    with contextlib.suppress(OSError):
+        family, kind, _, _, where = socket.getaddrinfo(towards, 53, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as asking:
+            asking.connect(where)  # sends nothing
             return str(asking.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
+    return "127.0.0.1"
 
 
 def _offering(offers: Amount) -> list[str]:

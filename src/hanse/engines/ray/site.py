@@ -26,10 +26,12 @@ from hanse.engines.ray.cluster import (
     free_port,
     installed,
     new_token,
+    own_address,
 )
 from hanse.engines.ray.engine import RayEngine
 from hanse.engines.ray.messages import Machine
 from hanse.engines.ray.starting import Driver
+from hanse.engines.ray.tls import Tls
 from hanse.errors import EngineError, UsageError
 from hanse.model.resources import Amount
 from hanse.wire.api import SiteInfo
@@ -82,14 +84,18 @@ class Site:
         offers: what this machine gives to the cluster that it heads.
         address: of a cluster that is there already; then nothing is started.
         host: the address by which other machines reach this one.
+        certify: gets that address, and gives what Ray shows there; None: it speaks without TLS.
     """
 
     def __init__(
-        self, home: Path, offers: Amount, *, address: str | None = None, host: str | None = None
-    ) -> None:
+        self, home: Path, offers: Amount, *, address: str | None = None, host: str | None = None,
+        certify: Callable[[str], Tls] | None = None,
+    ) -> None:  # fmt: skip
         if not installed():
             raise UsageError(NOT_INSTALLED)
-        self._home, self._offers, self._host = home, offers, host
+        self._home, self._offers = home, offers
+        self._host = host or own_address()
+        self._tls: Tls | None = None
         self._closing = threading.Event()
         self._head: Head | None = None
         self.token = ""
@@ -98,11 +104,13 @@ class Site:
         if address is not None:
             self.driver = Driver(address)
             return
+        if certify is not None:
+            self._tls = certify(self._host)
         kept = _kept(home)
         self.token, self._port = kept.token, kept.port
         self._start_head()
         assert self._head is not None
-        self.driver = Driver(self._head.address, environment(self.token))
+        self.driver = Driver(self._head.address, environment(self.token, self._tls))
         threading.Thread(target=self._keep_up, name="hanse-ray", daemon=True).start()
 
     def engine(
@@ -144,11 +152,14 @@ class Site:
         return SiteInfo(
             address=self.driver.address, token=self.token, hanse=here.hanse, ray=here.ray,
             python=here.python,
+            authority=b"" if self._tls is None else self._tls.authority.read_bytes(),
         )  # fmt: skip
 
     # --- the head ---------------------------------------------------------------------------------
     def _start_head(self) -> None:
-        self._head = Head(self.token, self._home, self._offers, host=self._host, port=self._port)
+        self._head = Head(
+            self.token, self._home, self._offers, host=self._host, port=self._port, tls=self._tls
+        )
         self._head.started()
 
     def _keep_up(self) -> None:

@@ -115,6 +115,9 @@ def table(
         Route("GET", "/v1/machines", read, joining.list_machines, gives=list[api.MachineInfo]),
         Route("GET", "/v1/providers", read, joining.list_providers, gives=list[api.ProviderInfo]),
         Route("GET", "/v1/site", Right.JOIN, joining.show_site, gives=api.SiteInfo),
+        Route(
+            "POST", "/v1/site/certificate", Right.JOIN, joining.certify, api.Certify, api.Certified
+        ),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
         Route("POST", "/v1/quote", read, jobs.quote, api.AskQuote, Quote),

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from hanse.node.http.call import Call
 from hanse.node.machines import Machines
+from hanse.wire import api
 
 
 class MachineRoutes:
@@ -23,3 +24,9 @@ class MachineRoutes:
     async def show_site(self, call: Call) -> Response:
         """What a machine needs to join this node's site. It opens the whole site."""
         return call.answer(self._machines.to_join())
+
+    async def certify(self, call: Call) -> Response:
+        """Sign a certificate for a machine that joins, which keeps its key."""
+        asked, _ = await call.parcel(api.Certify, 0)
+        certificate = await call.waiting(self._machines.certify, asked.request)
+        return call.answer(api.Certified(certificate=certificate))
