@@ -57,8 +57,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     made.close()
 
 
-def headed(home: Path) -> Node:
-    node = Node(home, "--engine", "ray", "--cpus", "1")
+def headed(home: Path, *options: str) -> Node:
+    node = Node(home, "--engine", "ray", *(options or ("--cpus", "1")))
     node.patience_s = LONG_S
     return node.start()
 

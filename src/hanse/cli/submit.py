@@ -20,7 +20,6 @@ from hanse.limits import PARCEL_BYTES
 if TYPE_CHECKING:
     from hanse.client.client import Client
     from hanse.client.job import Job
-    from hanse.model.resources import Resources
 
 PATIENCE_S = 60.0  # until the node has recorded the script
 
@@ -31,13 +30,18 @@ PATIENCE_S = 60.0  # until the node has recorded the script
               help="Cores it takes.  [default: none for a script, 1 with --shell]")  # fmt: skip
 @click.option("--shell", "command", metavar="COMMAND", help="A command line in place of a script.")
 @shells.options
+@click.option("--site", default="", metavar="NAME",
+              help="Where it runs: a site by its name in `hanse sites`, or a label.")  # fmt: skip
+@click.option("--package", "packages", multiple=True, metavar="NAME",
+              help="What it has installed, as pip names it, instead of what is there; may be "
+              "repeated.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Show what it prints; end when it ends, as it ends.")
 @click.argument("script", required=False, type=click.Path(path_type=Path))
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def submit(
     out: Output, name: str | None, cpus: float | None, command: str | None, how: shells.How,
-    wait: bool, script: Path | None, args: tuple[str, ...],
+    site: str, packages: tuple[str, ...], wait: bool, script: Path | None, args: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a script or a command on the node, and come back at once.
 
@@ -68,10 +72,14 @@ def submit(
     else:
         assert command is not None
         work = _command(command, how, name)
-    needs = how.resources(cpus or (1.0 if command is not None else 0.0))
+    given = {
+        "resources": how.resources(cpus or (1.0 if command is not None else 0.0)),
+        "retries": how.retries, "timeout": how.timeout, "calls_home": True, "site": site,
+        "packages": packages or None,
+    }  # fmt: skip
     if wait:
-        raise SystemExit(_wait(out, work, needs, how))
-    id = _send(work, needs, how)
+        raise SystemExit(_wait(out, work, given))
+    id = _send(work, given)
     words = f"{id} ({work.label}) is on the node.\nWhat it prints: hanse logs {id} --follow"
     out.result({"id": id, "name": work.label}, lambda: out.say(words), quiet=[id])
 
@@ -106,14 +114,11 @@ def _command(command: str, how: shells.How, name: str | None) -> _Work:
     return _Work(label, [command], run_command, inputs)
 
 
-def _begin(client: Client, work: _Work, needs: Resources, how: shells.How) -> Job[Any]:
+def _begin(client: Client, work: _Work, given: dict[str, Any]) -> Job[Any]:
     """Hand it in; returns once the node has all of it. Raises JobBusy."""
     sys.argv = work.argv
     os.environ["HANSE_PROGRESS"] = "0"
     try:
-        given = {
-            "resources": needs, "retries": how.retries, "timeout": how.timeout, "calls_home": True,
-        }  # fmt: skip
         job = client._map(
             work.function, [work.inputs], 1, star=True, name=work.label, given=given, fresh=True
         )
@@ -123,22 +128,22 @@ def _begin(client: Client, work: _Work, needs: Resources, how: shells.How) -> Jo
     return job
 
 
-def _send(work: _Work, needs: Resources, how: shells.How) -> str:
+def _send(work: _Work, given: dict[str, Any]) -> str:
     """Returns the job's id."""
     import hanse
 
     with hanse.connect() as client:
-        return _begin(client, work, needs, how).id
+        return _begin(client, work, given).id
 
 
-def _wait(out: Output, work: _Work, needs: Resources, how: shells.How) -> int:
+def _wait(out: Output, work: _Work, given: dict[str, Any]) -> int:
     """See it to its end; returns its exit code, as a shell would tell it."""
     import hanse
     from hanse.cli.shared.lookup import recorded
     from hanse.client.script import CommandFailed
 
     with hanse.connect() as client:
-        job = _begin(client, work, needs, how)
+        job = _begin(client, work, given)
         out.event({"id": job.id, "name": work.label}, None)
         try:
             with recorded(job.id) as (side, head):

@@ -441,7 +441,8 @@ def _embedded(resources: Resources | None, early: Early | None) -> Runner:
 
 def _requires(options: Options) -> Requires:
     environment = options.environment
-    return Requires(environment="" if environment is None else environment.name)
+    name = "" if environment is None else environment.name
+    return Requires(environment=name, site=options.site)
 
 
 def printable(name: str) -> str:

@@ -28,6 +28,7 @@ class Options(msgspec.Struct, frozen=True, dict=True):
         requirements: the path of a requirements file that says the same, in place of packages.
         calls_home: whether an item may ask the node whose job it is for more, as scripts of
             `hanse submit` do.
+        site: the name of the one site where items may run; empty: any.
     """
 
     resources: Resources = msgspec.field(default_factory=Resources)
@@ -36,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, dict=True):
     packages: Sequence[str] | None = None
     requirements: str | PathLike[str] | None = None
     calls_home: bool = False
+    site: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.resources, Resources):
@@ -70,6 +72,7 @@ class Options(msgspec.Struct, frozen=True, dict=True):
             "packages": self.packages,
             "requirements": self.requirements,
             "calls_home": self.calls_home,
+            "site": self.site,
         }
         given = {name: value for name, value in given.items() if value is not None}
         if "packages" in given or "requirements" in given:
@@ -79,7 +82,8 @@ class Options(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """Equal for equal options; hashable."""
-        return (repr(self.resources.amount()), self.retries, self.timeout, self.environment)
+        amount = repr(self.resources.amount())
+        return amount, self.retries, self.timeout, self.environment, self.site
 
     @cached_property
     def environment(self) -> Environment | None:

@@ -89,15 +89,29 @@ class Site:
         """Its owner lets some functions through only."""
         return self.offer is not None and bool(self.offer.allow)
 
+    def unfit(self, requires: Requires) -> str | None:
+        """Why it can never run such code, in words; None if it can."""
+        if requires.site and not self.goes_by(requires.site):
+            return f"the job is for the site {requires.site}"
+        return None if self.offer is None else self.offer.lacks(requires)
+
+    def goes_by(self, name: str) -> bool:
+        """Whether this is its name here, a part of that, or a name that it says it has."""
+        return (
+            name == self.id
+            or name in self.id.split("/")
+            or (self.offer is not None and name in self.offer.names)
+        )
+
     def lacks(self, requires: Requires) -> str | None:
         """Why it cannot run such code now, in words; None if it can."""
-        unfit = None if self.offer is None else self.offer.lacks(requires)
+        unfit = self.unfit(requires)
         name = requires.environment
         return unfit or self.building.get(name) or self.failed.get(name)
 
     def may_run(self, spec: JobSpec) -> bool:
         """Whether it may run such items some time, as far as is known."""
-        unfit = self.offer is not None and self.offer.lacks(spec.requires) is not None
+        unfit = self.unfit(spec.requires) is not None
         failed = spec.requires.environment in self.failed
         return not unfit and not failed and self.capacity.fits(spec.needs)
 

@@ -210,10 +210,8 @@ def unable(home: Home, spec: JobSpec) -> list[str]:
 
 
 def _unfit(spec: JobSpec, site: Site) -> str | None:
-    if site.offer is None:
-        return None
-    if site.tariff.rented and spec.aims is None:
+    if site.offer is not None and site.tariff.rented and spec.aims is None:
         return RENTED
-    if not site.offer.lets(spec.function):
+    if site.offer is not None and not site.offer.lets(spec.function):
         return "its owner lets other functions through only: " + ", ".join(site.offer.allow)
-    return site.offer.lacks(spec.requires)
+    return site.unfit(spec.requires)

@@ -29,19 +29,21 @@ class Requires(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         packages: distributions that it imports, by canonical names, with the versions that it was
             made with.
         environment: the name of the `Environment` that its site builds for it; empty: none.
+        site: the name of the one site that it may run at; empty: any.
     """
 
     python: str = ""
     packages: dict[str, str] = {}
     function: str = ""
     environment: str = ""
+    site: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal where the same Python will do. What is called has no part in it."""
-        if not self.python and not self.packages and not self.environment:
+        if not self.python and not self.packages and not self.environment and not self.site:
             return ()
-        return self.python, self.environment, *sorted(self.packages.items())
+        return self.python, self.environment, self.site, *sorted(self.packages.items())
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +55,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         allow: names of functions that it runs, as patterns of the shell; empty: all.
         tariff: where it is, and at what price.
         works: whether it runs anything at all.
+        names: by which jobs may ask for it, beside those that its home gives it.
     """
 
     python: str = ""
@@ -60,6 +63,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     allow: list[str] = []
     tariff: Tariff = Tariff()
     works: bool = True
+    names: list[str] = []
 
     def lacks(self, requires: Requires) -> str | None:
         """Why it cannot run such code, in words; None if it can."""

@@ -117,9 +117,10 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         url = f"{scheme}://{_in_url(names[0])}:{port}"
         tokens = Tokens(place.tokens)
         mine = _local_token(place, tokens, url, identity)
-        offered = with_scripts(capacity(settings.resources)) if settings.works else Amount()
+        machine = capacity(settings.resources)
+        offered = with_scripts(machine) if settings.works else Amount()
         authority = _site_authority(settings)
-        site = _site(settings, offered, authority)
+        site = _site(settings, machine, authority)
         engine: EngineFactory
         if site is not None:
             stack.callback(site.close)
@@ -136,7 +137,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         runtime = Runtime(offered, engine, settings.home, first_lease, sites)
         stack.callback(runtime.close)
         if site is not None:
-            runtime.loop.post(partial(site.begin, runtime.resize))
+            runtime.loop.post(partial(site.begin, partial(_resize, runtime)))
         board = Board(runtime)
         key = key_in(place.lease_key)
         tokens.of_leases = leases = LeaseTokens(key, runtime.home.leases, board.has)
@@ -231,6 +232,11 @@ def _sandbox(settings: Settings) -> Sandbox | None:
     sandbox = Sandbox(hidden, shown=[str(code)])
     sandbox.check()
     return sandbox
+
+
+def _resize(runtime: Runtime, offered: Amount) -> None:
+    """Its machines have so much now; nothing: they are gone."""
+    runtime.resize(with_scripts(offered) if offered != Amount() else offered)
 
 
 def _site_authority(settings: Settings) -> SiteAuthority | None:

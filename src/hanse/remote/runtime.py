@@ -441,7 +441,7 @@ class RemoteClaims:
         found, environment = self._requirements(parts), spec.requires.environment
         requires = Requires(
             python=found.python, packages={} if environment else found.packages,  # it brings them
-            function=program.told.name, environment=environment,
+            function=program.told.name, environment=environment, site=spec.requires.site,
         )  # fmt: skip
         spec = msgspec.structs.replace(spec, requires=requires)
         about = api.NewJob(

@@ -103,8 +103,14 @@ def check_hello(hello: Hello) -> Hello:
     """Whether a home can count with it. Raises UsageError: it comes from outside."""
     offer = hello.offer
     packages = offer.packages or {}
-    texts = [offer.python, offer.tariff.region, *offer.allow, *packages, *packages.values()]
-    if len(packages) > _PACKAGES or len(offer.allow) > _NAMES or len(offer.tariff.schedule) > 1000:
+    texts = [offer.python, offer.tariff.region, *offer.allow, *offer.names]
+    texts += [*packages, *packages.values()]
+    if (
+        len(packages) > _PACKAGES
+        or len(offer.allow) > _NAMES
+        or len(offer.names) > _NAMES
+        or len(offer.tariff.schedule) > 1000
+    ):
         raise UsageError("a site says more of itself than can be taken")
     if max(map(len, texts)) > _TEXT:
         raise UsageError(f"no name that a site says has more than {_TEXT} characters")

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import math
 import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,9 @@ import msgspec
 
 from hanse import limits
 from hanse.engines.local.engine import LocalEngine
-from hanse.engines.port import Printed
+from hanse.engines.port import Ended, Event, Printed
 from hanse.engines.ray.actors_loop import ActorsLoop
+from hanse.engines.ray.leftovers import end_detached, programs_below
 from hanse.engines.ray.messages import (
     Begin,
     Command,
@@ -38,6 +42,7 @@ from hanse.engines.ray.messages import (
 from hanse.engines.ray.passage import Door, Passage, contents, files
 from hanse.ids import LeaseId
 
+_LOOK_S, _SWEEP_S = 0.4, 2.0  # that Ray may take to answer while something is cancelled
 _WAITING = 2  # calls that are kept: one is answered while the next is under way
 
 # Number, what is said, how many files came through the passage, the contents of those that did not.
@@ -59,6 +64,8 @@ class Actor:
         self._most_printed: float = limits.RAY_OUTPUT
         self._own_path = list(sys.path)
         self._codes: tempfile.TemporaryDirectory[str] | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._programs: set[str] = set()  # of Ray, that run here and are being cancelled
 
     async def machine(self) -> tuple[str, str]:
         """Where it is: Ray's id of the machine, and its door there."""
@@ -84,10 +91,12 @@ class Actor:
     async def stop(self) -> Reply:
         """End the worker with all its children; what is left to say."""
         if self._engine is not None:
+            self._programs |= await _told(programs_below, _LOOK_S)
             with self._flow:
                 self._most_printed = math.inf  # it is little: what the pipes hold
                 self._flow.notify_all()
             self._engine.close()
+            await self._sweep()
         await asyncio.sleep(0)  # what was posted by the output thread
         while self._calls:
             self._calls.popleft().set_result(None)
@@ -158,11 +167,35 @@ class Actor:
                 case Shorten(run, stop):
                     self._running().cut(LeaseId(run), stop)
                 case Stop(run):
-                    self._running().cancel(LeaseId(run))
+                    stopping = asyncio.ensure_future(self._cancel(LeaseId(run)))
+                    self._stopping.add(stopping)
+                    stopping.add_done_callback(self._stopping.discard)
                 case Shown(size):
                     with self._flow:
                         self._printed -= size
                         self._flow.notify_all()
+
+    async def _cancel(self, run: LeaseId) -> None:
+        """End a run, and hear first which programs of Ray are in it."""
+        self._programs |= await _told(programs_below, _LOOK_S)
+        self._running().cancel(run)
+
+    async def _sweep(self) -> None:
+        programs, self._programs = self._programs, set()
+        if programs:
+            await _told(partial(end_detached, programs), _SWEEP_S)
+
+    async def _end_swept(self, ended: Ended) -> None:
+        await self._sweep()
+        self._say(ended)
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, Ended) and self._programs:
+            stopping = asyncio.ensure_future(self._end_swept(event))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
+        else:
+            self._say(event)
 
     def _running(self) -> LocalEngine:
         if self._engine is None:
@@ -170,7 +203,7 @@ class Actor:
             self._loop = ActorsLoop(asyncio.get_running_loop())
             self._engine = LocalEngine(
                 self._loop,
-                self._say,
+                self._emit,
                 forward=lambda stream, text: self._print(Written(stream, text)),
                 printed=self._print,
                 max_idle=1,
@@ -199,6 +232,13 @@ class Actor:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return str(root)
+
+
+async def _told(ask: Callable[[], set[str] | None], timeout_s: float) -> set[str]:
+    """What Ray says to that, if it does."""
+    with contextlib.suppress(Exception):
+        return await asyncio.wait_for(asyncio.to_thread(ask), timeout_s) or set()
+    return set()
 
 
 def _show_cluster() -> None:

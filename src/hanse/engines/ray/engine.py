@@ -34,13 +34,14 @@ from hanse.engines.port import (
 from hanse.engines.ray import messages
 from hanse.engines.ray.line import Line
 from hanse.engines.ray.paper import Paper
-from hanse.engines.ray.slot import Slot, shape_of
+from hanse.engines.ray.slot import Slot, held_for, shape_of
 from hanse.engines.ray.starting import Driver
 from hanse.errors import EngineError
 from hanse.ids import LeaseId
 from hanse.model.resources import Amount
 
 _TRIES = 3  # slots that may be lost in a row before a work is
+_STOP_NS = 5 * limits.SECOND  # that a slot may take to tell that it has ended what was cancelled
 _AGAIN_NS = limits.SECOND  # until a driver that cannot be had is asked for again
 
 OnMachines = Callable[[list[messages.Machine]], None]
@@ -114,7 +115,7 @@ class RayEngine:
         execution.cancelled = True
         slot, run = self._running.get(execution.run), execution.run
         if slot is None:
-            self._waiting[shape_of(execution.work.program.needs)].remove(execution)
+            self._waiting[shape_of(held_for(execution.work))].remove(execution)
             self._end(execution, End.CANCELLED)
             return
         slot.tell(messages.Stop(run))
@@ -123,7 +124,7 @@ class RayEngine:
             if self._running.get(run) is slot:
                 self._lose(slot, "it did not end what was cancelled")
 
-        self._loop.call_at(self._loop.now_ns() + 3 * limits.CANCEL_GRACE_NS, kill)
+        self._loop.call_at(self._loop.now_ns() + _STOP_NS, kill)
 
     def begun(self, lease: LeaseId) -> int:
         """The lowest item that may still be running or not begun."""
@@ -148,7 +149,7 @@ class RayEngine:
             self._end(execution, execution.end)
         elif execution.starts_failed >= _TRIES:
             self._end(execution, End.LOST, f"{_TRIES} slots in a row were lost: {self._last_words}")
-        elif refused := self._refused(execution.work.program.needs):
+        elif refused := self._refused(held_for(execution.work)):
             self._end(execution, End.LOST, refused)
         else:
             self._wait(execution)
@@ -163,7 +164,7 @@ class RayEngine:
 
     def _wait(self, execution: Execution) -> None:
         """Take an idle slot, or wait for one; there are as many to come as works wait."""
-        needs = execution.work.program.needs
+        needs = held_for(execution.work)
         shape = shape_of(needs)
         line = self._waiting.setdefault(shape, collections.deque())
         line.append(execution)
@@ -407,7 +408,7 @@ class RayEngine:
         self._line = Line(self._loop, sock, self._hear, self._cut_off)
         for line in self._waiting.values():
             for execution in line:
-                self._make(execution.work.program.needs)
+                self._make(held_for(execution.work))
 
     def _no_driver(self, because: str) -> None:
         """Works need not wait for it here; nobody gives any while the site has no machines."""

@@ -13,7 +13,7 @@ from hanse.engines.local.process import Held
 from hanse.engines.port import Building, Work
 from hanse.engines.ray.messages import Begin, Command, Reader, Said, Tell, Writer
 from hanse.ids import LeaseId
-from hanse.model.resources import Amount
+from hanse.model.resources import SCRIPTS, Amount
 from hanse.payloads.files import File
 from hanse.payloads.payload import Payload
 from hanse.payloads.references import PUT
@@ -121,6 +121,13 @@ def _part_of(work: Work, run: int, start: int, stop: int) -> Work:
         if block.start < stop and block.start + block.payload.count > start
     ]
     return msgspec.structs.replace(work, lease=LeaseId(run), start=start, stop=stop, blocks=blocks)
+
+
+def held_for(work: Work) -> Amount:
+    """What a slot holds for such items. Places for scripts are the site's: Ray knows none."""
+    needs = work.program.needs
+    custom = {name: milli for name, milli in needs.custom_milli.items() if name != SCRIPTS}
+    return msgspec.structs.replace(needs, custom_milli=custom)
 
 
 def shape_of(needs: Amount) -> bytes:
