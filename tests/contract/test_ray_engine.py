@@ -16,7 +16,7 @@ import pytest
 from builders import Bench, Running, eventually, program
 from packages import wheel
 
-from hanse.engines.port import Building, End, Printed
+from hanse.engines.port import Building, End, Printed, Waiting
 from hanse.engines.ray.engine import RayEngine
 from hanse.errors import EngineError
 from hanse.model.environment import Environment
@@ -270,3 +270,19 @@ def test_an_environment_that_cannot_be_built_says_why(bench: Bench, tmp_path: Pa
 
 def buildings(bench: Bench) -> list[Building]:
     return [event for event in list(bench.events) if isinstance(event, Building)]
+
+
+def test_what_waits_for_room_says_what_for(bench: Bench) -> None:
+    holding = bench.start(needing(lambda _: __import__("time").sleep(600), cpus=3), [0])
+    eventually(lambda: bench.engine._running)  # type: ignore[attr-defined]
+    waiting = bench.start(needing(abs, cpus=2), [-1])
+    told = bench.wait(lambda: [each for each in waits(bench) if waiting.work.lease in each.works])
+    (words,) = told[0].works.values()
+    assert words.endswith("(cpus: needs 2, has 1)"), words
+    bench.call(lambda: bench.engine.cancel(holding.work.lease))
+    assert waiting.end().end is End.DONE
+    bench.wait(lambda: not waits(bench)[-1].works)
+
+
+def waits(bench: Bench) -> list[Waiting]:
+    return [event for event in list(bench.events) if isinstance(event, Waiting)]

@@ -10,7 +10,7 @@ from hanse.core.events import CancelJob, Describe, Tick
 from hanse.core.home import Home
 from hanse.core.why import explain, unable
 from hanse.ids import JobId, SiteId
-from hanse.model.fit import Offer
+from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import SCRIPTS
 
@@ -205,3 +205,36 @@ def test_a_job_at_a_node_that_does_no_work_waits_for_a_site_and_says_so() -> Non
     other = town.place("y", 1)
     assert leases(other, job) == 1
     assert not place.grants
+
+
+def test_explain_says_what_a_lease_waits_for_at_its_site() -> None:
+    town = Town()
+    place = town.place("x", 2)
+    job = town.submit("a", 1)
+    place.talk()
+    place.agent.waits({place.lease: "there is no room"})
+    place.talk()
+    town.wait(1)
+    (line,) = (line for line in explain(town.home, job, town.now_ns) if "no room" in line)
+    assert "and waits: there is no room." in line
+    place.agent.waits({})
+    place.talk()
+    assert not any("no room" in line for line in explain(town.home, job, town.now_ns))
+
+
+def test_a_job_for_one_site_runs_there_and_nowhere_else() -> None:
+    town = Town()
+    other, lab = town.place("token/other", 2), town.place("lab/here", 2)
+    town.tell(Describe(SiteId("token/other"), Offer(names=["gpus"])))
+    town.tell(Describe(SiteId("lab/here"), Offer()))
+    jobs = [town.submit(name, 1, requires=Requires(site=name)) for name in ("lab", "here", "gpus")]
+    for place in (other, lab):
+        place.talk()
+    assert [leases(lab, job) for job in jobs] == [1, 1, 0]
+    assert [leases(other, job) for job in jobs] == [0, 0, 1]
+    for place in (other, lab):
+        place.finish()
+    assert [town.state(job) for job in jobs] == [JobState.DONE] * 3
+    assert unable(town.home, JobSpec(name="j", requires=Requires(site="la"))) == [
+        "token/other: the job is for the site la", "lab/here: the job is for the site la",
+    ]  # fmt: skip

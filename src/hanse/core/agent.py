@@ -98,6 +98,7 @@ class Agent:
         self._environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self.leaving = ""  # why the site is being taken away; it takes no work any more
         self.leaves_ns = 0  # when what still runs then is cancelled
+        self._waits: dict[LeaseId, str] = {}
 
     # --- from the home --------------------------------------------------------------------------
     def follow(self, orders: Orders, now_ns: int) -> list[Command]:
@@ -273,6 +274,12 @@ class Agent:
             self._environments = dict(building), dict(failed)
             self._news = True
 
+    def waits(self, leases: Mapping[LeaseId, str]) -> None:
+        """Of these, which have begun, nothing runs now; with words on what they wait for."""
+        if leases != self._waits:
+            self._waits = dict(leases)
+            self._news = True
+
     def _note(self, note: Note) -> None:
         self._notes.append(note)
         self._news = True
@@ -360,4 +367,5 @@ class Agent:
     def _running(self, held: _Held, begun: Callable[[LeaseId], int]) -> Running:
         grant = held.grant
         at = grant.start if held.queued else min(max(begun(grant.lease), grant.start), held.stop)
-        return Running(grant.lease, grant.job, grant.start, at, held.stop, held.queued)
+        waits = self._waits.get(grant.lease, "")
+        return Running(grant.lease, grant.job, grant.start, at, held.stop, held.queued, waits)

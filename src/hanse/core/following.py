@@ -17,6 +17,7 @@ class Following(Ending):
 
     def _follow_running(self, site: Site, report: Report) -> None:
         shown = set()
+        site.waits = {running.lease: running.waits for running in report.running if running.waits}
         for running in report.running:
             shown.add(running.lease)
             lease = self.leases.get(running.lease)

@@ -62,6 +62,7 @@ class Running(msgspec.Struct, frozen=True, array_like=True):
     begun: int
     stop: int
     queued: bool = False  # it waits for another lease to end: nothing of it has begun
+    waits: str = ""  # nothing of it runs now: what for, in words
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):

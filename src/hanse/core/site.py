@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hanse import limits
 from hanse.core.lease import Lease
-from hanse.ids import JobId, SiteId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.aims import Tariff
 from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobSpec
@@ -48,6 +48,7 @@ class Site:
         "timed_seq",
         "trip_ns",
         "up_ns",
+        "waits",
         "withdrawn",
     )
 
@@ -66,6 +67,7 @@ class Site:
         self.leases: list[Lease] = []  # in the order in which they were granted
         self.heard_ns = 0
         self.offer: Offer | None = None  # what it can run; None: everything
+        self.waits: Mapping[LeaseId, str] = {}  # leases of which nothing runs: in words, why
         self.building: Mapping[str, str] = _NOTHING  # environments, by name: in words, how far
         self.failed: Mapping[str, str] = _NOTHING  # ... that it cannot build now, and why
         self.resting_until_ns = 0  # it gave up one lease after the other: it is granted none

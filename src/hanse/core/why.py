@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
+from hanse.core.lease import Lease
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.placing import RENTED
@@ -42,7 +43,7 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
         _when(home, job, now_ns),
         *_aims(home, job, now_ns),
         *waits,
-        *_leases(job, now_ns),
+        *_leases(home, job, now_ns),
     ]
     if job.withheld:
         lines.append("It waits for its sites to say what they still run since its home came back.")
@@ -116,14 +117,18 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     return lines
 
 
-def _leases(job: Job, now_ns: int) -> list[str]:
-    lines = [
-        f"{lease.site} runs items {lease.begun:,} to {lease.stop:,}; the first of them for "
-        f"{(now_ns - lease.begun_ns) / limits.SECOND:.1f} s at least."
-        for lease in list(job.leases.values())[:_SHOWN]
-    ]
+def _leases(home: Home, job: Job, now_ns: int) -> list[str]:
+    lines = [_lease(home, lease, now_ns) for lease in list(job.leases.values())[:_SHOWN]]
     more = len(job.leases) - _SHOWN
     return [*lines, f"{more:,} more leases run."] if more > 0 else lines
+
+
+def _lease(home: Home, lease: Lease, now_ns: int) -> str:
+    items, site = f"items {lease.begun:,} to {lease.stop:,}", home.sites.get(lease.site)
+    since = f"{(now_ns - lease.begun_ns) / limits.SECOND:.1f} s"
+    if site is not None and (waits := site.waits.get(lease.id)):
+        return f"{lease.site} has had {items} for {since} and waits: {waits}."
+    return f"{lease.site} runs {items}; the first of them for {since} at least."
 
 
 def _rivals(home: Home, job: Job) -> list[str]:

@@ -123,7 +123,7 @@ class End(enum.StrEnum):
 
     DONE = "done"  # every item up to its stop was reported
     CANCELLED = "cancelled"
-    BACK = "back"  # not now: nothing of it ran, and a `Building` that came before says why
+    BACK = "back"  # not now; a `Building` or a `Waiting` that came before says why
     LOST = "lost"  # the engine cannot go on with it; what was not reported did not run
 
 
@@ -172,7 +172,13 @@ class Building(msgspec.Struct, frozen=True, tag=True):
     failed: Mapping[str, str]
 
 
-Event = Segment | ItemFailed | Cut | Ended | Building
+class Waiting(msgspec.Struct, frozen=True, tag=True):
+    """Works of which nothing runs now, and what they wait for, in words; all others do not wait."""
+
+    works: Mapping[LeaseId, str]
+
+
+Event = Segment | ItemFailed | Cut | Ended | Building | Waiting
 
 
 class Printed(msgspec.Struct, frozen=True, tag=True):

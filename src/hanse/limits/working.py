@@ -113,6 +113,12 @@ RAY_IDLE_NS = 5 * SECOND
 """A slot that nothing runs in is given back to Ray after this: another costs half a second, and
 other programs on the cluster wait for what it holds."""
 
+RAY_ROOM_TOLD_NS = 2 * SECOND
+"""A work that waits so long for Ray to find room for it says what for."""
+
+RAY_ROOM_NS = 30 * SECOND
+"""A work for which Ray finds no room in this time is given back: another site may have some."""
+
 RAY_OUTPUT = 8 * MIB
 """Characters that a slot has printed and nobody has shown or kept yet; beyond, its items wait."""
 

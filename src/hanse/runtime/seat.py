@@ -197,4 +197,6 @@ class Seat:
                 agent.cut(lease, stop)
             case port.Building(environments, failed):
                 agent.builds(environments, failed)
+            case port.Waiting(works):
+                agent.waits(works)
         self.pump_soon()

@@ -48,6 +48,10 @@ class Tenants:
             self._says(event)
             for each in list(self._tenants):
                 each.builds(event)
+        elif isinstance(event, port.Waiting):
+            self._says(port.Waiting({n: why for n, why in event.works.items() if n > 0}))
+            for each in list(self._tenants):
+                each.waits(event)
         elif event.lease > 0:
             self._says(event)
         elif (tenant := self._others.get(event.lease)) is not None:
@@ -107,6 +111,10 @@ class Tenant:
 
     def builds(self, event: port.Building) -> None:
         self._says(event)
+
+    def waits(self, event: port.Waiting) -> None:
+        works = event.works.items()
+        self._says(port.Waiting({self._there[n]: why for n, why in works if n in self._there}))
 
     def told(self, event: port.Segment | port.ItemFailed | port.Cut | port.Ended) -> None:
         there = self._there[event.lease]

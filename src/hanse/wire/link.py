@@ -127,6 +127,7 @@ def check_report(report: Report) -> Report:
             _check_words(note.lost)
     for running in report.running:
         numbers += (running.lease, running.start, running.begun, running.stop)
+        _check_words(running.waits)
         if not running.start <= running.begun <= running.stop:
             raise UsageError("a running lease has its numbers in order")
     if min(numbers) < 0 or max(numbers) > _MOST or report.first_note < 1:

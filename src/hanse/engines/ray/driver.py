@@ -24,11 +24,12 @@ import ray
 
 from hanse.engines.local.frames import Inbox, send
 from hanse.engines.ray.actor import Actor, Reply
-from hanse.engines.ray.machines import machines, ray_options
+from hanse.engines.ray.machines import free, machines, ray_options
 from hanse.engines.ray.messages import (
     Close,
     Closed,
     End,
+    Free,
     Gone,
     Heard,
     Machine,
@@ -41,8 +42,10 @@ from hanse.engines.ray.messages import (
     plain,
 )
 from hanse.engines.ray.passage import Passage, contents, files, find
+from hanse.model.resources import Amount
 
 _LOOK_S = 0.5  # between two looks at which machines there are
+_LONG_S = 1.0  # an actor that waits so long for a machine is looked into
 _CLOSE_S = 3.0  # that actors may take to end their workers, before Ray ends them
 _ACTOR = ray.remote(Actor)
 
@@ -58,6 +61,8 @@ class _Held:
         self.heard = 0  # replies handed on
         self.early: dict[int, Reply] = {}  # replies that overtook others
         self.passage: Passage | None = None  # it is on this machine
+        self.asked_s = time.monotonic()
+        self.made = False
 
     def kill(self) -> None:
         ray.kill(self.handle)
@@ -108,6 +113,15 @@ class Session:
     def tell_machines(self) -> None:
         self._say(Machines(self._known()))
 
+    @property
+    def waits(self) -> bool:
+        """Whether Ray has found no place for an actor for long. In any thread."""
+        long_ago = time.monotonic() - _LONG_S
+        return any(not one.made and one.asked_s < long_ago for one in [*self._actors.values()])
+
+    def tell_free(self, free: dict[str, Amount]) -> None:
+        self._say(Free(free))
+
     # --- orders -----------------------------------------------------------------------------------
     def _ordered(self, body: bytes | bytearray, fds: list[int]) -> None:
         match orders.decode(body):
@@ -139,6 +153,7 @@ class Session:
             self._gone(actor, place)
         elif actor.number in self._actors:
             machine, door = place
+            actor.made = True
             actor.passage = find(door)
             self._say(Made(actor.number, machine))
 
@@ -246,6 +261,10 @@ class Watch:
                 self.sessions = [each for each in self.sessions if not each.over]
                 for session in self.sessions:
                     session.put(session.tell_machines)
+            if waiting := [each for each in self.sessions if not each.over and each.waits]:
+                now = free()
+                for session in waiting:
+                    session.put(partial(session.tell_free, now))
 
 
 def main() -> None:

@@ -29,11 +29,13 @@ from hanse.engines.port import (
     Loop,
     Printed,
     Segment,
+    Waiting,
     Work,
 )
 from hanse.engines.ray import messages
 from hanse.engines.ray.line import Line
 from hanse.engines.ray.paper import Paper
+from hanse.engines.ray.room import Room
 from hanse.engines.ray.slot import Slot, held_for, shape_of
 from hanse.engines.ray.starting import Driver
 from hanse.errors import EngineError
@@ -84,6 +86,8 @@ class RayEngine:
         self._closed = False
         self._last_words = ""
         self._built = Building({}, {})  # as it was told
+        self._told_waiting: dict[LeaseId, str] = {}
+        self._room = Room()
         self._line: Line | None = None
         self._connected(driver.session())
         self._tidy()
@@ -261,6 +265,8 @@ class RayEngine:
                     self._lost(slot, because, never)
             case messages.Machines(machines):
                 self._know(machines)
+            case messages.Free(machines):
+                self._room.heard(machines)
 
     def _said(self, slot: Slot, said: list[Any]) -> None:
         size = 0
@@ -380,8 +386,25 @@ class RayEngine:
             long = now - slot.idle_since_ns > limits.RAY_IDLE_NS
             if waits or (long and not slot.builds_something):
                 self._give_back(slot)
-        self._waiting = {shape: line for shape, line in self._waiting.items() if line}
+        self._look_at_waiting(now)
         self._loop.call_at(now + limits.SECOND, self._tidy)
+
+    def _look_at_waiting(self, now_ns: int) -> None:
+        """Say what waits for room; give back what has waited for long."""
+        all = [execution for line in self._waiting.values() for execution in line]
+        late = self._room.waiting(all, now_ns)
+        told = {
+            each.lease: self._room.words(held_for(each.work), self.machines)
+            for each in all
+            if self._room.told(each.lease, now_ns)
+        }
+        if told != self._told_waiting:
+            self._told_waiting = told
+            self._emit(Waiting(told))
+        for execution in late:
+            self._waiting[shape_of(held_for(execution.work))].remove(execution)
+            self._end(execution, End.BACK)
+        self._waiting = {shape: line for shape, line in self._waiting.items() if line}
 
     # --- the cluster ------------------------------------------------------------------------------
     def _connect(self) -> None:

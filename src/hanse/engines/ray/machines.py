@@ -56,6 +56,13 @@ def machines() -> list[Machine]:
     )
 
 
+def free() -> dict[str, Amount]:
+    """What each machine has that nobody holds, by its id."""
+    from ray._private.state import state  # the public call has the sum of all machines alone
+
+    return {id: offered(found) for id, found in state.available_resources_per_node().items()}
+
+
 def _draining() -> set[str]:
     """Machines that Ray was told to empty; it gives them nothing new."""
     from ray._private.state import state  # no public call tells

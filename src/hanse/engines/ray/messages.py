@@ -128,11 +128,17 @@ class Machines(msgspec.Struct, frozen=True, tag=True):
     machines: list[Machine]
 
 
+class Free(msgspec.Struct, frozen=True, tag=True):
+    """What each machine has free, by its id; told while actors wait for a place."""
+
+    machines: dict[str, Amount]
+
+
 class Closed(msgspec.Struct, frozen=True, tag=True):
     """All actors have ended."""
 
 
-News = Made | Heard | Gone | Machines | Closed
+News = Made | Heard | Gone | Machines | Free | Closed
 
 orders = msgspec.msgpack.Decoder(Order)
 news = msgspec.msgpack.Decoder(News)
