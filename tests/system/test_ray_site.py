@@ -33,8 +33,9 @@ class Machine:
         self.home = home
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [*HANSE, "join", "--cpus", "1"], env=environment(home), stdin=subprocess.PIPE,
-                stdout=log, stderr=log, process_group=0,
+                [*HANSE, "join", "--cpus", "1", "--evict-file", str(home / "evicted")],
+                env=environment(home), stdin=subprocess.PIPE, stdout=log, stderr=log,
+                process_group=0,
             )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(made.stdout.encode())
@@ -128,9 +129,10 @@ def test_a_machine_joins_takes_part_and_leaves_in_the_middle_of_a_job(
         notes = tmp_path / "notes"
         job = client.map(noting, range(400), [str(notes)] * 400)
         until(lambda: notes.exists() and notes.read_text().count("\n") > 40, LONG_S)
-        machine.process.terminate()
+        (machine.home / "evicted").write_text("gone in 60 seconds")  # as SIGTERM does
         assert list(job) == list(range(400))
     assert machine.process.wait(LONG_S) == 0
+    assert "taken away in 60 s: gone in 60 seconds" in (machine.home / "log").read_text()
     assert ran(notes) == dict.fromkeys(range(400), 1), "something ran twice"
     until(lambda: machines(node) == 1, LONG_S)
 

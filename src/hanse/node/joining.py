@@ -42,10 +42,13 @@ class Joining:
     def __init__(self, node: Address, offers: Amount, home: Path, host: str | None) -> None:
         self._node, self._offers, self._home, self._host = node, offers, home, host
         self._leaving = threading.Event()
+        self._empty_s = _EMPTY_S
         self._worker: Worker | None = None
 
-    def leave(self) -> None:
-        """Empty the machine, and then end. May be called from a signal's handler, and again."""
+    def leave(self, left_s: float = _EMPTY_S) -> None:
+        """Empty the machine, and then end, in that time at most. May be called from any thread, a
+        signal's handler, and again."""
+        self._empty_s = min(self._empty_s, left_s)
         self._leaving.set()
         if self._worker is not None:
             self._worker.drain()
@@ -108,7 +111,7 @@ class Joining:
             lasted = False
             while not worker.wait(_LASTED_S) and not self._leaving.is_set():
                 lasted = True
-            if self._leaving.is_set() and not worker.wait(_EMPTY_S):
+            if self._leaving.is_set() and not worker.wait(self._empty_s):
                 raise WorldError("the machine was not emptied in time: what ran here runs again")
             return lasted
         finally:
