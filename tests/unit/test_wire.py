@@ -119,13 +119,13 @@ def test_another_version_is_refused_by_name() -> None:
 
 
 def test_fields_that_a_later_version_added_at_the_end_are_passed_over() -> None:
-    assert HELLO[1] == 0x9C  # an array of twelve fields
-    later = VERSION + b"\x9d" + HELLO[2:] + b"\xa3new"
+    assert HELLO[1] == 0x9D  # an array of thirteen fields
+    later = VERSION + b"\x9e" + HELLO[2:] + b"\xa3new"
     assert decode_report(later) == decode_report(HELLO)
 
 
 def test_a_report_of_an_earlier_version_tells_no_age_and_builds_nothing() -> None:
-    earlier = VERSION + b"\x99" + HELLO[2:-3]
+    earlier = VERSION + b"\x99" + HELLO[2:-4]
     assert decode_report(earlier) == decode_report(HELLO)
     assert decode_report(earlier).orders_age_ns == -1
     assert decode_report(earlier).building == {}
