@@ -52,11 +52,26 @@ def test_a_budget_stops_a_job_and_a_named_one_goes_on_with_more(hosts: Hosts) ->
         assert len(list(client.map(where, range(100), name="n", regions="north"))) == 100
 
 
+def test_prices_come_from_files(hosts: Hosts, tmp_path: Path) -> None:
+    prices, egress = tmp_path / "prices.toml", tmp_path / "egress.toml"
+    prices.write_text("[[price]]\nsince = 2020-01-01T00:00:00Z\nprice = 3600\n")
+    egress.write_text("[south]\nnorth = 3600\n")
+    home = hosts.node("home", "--cpus", "1", "--region", "north", "--prices", str(prices),
+                      "--egress", str(egress))  # fmt: skip
+    with home.connect() as client:
+        job = client.map(where, range(5), objective="cheapest")
+        list(job)
+        assert 0 < job.cost < 3600
+        far = client.map(where, range(5), objective="cheapest", data={"south": "1GB"})
+        list(far)
+        assert far.cost > 3600, "bytes that travel cost, too"
+
+
 def test_wrong_aims_are_refused_at_once(tmp_path: Path) -> None:
     with hanse.connect() as client:
         for wrong in (
             {"objective": "best"}, {"deadline": "soon"}, {"deadline": -1}, {"budget": 0},
-            {"regions": [""]},
+            {"regions": [""]}, {"data": {"a": "much"}},
         ):  # fmt: skip
             with pytest.raises(hanse.UsageError):
                 client.map(where, [1], **wrong)  # type: ignore[arg-type]

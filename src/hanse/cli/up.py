@@ -23,6 +23,13 @@ from hanse.errors import UsageError
               help="A name or address of this node, for others; may be repeated.")  # fmt: skip
 @click.option("--region", default="", help="Where this site is, such as eu-west.")
 @click.option("--price", type=click.FloatRange(0), metavar="N", help="What an hour of it costs.")
+@click.option("--prices", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+              metavar="FILE",
+              help="Other prices, from certain moments on: see docs/placement.md.")  # fmt: skip
+@click.option("--egress", type=click.Path(dir_okay=False, exists=True, path_type=Path),
+              metavar="FILE",
+              help="What bytes between regions cost.  "
+              "[default: egress.toml in its directory]")  # fmt: skip
 @click.option("--label", "labels", multiple=True, help="A word such as spot; may be repeated.")
 @click.option("--evictions", type=click.Choice(("auto", "aws", "gcp", "azure", "sigterm", "off")),
               help="Who tells that this machine is taken away.  "
@@ -61,6 +68,7 @@ def up(
     labels: tuple[str, ...], cpus: float | None, no_work: bool, sandbox: str | None, engine: str,
     ray_address: str | None, providers: Path | None, rented: bool, systemd: bool,
     home: Path | None, evictions: str | None, evict_file: Path | None, notice: float,
+    prices: Path | None, egress: Path | None,
 ) -> None:  # fmt: skip
     """Start a node on this machine, and run it until Ctrl-C or `hanse down`.
 
@@ -89,6 +97,8 @@ def up(
         engine="ray" if ray_address else engine, ray_address=ray_address,
         works=not no_work, evictions=evictions or "", evict_file=evict_file, notice_s=notice,
         providers=None if providers is None else providers.absolute(),
+        prices=None if prices is None else prices.absolute(),
+        egress=None if egress is None else egress.absolute(),
     )  # fmt: skip
 
     if systemd:

@@ -155,6 +155,7 @@ class Client:
         objective: Literal["fastest", "cheapest"] | None = None,
         deadline: float | str | None = None, budget: float | None = None,
         regions: str | Sequence[str] | None = None, spot: bool | None = None,
+        data: Mapping[str, int | str] | None = None,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
@@ -177,6 +178,8 @@ class Client:
                 that could pass it, and then the job fails; what is done is kept if it has a name.
             regions: where it may run; None: everywhere.
             spot: False: not on sites that can be taken away at any time.
+            data: what its items read, by the region where that lies, such as `{"eu-west":
+                "40GiB"}`: each item needs its part, and what crosses regions costs.
 
         Raises:
             PickleError: the function cannot be sent to a worker.
@@ -199,7 +202,7 @@ class Client:
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
-            aims=aims_of(objective, deadline, budget, regions, spot),
+            aims=aims_of(objective, deadline, budget, regions, spot, data),
         )  # fmt: skip
 
     def _map(

@@ -45,6 +45,11 @@ class Placing(Indexes):
         self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
         self.rentals: dict[str, Rental] = {}  # what providers could bring
 
+    def carries_at(self, egress: Egress) -> None:
+        """Bytes between regions cost this from now on."""
+        self.egress = egress
+        self._look_soon()
+
     # --- what is known of sites -----------------------------------------------------------------
     def _look_soon(self) -> None:
         """A site has come, gone or changed."""

@@ -14,6 +14,7 @@ Objective = Literal["fastest", "cheapest"]
 
 NANO = 1_000_000_000
 _MOST = 10**18  # nano, nanoseconds and bytes: sums of them stay exact
+_LATEST = 1 << 62  # nanoseconds since 1970: in the year 2116
 _NAME, _MANY = 100, 1000
 HOUR_NS = 3600 * 1_000_000_000
 
@@ -24,7 +25,8 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         region: where it is; "" is somewhere of its own.
         price_nano: what an hour of all of it costs.
-        schedule: other prices from certain moments on, ascending, on the home's clock.
+        schedule: other prices from certain moments on, ascending: since 1970 where a site tells of
+            itself, on the home's own clock in a home.
         spot: it may be taken away at any time.
         speed_milli: how fast it is beside others, in thousandths; 0: it does not know. A first
             guess, which what is measured soon outweighs.
@@ -42,10 +44,17 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the home that places by it."""
-        _check(self.price_nano, self.speed_milli, self.start_ns, *map(max, self.schedule))
-        _check(*map(min, self.schedule))
+        _check(self.price_nano, self.speed_milli, self.start_ns, *(n for _, n in self.schedule))
+        moments = [since_ns for since_ns, _ in self.schedule]
+        if moments != sorted(moments) or any(not 0 <= each < _LATEST for each in moments):
+            raise ValueError("the moments of a schedule ascend, and are not before 1970")
         if len(self.region) > _NAME or len(self.schedule) > _MANY:
             raise ValueError("a region has too long a name, or a schedule too many prices")
+
+    def on_clock(self, by_ns: int) -> Tariff:
+        """The same on a clock that is ahead by so much."""
+        schedule = [(max(0, since_ns + by_ns), price) for since_ns, price in self.schedule]
+        return msgspec.structs.replace(self, schedule=schedule)
 
     def price_at(self, now_ns: int) -> int:
         """For an hour of all of it, at that moment."""

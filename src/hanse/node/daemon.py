@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hanse import __version__, limits
-from hanse.core.events import Describe
 from hanse.engines.environments.store import root_in
 from hanse.engines.local.engine import LocalEngine
 from hanse.errors import UsageError, WorldError
@@ -36,6 +35,7 @@ from hanse.node.links import Links
 from hanse.node.log_lines import keep_plain
 from hanse.node.machines import Machines
 from hanse.node.place import Place, Running
+from hanse.node.prices import egress_of, schedule_of
 from hanse.node.renting import Renting
 from hanse.node.serving import Serving
 from hanse.node.tokens import Role, Tokens
@@ -66,6 +66,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ray_address: of a Ray cluster that is used instead.
         names: host names and addresses by which others reach it, the best first.
         region, labels, price: what it is, for whoever places work; the price is for an hour.
+        prices: a file with other prices, from certain moments on.
+        egress: a file that says what bytes between regions cost; None: `egress.toml` in `home`, if
+            there is one.
         evictions: who tells that this machine is taken away, one of `evictions.KINDS`; "": that
             of the cloud it is in, if it can be taken away at any time.
         evict_file: a file that tells so by being there.
@@ -85,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     region: str = ""
     labels: Sequence[str] = ()
     price: float | None = None
+    prices: Path | None = None
+    egress: Path | None = None
     resources: Resources | None = None
     sandbox: str = ""
     engine: str = "local"
@@ -159,7 +164,9 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
             works=settings.works,
             names=sorted({socket.gethostname(), *settings.names, *settings.labels}),
         )  # fmt: skip
-        runtime.tell(Describe(runtime.own.agent.site, offer))
+        runtime.ask(lambda: runtime.describe(runtime.own.agent.site, offer))
+        egress = egress_of(settings.egress, place.egress)
+        runtime.ask(lambda: runtime.home.carries_at(egress))
         linked = Linked(runtime, place.sites, node, tokens)
         links = Links(
             runtime, place.links, node, offer,
@@ -339,6 +346,7 @@ def _tariff(settings: Settings) -> Tariff:
     return Tariff(
         region=settings.region, price_nano=round((settings.price or 0) * NANO),
         spot="spot" in settings.labels,
+        schedule=schedule_of(settings.prices) if settings.prices is not None else [],
     )  # fmt: skip
 
 

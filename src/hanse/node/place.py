@@ -29,6 +29,7 @@ class Place:
     home/audit.log, home/audit.log.1               who did what
     home/links.json, home/sites.json               homes that it works for; sites that work for it
     home/providers.toml, home/rented.json          what can be rented; machines that are
+    home/egress.toml                               what bytes between regions cost
     home/runs                                      how often it was started
     home/node.json, home/lock                      who runs here
     home/leases.key                                what tokens of leases are proved with
@@ -57,6 +58,10 @@ class Place:
     @property
     def sites(self) -> Path:
         return self.home / "sites.json"
+
+    @property
+    def egress(self) -> Path:
+        return self.home / "egress.toml"
 
     @property
     def providers(self) -> Path:

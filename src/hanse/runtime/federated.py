@@ -3,7 +3,10 @@ that it works for. All of it is for the loop's thread."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
 
 from hanse.core.agent import Agent
 from hanse.core.events import Describe, Event, Hear, Withdraw
@@ -38,6 +41,13 @@ class Federated:
     def admit(self, site: SiteId, offer: Offer, orders: Callable[[Orders], None]) -> None:
         """A site at another node takes part: its orders go there."""
         self._ways[site] = orders
+        self.describe(site, offer)
+
+    def describe(self, site: SiteId, offer: Offer) -> None:
+        """What a site can run, and on what terms, as it tells."""
+        if offer.tariff.schedule:
+            tariff = offer.tariff.on_clock(self.loop.now_ns() - time.time_ns())
+            offer = replace(offer, tariff=tariff)
         self.handle(Describe(site, offer))
 
     def dismiss(self, site: SiteId, orders: Callable[[Orders], None]) -> None:
