@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.spot import FAR, RESTART, TICK, Hanse, Trace, Tried, ns
+from placement.spot import FAR, RESTART, STEP_S, TICK, Trace, Tried, ns
 
-from hanse.core.place.hazard import Hazard
-from hanse.core.place.zones import Standing, Where, Zones
+from hanse.core.place.zones import HOUR, Standing, Where
+
+TICK_H = TICK * STEP_S / 3600
 
 
 class Greedy:
@@ -33,10 +34,13 @@ class Greedy:
         return now.where
 
     def _spot(self, tick: int, now: Standing, tried: Tried) -> Where | None:
-        for zone in sorted(range(len(self.trace.zones)), key=lambda n: self.trace.spot[tick, n]):
+        for zone in self._ordered(tick):
             if tried(zone):
                 return Where(zone, False)
         return None
+
+    def _ordered(self, tick: int) -> list[int]:
+        return sorted(range(len(self.trace.zones)), key=lambda n: self.trace.spot[tick, n])
 
 
 class UniformProgress(Greedy):
@@ -83,33 +87,38 @@ class Cheapest(UniformProgress):
         return now.where
 
 
-class Markov(Hanse):
-    """Hanse's own, where age tells nothing: machines are lost and come back at constant rates."""
+class Markov(Greedy):
+    """Each zone a Markov chain of two states, fitted once: to the zone where an hour of progress is
+    the cheapest, losses at that rate included, and away from one if that pays until the next."""
 
-    def __init__(self, trace: Trace, before: Trace | None) -> None:
-        super().__init__(trace, before)
-        old = self.zones
-        self.zones = _Memoryless(old.zones, old._moving, old._start.ns, old._every_ns)
-        self.zones.pools = old.pools
-        for pool in self.zones.pools:
-            pool.hazard, pool.gaps = _Flat(pool.hazard), _Flat(pool.gaps)
+    def __init__(self, trace: Trace, before: Trace) -> None:
+        super().__init__(trace)
+        self.lost = []  # for an hour, by zone
+        for zone in range(len(trace.zones)):
+            up = before.available[:, zone]
+            ends = int((up[:-1] & ~up[1:]).sum())
+            self.lost.append((ends + 1) / (up.sum() * TICK_H + 10))
 
+    def _rate(self, tick: int, zone: int) -> float:
+        restart_h = RESTART / TICK * TICK_H
+        return float(self.trace.spot[tick, zone]) * (1 + self.lost[zone] * restart_h)
 
-class _Flat(Hazard):
-    """One class of age."""
+    def _on_spot(self, tick: int, now: Standing, tried: Tried) -> Where:
+        assert now.where is not None
+        here = now.where.zone
+        slack = now.time_ns - now.work_ns - now.starting_ns
+        if now.starting_ns or slack < ns(2 * FAR + TICK):
+            return now.where
+        for zone in self._ordered(tick):
+            lasts_h = min(1 / self.lost[zone], now.work_ns / HOUR)
+            saves = (self._rate(tick, here) - self._rate(tick, zone)) * lasts_h
+            restart = self.trace.spot[tick, zone] * self.trace.overhead(here, zone) / TICK * TICK_H
+            if saves > restart + self.trace.egress[here, zone] and tried(zone):
+                return Where(zone, False)
+        return now.where
 
-    def __init__(self, seen: Hazard) -> None:
-        super().__init__()
-        self._prior = seen._prior
-        self._losses, self._watched = list(seen._losses), list(seen._watched)
-
-    def rate(self, age_ns: int) -> float:
-        losses, watched = self._prior
-        return (sum(self._losses) + losses) / (sum(self._watched) + watched)
-
-
-class _Memoryless(Zones):
-    pass
+    def _ordered(self, tick: int) -> list[int]:
+        return sorted(range(len(self.trace.zones)), key=lambda n: self._rate(tick, n))
 
 
 def _late(now: Standing, ticks: int = 1) -> bool:

@@ -79,7 +79,8 @@ def _one_window(names: tuple[str, ...], ratio: float, start: int) -> dict[str, t
     deadline = SPAN * spot.TICK
     work = int(deadline / ratio)
     ways: dict[str, spot.Policy] = {
-        "Hanse": spot.Hanse(part, fit),
+        "Hanse": spot.Hanse(part, fit, start - len(fit.available)),
+        "Hanse, nothing learnt beforehand": spot.Hanse(part, None),
         "Markov policy": rivals.Markov(part, fit),
         "uniform progress": rivals.UniformProgress(part, work, deadline),
         "uniform progress, cheapest zone": rivals.Cheapest(part, work, deadline),

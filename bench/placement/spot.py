@@ -141,9 +141,10 @@ def ns(steps: int) -> int:
 
 
 class Hanse:
-    """The core's own choice. `before` is what was seen of the trace earlier, in full."""
+    """The core's own choice. `before` is what was seen of the trace earlier, in full, and ended so
+    many ticks before this part."""
 
-    def __init__(self, trace: Trace, before: Trace | None) -> None:
+    def __init__(self, trace: Trace, before: Trace | None, gap: int = 0) -> None:
         self.trace = trace
         self.ran: int | None = None  # the zone of the spot machine that runs
         count = len(trace.zones)
@@ -162,7 +163,7 @@ class Hanse:
             for tick in range(ticks):
                 for zone in range(count):
                     up = bool(before.available[tick, zone])
-                    self.zones.see(zone, up, ns((tick - ticks) * TICK))
+                    self.zones.see(zone, up, ns((tick - ticks - gap) * TICK))
 
     def decide(self, tick: int, now: Standing, tried: Tried) -> Where:
         zones = self.zones
@@ -172,8 +173,6 @@ class Hanse:
             zones.see(now.where.zone, True, now.now_ns)
         elif now.where is not None and self.ran is not None:
             zones.see(self.ran, False, now.now_ns)  # it was lost
-        for zone in zones.probes(now):
-            zones.see(zone, tried(zone), now.now_ns)
         self.ran = None
         for where in zones.options(now):
             if where.sure is not False:

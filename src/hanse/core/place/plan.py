@@ -28,7 +28,8 @@ from hanse.ids import SiteId
 ALL = 1 << 30
 _KEEP = 0.03  # of the time left: by how much a site that is open must be idle to be closed
 _LATE = 0.01  # of the time left: so much earlier than the last moment
-_TAIL = 0.05  # of all time: what is kept for the last items at most; some tails have no end
+_SURE = 2.0  # spreads: what is left is hardly less than the mean less these
+_TAIL = 0.04  # of all time: what is kept for the last items at most, at the fastest site
 
 
 class Offer(NamedTuple):
@@ -114,8 +115,7 @@ def _by_deadline(
     ranked: Sequence[Offer], left: Left, time_ns: float, goal: Goal
 ) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
     late_ns = goal.every_ns + _LATE * max(0.0, time_ns)
-    last = left.last(sum(offer.slots for offer in ranked))
-    last_ns = {offer.site: min(last / offer.speed, _TAIL * goal.whole_ns) for offer in ranked}
+    last_ns = _kept(ranked, left, goal)
     open_to = [offer for offer in ranked if time_ns > last_ns[offer.site]] or list(ranked)
     reasons = {
         offer.site: "an item that begins there now may not end before the deadline"
@@ -139,6 +139,15 @@ def _by_deadline(
     return slots, reasons, False
 
 
+def _kept(ranked: Sequence[Offer], left: Left, goal: Goal) -> dict[SiteId, float]:
+    """For each site how long before the deadline its last item must begin: as long as the longest
+    ones that may come take there. Some tails have no end."""
+    fastest = max(offer.speed for offer in ranked)
+    last = left.last(sum(offer.slots for offer in ranked))
+    last = min(last, _TAIL * goal.whole_ns * fastest)
+    return {offer.site: last / offer.speed for offer in ranked}
+
+
 def _needed(
     offer: Offer, left: Left, before: float, time_ns: float, usable_ns: float, late_ns: float
 ) -> int:
@@ -150,7 +159,7 @@ def _needed(
         return ALL if lack > -_does(offer, _KEEP * time_ns) else 0
     if lack > 0 and lack >= _does(offer, usable_ns - late_ns):
         return ALL
-    low = 2 * left.mean - left.high - before
+    low = left.mean - _SURE * (left.high - left.mean) - before
     if low <= 0:
         return 0
     one = _does(offer._replace(slots=1), usable_ns)

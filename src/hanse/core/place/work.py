@@ -83,7 +83,7 @@ class Left(NamedTuple):
         return max(self.rest, high)
 
 
-LATE = 0.5
+LATE = 0.05
 
 
 class Work:
