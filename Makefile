@@ -9,7 +9,8 @@
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
 #   make bench-quick   two minutes, without the heavy ones; prints the table
 #   make bench-placement   cost of placement beside the optimum; needs the spot data (HANSE_SPOT_DATA)
-#               and two to three hours for 200 seeds; SEEDS=20 is enough for a look
+#               and about 25 minutes of two quiet cores for 200 seeds
+#   make bench-placement-quick   a look at the same in some minutes: prints, and keeps nothing
 # Another Python: make PYTHON=/path/to/python3.12
 
 # The first Python on the path that is new enough; else python3, and the check below says what to do.
@@ -21,7 +22,8 @@ BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray bench-placement clean
+.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray bench-placement \
+	bench-placement-quick clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -75,6 +77,10 @@ bench-placement: SEEDS := 200
 bench-placement: $(VENV)/installed $(VENV)/pip
 	$(PIP) install scipy matplotlib
 	cd bench && ../$(BIN)/python -m placement $(SEEDS)
+
+bench-placement-quick: $(VENV)/installed $(VENV)/pip
+	$(PIP) install scipy matplotlib
+	cd bench && ../$(BIN)/python -m placement quick
 
 clean:
 	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,8 +1,13 @@
-"""`python -m placement` from bench/, or `python -m bench.placement` from the repository."""
+"""`python -m placement` from bench/, or `python -m bench.placement` from the repository.
+
+With `quick` a few windows and seeds: nothing is written. Else the number of seeds, and the ticks
+between two windows.
+"""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -10,8 +15,13 @@ sys.path.insert(0, str(HERE.parent))
 
 from placement.run import SEEDS, STRIDE, main  # noqa: E402
 
-main(
-    int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS,
-    HERE / "results",
-    int(sys.argv[2]) if len(sys.argv) > 2 else STRIDE,
-)
+asked = sys.argv[1:]
+if asked == ["quick"]:
+    with tempfile.TemporaryDirectory() as folder:
+        main(4, Path(folder), 12 * STRIDE)
+else:
+    main(
+        int(asked[0]) if asked else SEEDS,
+        HERE / "results",
+        int(asked[1]) if len(asked) > 1 else STRIDE,
+    )

@@ -17,7 +17,7 @@ from placement import data, fluid, rivals, spot
 
 SEEDS = 200
 SPAN = 311  # ticks of a window: 52 hours
-STRIDE = 24  # ticks between the begins of two windows
+STRIDE = 48  # ticks between the begins of two windows
 RATIOS = (1.1, 1.2, 1.5, 2.0)
 SIX = ("us-central1-a", "us-west1-a", "europe-west1-c", "europe-west3-c", "asia-southeast1-b",
        "asia-south2-b")  # fmt: skip
@@ -122,28 +122,33 @@ def spot_lines(stride: int) -> Iterator[Line]:
 
 
 # --- all ----------------------------------------------------------------------------------------
+HEAD = "| measure | way | median | mean | worst | missed | goal for Hanse |\n" + "|---" * 7 + "|"
+NOTE = (
+    "Cost over that of the optimum, which knows everything beforehand; of runs that met their "
+    "deadline. How each optimum is found and what is run is said in the files beside this folder. "
+    "Spot zones: rates are learnt from the first third of the trace and from what the job itself "
+    "sees; windows of 52 hours are taken from the rest. Repeat: `make bench-placement`."
+)
+
+
 def main(seeds: int, folder: Path, stride: int = STRIDE) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    head = [
-        "| measure | way | median | mean | worst | missed | goal for Hanse |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    print("\n".join(head), flush=True)
+    """The table is written anew after each group of measures, so that a run that is cut short
+    leaves what it has found."""
+    print(HEAD, flush=True)
     found: list[Line] = []
+    note = f"{NOTE} One begins every {stride * 10} minutes (for single zones every {stride * 30})."
     for lines in (spot_lines(stride), data.lines(seeds), fluid_lines(range(1, seeds + 1))):
         for line in lines:
             found.append(line)
             print(line.row(), flush=True)
-    note = (
-        "Cost over that of the optimum, which knows everything beforehand; of runs that met their "
-        "deadline. How each optimum is found and what is run is said in the files beside this "
-        f"folder. Spot zones: rates are learnt from the first third of the trace, windows of 52 "
-        f"hours are taken from the rest, one begins every {stride * 10} minutes (for single zones "
-        f"every {stride * 30}). Repeat: `make bench-placement`.\n\n"
-    )
-    (folder / "table.md").write_text(
-        note + "\n".join([*head, *(line.row() for line in found)]) + "\n"
-    )
+        write(found, folder, note)
+
+
+def write(found: list[Line], folder: Path, note: str) -> None:
+    """The table, and the plot of it."""
     from placement.plots import plot
 
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [HEAD, *(line.row() for line in found)]
+    (folder / "table.md").write_text(f"{note}\n\n" + "\n".join(rows) + "\n")
     plot(found, folder)
