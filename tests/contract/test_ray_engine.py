@@ -286,3 +286,15 @@ def test_what_waits_for_room_says_what_for(bench: Bench) -> None:
 
 def waits(bench: Bench) -> list[Waiting]:
     return [event for event in list(bench.events) if isinstance(event, Waiting)]
+
+
+def test_in_a_sandbox_items_see_nothing_of_ray(ray_bench: Callable[..., Bench]) -> None:
+    def look(_: int) -> tuple[list[str], list[str]]:
+        with open("/proc/net/dev") as file:
+            devices = [line.partition(":")[0].strip() for line in file if ":" in line]
+        return [name for name in os.environ if name.startswith("RAY")], devices
+
+    bench = ray_bench(sandbox=True)
+    running = bench.start(program(look), [0])
+    running.end()
+    assert running.results() == {0: ([], ["lo"])}

@@ -261,8 +261,6 @@ def _site(settings: Settings, offered: Amount, authority: SiteAuthority | None) 
     """The machines of this node, if there may be several. Raises EngineError, UsageError."""
     if settings.engine != "ray":
         return None
-    if settings.sandbox:
-        raise UsageError("--sandbox is for --engine local: slots of a Ray cluster have none yet")
     from hanse.engines.ray.site import Site
 
     host = settings.host
@@ -270,6 +268,7 @@ def _site(settings: Settings, offered: Amount, authority: SiteAuthority | None) 
     return Site(
         settings.home, offered, address=settings.ray_address, host=None if near else host,
         certify=None if authority is None else authority.own,
+        sandbox=_sandbox(settings) is not None,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from hanse.engines.local.sandbox import Sandbox
 from hanse.engines.ray.cluster import Worker, own_address
 from hanse.engines.ray.site import Versions
 from hanse.engines.ray.tls import Tls
@@ -56,8 +57,8 @@ class Joining:
     def stay(self, say: Say) -> None:
         """Be part of the site until `leave`. `say` gets what happens, for people.
 
-        Raises NodeUnavailable if the node cannot be reached at first, NotAllowed, and UsageError if
-        versions differ.
+        Raises NodeUnavailable if the node cannot be reached at first, NotAllowed, UsageError if
+        versions differ, and WorldError if items there run in a sandbox and cannot here.
         """
         place, tries = self._ask(), 0
         while not self._leaving.is_set():
@@ -73,6 +74,8 @@ class Joining:
         dial = Dial(self._node)
         site = dial.ask("GET", "/v1/site", api.SiteInfo)
         Versions.here().check(Versions(site.hanse, site.ray, site.python))
+        if site.sandbox:
+            Sandbox().check()
         host = self._host or own_address(site.address.rpartition(":")[0].strip("[]"))
         return _Place(site, host, self._certified(dial, site, host) if site.authority else None)
 

@@ -201,6 +201,7 @@ class SiteInfo(msgspec.Struct, frozen=True, kw_only=True):
     hanse: str
     ray: str
     python: str
+    sandbox: bool = False  # whether items run in one
     authority: bytes = b""  # of the site's certificates, PEM; empty: Ray speaks without TLS
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from hanse import limits
 from hanse.engines.local.engine import LocalEngine
+from hanse.engines.local.sandbox import Sandbox
 from hanse.engines.port import Ended, Event, Printed
 from hanse.engines.ray.actors_loop import ActorsLoop
 from hanse.engines.ray.leftovers import end_detached, programs_below
@@ -40,6 +41,7 @@ from hanse.engines.ray.messages import (
     Written,
 )
 from hanse.engines.ray.passage import Door, Passage, contents, files
+from hanse.home import home_directory
 from hanse.ids import LeaseId
 
 _LOOK_S, _SWEEP_S = 0.4, 2.0  # that Ray may take to answer while something is cancelled
@@ -50,7 +52,13 @@ Reply = tuple[int, bytes, int, list[Any]]
 
 
 class Actor:
-    def __init__(self) -> None:
+    """
+    Args:
+        sandbox: whether its worker is kept in one.
+    """
+
+    def __init__(self, sandbox: bool = False) -> None:
+        self._sandboxed = sandbox
         self._engine: LocalEngine | None = None
         self._reader = Reader(Command)
         self._said: list[Said] = []
@@ -207,8 +215,16 @@ class Actor:
                 forward=lambda stream, text: self._print(Written(stream, text)),
                 printed=self._print,
                 max_idle=1,
+                sandbox=self._sandbox() if self._sandboxed else None,
             )
         return self._engine
+
+    def _sandbox(self) -> Sandbox:
+        """Around the worker: it sees nothing of Ray, nor of this machine's secrets."""
+        hidden = [str(home_directory())]
+        if key := os.environ.get("RAY_TLS_SERVER_KEY"):
+            hidden.append(str(Path(key).parents[1]))  # where the node, or `hanse join`, keeps all
+        return Sandbox(hidden, shown=[str(self._code_directory())])
 
     def _begin(self, begin: Begin) -> None:
         if begin.path is not None:
@@ -224,14 +240,17 @@ class Actor:
 
     def _code(self, name: str, files: dict[str, bytes] | None) -> str:
         """The directory with these modules here; written when they come."""
-        if self._codes is None:
-            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-", dir=_session())
-        root = Path(self._codes.name, name.strip("/").replace("/", "-"))
+        root = self._code_directory() / name.strip("/").replace("/", "-")
         for file, data in (files or {}).items():
             path = root / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return str(root)
+
+    def _code_directory(self) -> Path:
+        if self._codes is None:
+            self._codes = tempfile.TemporaryDirectory(prefix="hanse-code-", dir=_session())
+        return Path(self._codes.name)
 
 
 async def _told(ask: Callable[[], set[str] | None], timeout_s: float) -> set[str]:

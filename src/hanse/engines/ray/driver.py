@@ -125,8 +125,8 @@ class Session:
     # --- orders -----------------------------------------------------------------------------------
     def _ordered(self, body: bytes | bytearray, fds: list[int]) -> None:
         match orders.decode(body):
-            case Make(number, needs):
-                self._make(number, needs)
+            case Make(number, needs, sandbox):
+                self._make(number, needs, sandbox)
             case Tell(number, commands):
                 if number in self._actors:
                     self._call(self._actors[number], commands, fds)
@@ -138,9 +138,9 @@ class Session:
         for fd in fds:
             os.close(fd)
 
-    def _make(self, number: int, needs: Any) -> None:
+    def _make(self, number: int, needs: Any, sandbox: bool) -> None:
         try:
-            handle = _ACTOR.options(**ray_options(needs), max_concurrency=1000).remote()
+            handle = _ACTOR.options(**ray_options(needs), max_concurrency=1000).remote(sandbox)
         except (ValueError, TypeError) as error:
             self._say(Gone(number, str(error), never=True))
             return

@@ -59,6 +59,7 @@ class RayEngine:
         forward: gets (stream, text) of what items print; by default it is printed here.
         printed: gets what items of programs with `logged` print, in a thread of its own.
         on_machines: is told which machines there are, and when that changes.
+        sandbox: whether workers are kept in one, on each machine.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class RayEngine:
         forward: Forward | None = None,
         printed: OnPrinted | None = None,
         on_machines: OnMachines | None = None,
+        sandbox: bool = False,
     ) -> None:
         self._loop = loop
         self._emit = emit
         self._driver = driver
         self._on_machines = on_machines
+        self._sandbox = sandbox
         self._paper = Paper(forward, printed)
         self._executions: dict[LeaseId, Execution] = {}
         self._running: dict[int, Slot] = {}  # by run
@@ -205,7 +208,7 @@ class RayEngine:
         self._numbers += 1
         slot = Slot(self._numbers, needs, self._line.send)
         self._slots[slot.number] = slot
-        self._line.send(messages.Make(slot.number, needs))
+        self._line.send(messages.Make(slot.number, needs, self._sandbox))
 
     def _next_for(self, slot: Slot) -> None:
         """Give a slot that is free what waits for one like it."""

@@ -66,10 +66,11 @@ Said = Event | Printed | Written
 
 # --- engine to driver -----------------------------------------------------------------------------
 class Make(msgspec.Struct, frozen=True, tag=True):
-    """Have Ray start an actor that holds so much."""
+    """Have Ray start an actor that holds so much; `sandbox`: its worker is kept in one."""
 
     actor: int
     needs: Amount
+    sandbox: bool = False
 
 
 class Tell(msgspec.Struct, frozen=True, tag=True):

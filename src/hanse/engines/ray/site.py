@@ -84,16 +84,17 @@ class Site:
         offers: what this machine gives to the cluster that it heads.
         address: of a cluster that is there already; then nothing is started.
         host: the address by which other machines reach this one.
+        sandbox: whether items run in one, on all machines.
         certify: gets that address, and gives what Ray shows there; None: it speaks without TLS.
     """
 
     def __init__(
         self, home: Path, offers: Amount, *, address: str | None = None, host: str | None = None,
-        certify: Callable[[str], Tls] | None = None,
+        certify: Callable[[str], Tls] | None = None, sandbox: bool = False,
     ) -> None:  # fmt: skip
         if not installed():
             raise UsageError(NOT_INSTALLED)
-        self._home, self._offers = home, offers
+        self._home, self._offers, self._sandbox = home, offers, sandbox
         self._host = host or own_address()
         self._tls: Tls | None = None
         self._closing = threading.Event()
@@ -118,8 +119,9 @@ class Site:
     ) -> RayEngine:
         """See `hanse.runtime.runtime.EngineFactory`."""
         return RayEngine(
-            loop, emit, driver=self.driver, printed=printed, on_machines=self._on_machines
-        )
+            loop, emit, driver=self.driver, printed=printed, on_machines=self._on_machines,
+            sandbox=self._sandbox,
+        )  # fmt: skip
 
     @property
     def offers(self) -> Amount:
@@ -152,6 +154,7 @@ class Site:
         return SiteInfo(
             address=self.driver.address, token=self.token, hanse=here.hanse, ray=here.ray,
             python=here.python,
+            sandbox=self._sandbox,
             authority=b"" if self._tls is None else self._tls.authority.read_bytes(),
         )  # fmt: skip
 
