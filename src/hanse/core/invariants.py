@@ -106,7 +106,8 @@ def _check_shapes(home: Home) -> None:
         assert shape.first() is best, "the first of a shape"
         sites = home.sites.values()
         for site in sites:
-            able = site.lacks(shape.requires) is None
+            kept = site.tariff.rented and shape.place is None
+            able = not kept and site.lacks(shape.requires) is None
             assert shape.suits(site) == able, f"{site.id}: whether it can run such code"
         slots = sum(s.capacity.times(shape.needs) for s in sites if shape.suits(s))
         assert shape.slots == slots, f"slots: {shape.slots} counted, {slots} there"

@@ -76,7 +76,7 @@ class Placement:
         if budget is None:
             return False
         soon = purse.due(now_ns) + cost_of(limits.REPORT_EVERY_NS, purse.burns())
-        if purse.total() + soon < budget:
+        if purse.total() + soon + purse.reserved < budget:
             return False
         self.stopped = True
         return True

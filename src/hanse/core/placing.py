@@ -114,7 +114,8 @@ class Placing(Indexes):
             time_ns = float(job.since_ns + aims.deadline_ns - self._now_ns)
         if aims.budget_nano is not None:
             purse = place.purse
-            money = float(aims.budget_nano - purse.total() - purse.due(self._now_ns))
+            spent = purse.total() + purse.due(self._now_ns) + purse.reserved
+            money = float(aims.budget_nano - spent)
         span_ns = max(0.0, time_ns or 0.0) / PLAN_SHARE
         every_ns = min(max(span_ns, limits.PLAN_LEAST_NS), limits.REPORT_EVERY_NS)
         whole_ns = float(aims.deadline_ns or 0)
@@ -290,7 +291,7 @@ class Placing(Indexes):
         if place.aims.budget_nano is None:
             return items
         purse = place.purse
-        room = place.aims.budget_nano - purse.total() - purse.bound(self._now_ns)
+        room = place.aims.budget_nano - purse.total() - purse.bound(self._now_ns) - purse.reserved
         price = self._slot_price(job, site)
         while items and self._bound(job, place, site, items, price) > room:
             items //= 2

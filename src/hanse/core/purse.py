@@ -40,6 +40,7 @@ class Purse:
     def __init__(self) -> None:
         self.spent: dict[SiteId, int] = {}
         self.open: dict[LeaseId, Open] = {}
+        self.reserved = 0  # what machines that were rented for it may cost yet beside leases
         self._recalled_ns = 0  # up to when an earlier run has recorded what it spent
 
     def recall(self, spent: Mapping[SiteId, int], until_ns: int) -> None:

@@ -109,6 +109,9 @@ class Renter:
     def look(self, now_ns: int) -> Steps:
         """What is to be done now. Whoever asks sees to it, and tells how it went."""
         away = []
+        for job in self.home.placed:
+            if job.place is not None:
+                job.place.purse.reserved = 0
         for machine in list(self.machines.values()):
             self._count(machine, now_ns)
             if not machine.why and (why := self._why_away(machine, now_ns)):
@@ -186,10 +189,9 @@ class Renter:
         ]  # fmt: skip
 
     def _is_up(self, machine: Rented) -> bool:
-        """It was there and said what it has: from then on it is a site as any other, also if it
-        falls silent."""
-        site = self.home.sites.get(machine.site)
-        return site is not None and (site.capacity != Amount() or machine.idle_ns >= 0)
+        if not machine.up and (site := self.home.sites.get(machine.site)) is not None:
+            machine.up = site.capacity != Amount()
+        return machine.up
 
     # --- away -----------------------------------------------------------------------------------
     def _why_away(self, machine: Rented, now_ns: int) -> str:
@@ -200,7 +202,7 @@ class Renter:
         age_ns = now_ns - machine.since_ns
         if age_ns > rental.life_ns:
             return f"it has lived for {duration(age_ns)}"
-        if not machine.site:
+        if not self._is_up(machine):
             return self._why_not_awaited(machine, rental, now_ns)
         site = self.home.sites.get(machine.site)
         if site is None or (gone := _silent(site, now_ns)):
@@ -254,9 +256,15 @@ class Renter:
         )  # fmt: skip
         nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS
         machine.overhead_nano += nano
+        age_ns = now_ns - machine.since_ns
+        start_ns = 0 if machine.up else max(age_ns, rental.tariff.start_ns) - age_ns
+        ends_ns = age_ns + start_ns + rental.idle_ns + 2 * limits.RENT_LOOK_NS
+        yet = int(rental.cost_nano(ends_ns)) - price * age_ns // HOUR_NS
         job = self.home.jobs.get(machine.job)
-        if nano and job is not None and job.place is not None and not job.state.ended:
-            job.place.purse.idled(SiteId(f"{machine.id}, starting and idle"), nano)
+        if job is not None and job.place is not None and not job.state.ended:
+            job.place.purse.reserved += max(0, yet)
+            if nano:
+                job.place.purse.idled(SiteId(f"{machine.id}, starting and idle"), nano)
 
     def cost_nano(self, machine: Rented, now_ns: int) -> float:
         """What it has cost so far, all in all."""

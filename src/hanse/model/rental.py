@@ -55,6 +55,7 @@ class Rented(msgspec.Struct, kw_only=True):
         because: why it is brought, in words.
         since_ns: when that was decided, on the home's clock.
         site: what it is called as a site; empty before it was there.
+        up: it was there and has said what it has: it is a site as any other.
         idle_ns: since when it has had nothing to do; -1: it has something.
         used: it was ever granted a lease.
         why: it is being sent away, for this reason; empty: it stays.
@@ -68,6 +69,7 @@ class Rented(msgspec.Struct, kw_only=True):
     since_ns: int
     because: str = ""
     site: SiteId = SiteId("")
+    up: bool = False
     idle_ns: int = -1
     used: bool = False
     why: str = ""

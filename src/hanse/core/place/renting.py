@@ -7,8 +7,8 @@ be of another kind, if one of those costs less than what is left over of a large
 
 How much work is left is not known. So machines come
 
-- for what is expected, as soon as even a short estimate could not be done without, or once there is
-  hardly time left for machines to come up;
+- for what is needed even if items turn out short, at once;
+- for what is expected, once that is known well, or there is hardly time left for machines to come up;
 - for what may be left in 19 of 20 cases, when all that could be brought can only just do that; but
   not by the first few items of a job, which tell nothing yet.
 
@@ -49,8 +49,9 @@ class Kind(NamedTuple):
         return max(0.0, usable_ns) * self.slots * self.speed
 
     def cost(self, work: float) -> float:
-        """Nano, for one machine that comes, does so much and goes."""
-        return self.rental.cost_nano(self.start_ns + work / (self.slots * self.speed))
+        """Nano, for one machine that comes, does so much, idles for a while and goes."""
+        busy_ns = work / (self.slots * self.speed)
+        return self.rental.cost_nano(self.start_ns + busy_ns + self.rental.idle_ns)
 
 
 class Lack(NamedTuple):
@@ -143,8 +144,10 @@ def _short(lack: Lack, kinds: Sequence[Kind], time_ns: float) -> float:
     if mean - have <= _MARGIN * mean:
         return 0.0
     start_ns = max((kind.start_ns for kind in useful), default=0.0)
-    surely = 2 * mean - high > have
-    return mean - have if surely or time_ns < _STARTS * start_ns + 1 else 0.0
+    if time_ns < _STARTS * start_ns + 1:
+        return mean - have
+    surely = 2 * mean - high - have  # also if the items turn out short
+    return surely if vague or surely <= 0 else mean - have
 
 
 def _site_does(offer: Offer, time_ns: float) -> float:

@@ -1,0 +1,133 @@
+"""A rehearsal in which machines are rented: the real renter, and a cloud that does not always keep
+its word. Machines are refused, never come up, come late and are evicted, as the seed has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import structs
+
+from hanse import limits
+from hanse.core.events import Describe, Withdraw
+from hanse.core.renter import Renter
+from hanse.ids import SiteId
+from hanse.model.fit import Offer
+from hanse.model.rental import Rental, Rented
+from hanse.sim.draws import Draws
+from hanse.sim.rehearsal import Stage
+from hanse.sim.rehearsal_books import SiteBook
+from hanse.sim.rehearsal_scenario import Scenario, SiteKind
+from hanse.sim.rehearsal_site import Machine
+
+
+class Luck(NamedTuple):
+    """How often a cloud breaks its word, of a thousand machines."""
+
+    refused: int = 0
+    stillborn: int = 0
+    late: int = 0
+    evicted: int = 0
+
+
+class RentingStage(Stage):
+    """
+    Attributes:
+        brought, most_at_once: machines that were asked for, by kind; and how many there were.
+        paid_nano: for machines that are gone.
+        troubles: machines with which something went wrong.
+    """
+
+    def __init__(
+        self, scenario: Scenario, seed: int, rentals: Sequence[Rental], luck: Luck
+    ) -> None:
+        super().__init__(scenario, seed)
+        self.renter = Renter(self.home.home, rentals)
+        self.luck = luck
+        self.brought = {rental.name: 0 for rental in rentals}
+        self.most_at_once = dict(self.brought)
+        self.paid_nano = 0.0
+        self.troubles = 0
+        self._up: dict[str, Machine] = {}
+        self.world.after(limits.RENT_LOOK_NS, self._look)
+
+    def play(self, longest_ns: int) -> None:
+        """Until all jobs have ended and every machine was sent away, or for so long."""
+        while self.world.now_ns < longest_ns and self.world.step():
+            if self.books.all_ended and not self.renter.machines:
+                break
+
+    def _look(self) -> None:
+        now_ns = self.world.now_ns
+        for id in self._up:
+            self.renter.there(id, SiteId(id))
+        steps = self.renter.look(now_ns)
+        for rented in steps.away:
+            self.world.after(limits.SECOND, self._end, rented)
+        for rented in steps.bring:
+            self._bring(rented, Draws(self.seed, "cloud", rented.id))
+        for name in self.most_at_once:
+            held = sum(each.kind == name for each in self.renter.machines.values())
+            self.most_at_once[name] = max(self.most_at_once[name], held)
+        self.world.after(limits.RENT_LOOK_NS, self._look)
+
+    def _bring(self, rented: Rented, draws: Draws) -> None:
+        self.brought[rented.kind] += 1
+        start_ns = self.renter.rentals[rented.kind].tariff.start_ns
+        if draws.chance(self.luck.refused):
+            self.troubles += 1
+            self.world.after(limits.SECOND, self._refused, rented)
+        elif draws.chance(self.luck.stillborn):
+            self.troubles += 1
+        else:
+            if draws.chance(self.luck.late):
+                self.troubles += 1
+                start_ns *= draws.between(2, 6)
+            self.world.after(start_ns, self._come_up, rented)
+            if draws.chance(self.luck.evicted):
+                self.troubles += 1
+                self.world.after(2 * start_ns + limits.SECOND, self._evicted, rented)
+
+    def _refused(self, rented: Rented) -> None:
+        self.renter.failed(rented.id, "there is no capacity", self.world.now_ns)
+
+    def _come_up(self, rented: Rented) -> None:
+        if rented.id not in self.renter.machines:
+            return
+        rental = self.renter.rentals[rented.kind]
+        kind = SiteKind(
+            rented.id, count=1, cpus=rental.amount.cpus_milli // 1000,
+            speed=rental.tariff.speed_milli / 1000, price_per_hour=rental.tariff.price_nano / 1e9,
+            region=rental.tariff.region, round_trip_ms=20.0, lease_cost_ms=20.0,
+            evictions_per_hour=0.0, notice_s=0.0, back_after_s=0.0, start_s=0.0, stop_s=math.inf,
+        )  # fmt: skip
+        book = self.books.sites[rented.id] = SiteBook(rented.id, kind)
+        book.free = list(range(kind.cpus))
+        machine = Machine(self.world, rented.id, kind, self.seed, self.books)
+        self.machines.append(machine)
+        self._up[rented.id] = machine
+        tariff = structs.replace(rental.tariff, start_ns=0)
+        self.home.handle(Describe(SiteId(rented.id), Offer(tariff=tariff)))
+        self._connect(machine)
+
+    def _gone(self, id: str) -> None:
+        machine = self._up.pop(id, None)
+        if machine is not None:
+            machine.crash()
+            self.home.handle(Withdraw(SiteId(id)))
+
+    def _evicted(self, rented: Rented) -> None:
+        if rented.id in self._up:
+            self._paid(rented)
+            self._gone(rented.id)
+            self.renter.lost(rented.id, self.world.now_ns)
+
+    def _end(self, rented: Rented) -> None:
+        if rented.id in self.renter.machines:
+            self._paid(rented)
+            self._gone(rented.id)
+            self.renter.gone(rented.id, self.world.now_ns)
+
+    def _paid(self, rented: Rented) -> None:
+        self.paid_nano += self.renter.cost_nano(rented, self.world.now_ns)
