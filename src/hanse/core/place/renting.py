@@ -8,7 +8,7 @@ be of another kind, if one of those costs less than what is left over of a large
 How much work is left is not known. So machines come
 
 - for what is needed even if items turn out short, at once;
-- for what is expected, once that is known well, or there is hardly time left for machines to come up;
+- for what is expected, once that is known well, or machines would soon come too late;
 - for what may be left in 19 of 20 cases, when all that could be brought can only just do that; but
   not by the first few items of a job, which tell nothing yet.
 

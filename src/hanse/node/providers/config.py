@@ -22,8 +22,10 @@ from hanse.limits import SECOND
 from hanse.model.aims import NANO, Tariff
 from hanse.model.rental import Rental
 from hanse.model.resources import Resources
+from hanse.node.providers.aws import AwsOffer, AwsProvider, AwsSettings
 from hanse.node.providers.command import CommandProvider, CommandSettings
 from hanse.node.providers.port import Provider
+from hanse.node.providers.slurm import SlurmOffer, SlurmProvider, SlurmSettings
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _TIME = re.compile(r"(\d{1,9}(?:\.\d+)?)\s*(s|min|h|d)")
@@ -68,7 +70,24 @@ def _command(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
     return CommandProvider(msgspec.convert(told, CommandSettings), owner, directory)
 
 
-KINDS: dict[str, Make] = {"command": _command}
+def _slurm(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
+    return SlurmProvider(msgspec.convert(told, SlurmSettings), owner, directory)
+
+
+def _aws(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
+    return AwsProvider(msgspec.convert(told, AwsSettings), owner)
+
+
+class _Kind(NamedTuple):
+    make: Make
+    how: type  # what its offers say beside
+
+
+KINDS: dict[str, _Kind] = {
+    "aws": _Kind(_aws, AwsOffer),
+    "command": _Kind(_command, dict[str, str | int | float]),
+    "slurm": _Kind(_slurm, SlurmOffer),
+}
 
 
 def read(path: Path, owner: str) -> list[Brings]:
@@ -104,7 +123,7 @@ def _provider(path: Path, text: str, name: str, told: Any, owner: str) -> Brings
     kind, offers = told.pop("kind", None), told.pop("offers", {})
     if kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    provider = KINDS[kind](told, owner, path.parent)
+    provider = KINDS[kind].make(told, owner, path.parent)
     if not isinstance(offers, dict) or not offers:
         raise ValueError("it has no offer: write one as [NAME.offers.OFFER]")
     rentals: list[Rental] = []
@@ -114,6 +133,8 @@ def _provider(path: Path, text: str, name: str, told: Any, owner: str) -> Brings
             _check_name(each)
             offer = msgspec.convert(about, _Offer)
             rentals.append(_rental(each, offer))
+            with _where(path, text, (name, "offers", each, "how")):
+                msgspec.convert(offer.how, KINDS[kind].how)
             how[each] = offer.how
     return Brings(name, provider, rentals, how)
 
