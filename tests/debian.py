@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 
 
 def install(*packages: str) -> None:
@@ -16,5 +18,11 @@ def install(*packages: str) -> None:
             " that they can"
         )
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with open("/tmp/hanse-debian.lock", "ab") as lock:  # apt waits for nobody
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(quiet, packages)
+
+
+def _run(quiet: dict[str, str], packages: Sequence[str]) -> None:
     for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         subprocess.run(["apt-get", "-q", *command], check=True, env=quiet, timeout=300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import signal
 import subprocess
 import threading
@@ -41,7 +42,7 @@ class Ec2:
         self._bin = directory / "bin"
         self._bin.mkdir()
         hanse = self._bin / "hanse"
-        hanse.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in HANSE) + ' "$@"\n')
+        hanse.write_text(f'#!/bin/sh\nexec {shlex.join(HANSE)} "$@"\n')
         shutdown = self._bin / "shutdown"
         shutdown.write_text('#!/bin/sh\ntouch "$INSTANCE/shut-down"\n')
         for program in (hanse, shutdown):
@@ -59,7 +60,7 @@ class Ec2:
 
     def _run(self) -> None:
         """What the hypervisors do."""
-        while not self._ended.wait(0.1):
+        while not self._ended.wait(0.3):
             alive = self.alive()
             for id in alive:
                 if id not in self.booted:
@@ -79,8 +80,10 @@ class Ec2:
         script.write_text(text.replace("/run/hanse-token", str(machine / "token")))
         env = {key: value for key, value in os.environ.items()
                if not key.startswith(("HANSE_", "AWS_"))}  # fmt: skip
-        about = {"PATH": f"{self._bin}:{os.environ['PATH']}", "INSTANCE": str(machine),
-                 "HANSE_HOME": str(machine), "PYTHONPATH": PATH, "TMPDIR": str(machine)}  # fmt: skip
+        about = {
+            "PATH": f"{self._bin}:{os.environ['PATH']}", "INSTANCE": str(machine),
+            "HANSE_HOME": str(machine), "PYTHONPATH": PATH, "TMPDIR": str(machine),
+        }  # fmt: skip
         with open(machine / "console", "ab") as console:
             self.booted[id] = subprocess.Popen(
                 ["sh", str(script)], stdin=subprocess.DEVNULL, stdout=console, stderr=console,
@@ -105,6 +108,7 @@ class Ec2:
 @contextmanager
 def moto() -> Iterator[str]:
     """A server; its URL."""
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # they take seconds
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -72,7 +72,8 @@ def slurm(directory: Path) -> Iterator[dict[str, str]]:
         socket_path = directory / "munge.socket"
         _start(stack, directory, {}, "munged", "--foreground", "--force", f"--key-file={key}",
                f"--socket={socket_path}", f"--pid-file={directory}/munge.pid",
-               f"--log-file={directory}/munge.log", f"--seed-file={directory}/munge.seed")  # fmt: skip
+               f"--log-file={directory}/munge.log",
+               f"--seed-file={directory}/munge.seed")  # fmt: skip
         until(socket_path.exists, 30)
         _start(stack, directory, env, "slurmctld", "-D")
         _start(stack, directory, env, "slurmd", "-D", "-N", host)

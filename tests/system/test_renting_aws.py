@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def ec2(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[E
 
 
 def image(ec2: Ec2) -> str:
-    return str(ec2.client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
+    return str(ec2.client.register_image(Name=f"image-{os.urandom(4).hex()}")["ImageId"])
 
 
 def order(ec2: Ec2, id: str, *, spot: bool = False) -> Order:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,14 +38,14 @@ options = ["--partition=all"]
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="hanse-slurm-", dir="/tmp") as made:
-        with slurm(Path(made)) as env:
-            for name, value in env.items():
-                monkeypatch.setenv(name, value)
-            yield Path(made)
-            subprocess.run(["scancel", "--me", "--signal=KILL", "--full"], check=False)
-            subprocess.run(["scancel", "--me"], check=False)
-            until(lambda: not jobs(), 30)
+    with ExitStack() as stack:
+        # Not in pytest's directory: the names of sockets are short.
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hanse-slurm-")))
+        for name, value in stack.enter_context(slurm(place)).items():
+            monkeypatch.setenv(name, value)
+        yield place
+        subprocess.run(["scancel", "--me"], check=False)
+        until(lambda: not jobs(), 30)
 
 
 def jobs() -> list[str]:
@@ -56,7 +58,7 @@ def test_a_job_runs_as_a_job_of_slurm_and_what_leaked_is_cancelled(
     hosts: Hosts, cluster: Path
 ) -> None:
     hanse = cluster / "hanse"
-    hanse.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in HANSE) + ' "$@"\n')
+    hanse.write_text(f'#!/bin/sh\nexec {shlex.join(HANSE)} "$@"\n')
     hanse.chmod(0o755)
     file = cluster / "providers.toml"
     file.write_text(FILE.format(hanse=hanse, place=cluster, path=PATH))
@@ -66,24 +68,12 @@ def test_a_job_runs_as_a_job_of_slurm_and_what_leaked_is_cancelled(
         assert {place for _, place in job} == {str(cluster)}
         node = (home.place.home / "id").read_text().strip()
         assert f"hanse.{node}.core-1-1" in jobs()
-        assert not list((cluster / "slurm").glob("*.token")) or all(
-            each.stat().st_mode & 0o077 == 0 for each in (cluster / "slurm").glob("*.token")
-        )
+        (token,) = (cluster / "slurm").glob("*.token")
+        assert token.stat().st_mode & 0o077 == 0
     until(lambda: not jobs(), 60)
     home.kill()
-    leaked = [
-        "sbatch",
-        f"--job-name=hanse.{node}.core-1-9",
-        f"--chdir={cluster}",
-        "--wrap=sleep 1000",
-    ]
-    others = [
-        "sbatch",
-        "--job-name=hanse.n-other.core-1-1",
-        f"--chdir={cluster}",
-        "--wrap=sleep 1000",
-    ]
-    for each in (leaked, others):
-        subprocess.run(each, check=True, capture_output=True)
+    for owner, machine in ((node, "core-1-9"), ("n-other", "core-1-1")):
+        command = ["sbatch", f"--job-name=hanse.{owner}.{machine}", f"--chdir={cluster}"]
+        subprocess.run([*command, "--wrap=sleep 1000"], check=True, capture_output=True)
     home.start()
     until(lambda: jobs() == ["hanse.n-other.core-1-1"], 60)

@@ -252,7 +252,7 @@ class Renter:
             for job in self.home.placed
             if job.place is not None
             for one in job.place.purse.open.values()
-            if one.site == machine.site
+            if one.site == machine.site and one.since_ns <= now_ns
         )  # fmt: skip
         nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS
         machine.overhead_nano += nano

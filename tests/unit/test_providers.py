@@ -1,0 +1,114 @@
+"""The file that says what can be rented, and the commands that bring machines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hanse.errors import UsageError
+from hanse.limits import SECOND
+from hanse.model.aims import Tariff
+from hanse.model.rental import Rental
+from hanse.model.resources import Amount
+from hanse.node.providers.command import CommandProvider, CommandSettings
+from hanse.node.providers.config import read
+from hanse.node.providers.port import NotBrought, Order, Owned
+
+DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
+HEAD = '[lab]\nkind = "command"\ncreate = ["c"]\ndestroy = ["d"]\n'
+OFFER = "[lab.offers.small]\ncpus = 1\nprice = 1.0\n"
+
+
+def told(tmp_path: Path, text: str) -> str:
+    """What is wrong with such a file."""
+    path = tmp_path / "providers.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as found:
+        read(path, "n-1")
+    return str(found.value).removeprefix(str(path))
+
+
+def test_the_examples_of_the_documentation_are_read_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "providers.toml"
+    examples = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    path.write_text("\n".join(examples))
+    lab, cluster, aws = read(path, "n-1")
+    (small,) = lab.rentals
+    assert small.amount == Amount(cpus_milli=4000, memory_bytes=8 << 30)
+    assert small.tariff == Tariff(
+        price_nano=200_000_000, start_ns=40 * SECOND, rented=True, speed_milli=1000
+    )
+    assert cluster.rentals[0].life_ns == 12 * 3600 * SECOND
+    assert aws.rentals[0].tariff.spot
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("[lab\n", "is not TOML"),
+    ('[lab]\nkind = "cloud"\n', ", line 1, lab: kind is one of aws, command, slurm, not 'cloud'"),
+    (HEAD, ", line 1, lab: it has no offer"),
+    (HEAD.replace('["c"]', '"c"') + OFFER, ", line 3, lab.create: Expected `array`"),
+    (HEAD + 'place = "x"\n' + OFFER, ", line 5, lab.place: "),
+    (HEAD + OFFER + "most = 0\n", ", line 5, lab.offers.small: most is from 1 to 1,000"),
+    (HEAD + OFFER + 'idle = "soon"\n', "idle is a time such as 90s, 10min or 1h, not 'soon'"),
+    (HEAD + OFFER + "memry = 3\n", ", line 8, lab.offers.small.memry: "),
+    (HEAD + OFFER + '[lab.offers."No Name"]\n', "is no name"),
+    (HEAD + OFFER + HEAD.replace("lab", "b") + OFFER.replace("lab", "b"), "two offers are called"),
+    ('[s]\nkind = "slurm"\n[s.offers.a]\ncpus = 1\nprice = 1.0\n[s.offers.a.how]\noption = 1\n',
+     ", line 7, s.offers.a.how.option: "),
+])  # fmt: skip
+def test_a_mistake_is_told_with_its_line_and_key(tmp_path: Path, text: str, words: str) -> None:
+    assert words in told(tmp_path, text)
+
+
+def provider(directory: Path, script: str, **more: object) -> CommandProvider:
+    path = directory / "do"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    commands = {name: ["./do", name] for name in ("create", "destroy", "list")}
+    return CommandProvider(CommandSettings(**(commands | more)), "n-1", directory)  # type: ignore[arg-type]
+
+
+ORDER = Order("small-1-1", Rental(name="small", amount=Amount(cpus_milli=1000), tariff=Tariff()),
+              {"flavour": "x"}, "the-token")  # fmt: skip
+
+
+def test_commands_are_told_what_is_meant_and_the_token_by_their_input_alone(tmp_path: Path) -> None:
+    seen = (
+        'env | grep ^HANSE_ | sort > seen; echo "$@" >> seen; cat > token; echo one; echo its-name'
+    )
+    commands = provider(tmp_path, seen)
+    assert commands.bring(ORDER) == "its-name"
+    lines = (tmp_path / "seen").read_text()
+    assert "the-token" not in lines
+    assert "HANSE_MACHINE=small-1-1\n" in lines
+    assert "HANSE_OWNER=n-1\n" in lines
+    assert "HANSE_FLAVOUR=x\n" in lines
+    assert (tmp_path / "token").read_text() == "the-token\n"
+
+
+def test_what_a_command_leaves_running_holds_nobody_up(tmp_path: Path) -> None:
+    commands = provider(tmp_path, "echo machine; sleep 30 & echo $! > pid")
+    assert commands.bring(ORDER) == "machine"
+    pid = int((tmp_path / "pid").read_text())
+    assert Path(f"/proc/{pid}").exists()
+    import os
+    import signal
+
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_command_that_fails_or_hangs_is_told_in_its_words(tmp_path: Path) -> None:
+    with pytest.raises(NotBrought, match="exit code 3: the quota is reached"):
+        provider(tmp_path, "echo no; echo the quota is reached >&2; exit 3").bring(ORDER)
+    with pytest.raises(NotBrought, match=r"longer than 0\.1 s"):
+        provider(tmp_path, "exec sleep 30", timeout_s=0.1).bring(ORDER)
+    with pytest.raises(NotBrought, match="cannot be run"):
+        provider(tmp_path, "", create=["./not-there"]).bring(ORDER)
+
+
+def test_lists_name_machines_and_their_handles(tmp_path: Path) -> None:
+    commands = provider(tmp_path, "echo small-1-1 i-1; echo; echo small-1-2")
+    assert commands.owned() == [Owned("small-1-1", "i-1"), Owned("small-1-2", "small-1-2")]
+    assert provider(tmp_path, "", list=None).owned() is None
