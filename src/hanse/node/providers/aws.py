@@ -27,7 +27,7 @@ umask 077
 cat > /run/hanse-token <<'END' || exit 1
 {token}
 END
-hanse up --rented --cpus {cpus:g} < /run/hanse-token
+hanse up --rented --cpus {cpus:g}{more} < /run/hanse-token
 shutdown -h now
 """
 
@@ -152,7 +152,9 @@ class AwsProvider:
 def user_data(how: AwsOffer, order: Order) -> str:
     """What the machine does when it is up: it works until it is wanted no more, and goes."""
     cpus = order.rental.amount.cpus_milli / 1000
-    return _USER_DATA.format(setup=how.setup.strip() or ":", token=order.token, cpus=cpus)
+    more = " --evictions aws" if order.rental.tariff.spot else ""
+    setup = how.setup.strip() or ":"
+    return _USER_DATA.format(setup=setup, token=order.token, cpus=cpus, more=more)
 
 
 def _of(how: AwsOffer) -> dict[str, Any]:
