@@ -25,13 +25,14 @@ from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.node.dash.serving import serve
+from hanse.node.dash.sight import Out
 from hanse.payloads.payload import Payload
 from hanse.records.entries import Body, Ran, Stored, encode
 from hanse.records.logs import LogWriter, log_path
 from hanse.records.payloads import pack
 from hanse.records.program import ProgramRecord, pack_program
 from hanse.records.state import State, open_state
-from hanse.wire.api import Progress, SiteSeen
+from hanse.wire.api import MachineInfo, Progress, SiteSeen
 
 HOSTILE = "<script>window.hurt=1</script><img src=x onerror=window.hurt=1>\u202e\x1b[31m\"'&amp;"
 FAILING = JobId("j-00000000f000")  # has a record with everything in it
@@ -59,6 +60,22 @@ class MadeUp:
 
     def progress(self, job: JobId) -> Progress:
         return Progress(running=3, lines=["About 3 min left.", HOSTILE])
+
+    def machines(self) -> list[MachineInfo]:
+        return [
+            MachineInfo(
+                site="here" if at else HOSTILE, host=f"machine-{at:03}", engine="ray",
+                offers=Amount(cpus_milli=8000), uses=Amount(cpus_milli=3000 * (at % 3)),
+                runs={f"j-{at:012x}": at % 3} if at % 3 else {},
+            )
+            for at in range(min(self._sites, 100))
+        ]  # fmt: skip
+
+    def leases(self, job: JobId) -> list[Out]:
+        return []
+
+    def costs(self) -> dict[JobId, float]:
+        return {JobId("j-00000000000a"): 12.5}
 
     def sites(self) -> list[SiteSeen]:
         now = int(time.time())

@@ -125,6 +125,29 @@ def test_a_job_of_a_node_is_followed_without_loading_the_page_anew(node, page, t
         expect(page.locator(".waits")).to_contain_text("is done")
 
 
+def test_leases_that_run_and_the_machines_that_run_them_are_shown(node, page, tmp_path):
+    page.goto(address(node))
+    with node.connect() as client:
+        job = client.map(waits, [tmp_path / "a"], name="at work now")
+        page.get_by_role("link", name="at work now").click()
+        page.get_by_role("link", name="Timeline").click()
+        canvas, told = page.get_by_label("Leases over time"), page.locator("#lease")
+        until(lambda: canvas.evaluate("c => c.getContext('2d').getImageData(20, 50, 1, 1).data[3]"))
+        canvas.press("n")
+        expect(told).to_contain_text("Items 0 to 0 at")
+        expect(told).to_contain_text("out for")
+        page.get_by_role("link", name="Machines").click()
+        expect(page.get_by_role("row", name="at work now")).to_contain_text("at work")
+        (tmp_path / "a").touch()
+        list(job)
+        expect(page.locator("tbody")).not_to_contain_text("at work now")
+        page.go_back()
+        canvas.press("n")
+        expect(told).to_contain_text("1 done")
+    bars = node.dial().ask("GET", f"/dash/jobs/{job.id}/leases", dict)["bars"]
+    assert bars[0]["stop_ms"] > bars[0]["start_ms"]
+
+
 def test_failures_have_tracebacks_and_a_replay_command_and_logs_are_read_on(node, page):
     with node.connect() as client:
         job = client.map(fails, range(20), name="failing", on_error="collect")

@@ -13,8 +13,10 @@ from hanse.errors import NotAllowed
 from hanse.ids import LeaseId
 from hanse.node.dash.codes import Codes
 from hanse.node.dash.live import Live
+from hanse.node.dash.sight import Out
 from hanse.node.dash.story import Stories, trace
 from hanse.node.tokens import Role, Tokens
+from hanse.records.entries import Ran
 from hanse.records.state import open_state
 
 
@@ -93,6 +95,29 @@ def test_a_story_is_read_on_from_where_it_was_and_is_a_trace(state):
     assert len({pid for pid, _ in lanes}) == MACHINES
 
 
+def test_leases_that_are_out_are_in_the_trace_until_now_from_their_grant(state):
+    story, head = Stories().of(state, FAILING), state.journal.find(FAILING)
+    story.read_on(head)
+    known = story.bars[LeaseId(800)]
+    now_ms = known.stop_ms + 5000
+    out = [Out(LeaseId(id), known.site, known.stop_ms + 1000, 9000, 9010) for id in (800, 900)]
+    told = trace(head, story, out, now_ms)["traceEvents"]
+    running = {e["args"]["lease"]: e for e in told if e["ph"] == "X" and e["args"]["running"]}
+    assert {lease: event["args"]["done"] for lease, event in running.items()} == {800: 10, 900: 0}
+    assert {e["ts"] + e["dur"] for e in running.values()} == {now_ms * 1000}
+    for event in told:  # as the format's description has it
+        assert event["ph"] in "XM"
+        assert all(type(event[name]) is int for name in ("pid", "tid") if event["ph"] == "X")
+        assert event["ph"] == "M" or (event["ts"] >= 0 and event["dur"] > 0)
+        assert event["ph"] == "X" or event["name"] in ("process_name", "thread_name")
+
+
+def test_a_bar_begins_at_its_lease_s_grant_where_that_is_recorded(state):
+    story = Stories().of(state, FAILING)
+    assert story._bar(0, LeaseId(1), 0, 5, Ran("there", 10_000, 2_000_000, 7000)).start_ms == 3000
+    assert story._bar(1, LeaseId(2), 5, 9, Ran("there", 10_000, 2_000_000)).start_ms == 8000
+
+
 def test_of_very_many_leases_and_failures_the_story_keeps_a_bounded_part(state, monkeypatch):
     monkeypatch.setattr(limits, "DASH_LEASES", 100)
     monkeypatch.setattr(limits, "DASH_FAILURES", 10)
@@ -108,7 +133,7 @@ def test_all_who_look_are_told_what_changed_and_what_went(state):
         sight = MadeUp(state, 3)
         live = Live(sight)
         events = live.events(follow=True)
-        first = [(await anext(events)).decode() for _ in range(2)]
+        first = [(await anext(events)).decode() for _ in range(3)]
         assert all('"whole":true' in event for event in first)
         state.journal.remove(FAILING)
         while True:

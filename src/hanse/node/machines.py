@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from hanse.errors import UsageError
+from hanse.ids import SiteId
 from hanse.model.resources import Amount
 from hanse.node.linked import Linked
 from hanse.node.renting import Renting
@@ -15,6 +17,8 @@ from hanse.wire import api
 if TYPE_CHECKING:
     from hanse.engines.ray.site import Site
     from hanse.node.site_tls import SiteAuthority
+
+_NOTHING: tuple[dict[str, int], Amount] = {}, Amount()
 
 
 class Machines:
@@ -40,7 +44,7 @@ class Machines:
         """Those of this node's own site, the head first, then one line for each linked site, and
         those that are on their way."""
         coming = [] if self._renting is None else self._renting.coming()
-        return [*self._own(), *self._runtime.ask(self._others), *coming]
+        return [*self._runtime.ask(lambda: [*self._own(), *self._others()]), *coming]
 
     def providers(self) -> list[api.ProviderInfo]:
         """Who could bring more, and what they have brought."""
@@ -52,12 +56,15 @@ class Machines:
                 api.MachineInfo(
                     site=self._host, host=self._host, engine="local",
                     offers=self._runtime.capacity, state=_taken(self._runtime.own.agent.leaving),
+                    **self._held(self._runtime.own.agent.site),
                 )
             ]  # fmt: skip
+        at_work = self._site.at_work()
         return [
             api.MachineInfo(
                 site=self._host, host=f"{machine.host} ({machine.address})", engine="ray",
                 offers=machine.offers, state=_state(machine.head, machine.draining),
+                runs=at_work.get(machine.id, _NOTHING)[0], uses=at_work.get(machine.id, _NOTHING)[1],
             )
             for machine in sorted(self._site.machines, key=lambda each: not each.head)
         ]  # fmt: skip
@@ -69,9 +76,18 @@ class Machines:
                 site=each.id, host=each.id, engine="link",
                 offers=sites[each.id].capacity if each.id in sites else Amount(),
                 state=_taken(sites[each.id].leaving) if each.id in sites else "",
+                **self._held(each.id),
             )
             for each in self._linked.sites
         ]  # fmt: skip
+
+    def _held(self, id: SiteId) -> dict[str, Any]:
+        """What runs at a site, and what that takes of it."""
+        site = self._runtime.home.sites.get(id)
+        if site is None:
+            return {}
+        runs = Counter[str](lease.job for lease in site.leases)
+        return {"runs": runs, "uses": site.capacity.minus(site.free)}
 
     def to_join(self) -> api.SiteInfo:
         """Raises UsageError if no machine can join this site."""

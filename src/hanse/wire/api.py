@@ -190,6 +190,8 @@ class MachineInfo(msgspec.Struct, frozen=True, kw_only=True):
     engine: str  # "local", "ray", or "link"
     offers: Amount
     state: str = ""  # in words, if it is not simply there
+    uses: Amount = Amount()  # of what it offers
+    runs: dict[str, int] = {}  # by the job's id, how many leases
 
 
 class SiteInfo(msgspec.Struct, frozen=True, kw_only=True):

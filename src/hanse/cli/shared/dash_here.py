@@ -13,8 +13,9 @@ from hanse.wire.api import Progress
 if TYPE_CHECKING:
     from hanse.ids import JobId
     from hanse.journal.port import Head
+    from hanse.node.dash.sight import Out
     from hanse.records.state import State
-    from hanse.wire.api import SiteSeen
+    from hanse.wire.api import MachineInfo, SiteSeen
 
 
 class OfRecords:
@@ -44,3 +45,12 @@ class OfRecords:
 
     def sites(self) -> list[SiteSeen]:
         return []
+
+    def machines(self) -> list[MachineInfo]:
+        return []
+
+    def leases(self, job: JobId) -> list[Out]:
+        return []
+
+    def costs(self) -> dict[JobId, float]:
+        return {}

@@ -311,6 +311,14 @@ class RayEngine:
                     self._launch(execution)
                 self._next_for(slot)
 
+    def at_work(self) -> dict[str, list[Execution]]:
+        """What runs on each machine, by Ray's id of it. On the loop's thread."""
+        found: dict[str, list[Execution]] = {}
+        for slot in self._slots.values():
+            if slot.execution is not None:
+                found.setdefault(slot.machine, []).append(slot.execution)
+        return found
+
     def _tell_building(self) -> None:
         """What is built in any slot."""
         environments: dict[str, str] = {}

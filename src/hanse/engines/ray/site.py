@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,7 @@ class Site:
         self.token = ""
         self.machines: list[Machine] = []
         self._changed: Callable[[Amount], None] | None = None
+        self._engine: RayEngine | None = None
         if address is not None:
             self.driver = Driver(address)
             return
@@ -118,10 +120,11 @@ class Site:
         self, loop: Loop, emit: Callable[[Event], None], *, printed: Callable[[Printed], None]
     ) -> RayEngine:
         """See `hanse.runtime.runtime.EngineFactory`."""
-        return RayEngine(
+        self._engine = RayEngine(
             loop, emit, driver=self.driver, printed=printed, on_machines=self._on_machines,
             sandbox=self._sandbox,
         )  # fmt: skip
+        return self._engine
 
     @property
     def offers(self) -> Amount:
@@ -131,6 +134,18 @@ class Site:
             if not machine.draining:
                 total = total.plus(machine.offers)
         return total
+
+    def at_work(self) -> dict[str, tuple[dict[str, int], Amount]]:
+        """By a machine's id: how many works of each job it runs, and what these hold. On the loop's
+        thread."""
+        found: dict[str, tuple[dict[str, int], Amount]] = {}
+        for machine, executions in (self._engine.at_work() if self._engine else {}).items():
+            runs, uses = Counter[str](), Amount()
+            for execution in executions:
+                runs[execution.work.program.job] += 1
+                uses = uses.plus(execution.work.program.needs)
+            found[machine] = runs, uses
+        return found
 
     def begin(self, changed: Callable[[Amount], None]) -> None:
         """Tell what the site has, and when that changes. On the loop's thread."""

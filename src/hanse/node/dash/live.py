@@ -17,7 +17,7 @@ from hanse.errors import HanseError
 from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.node.dash.sight import Sight
-from hanse.wire.api import SiteSeen
+from hanse.wire.api import MachineInfo, SiteSeen
 
 _logger = logging.getLogger("hanse")
 _encode = msgspec.json.Encoder().encode
@@ -41,6 +41,7 @@ class JobRow(msgspec.Struct, frozen=True):
     failed: int
     leased: int
     stored_bytes: int
+    cost: float | None = None
 
 
 class SiteRow(msgspec.Struct, frozen=True):
@@ -59,6 +60,21 @@ class SiteRow(msgspec.Struct, frozen=True):
     silent_since_s: int | None
     python: str
     allow: list[str]
+
+
+class MachineRow(msgspec.Struct, frozen=True):
+    """A line in the list of machines."""
+
+    id: str
+    site: str
+    host: str
+    kind: str
+    state: str
+    cpus: float
+    free_cpus: float
+    gpus: float
+    memory_bytes: int
+    runs: dict[str, int]
 
 
 class _Table:
@@ -83,7 +99,7 @@ class Live:
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self._tables = {"jobs": _Table(), "sites": _Table()}
+        self._tables = {name: _Table() for name in ("jobs", "sites", "machines")}
         self._look = 0  # counts looks that found something
         self._listening = 0
         self._news = asyncio.Condition()
@@ -91,8 +107,9 @@ class Live:
         self._trouble = ""
 
     async def events(self, follow: bool) -> AsyncGenerator[bytes]:
-        """Server-sent events, of what there is, or with `follow` for ever: `jobs` and `sites` with
-        the rows that changed and the ids that went, `trouble` with what keeps us from looking."""
+        """Server-sent events, of what there is, or with `follow` for ever: `jobs`, `sites` and
+        `machines` with the rows that changed and the ids that went, `trouble` with what keeps us
+        from looking."""
         self._listening += 1
         if self._looker is None or self._looker.done():
             self._looker = asyncio.create_task(self._go_on_looking())
@@ -145,23 +162,27 @@ class Live:
     def _rows(self) -> dict[str, list[Any]]:
         """In a thread."""
         sight = self._sight
-        leased = sight.leased()
+        leased, costs = sight.leased(), sight.costs()
         heads = sight.state.journal.heads(limits.DASH_JOBS)
         now_s = time.time()
         return {
-            "jobs": [job_row(head, sight.is_run, leased) for head in heads],
+            "jobs": [job_row(head, sight.is_run, leased, costs) for head in heads],
             "sites": [_site_row(site, now_s) for site in sight.sites()],
+            "machines": [_machine_row(machine) for machine in sight.machines()],
         }
 
 
-def job_row(head: Head, is_run: Callable[[Head], bool], leased: dict[JobId, int]) -> JobRow:
+def job_row(
+    head: Head, is_run: Callable[[Head], bool], leased: dict[JobId, int],
+    costs: dict[JobId, float],
+) -> JobRow:  # fmt: skip
     state = head.state
     if state == "running" and not is_run(head):
         state = "interrupted"
     return JobRow(
         head.id, head.name, head.function, state, head.user, head.host, head.created_s,
         head.updated_s, head.ended_s, head.size, head.total, head.done, head.failed,
-        leased.get(head.id, 0), head.stored_bytes,
+        leased.get(head.id, 0), head.stored_bytes, costs.get(head.id),
     )  # fmt: skip
 
 
@@ -171,6 +192,16 @@ def _site_row(site: SiteSeen, now_s: float) -> SiteRow:
         site.free.cpus_milli / 1000, site.capacity.gpus_milli / 1000, site.capacity.memory_bytes,
         site.leases, site.runs, round(site.trip_s * 1000),
         round(now_s - site.heard_s) if site.state == "silent" else None, site.python, site.allow,
+    )  # fmt: skip
+
+
+def _machine_row(machine: MachineInfo) -> MachineRow:
+    offers, uses = machine.offers, machine.uses
+    state = machine.state or ("at work" if machine.runs else "idle")
+    return MachineRow(
+        f"{machine.site} {machine.host}", machine.site, machine.host, machine.engine, state,
+        offers.cpus_milli / 1000, (offers.cpus_milli - uses.cpus_milli) / 1000,
+        offers.gpus_milli / 1000, offers.memory_bytes, machine.runs,
     )  # fmt: skip
 
 

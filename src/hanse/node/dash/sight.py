@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import msgspec
+
 from hanse.core.home import Home
 from hanse.core.site import Site
-from hanse.ids import JobId
+from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Head
-from hanse.limits import SECOND
+from hanse.limits import MS, SECOND
 from hanse.node.board import Board
+from hanse.node.machines import Machines
 from hanse.records.state import State
-from hanse.wire.api import NodeInfo, Progress, SiteSeen
+from hanse.wire.api import MachineInfo, NodeInfo, Progress, SiteSeen
 
 
 class Sight(Protocol):
@@ -34,12 +37,31 @@ class Sight(Protocol):
 
     def sites(self) -> list[SiteSeen]: ...
 
+    def machines(self) -> list[MachineInfo]: ...
+
+    def leases(self, job: JobId) -> list[Out]:
+        """The leases of a job that are out, as far as that is known here."""
+
+    def costs(self) -> dict[JobId, float]:
+        """What the jobs have cost so far, as far as that is counted."""
+
+
+class Out(msgspec.Struct, frozen=True):
+    """A lease that is out."""
+
+    lease: LeaseId
+    site: str
+    start_ms: int  # when it was granted, since 1970
+    first: int
+    stop: int
+
 
 class OfNode:
     """See `Sight`."""
 
-    def __init__(self, board: Board, info: NodeInfo) -> None:
+    def __init__(self, board: Board, info: NodeInfo, machines: Machines) -> None:
         self._board = board
+        self._machines = machines
         self._info = info
 
     @property
@@ -68,6 +90,16 @@ class OfNode:
     def sites(self) -> list[SiteSeen]:
         runtime = self._board.runtime
         return runtime.ask(lambda: sites_of(runtime.home, runtime.loop.now_ns()))
+
+    def machines(self) -> list[MachineInfo]:
+        return self._machines.all()
+
+    def leases(self, job: JobId) -> list[Out]:
+        found = self._board.runtime.ask(lambda: self._board.runtime.ledger.open(job))
+        return [Out(lease, one.site, one.at_ns // MS, one.start, one.stop) for lease, one in found]
+
+    def costs(self) -> dict[JobId, float]:
+        return self._board.runtime.costs()
 
 
 def sites_of(home: Home, now_ns: int) -> list[SiteSeen]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from hanse.core.events import AttemptFailed, ItemsFailed, JobResumed, SegmentCom
 from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Head
 from hanse.model.failure import Failure
+from hanse.node.dash.sight import Out
 from hanse.records.entries import Body, Ran, decode
 from hanse.records.program import ProgramRecord
 from hanse.records.record import program_of
@@ -23,8 +25,8 @@ from hanse.records.state import Records
 
 
 class Bar(msgspec.Struct):
-    """What came of one lease. Its times are those of its results at home, less what their items
-    took: so a bar may be late by as much as a report takes."""
+    """What came of one lease, from its grant to its last results at home. Where the grant is not
+    known (an older Hanse, or the home was started again meanwhile) it begins with its first items."""
 
     lease: LeaseId
     site: str
@@ -103,7 +105,7 @@ class Story:
         if ran is None:
             self.undated += 1
             return None
-        start_ms = ran.at_ms - ran.busy_us // 1000
+        start_ms = ran.at_ms - (ran.busy_us // 1000 if ran.since_ms is None else ran.since_ms)
         bar = self.bars.get(lease)
         if bar is None:
             bar = self.bars[lease] = Bar(lease, ran.site, start_ms, ran.at_ms, first, stop)
@@ -126,6 +128,13 @@ class Story:
         )  # fmt: skip
 
 
+def _so_far(one: Out, known: Bar | None, now_ms: int) -> Bar:
+    """What is known of a lease that is out."""
+    if known is None:
+        return Bar(one.lease, one.site, one.start_ms, now_ms, one.first, one.stop)
+    return msgspec.structs.replace(known, start_ms=one.start_ms, stop_ms=now_ms)
+
+
 class Stories:
     """Those that were looked at last. For any thread."""
 
@@ -142,13 +151,15 @@ class Stories:
             return story
 
 
-def trace(head: Head, story: Story) -> dict[str, Any]:
+def trace(head: Head, story: Story, out: Sequence[Out] = (), now_ms: int = 0) -> dict[str, Any]:
     """The leases as Chrome's trace event format, which Perfetto reads too: each site is a process,
-    and leases that overlap there are threads of it."""
+    and leases that overlap there are threads of it. Those that are `out` end now."""
     events: list[dict[str, Any]] = []
     sites: dict[str, list[int]] = {}  # when each lane of a site is free again
     pids: dict[str, int] = {}
-    for bar in sorted(story.bars.values(), key=lambda bar: bar.start_ms):
+    bars = story.bars | {one.lease: _so_far(one, story.bars.get(one.lease), now_ms) for one in out}
+    running = {one.lease for one in out}
+    for bar in sorted(bars.values(), key=lambda bar: bar.start_ms):
         lanes = sites.setdefault(bar.site, [])
         pid = pids.setdefault(bar.site, len(pids) + 1)
         lane = next((i for i, free in enumerate(lanes) if free <= bar.start_ms), len(lanes))
@@ -158,13 +169,23 @@ def trace(head: Head, story: Story) -> dict[str, Any]:
                 "name": f"{head.function} {bar.first}-{bar.stop - 1}", "ph": "X", "cat": "lease",
                 "pid": pid, "tid": lane + 1,
                 "ts": bar.start_ms * 1000, "dur": max(1, (bar.stop_ms - bar.start_ms) * 1000),
-                "args": {"lease": bar.lease, "done": bar.done, "failed": bar.failed},
+                "args": {
+                    "lease": bar.lease, "done": bar.done, "failed": bar.failed,
+                    "running": bar.lease in running,
+                },
             }
         )  # fmt: skip
-    names = [
+    names: list[dict[str, Any]] = [
         {"name": "process_name", "ph": "M", "pid": pid, "args": {"name": site}}
         for site, pid in pids.items()
     ]
+    names += [
+        {
+            "name": "thread_name", "ph": "M", "pid": pids[site], "tid": lane + 1,
+            "args": {"name": f"lane {lane + 1}"},
+        }
+        for site, lanes in sites.items() for lane in range(len(lanes))
+    ]  # fmt: skip
     return {
         "traceEvents": [*names, *events], "displayTimeUnit": "ms",
         "otherData": {"job": head.id, "name": head.name, "left out": str(story.dropped)},

@@ -62,7 +62,7 @@ def table(
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
     sites, homes, joining = LinkRoutes(linked), LinksRoutes(links), MachineRoutes(machines)
-    dash = DashRoutes(OfNode(board, info), Codes(tokens))
+    dash = DashRoutes(OfNode(board, info, machines), Codes(tokens))
     described: dict[str, Any] = {}
     page, style = "", docs.STYLE.read_text()
     looking, looked_s = asyncio.Lock(), -limits.READY_S

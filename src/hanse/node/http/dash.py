@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from hanse.ids import JobId
 from hanse.journal.port import Head
 from hanse.node.dash.codes import Codes
 from hanse.node.dash.live import Live, job_row
-from hanse.node.dash.sight import Sight
+from hanse.node.dash.sight import Out, Sight
 from hanse.node.dash.story import Bar, Shown, Stories, Story, trace
 from hanse.node.http.call import Call
 from hanse.node.http.problems import problem
@@ -45,6 +46,8 @@ class Failures(msgspec.Struct, frozen=True):
 
 class Leases(msgspec.Struct, frozen=True):
     bars: list[Bar]  # that have changed since the entry `first`
+    out: list[Out]  # the leases that run now, or wait at their sites
+    now_ms: int
     next: int  # ask from here on for what is new
     dropped: int  # older leases, which are not kept
     undated: int  # what an older Hanse recorded without a time and a site
@@ -158,7 +161,7 @@ class DashRoutes:
         with story.lock:
             story.read_program(head)
             program = story.program
-        row = job_row(head, self._sight.is_run, self._sight.leased())
+        row = job_row(head, self._sight.is_run, self._sight.leased(), self._sight.costs())
         used = usage_of(head)
         p50, p99 = used.quantile_ns(0.5), used.quantile_ns(0.99)
         plain: dict[str, Any] = msgspec.to_builtins(row)
@@ -184,13 +187,14 @@ class DashRoutes:
             return Failures(shown, story.more_failures, replay)
 
     def _leases(self, job: str, first: int) -> Leases:
-        with self._story(job) as (_, story):
+        with self._story(job) as (head, story):
             bars = [msgspec.structs.replace(b) for b in story.bars.values() if b.seq >= first]
-            return Leases(bars, story.next, story.dropped, story.undated)
+            found = story.next, story.dropped, story.undated
+        return Leases(bars, self._sight.leases(head.id), int(time.time() * 1000), *found)
 
     def _trace(self, job: str) -> dict[str, Any]:
         with self._story(job) as (head, story):
-            return trace(head, story)
+            return trace(head, story, self._sight.leases(head.id), int(time.time() * 1000))
 
     def _log(self, job: str, first: int | None) -> LogPart:
         path = log_path(self._sight.state.home, JobId(self._head(job).id))

@@ -4,10 +4,11 @@ import { ask, enter, follow, isIn, leave, onRefused } from "./asking.js";
 import { h, say } from "./dom.js";
 import { JobView } from "./job.js";
 import { jobsTable } from "./jobs.js";
-import { sitesTable } from "./sites.js";
+import { machinesTable, sitesTable } from "./sites.js";
 
 const $ = (id) => document.getElementById(id);
-const jobs = jobsTable(), sites = sitesTable((id) => jobs.rows.get(id)?.name || id);
+const nameOf = (id) => jobs.rows.get(id)?.name || id;
+const jobs = jobsTable(), sites = sitesTable(nameOf), machines = machinesTable(nameOf);
 let view = null, about = null, listening = null;
 
 // --- light and dark ---------------------------------------------------------------------------------
@@ -24,6 +25,8 @@ function theme(name) {
 $("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(localStorage.getItem("hanse-theme")) + 1) % 3]));
 theme(THEMES.includes(localStorage.getItem("hanse-theme")) ? localStorage.getItem("hanse-theme") : "system");
 
+const PLACES = { jobs: "Jobs", sites: "Sites", machines: "Machines" };
+
 // --- what is shown ------------------------------------------------------------------------------------
 function show() {
   if (location.hash.startsWith("#code=")) { come(location.hash); return; }
@@ -39,9 +42,10 @@ function show() {
     view = new JobView(id, part ?? "");
     view.take(jobs.rows.get(id));
   } else if (place === "sites") view = { element: sites.element };
+  else if (place === "machines") view = { element: machines.element };
   else view = { element: jobs.element };
   $("main").replaceChildren(view.element);
-  document.title = `${view.row?.name ?? (place === "sites" ? "Sites" : id ?? "Jobs")} - Hanse`;
+  document.title = `${view.row?.name ?? (id ?? PLACES[place] ?? "Jobs")} - Hanse`;
 }
 
 function decode(text) {
@@ -75,7 +79,7 @@ function signIn(trouble = "") {
 async function begin() {
   about = await ask("/dash/about");
   say($("who"), `${about.name}${about.region ? ` in ${about.region}` : ""}, ${about.version}`);
-  const places = about.kind === "node" ? { jobs: "Jobs", sites: "Sites" } : { jobs: "Jobs" };
+  const places = about.kind === "node" ? PLACES : { jobs: "Jobs" };
   $("nav").replaceChildren(...Object.entries(places).map(([place, words]) => h("a", { href: `#/${place}`, "data-place": place }, words)),
     h("button", { type: "button", onclick: () => { leave(); location.hash = ""; signIn(); } }, "Leave"));
   listening?.abort();
@@ -84,6 +88,7 @@ async function begin() {
     begin() {},
     jobs(changes) { jobs.take(changes); if (view instanceof JobView) view.take(jobs.rows.get(view.id)); },
     sites(changes) { sites.take(changes); },
+    machines(changes) { machines.take(changes); },
     trouble(told) { status(told.words ? "trouble" : "live", told.words); },
   }, status, listening.signal);
   show();
@@ -104,7 +109,7 @@ addEventListener("keydown", (event) => {
 });
 $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
 addEventListener("hashchange", show);
-setInterval(() => { if (!document.hidden) { jobs.again(); sites.again(); } }, 10_000); // "5 min ago" grows old
+setInterval(() => { if (!document.hidden) { jobs.again(); sites.again(); machines.again(); } }, 10_000); // "5 min ago" grows old
 onRefused(() => signIn("This browser may look no longer: run hanse dash again."));
 if (location.hash.startsWith("#code=")) come(location.hash);
 else if (isIn()) begin().catch((error) => { signIn(error.message); });

@@ -2,7 +2,7 @@
 
 import { ask } from "./asking.js";
 import { command, facts, fill, h, say } from "./dom.js";
-import { bar, fillBar, fillState, items, took } from "./jobs.js";
+import { bar, fillBar, fillState, items, price, took } from "./jobs.js";
 import { Timeline } from "./timeline.js";
 import { ago, count, duration, moment, size } from "./words.js";
 
@@ -40,7 +40,7 @@ export class JobView {
     say(this.title, row.name || row.id);
     fillState(this.state, row);
     fillBar(this.bar, row);
-    say(this.counts, `${items(row)}${row.leased ? `; ${count(row.leased)} are out` : ""}`);
+    say(this.counts, [items(row), row.leased ? `${count(row.leased)} are out` : "", price(row) && `cost ${price(row)}`].filter(Boolean).join("; "));
     if (changed) this.stale = true;
   }
 
@@ -51,7 +51,7 @@ export class JobView {
     let first = true;
     while (!this.ending.signal.aborted) {
       let wait = 1000;
-      if (first || this.stale || (this.running && this.part === "")) {
+      if (first || this.stale || (this.running && ["", "timeline"].includes(this.part))) {
         this.stale = false;
         try { await show.call(this); first = false; } catch (error) {
           if (this.ending.signal.aborted) return;
@@ -84,7 +84,7 @@ export class JobView {
         ["who", `${story.user} on ${story.host}`], ["begun", `${moment(story.created_s)} (${ago(story.created_s)})`],
         ["ended", moment(story.ended_s)], ["took", took(story)], ["options", options], ["per item", per],
         ["processor", usage.items ? duration(usage.cpu_s) : ""], ["peak memory", usage.peak_bytes ? size(usage.peak_bytes) : ""],
-        ["cost so far", waits.cost ? waits.cost.toPrecision(3) : ""], ["stored", size(story.stored_bytes)], ["made with", program && `Hanse ${program.hanse}, Python ${program.python}`],
+        [story.state === "running" ? "cost so far" : "cost", price(waits)], ["stored", size(story.stored_bytes)], ["made with", program && `Hanse ${program.hanse}, Python ${program.python}`],
       ]),
       h("h2", {}, "In a terminal"), commands.map((words) => h("p", {}, command(words))));
   }
@@ -122,7 +122,7 @@ export class JobView {
     }
     const found = await this.ask(`/leases?first=${this.next}`);
     this.next = found.next;
-    this.timeline.take(found.bars, this.running);
+    this.timeline.take(found);
     say(this.note, [found.dropped ? `${count(found.dropped)} older leases are left out.` : "",
       found.undated ? `${count(found.undated)} parts were recorded by an older Hanse, without a time.` : ""].join(" "));
   }

@@ -16,6 +16,9 @@ export function items(row) {
 
 export function took(row) { return duration(Math.max(0, (row.ended_s ?? row.updated_s) - row.created_s)); }
 
+// In the currency of the sites' prices; empty where nothing is counted.
+export function price(row) { return row.cost ? Number(row.cost.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 }) : ""; }
+
 // A bar of done and failed items. <meter> and <progress> say it to screen readers too.
 export function bar(row) {
   const element = h("progress", { max: 1, "aria-label": "done" });
@@ -36,6 +39,7 @@ export function jobsTable() {
     { name: "Items", class: "number items", number: true, text: items, sort: whole },
     { name: "Out", class: "number", number: true, text: (row) => row.leased ? count(row.leased) : "", sort: (row) => row.leased },
     { name: "Took", class: "number", number: true, text: took, sort: (row) => (row.ended_s ?? row.updated_s) - row.created_s },
+    { name: "Cost", class: "number", number: true, text: price, sort: (row) => row.cost ?? 0 },
     { name: "Begun", class: "number", number: true, text: (row) => ago(row.created_s), sort: (row) => row.created_s },
     { name: "Function", class: "wide", text: (row) => row.function },
     { name: "User", text: (row) => row.user },

@@ -33,6 +33,32 @@ export function sitesTable(nameOf) {
   return table;
 }
 
+export function machinesTable(nameOf) {
+  const columns = [
+    { name: "Machine", class: "wide", text: (row) => row.host },
+    { name: "State", text: (row) => row.state, fill: (element, row) => {
+      element.className = "state";
+      element.setAttribute("data-state", row.state);
+      say(element, row.state);
+    } },
+    { name: "In use", text: (row) => row.cpus - row.free_cpus, fill: fillUse },
+    { name: "Site", class: "wide", text: (row) => row.site },
+    { name: "By", text: (row) => ({ local: "itself", ray: "Ray", link: "a link" })[row.kind] ?? row.kind },
+    { name: "Cores", class: "number", number: true,
+      text: (row) => `${trim(row.cpus - row.free_cpus)} of ${trim(row.cpus)}`, sort: (row) => row.cpus },
+    { name: "GPUs", class: "number", number: true, text: (row) => row.gpus ? trim(row.gpus) : "", sort: (row) => row.gpus },
+    { name: "Memory", class: "number", number: true, text: (row) => row.memory_bytes ? size(row.memory_bytes) : "",
+      sort: (row) => row.memory_bytes },
+    { name: "Runs", class: "wide", text: (row) => runs(row, nameOf), fill: (element, row) => fillRuns(element, row, nameOf) },
+  ];
+  const table = new Table(columns, {
+    words: (row) => [row.host, row.site, row.state, runs(row, nameOf)].join(" "),
+    states: ["at work", "idle", "head", "leaving"], label: "machines", empty: "There is none.",
+  });
+  table.order = (a, b) => (a.id < b.id ? -1 : 1);
+  return table;
+}
+
 function trim(number) { return String(Math.round(number * 10) / 10); }
 
 function runs(row, nameOf) { return Object.keys(row.runs).map(nameOf).join(", "); }

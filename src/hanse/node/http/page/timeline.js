@@ -9,12 +9,13 @@ const STEPS = [1, 2, 5, 10, 20, 30, 60, 120, 240, 720, 1440].map((minutes) => mi
 
 export class Timeline {
   constructor(signal) {
-    this.bars = new Map();
+    this.recorded = new Map(); // by lease: what came of it
+    this.bars = new Map(); // and with those that are out
     this.lanes = [];
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": "Leases over time",
       "aria-describedby": "lease" });
     this.scroll = h("div", { class: "timeline" }, this.canvas, this.spacer = h("div"));
-    this.told = h("p", { id: "lease", role: "status" }, "Point at a lease, or step through them with n and p.");
+    this.told = h("p", { id: "lease", role: "status" }, "Point at a lease, or step through them with n and p. Pale ones run now; red marks failed attempts.");
     this.tools = h("div", { class: "tools" },
       [["Zoom in", "+"], ["Zoom out", "-"], ["Earlier", "ArrowLeft"], ["Later", "ArrowRight"], ["All", "0"]].map(
         ([words, key]) => h("button", { type: "button", onclick: () => this.key(key) }, words)));
@@ -32,9 +33,19 @@ export class Timeline {
 
   close() { this.sizes.disconnect(); }
 
-  take(bars, running) {
-    for (const bar of bars) this.bars.set(bar.lease, bar);
-    if (bars.length || !this.placed) this.place();
+  take({ bars, out, now_ms: now }) {
+    for (const bar of bars) this.recorded.set(bar.lease, bar);
+    if (bars.length || out.length || this.out || !this.placed) {
+      this.bars = new Map(this.recorded);
+      for (const one of out) {
+        const known = this.recorded.get(one.lease) ?? { done: 0, failed: 0, ...one };
+        this.bars.set(one.lease, { ...known, start_ms: one.start_ms, stop_ms: Math.max(now, one.start_ms), out: true });
+      }
+      this.out = out.length;
+      this.place();
+      const chosen = this.bars.get(this.chosen?.lease);
+      if (chosen) { this.chosen = null; this.choose(chosen); }
+    }
     this.soon();
   }
 
@@ -89,7 +100,7 @@ export class Timeline {
     pen.textBaseline = "middle";
     if (!this.bars.size) {
       pen.fillStyle = color("--faint");
-      pen.fillText("No lease has brought results yet.", 10, 40);
+      pen.fillText("No lease is known yet.", 10, 40);
       return;
     }
     this.axis(pen, height, color);
@@ -112,10 +123,13 @@ export class Timeline {
         if (bar.stop_ms < this.left) continue;
         if (bar.start_ms > this.right) break;
         const x = Math.max(0, this.x(bar.start_ms)), end = Math.min(width, Math.max(x + 1, this.x(bar.stop_ms) - 0.5));
-        if (end <= behind && bar !== this.chosen) continue;
+        const chosen = bar.lease === this.chosen?.lease;
+        if (end <= behind && !chosen) continue;
         const begin = Math.max(x, behind), long = Math.max(1, end - begin);
-        pen.fillStyle = bar === this.chosen ? fills.chosen : fills.good;
+        pen.fillStyle = chosen ? fills.chosen : fills.good;
+        pen.globalAlpha = bar.out && !chosen ? 0.45 : 1;
         pen.fillRect(begin, y + 1, long, LANE - 3);
+        pen.globalAlpha = 1;
         pen.fillStyle = fills.failed;
         if (bar.failed) pen.fillRect(begin, y + LANE - 6, long, 4);
         behind = end;
@@ -215,7 +229,7 @@ export class Timeline {
   }
 
   step(by) {
-    const at = this.ordered.indexOf(this.chosen);
+    const at = this.ordered.findIndex((bar) => bar.lease === this.chosen?.lease);
     const bar = this.ordered[Math.min(this.ordered.length - 1, Math.max(0, at + by))];
     if (bar.start_ms < this.left || bar.stop_ms > this.right) this.move((bar.start_ms - this.left) / (this.right - this.left) - 0.1);
     this.choose(bar);
@@ -225,8 +239,9 @@ export class Timeline {
     if (!bar || bar === this.chosen) return;
     this.chosen = bar;
     const failed = bar.failed ? `, ${count(bar.failed)} attempts failed` : "";
+    const took = duration((bar.stop_ms - bar.start_ms) / 1000), since = new Date(bar.start_ms).toLocaleTimeString();
     say(this.told, `Items ${count(bar.first)} to ${count(bar.stop - 1)} at ${bar.site}: ${count(bar.done)} done${failed}, `
-      + `${duration((bar.stop_ms - bar.start_ms) / 1000)}, from ${new Date(bar.start_ms).toLocaleTimeString()} on.`);
+      + (bar.out ? `out for ${took}, since ${since}.` : `${took}, from ${since} on.`));
     this.soon();
   }
 }
