@@ -173,6 +173,36 @@ def test_arrays_that_calls_should_write_into_are_refused(on_hanse):
         Parallel(n_jobs=2, mmap_mode="r+")([delayed(pid)()] * 2)
 
 
+def note_in(queue, counts, lock, x):
+    with lock:
+        counts["calls"] = counts.get("calls", 0) + 1
+    queue.put(x)
+
+
+def test_calls_may_use_what_a_manager_holds_as_children_of_the_program_do(on_hanse):
+    Parallel()(delayed(abs)(x) for x in range(4))  # workers are warm before the manager is there
+    with multiprocessing.Manager() as manager:
+        queue, counts, lock = manager.Queue(), manager.dict(), manager.Lock()
+        Parallel()(delayed(note_in)(queue, counts, lock, x) for x in range(20))
+        assert sorted(queue.get() for _ in range(20)) == list(range(20))
+        assert counts["calls"] == 20
+        future = on_hanse.submit(note_in, queue, counts, lock, 5)
+        future.result()
+        assert queue.get() == 5
+
+
+def keys(_x):
+    return bytes(multiprocessing.current_process().authkey)
+
+
+def test_the_key_of_a_program_s_children_goes_to_no_node(node):
+    ours = bytes(multiprocessing.current_process().authkey)
+    with node.connect() as client, joblib.parallel_config("hanse", client=client):
+        assert ours not in Parallel()(delayed(keys)(x) for x in range(4))
+    for file in node.home.rglob("*"):
+        assert not file.is_file() or ours not in file.read_bytes()
+
+
 def test_an_initializer_is_called_once_in_every_worker(on_hanse, tmp_path):
     def begin(word):
         with open(tmp_path / str(os.getpid()), "a") as file:

@@ -388,6 +388,7 @@ class Client:
             memory_bytes=needs.memory_bytes or None, needs=needs, logged=logged, code=code,
             max_items_per_worker=self._max_items,
             environment=environment or options.environment, trace=traceparent(),
+            family=not self._runtime.keeps_inputs,
         )  # fmt: skip
 
     def _spec(

@@ -6,6 +6,7 @@ Names, messages and tracebacks come from programs of any kind: they are text, ne
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import weakref
@@ -14,6 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from hanse.client.progress import describe
+from hanse.errors import HanseError
 from hanse.model.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def job_card(job: Job[Any]) -> dict[str, str]:
     """A job as it is now."""
     snapshot = job.progress()
     failures = job.failures()
-    html = _bar(job.name, snapshot) + _failures(failures)
+    html = _bar(job.name, snapshot, _cost(job)) + _waits(job, snapshot) + _failures(failures)
     return {"text/plain": repr(job), "text/html": _framed(html)}
 
 
@@ -51,7 +53,7 @@ def client_card(
     """A client and the jobs that it still knows, the newest last."""
     state = "closed" if client.closed else "open"
     shown = list(jobs)
-    rows = "".join(_bar(job.name, job.progress()) for job in shown[-JOBS_SHOWN:])
+    rows = "".join(_bar(job.name, job.progress(), _cost(job)) for job in shown[-JOBS_SHOWN:])
     if len(shown) > JOBS_SHOWN:
         rows = f"<div>{len(shown) - JOBS_SHOWN:,} older jobs</div>" + rows
     html = f"<b>Hanse</b> on {escape(place)}, {state}: {escape(capacity)}{rows}"
@@ -62,7 +64,26 @@ def _framed(html: str) -> str:
     return f'<div style="font-family: system-ui, sans-serif; max-width: 50em">{html}</div>'
 
 
-def _bar(name: str, snapshot: Progress) -> str:
+def _cost(job: Job[Any]) -> float:
+    """What it has cost; 0 where that is not counted, or cannot be asked now."""
+    with contextlib.suppress(HanseError, TimeoutError):
+        return job.cost
+    return 0.0
+
+
+def _waits(job: Job[Any], snapshot: Progress) -> str:
+    """What it waits for, in words."""
+    lines: Sequence[str] = ()
+    if snapshot.state == "running":
+        with contextlib.suppress(HanseError, TimeoutError):
+            lines = job.explain().splitlines()
+    if not lines:
+        return ""
+    shown = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<details><summary>what it waits for</summary><ul>{shown}</ul></details>"
+
+
+def _bar(name: str, snapshot: Progress, cost: float = 0.0) -> str:
     past = snapshot.done + snapshot.failed
     whole = snapshot.total
     ended = snapshot.state != "running"
@@ -73,6 +94,7 @@ def _bar(name: str, snapshot: Progress) -> str:
     return (
         f'<div style="margin: 4px 0"><b>{escape(name)}</b> '
         f"{escape(snapshot.state)} · {escape(describe(snapshot))}"
+        f"{f', cost {cost:.3g}' if cost else ''}"
         '<div style="background: #8884; border-radius: 3px; height: 6px">'
         f'<div style="background: {colour}; border-radius: 3px; height: 6px; width: {share:.1f}%">'
         "</div></div></div>"

@@ -64,9 +64,10 @@ class Machines:
             api.MachineInfo(
                 site=self._host, host=f"{machine.host} ({machine.address})", engine="ray",
                 offers=machine.offers, state=_state(machine.head, machine.draining),
-                runs=at_work.get(machine.id, _NOTHING)[0], uses=at_work.get(machine.id, _NOTHING)[1],
+                runs=runs, uses=uses,
             )
             for machine in sorted(self._site.machines, key=lambda each: not each.head)
+            for runs, uses in [at_work.get(machine.id, _NOTHING)]
         ]  # fmt: skip
 
     def _others(self) -> list[api.MachineInfo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import socket
+import sys
 from pickle import dumps
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ class Process:
         self._blocks, self._puts = Held(_BLOCKS, _BLOCK_BYTES), Held(_PUTS, _PUT_BYTES)
         self.path: list[str] = []  # its sys.path, as far as main knows
         self.code: str | None = None  # see Program.code; None: it has had no work
+        self._authkey = b""  # that it was given
 
     def their_ends(self) -> list[int]:
         """The descriptors that the worker gets."""
@@ -139,6 +141,7 @@ class Process:
                 self._new_path(work.program.code),
                 dict(work.links),
                 work.token,
+                self._new_authkey() if work.program.family else None,
             ),
             files,
         )
@@ -165,6 +168,18 @@ class Process:
             return None
         self.path = path
         return self.path
+
+    def _new_authkey(self) -> bytes | None:
+        """What multiprocessing's children are trusted by, if the worker has another. A secret."""
+        if "multiprocessing.connection" not in sys.modules or self.python is not OWN:
+            return None  # nobody can be asked with it yet
+        from multiprocessing.process import current_process
+
+        key = bytes(current_process().authkey)
+        if key == self._authkey:
+            return None
+        self._authkey = key
+        return key
 
     def _values(self, work: Work, files: list[File]) -> dict[tuple[str, int], Any]:
         """Results as they are; of values that were put their number, and None if the worker holds

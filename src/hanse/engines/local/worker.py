@@ -82,10 +82,15 @@ class Worker:
             path,
             links,
             token,
+            authkey,
         ) = message
         runner, store = self._runner, self._store
         if path is not None:
             self._follow(path)
+        if authkey is not None:
+            from multiprocessing.process import current_process
+
+            current_process().authkey = authkey
         program = store.program(packed, fds)
         if program.trace or self._traced:
             self._trace(program)

@@ -25,8 +25,8 @@ from hanse.records.state import Records
 
 
 class Bar(msgspec.Struct):
-    """What came of one lease, from its grant to its last results at home. Where the grant is not
-    known (an older Hanse, or the home was started again meanwhile) it begins with its first items."""
+    """What came of one lease, from its grant to its last results at home. Where its grant is not
+    known (to an older Hanse, or to a home that was started again) it begins with its items."""
 
     lease: LeaseId
     site: str
