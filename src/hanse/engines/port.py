@@ -75,8 +75,8 @@ class Program(msgspec.Struct, frozen=True, eq=False):
     # items one has a span of its own there (see `model.trace`); 0: none has.
     trace: str = ""
     trace_every: int = 0
-    # Its workers are the program's own: they are given multiprocessing's key of this process, as its
-    # children have it, so that they may use what its managers hold.
+    # Its workers are the program's own: they are given multiprocessing's key of this process, as
+    # its children have it, so that they may use what its managers hold.
     family: bool = False
 
 
