@@ -148,6 +148,25 @@ def test_leases_that_run_and_the_machines_that_run_them_are_shown(node, page, tm
     assert bars[0]["stop_ms"] > bars[0]["start_ms"]
 
 
+def test_what_a_job_has_cost_stands_in_its_row_and_on_its_page_when_the_node_is_back(
+    page, tmp_path
+):
+    node = Node(tmp_path / "there", "--price", "1000", "--cpus", "1").start()
+    try:
+        with node.connect() as client:
+            job = client.map(fails, range(2, 4), name="paid", on_error="collect", budget=1000)
+            list(job)
+        node.kill()
+        node.start()
+        page.goto(address(node))
+        row = page.get_by_role("row", name="paid")
+        expect(row.locator("td[data-name=Cost]")).to_have_text(re.compile("^0.[0-9]+$"))
+        page.get_by_role("link", name="paid").click()
+        expect(page.locator("dl.facts")).to_contain_text("cost0.")
+    finally:
+        node.close()
+
+
 def test_failures_have_tracebacks_and_a_replay_command_and_logs_are_read_on(node, page):
     with node.connect() as client:
         job = client.map(fails, range(20), name="failing", on_error="collect")

@@ -114,8 +114,10 @@ def test_leases_that_are_out_are_in_the_trace_until_now_from_their_grant(state):
 
 def test_a_bar_begins_at_its_lease_s_grant_where_that_is_recorded(state):
     story = Stories().of(state, FAILING)
-    assert story._bar(0, LeaseId(1), 0, 5, Ran("there", 10_000, 2_000_000, 7000)).start_ms == 3000
-    assert story._bar(1, LeaseId(2), 5, 9, Ran("there", 10_000, 2_000_000)).start_ms == 8000
+    bar = story._bar(0, LeaseId(1), 0, 5, Ran("there", 10_000, 2_000_000, 7000))
+    assert (bar.start_ms, bar.begun_ms, bar.stop_ms) == (3000, 8000, 10_000)
+    bar = story._bar(1, LeaseId(2), 5, 9, Ran("there", 10_000, 2_000_000))
+    assert (bar.start_ms, bar.begun_ms) == (8000, 8000)
 
 
 def test_of_very_many_leases_and_failures_the_story_keeps_a_bounded_part(state, monkeypatch):

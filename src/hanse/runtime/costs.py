@@ -37,6 +37,11 @@ class Costs:
             return None
         return sum(spent_of(known, now_ns).values()) / NANO
 
+    def running(self, now_ns: int) -> dict[JobId, float]:
+        """Of all jobs that run, as far as that is counted."""
+        found = {job: self.spent(job, now_ns) for job in self._home.jobs}
+        return {job: cost for job, cost in found.items() if cost is not None}
+
     def account(self, job: JobId, now_ns: int) -> Account | None:
         known = self._home.jobs.get(job)
         if known is None or known.state.ended:

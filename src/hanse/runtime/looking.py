@@ -35,6 +35,10 @@ class Looking:
         """See `runner.Runner`."""
         return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))  # type: ignore[no-any-return]
 
+    def costs(self) -> dict[JobId, float]:
+        """What those that run have cost so far, as far as that is counted."""
+        return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
+
     def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
         """See `runner.Runner`."""
         return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns()))  # type: ignore[no-any-return]

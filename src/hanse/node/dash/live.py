@@ -16,7 +16,9 @@ from hanse import limits
 from hanse.errors import HanseError
 from hanse.ids import JobId
 from hanse.journal.port import Head
+from hanse.model.aims import NANO
 from hanse.node.dash.sight import Sight
+from hanse.records.tally import usage_of
 from hanse.wire.api import MachineInfo, SiteSeen
 
 _logger = logging.getLogger("hanse")
@@ -182,8 +184,16 @@ def job_row(
     return JobRow(
         head.id, head.name, head.function, state, head.user, head.host, head.created_s,
         head.updated_s, head.ended_s, head.size, head.total, head.done, head.failed,
-        leased.get(head.id, 0), head.stored_bytes, costs.get(head.id),
+        leased.get(head.id, 0), head.stored_bytes, _cost(head, costs),
     )  # fmt: skip
+
+
+def _cost(head: Head, running: dict[JobId, float]) -> float | None:
+    """As its home counts, or else by its record; None: nothing was counted."""
+    if head.id in running:
+        return running[head.id]
+    spent = usage_of(head).spent
+    return sum(spent.values()) / NANO if spent else None
 
 
 def _site_row(site: SiteSeen, now_s: float) -> SiteRow:

@@ -43,7 +43,7 @@ class Sight(Protocol):
         """The leases of a job that are out, as far as that is known here."""
 
     def costs(self) -> dict[JobId, float]:
-        """What the jobs have cost so far, as far as that is counted."""
+        """What jobs that run have cost so far, as far as that is counted."""
 
 
 class Out(msgspec.Struct, frozen=True):

@@ -37,6 +37,7 @@ class Bar(msgspec.Struct):
     done: int = 0
     failed: int = 0
     seq: int = 0  # of the entry that changed it last
+    begun_ms: int = 0  # until then it waited, at its site or on its way there
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -105,14 +106,18 @@ class Story:
         if ran is None:
             self.undated += 1
             return None
-        start_ms = ran.at_ms - (ran.busy_us // 1000 if ran.since_ms is None else ran.since_ms)
+        begun_ms = ran.at_ms - ran.busy_us // 1000
+        start_ms = begun_ms if ran.since_ms is None else ran.at_ms - ran.since_ms
         bar = self.bars.get(lease)
         if bar is None:
-            bar = self.bars[lease] = Bar(lease, ran.site, start_ms, ran.at_ms, first, stop)
+            bar = self.bars[lease] = Bar(
+                lease, ran.site, start_ms, ran.at_ms, first, stop, begun_ms=begun_ms
+            )
             if len(self.bars) > limits.DASH_LEASES:
                 self.bars.popitem(last=False)
                 self.dropped += 1
         bar.start_ms, bar.stop_ms = min(bar.start_ms, start_ms), max(bar.stop_ms, ran.at_ms)
+        bar.begun_ms = max(bar.start_ms, min(bar.begun_ms, begun_ms))
         bar.first, bar.stop, bar.seq = min(bar.first, first), max(bar.stop, stop), seq
         return bar
 

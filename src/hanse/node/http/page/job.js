@@ -84,7 +84,7 @@ export class JobView {
         ["who", `${story.user} on ${story.host}`], ["begun", `${moment(story.created_s)} (${ago(story.created_s)})`],
         ["ended", moment(story.ended_s)], ["took", took(story)], ["options", options], ["per item", per],
         ["processor", usage.items ? duration(usage.cpu_s) : ""], ["peak memory", usage.peak_bytes ? size(usage.peak_bytes) : ""],
-        [story.state === "running" ? "cost so far" : "cost", price(waits)], ["stored", size(story.stored_bytes)], ["made with", program && `Hanse ${program.hanse}, Python ${program.python}`],
+        [story.state === "running" ? "cost so far" : "cost", price(story)], ["stored", size(story.stored_bytes)], ["made with", program && `Hanse ${program.hanse}, Python ${program.python}`],
       ]),
       h("h2", {}, "In a terminal"), commands.map((words) => h("p", {}, command(words))));
   }

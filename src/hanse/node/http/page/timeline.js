@@ -15,7 +15,7 @@ export class Timeline {
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": "Leases over time",
       "aria-describedby": "lease" });
     this.scroll = h("div", { class: "timeline" }, this.canvas, this.spacer = h("div"));
-    this.told = h("p", { id: "lease", role: "status" }, "Point at a lease, or step through them with n and p. Pale ones run now; red marks failed attempts.");
+    this.told = h("p", { id: "lease", role: "status" }, "Point at a lease, or step through them with n and p. Pale ones are out now, a line is a wait, red marks failed attempts.");
     this.tools = h("div", { class: "tools" },
       [["Zoom in", "+"], ["Zoom out", "-"], ["Earlier", "ArrowLeft"], ["Later", "ArrowRight"], ["All", "0"]].map(
         ([words, key]) => h("button", { type: "button", onclick: () => this.key(key) }, words)));
@@ -128,7 +128,9 @@ export class Timeline {
         const begin = Math.max(x, behind), long = Math.max(1, end - begin);
         pen.fillStyle = chosen ? fills.chosen : fills.good;
         pen.globalAlpha = bar.out && !chosen ? 0.45 : 1;
-        pen.fillRect(begin, y + 1, long, LANE - 3);
+        const waited = Math.max(0, Math.min(end, this.x(bar.begun_ms ?? bar.start_ms)) - begin);
+        pen.fillRect(begin, y + LANE / 2 - 1, waited, 2); // it lay in line
+        if (long > waited) pen.fillRect(begin + waited, y + 1, long - waited, LANE - 3);
         pen.globalAlpha = 1;
         pen.fillStyle = fills.failed;
         if (bar.failed) pen.fillRect(begin, y + LANE - 6, long, 4);
