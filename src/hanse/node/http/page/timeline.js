@@ -133,7 +133,7 @@ export class Timeline {
         if (long > waited) pen.fillRect(begin + waited, y + 1, long - waited, LANE - 3);
         pen.globalAlpha = 1;
         pen.fillStyle = fills.failed;
-        if (bar.failed) pen.fillRect(begin, y + LANE - 6, long, 4);
+        if (bar.failed) pen.fillRect(begin + waited, y + LANE - 6, Math.max(1, long - waited), 4);
         behind = end;
       }
     }
