@@ -160,9 +160,9 @@ def test_what_a_job_has_cost_stands_in_its_row_and_on_its_page_when_the_node_is_
         node.start()
         page.goto(address(node))
         row = page.get_by_role("row", name="paid")
-        expect(row.locator("td[data-name=Cost]")).to_have_text(re.compile("^0.[0-9]+$"))
+        expect(row.locator("td[data-name=Cost]")).to_have_text(re.compile("^[0-9.]+$"))
         page.get_by_role("link", name="paid").click()
-        expect(page.locator("dl.facts")).to_contain_text("cost0.")
+        expect(page.locator("dl.facts")).to_contain_text(re.compile("cost[0-9]"))
     finally:
         node.close()
 
