@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hanse.client.future import Future
     from hanse.client.job import Job
     from hanse.client.task import Task, task
+    from hanse.engines.local.checkpoint import Checkpoint, checkpoint
     from hanse.engines.local.current import Item, current_item
     from hanse.errors import (
         ArgumentError,
@@ -71,6 +72,7 @@ _HOMES = {
     "hanse.client.future": ("Future",),
     "hanse.client.job": ("Job",),
     "hanse.client.task": ("Task", "task"),
+    "hanse.engines.local.checkpoint": ("Checkpoint", "checkpoint"),
     "hanse.engines.local.current": ("Item", "current_item"),
     "hanse.model.failure": ("Failure",),
     "hanse.model.progress": ("Progress",),
@@ -87,14 +89,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ArgumentError", "BudgetSpent", "Client", "ClientClosed", "DependencyFailed", "EngineError",
-    "Executor", "Failure", "Fenced", "Future", "HanseError", "InitializerFailed", "InputError",
-    "InternalError", "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled", "JobChanged",
-    "JobFailed", "JournalDamaged", "JournalError", "JournalFull", "JournalUnavailable",
-    "JournalVersion", "NameTaken", "NoSuchJob", "NodeError", "NodeUnavailable", "NodeVersion",
-    "NotAllowed", "OutOfMemory", "PickleError", "Progress", "Resources", "ResultError",
-    "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied", "WorldError", "__version__",
-    "connect", "current_item", "task",
+    "ArgumentError", "BudgetSpent", "Checkpoint", "Client", "ClientClosed", "DependencyFailed",
+    "EngineError", "Executor", "Failure", "Fenced", "Future", "HanseError", "InitializerFailed",
+    "InputError", "InternalError", "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled",
+    "JobChanged", "JobFailed", "JournalDamaged", "JournalError", "JournalFull",
+    "JournalUnavailable", "JournalVersion", "NameTaken", "NoSuchJob", "NodeError",
+    "NodeUnavailable", "NodeVersion", "NotAllowed", "OutOfMemory", "PickleError", "Progress",
+    "Resources", "ResultError", "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied",
+    "WorldError", "__version__", "checkpoint", "connect", "current_item", "task",
 ]  # fmt: skip
 
 

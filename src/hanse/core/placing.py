@@ -79,6 +79,15 @@ class Placing(Indexes):
         if self._placed:
             self._look_soon()
 
+    def loss_ns(self, lease: LeaseId) -> int:
+        """Mean time between losses of machines like the one that runs the lease, at its age; 0 if
+        nothing is known."""
+        held = self.leases.get(lease)
+        site = None if held is None else self.sites[held.site]
+        if site is None or not site.tariff.spot:
+            return 0
+        return int(1 / self._hazard(site).rate(self._now_ns - max(site.up_ns, 0)))
+
     def _learn_life(self, site: Site, lost: bool) -> None:
         if site.tariff.spot and site.up_ns >= 0:
             self._hazard(site).observe(0, max(1, self._now_ns - site.up_ns), lost)

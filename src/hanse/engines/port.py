@@ -115,6 +115,10 @@ class Work(msgspec.Struct, eq=False):
     # may ask for nothing. An engine whose workers cannot reach that node says OUT_OF_REACH instead.
     token: str = ""
 
+    # By item: what an earlier attempt of it has saved (`hanse.checkpoint()`).
+    saved: Mapping[int, Payload] = {}
+    loss_ns: int = 0  # mean time between losses of the machine, to decide when to save; 0: unknown
+
     def __repr__(self) -> str:
         return (
             f"Work({self.program.name!r}, {self.lease}: {self.start} to {self.stop})"  # no secret
@@ -153,6 +157,14 @@ class ItemFailed(msgspec.Struct, frozen=True, tag=True):
     usage: Usage = Usage()
 
 
+class Saved(msgspec.Struct, frozen=True, tag=True):
+    """An item that runs has this much behind it: a later attempt of it may begin there."""
+
+    lease: LeaseId
+    item: int
+    payload: Payload  # of one value
+
+
 class Cut(msgspec.Struct, frozen=True, tag=True):
     """The lease now ends at `stop`: no item from there on was or will be begun."""
 
@@ -181,7 +193,7 @@ class Waiting(msgspec.Struct, frozen=True, tag=True):
     works: Mapping[LeaseId, str]
 
 
-Event = Segment | ItemFailed | Cut | Ended | Building | Waiting
+Event = Segment | ItemFailed | Saved | Cut | Ended | Building | Waiting
 
 
 class Printed(msgspec.Struct, frozen=True, tag=True):

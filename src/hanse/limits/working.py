@@ -101,6 +101,21 @@ FLUSH_BYTES = 4 * MIB
 MICRO_BATCH_NS = 2 * MS
 """Very short items run in one C loop of at most about this long between looks at the clock."""
 
+CHECKPOINT_FIRST_NS = 100 * MS
+"""What a save is taken to last until one has been seen."""
+
+CHECKPOINT_LOSS_NS = 24 * 3600 * SECOND
+"""Mean time between losses of a machine of which nothing is known: workers die, people reboot."""
+
+CHECKPOINT_LEAST_NS = SECOND
+"""No item is told more often that it is time to save: each save is written durably at its home."""
+
+CHECKPOINT_BYTES = 1024 * MIB
+"""What one item may save."""
+
+CHECKPOINT_MEMORY_BYTES = 256 * MIB
+"""What items of jobs without a name have saved is kept in memory up to this size, the newest."""
+
 EVICTION_REPORT_NS = 5 * SECOND
 """Before a machine is taken away, what still runs there is cancelled this much earlier, or a
 quarter of the notice if that is less: so its home hears of it, even if a report is lost."""

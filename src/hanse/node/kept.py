@@ -41,10 +41,15 @@ class Kept:
     What waits for a home that is away goes to disk beyond some MiB.
 
     Args:
+        save: takes what items keep for later attempts.
         full: called when neither memory nor disk should take more.
     """
 
-    def __init__(self, agent: Agent, spill: Spill, full: Callable[[], None]) -> None:
+    def __init__(
+        self, agent: Agent, spill: Spill, full: Callable[[], None],
+        save: Callable[[JobId, port.Saved], None] = lambda job, event: None,
+    ) -> None:  # fmt: skip
+        self._save = save
         self._agent = agent
         self._spill = spill
         self._values: deque[_Value] = deque()
@@ -71,6 +76,9 @@ class Kept:
 
     def failed(self, job: JobId, event: port.ItemFailed) -> None:
         self._values.append(_Value(self._agent.last_note + 1, event))
+
+    def saved(self, job: JobId, event: port.Saved) -> None:
+        self._save(job, event)
 
     def print(self, piece: port.Printed) -> None:
         """For any thread. What a home does not take in time is dropped, the oldest first."""

@@ -178,6 +178,14 @@ class Linked:
             if line.job in own:
                 self._printed(line)
 
+    def saved(self, site: LinkedSite, told: link.Saved, payloads: Sequence[Payload]) -> None:
+        """An item that the site runs keeps something for a later attempt."""
+        self._check(site, told.boot)
+        if len(payloads) != 1 or payloads[0].count != 1:
+            raise UsageError("one value is saved at a time")
+        event = port.Saved(told.lease, told.item, payloads[0])
+        self._runtime.ask(lambda: self._runtime.save_of(site.id, told.job, event), _ASK_S)
+
     def work(self, site: LinkedSite, wanted: link.Wanted) -> Work:
         """What a lease of the site runs. Raises NoSuchJob if it is none."""
         self._check(site, wanted.boot)

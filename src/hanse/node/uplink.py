@@ -18,13 +18,15 @@ from pathlib import Path
 from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.messages import Grant, Orders, Report
+from hanse.engines import port
 from hanse.engines.port import Printed, Work
 from hanse.errors import BadLink, HanseError, JournalUnavailable, NodeUnavailable, NotAllowed
-from hanse.ids import LeaseId, SiteId
+from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
 from hanse.node.kept import Kept
+from hanse.node.saves import Saves
 from hanse.node.spill import Spill
 from hanse.payloads.payload import Payload
 from hanse.remote.address import Address
@@ -73,7 +75,8 @@ class Uplink:
         self._works: dict[LeaseId, Future[Work | None]] = {}
         agent = Agent(SiteId(hello.site), hello.incarnation, capacity, strict=True)
         self._spill = Spill(directory, limits.LINK_DISK_BYTES)
-        self._kept = Kept(agent, self._spill, self._give_back_soon)
+        self._saves = Saves(self._save)
+        self._kept = Kept(agent, self._spill, self._give_back_soon, self._saves.put)
         self.seat: Seat = runtime.seat(agent, self, self._kept, self._print)
         self._sender = ThreadPoolExecutor(1, "hanse-link-report")
         self._fetchers = ThreadPoolExecutor(limits.LINK_FETCHES, "hanse-link-fetch")
@@ -238,6 +241,14 @@ class Uplink:
             error = raised
         self._loop.post(partial(self._sent, told, error))
 
+    def _save(self, job: JobId, event: port.Saved) -> None:
+        """Raises HanseError; then it is lost, and the next one may not be."""
+        dial, boot = self._dial, self._boot
+        if dial is None or not boot:
+            raise NodeUnavailable("the home is away")
+        told = link.Saved(boot=boot, lease=event.lease, job=job, item=event.item)
+        dial.ask("POST", f"/v1/link/{self._hello.node}/saved", type(None), told, [event.payload])
+
     def _fetch(self, fetching: Fetching, grant: Grant) -> Work | None:
         wait_ns = limits.REDIAL_NS
         while not self._closing.is_set():
@@ -256,6 +267,7 @@ class Uplink:
             self.seat.leave(why, left_ns)
 
     def _go(self) -> None:
+        self._saves.flush()
         self._leave()
         self._boot = ""
         self._loop.post(self._stop)
@@ -274,6 +286,7 @@ class Uplink:
             self._closing.set()
             self.seat.close()
             self._spill.close()
+            self._saves.close()
             self._fetchers.shutdown(wait=False, cancel_futures=True)
             self._sender.shutdown(wait=False)
 

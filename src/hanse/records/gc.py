@@ -53,14 +53,16 @@ def collect(state: State, older_than_s: float | None = None, dry_run: bool = Fal
             gone.append(head.id)
     blobs = state.blobs.collect(state.journal.blobs)
     _collect_codes(state)
+    saved = _remove_lost_saves(state)
     _remove_lost_logs(state)
     shrunk = max(0, before - state.journal.stored_bytes())
-    return Collected(gone, blobs.count, blobs.bytes + shrunk)
+    return Collected(gone, blobs.count, blobs.bytes + shrunk + saved)
 
 
 def remove(state: State, job: JobId) -> None:
     """Forget a job, with its log. Its blobs stay until they are collected. Raises JobBusy."""
     state.journal.remove(job)
+    state.saved.drop_job(job)
     for path in _logs(state):
         if _job_of(path) == job:
             _unlink(path)
@@ -101,6 +103,17 @@ def _collect_codes(state: State) -> None:
         _logger.warning("hanse: no code is collected: %s", error)
     else:
         state.codes.collect(used)
+
+
+def _remove_lost_saves(state: State) -> int:
+    """What items saved of jobs that have ended, or are gone; the bytes."""
+    size = 0
+    for job in state.saved.jobs():
+        with contextlib.suppress(JournalDamaged):
+            head = state.journal.find(job)
+            if head is None or head.ended_s is not None:
+                size += state.saved.drop_job(job)
+    return size
 
 
 def _remove_lost_logs(state: State) -> None:

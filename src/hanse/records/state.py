@@ -2,7 +2,7 @@
 
 HANSE_HOME moves it; by default it is the user's data directory, as the platform has it.
 
-    home/journal.sqlite, home/blobs/, home/logs/, home/code/
+    home/journal.sqlite, home/blobs/, home/logs/, home/code/, home/saved/
 
 With HANSE_JOURNAL the journal is elsewhere, and what belongs to it is in a directory of its own,
 named by the journal's id: whatever one journal does not refer to, another one may.
@@ -19,6 +19,7 @@ from typing import Protocol
 
 from hanse import limits
 from hanse.blobs.codes import Codes
+from hanse.blobs.saved import SavedStates
 from hanse.blobs.store import BlobFile, BlobStore
 from hanse.errors import JournalDamaged, JournalError, UsageError
 from hanse.home import home_directory
@@ -68,6 +69,11 @@ class State:
         return str(self.codes.find(code)) if code else ""
 
     @property
+    def saved(self) -> SavedStates:
+        """What items of jobs that go on have saved for later attempts."""
+        return SavedStates(self.home / "saved", self.blobs)
+
+    @property
     def logs(self) -> Path:
         return self.home / "logs"
 
@@ -92,7 +98,9 @@ def open_state(create: bool = True, home: Path | None = None) -> State | None:
     journal = open_journal(url, home)
     try:
         home = home if is_own(url, home) else home / "journals" / _name(journal)
-        return State(home, journal, BlobStore(home / "blobs", quota, Codes(home / "code").count))
+        codes, saved = Codes(home / "code"), SavedStates(home / "saved")
+        beside = lambda: codes.count() + saved.count()  # noqa: E731
+        return State(home, journal, BlobStore(home / "blobs", quota, beside))
     except BaseException:
         journal.close()
         raise

@@ -41,6 +41,8 @@ class SentWork(msgspec.Struct, frozen=True, kw_only=True):
     known_values: list[Ref] = []
     links: dict[int, int] = {}
     token: str = ""
+    saved: dict[int, Payload] = {}
+    loss_ns: int = 0
 
     def __repr__(self) -> str:
         return f"SentWork({self.lease}: {self.start} to {self.stop})"  # no secret
@@ -65,6 +67,8 @@ def pack_work(
         known_values=[ref for ref in work.values if ref in values],
         links=dict(work.links),
         token=work.token,
+        saved=dict(work.saved),
+        loss_ns=work.loss_ns,
     )
     payloads: list[Payload] = []
 
@@ -155,6 +159,8 @@ class Shelf:
             values=values | fresh,
             links=sent.links,
             token=sent.token,
+            saved=sent.saved,
+            loss_ns=sent.loss_ns,
         )
 
     def _keep(self, used: Sequence[tuple[int | Ref, Payload]]) -> None:

@@ -15,6 +15,7 @@ from hanse.core.messages import Orders, Report
 from hanse.engines import port
 from hanse.ids import JobId, SiteId
 from hanse.model.fit import Offer
+from hanse.runtime.checkpoints import Checkpoints
 from hanse.runtime.loop import Loop
 from hanse.runtime.reported import Reported, Told
 from hanse.runtime.seat import Seat, Upstream, Values
@@ -26,6 +27,7 @@ class Federated:
     """A part of `runtime.Runtime`, which has what is named here."""
 
     home: Home
+    checkpoints: Checkpoints
     loop: Loop
     _reported: Reported
     _sources: dict[JobId, Source]
@@ -71,6 +73,17 @@ class Federated:
         self._reported.decided_of(brought, self._is_open)
         self._watch_expiry()
         return True
+
+    def save(self, job: JobId, event: port.Saved) -> None:
+        """An item keeps this for a later attempt, unless it has ended meanwhile."""
+        if self._is_open(job, event.item):
+            self.checkpoints.put(job, event.item, event.payload)
+
+    def save_of(self, site: SiteId, job: JobId, event: port.Saved) -> None:
+        """The same, from a site at another node: of items that it runs, and no others."""
+        lease = self.home.leases.get(event.lease)
+        if lease is not None and (lease.site, lease.job) == (site, job) and lease.holds(event.item):
+            self.save(job, event)
 
     def _is_each(self, job: JobId) -> bool:
         source = self._sources.get(job)

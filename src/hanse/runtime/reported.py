@@ -27,7 +27,13 @@ class Brought(NamedTuple):
 
 
 class Reported:
-    def __init__(self) -> None:
+    """
+    Args:
+        keep: takes what items save for later attempts.
+    """
+
+    def __init__(self, keep: Callable[[JobId, port.Saved], None] = lambda job, event: None) -> None:
+        self._keep = keep
         self._segments: dict[LeaseId, list[port.Segment]] = {}  # not decided on yet
         self._failures: dict[tuple[JobId, int], Failure] = {}  # the last of each open item
         self._usages: dict[JobId, Usage] = {}  # of failed attempts
@@ -38,6 +44,9 @@ class Reported:
     def failed(self, job: JobId, event: port.ItemFailed) -> None:
         self._failures[job, event.item] = event.failure
         self._usages[job] = self._usages.get(job, Usage()).plus(event.usage)
+
+    def saved(self, job: JobId, event: port.Saved) -> None:
+        self._keep(job, event)
 
     def broken(self, job: JobId, item: int, failure: Failure) -> None:
         """An item whose arguments cannot travel."""

@@ -52,6 +52,7 @@ from hanse.ids import JobId, SiteId
 from hanse.model.failure import Cause, Failure
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
+from hanse.runtime.checkpoints import Checkpoints
 from hanse.runtime.costs import Costs
 from hanse.runtime.durables import Durables
 from hanse.runtime.ends import error_of
@@ -117,7 +118,7 @@ class Runtime(Federated, Looking):
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
         self._costs = Costs(self.home)
-        self._reported = Reported()
+        self._reported = Reported(self.save)
         self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
@@ -125,6 +126,7 @@ class Runtime(Federated, Looking):
         self._closed = False
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
+        self.checkpoints = Checkpoints(lambda: self.state().saved, self.loop.post)
         site = SiteId(self._host)
         self._seat = Seat(self.loop, Agent(site, 1, capacity), self, self._reported)
         self._tenants = Tenants(self._seat.engine_says, self.durables.printed)
@@ -251,6 +253,8 @@ class Runtime(Federated, Looking):
         self._sources[job] = source
         self.ledger.begin(event, source, since_s)
         self._names[job] = event.spec.name
+        if job in self.durables:
+            self.checkpoints.begin(event)
         self.handle(event)
         self._watch_expiry()
 
@@ -311,11 +315,13 @@ class Runtime(Federated, Looking):
         """Hand on what clients want to know of a fact that holds."""
         match outcome.fact:
             case SegmentCommitted(job, start, stop):
+                self.checkpoints.settled(job, start, stop)
                 source = self._sources.get(job)
                 if source is not None:
                     assert outcome.payload is not None
                     source.committed(start, stop, outcome.payload, outcome.first, outcome.kept)
             case ItemsFailed(job, start, stop):
+                self.checkpoints.settled(job, start, stop)
                 source, failure = self._sources.get(job), outcome.failure
                 if source is not None:
                     assert failure is not None
@@ -325,6 +331,7 @@ class Runtime(Federated, Looking):
             case JobSpent():
                 self._costs.take(outcome.fact)
             case JobEnded(job, state):
+                self.checkpoints.ended(job, resumes=state is JobState.FAILED)
                 self._end(job, state, error_of(outcome.fact, kept=job in self.durables))
                 # Nothing refers to a map's items; jobs of calls end with the client.
                 self.tell(Forget(job))
@@ -333,6 +340,7 @@ class Runtime(Federated, Looking):
 
     def _end(self, job: JobId, state: JobState, error: BaseException | None) -> None:
         source = self._sources.pop(job, None)
+        self.checkpoints.ended(job, resumes=True)
         self.durables.ended(job)
         self._unreadable.pop(job, None)
         self._names.pop(job, None)
@@ -401,6 +409,9 @@ class Runtime(Federated, Looking):
         try:
             work = source.work(grant) if source is not None else None
             self._unreadable.pop(grant.job, None)
+            if work is not None:
+                work.saved = self.checkpoints.within(grant.job, grant.start, grant.stop)
+                work.loss_ns = self.home.loss_ns(grant.lease)
         except JournalUnavailable as error:
             self._wait_for_inputs(grant.job, error, seat)
         except HanseError as error:  # recorded inputs that are damaged
@@ -478,5 +489,6 @@ class Runtime(Federated, Looking):
             self._engine.close()
         self._closed = True
         self.ledger.close()
+        self.checkpoints.close()
         self.durables.close()
         self.loop.stop()

@@ -41,6 +41,8 @@ class Values(Protocol):
 
     def segment(self, segment: port.Segment) -> None: ...
     def failed(self, job: JobId, event: port.ItemFailed) -> None: ...
+    def saved(self, job: JobId, event: port.Saved) -> None:
+        """What an item keeps for a later attempt: no note's value, and it may be lost."""
 
 
 class _Fetched:
@@ -188,6 +190,8 @@ class Seat:
                 if failure.cause is not Cause.DEPENDENCY:  # else it will run, or is told why not
                     self.reported.failed(agent.job_of(lease), event)
                 agent.item_failed(lease, item, failure.cause, busy_ns)
+            case port.Saved(lease):
+                self.reported.saved(agent.job_of(lease), event)
             case port.Ended(lease, end, because):
                 lost = because or "lost" if end is port.End.LOST else ""
                 self._do(agent.ended(lease, self._loop.now_ns(), lost))

@@ -116,7 +116,9 @@ class Tenant:
         works = event.works.items()
         self._says(port.Waiting({self._there[n]: why for n, why in works if n in self._there}))
 
-    def told(self, event: port.Segment | port.ItemFailed | port.Cut | port.Ended) -> None:
+    def told(
+        self, event: port.Segment | port.ItemFailed | port.Saved | port.Cut | port.Ended
+    ) -> None:
         there = self._there[event.lease]
         if isinstance(event, port.Ended):
             self._all.end(event.lease)

@@ -83,6 +83,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     lines: list[Lines] = []
 
 
+class Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an item that the site runs keeps for a later attempt; it is the payload beside this."""
+
+    boot: str
+    lease: LeaseId
+    job: JobId
+    item: int
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the lease runs is asked for. The site has these programs, functions and values."""
 

@@ -5,6 +5,17 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Saver(Protocol):
+        """See `saving.Saver`."""
+
+        took_ns: int
+        loss_ns: int
+        wanted: bool
+
+        def load(self, item: int, default: Any) -> Any: ...
+        def save(self, item: int, state: Any) -> None: ...
 
 
 class Item:
@@ -52,6 +63,7 @@ class Item:
 
 _source: Callable[[], Item | None] | None = None
 _token: Callable[[], str] | None = None
+_saver: Saver | None = None
 
 
 def current_item() -> Item | None:
@@ -65,7 +77,16 @@ def home_token() -> str:
     return _token() if _token is not None else ""
 
 
-def provide(source: Callable[[], Item | None], token: Callable[[], str] | None = None) -> None:
+def saver() -> Saver | None:
+    """What keeps checkpoints in this process."""
+    return _saver
+
+
+def provide(
+    source: Callable[[], Item | None],
+    token: Callable[[], str] | None = None,
+    keeper: Saver | None = None,
+) -> None:
     """Say where to ask; a worker does so once."""
-    global _source, _token
-    _source, _token = source, token
+    global _source, _token, _saver
+    _source, _token, _saver = source, token, keeper

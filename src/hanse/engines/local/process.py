@@ -124,6 +124,11 @@ class Process:
         }
         blocks = self._some_blocks(work, start, stop, files)
         values = self._values(work, files) if work.values else {}
+        saved = {
+            item: pack(payload, files)
+            for item, payload in work.saved.items()
+            if start <= item < stop
+        }
         self._send(
             (
                 run,
@@ -142,6 +147,8 @@ class Process:
                 dict(work.links),
                 work.token,
                 self._new_authkey() if work.program.family else None,
+                saved,
+                work.loss_ns,
             ),
             files,
         )

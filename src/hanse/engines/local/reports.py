@@ -9,7 +9,7 @@ from typing import Any
 from hanse.engines.local.execution import Execution
 from hanse.engines.local.plain import Garbled
 from hanse.engines.local.process import Process
-from hanse.engines.port import ItemFailed, Segment
+from hanse.engines.port import ItemFailed, Saved, Segment
 from hanse.model.failure import Cause, Failure
 from hanse.model.usage import BUCKETS, Usage
 from hanse.payloads.packing import unpack
@@ -24,6 +24,7 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "F": (str, int, int, dict),
     "c": (str, int),
     "e": (str, int),
+    "k": (str, int, tuple),
 }
 _FIELDS = {"cause", "type", "message", "traceback", "output", "exception"}
 
@@ -37,7 +38,7 @@ def check(execution: Execution, event: Any) -> str:
     kind: str = event[0]
     if kind in "sF" and not execution.position <= event[1] < event[2] <= execution.until:
         raise Garbled("it is about items of others")
-    if kind == "f" and not execution.position <= event[1] < execution.until:
+    if kind in "fk" and not execution.position <= event[1] < execution.until:
         raise Garbled("it is about an item of others")
     if kind in "fF" and not (event[2 + (kind == "F")].keys() >= _FIELDS):
         raise Garbled("it is no failure")
@@ -76,7 +77,7 @@ def _unpacked(packed: Any, fds: list[int], count: int, folded: bool) -> Payload:
 
 def events(
     execution: Execution, process: Process, event: tuple[Any, ...], fds: list[int]
-) -> Iterator[Segment | ItemFailed]:
+) -> Iterator[Segment | ItemFailed | Saved]:
     """The port's events for one of a worker's."""
     if event[0] == "s":
         _, start, stop, packed, busy_ns, took = event
@@ -91,6 +92,9 @@ def events(
         failed = ItemFailed(execution.lease, item, told, busy_ns, _usage(took))
         execution.reported(item + 1)
         yield failed
+    elif event[0] == "k":
+        _, item, packed = event
+        yield Saved(execution.lease, item, _unpacked(packed, fds, 1, False))
     else:  # "F": all items of a range for one reason
         _, start, stop, fields = event
         omitted = frozenset(execution.omit)

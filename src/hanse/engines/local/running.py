@@ -26,6 +26,7 @@ from hanse.engines.local import results, slots
 from hanse.engines.local.current import Item
 from hanse.engines.local.linking import Missing, OwnResults
 from hanse.engines.local.programs import BrokenInput
+from hanse.engines.local.saving import Saver
 from hanse.engines.local.waiting import Waiting
 from hanse.limits import FLUSH_BYTES, FLUSH_NS, MICRO_BATCH_NS
 from hanse.payloads.flat import is_flat, is_flat_one
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hanse.engines.local.programs import Inputs, Loaded
+    from hanse.payloads.payload import Payload
 
 _FAST_NS = 20_000  # shorter items run in micro-batches
 _MOST = 16_384  # items in one chunk
@@ -61,6 +63,7 @@ class Runner(Waiting):
         self._pending: dict[int, int] = {}  # cuts of runs that have not begun
         self.own: OwnResults | None = None  # if items of the run need results of others of it
         self.token = ""  # see Work.token
+        self.saver = Saver(self)
 
     # --- what the control thread calls ------------------------------------------------------------
     def cut(self, run: int, stop: int) -> None:
@@ -76,6 +79,7 @@ class Runner(Waiting):
         keep = max(stop - self.chunk_base, 0)
         del self.chunk[keep:]  # from here on no item past `stop` begins
         first = max(self.base + len(self.out) + self.in_item, self._ran)
+        self.saver.wanted = self.saver.wanted or (self.in_item and stop <= first)
         self.stop = min(self.stop, max(stop, first))
         self._events.append(("c", self.stop))
         self._deliver(self.run)
@@ -277,6 +281,13 @@ class Runner(Waiting):
             self._bytes += getsizeof(self.out[-1], 64) * done
         if _now() - self.mark >= FLUSH_NS or self._bytes > FLUSH_BYTES:
             self._spill()
+
+    def save(self, item: int, payload: Payload) -> None:
+        """Send what an item keeps for a later attempt; see `saving`."""
+        with self.lock:
+            if self.run:
+                self._keep_saved(item, payload)
+                self._deliver(self.run)
 
     def _failed(self, at: int, error: BaseException, cause: str, took_ns: int) -> None:
         if cause == "raised" and isinstance(error, MemoryError) and self.program.memory_bytes:

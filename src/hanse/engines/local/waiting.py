@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hanse.engines.local.printing import Ring
     from hanse.engines.local.programs import Loaded
+    from hanse.payloads.payload import Payload
 
 _now = time.monotonic_ns
 
@@ -81,6 +82,10 @@ class Waiting:
         """The time since it was last asked for."""
         before, self._counted = self._counted, _now()
         return max(0, self._counted - before)
+
+    def _keep_saved(self, item: int, payload: Payload) -> None:
+        """What an item keeps for a later attempt goes out beside results."""
+        self._events.append(("k", item, pack(payload, self._files)))
 
     def _deliver(self, run: int) -> None:
         events, files = self._events, self._files

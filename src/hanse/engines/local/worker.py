@@ -19,6 +19,7 @@ from hanse.engines.local.processes import KILL, data_bytes, die_with_parent
 from hanse.engines.local.programs import LoadFailed, Store
 from hanse.engines.local.running import Runner
 from hanse.limits import FLUSH_NS
+from hanse.payloads.packing import unpack
 from hanse.payloads.pickling import loads
 
 TYPE_CHECKING = False
@@ -48,7 +49,8 @@ class Worker:
         self._wake_read, self._wake_write = os.pipe()
         self._limited = False
         self._traced = False
-        current.provide(self._runner.current, lambda: self._runner.token)
+        saver = self._runner.saver
+        current.provide(self._runner.current, lambda: self._runner.token, saver)
 
     def _send(self, message: Any, files: list[Any]) -> None:
         body = dumps(message, 5)
@@ -83,6 +85,8 @@ class Worker:
             links,
             token,
             authkey,
+            saved,
+            loss_ns,
         ) = message
         runner, store = self._runner, self._store
         if path is not None:
@@ -100,6 +104,8 @@ class Worker:
             os.write(self._wake_write, b"\0")
         try:
             store.add(functions, blocks, values, fds)
+            kept = {item: unpack(one, fds) for item, one in saved.items()}
+            runner.saver.begin(program.job, kept, loss_ns)
             with store.providing(runner.own.find if runner.own else None):
                 inputs = store.inputs(program, blocks)
                 if program.memory_bytes or self._limited:

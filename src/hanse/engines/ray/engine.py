@@ -28,6 +28,7 @@ from hanse.engines.port import (
     ItemFailed,
     Loop,
     Printed,
+    Saved,
     Segment,
     Waiting,
     Work,
@@ -297,6 +298,8 @@ class RayEngine:
                 execution.starts_failed = 0
                 execution.omit.add(event.item)
                 execution.advance()
+            case Saved():
+                self._emit(msgspec.structs.replace(event, lease=lease))
             case Cut(_, stop) if execution.cuts:  # else its machine is being emptied
                 if stop < execution.until:
                     execution.stop = min(execution.stop, stop)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from starlette.responses import Response
 
+from hanse import limits
 from hanse.errors import UsageError
 from hanse.node.http.call import Call
 from hanse.node.http.news import News
@@ -33,6 +34,14 @@ class LinkRoutes:
         site = self._site(call)
         told, payloads = await call.parcel(link.Told)
         await call.waiting(self._linked.told, site, told, payloads)
+        return call.answer(None)
+
+    async def saved(self, call: Call) -> Response:
+        """What an item that runs keeps for a later attempt."""
+        site = self._site(call)
+        most = limits.CHECKPOINT_BYTES + limits.LABEL_BYTES
+        told, payloads = await call.parcel(link.Saved, most)
+        await call.waiting(self._linked.saved, site, told, payloads)
         return call.answer(None)
 
     async def orders(self, call: Call) -> Response:

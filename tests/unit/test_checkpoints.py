@@ -1,0 +1,167 @@
+"""How often to save, and what is kept of it on a disk."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hanse.blobs.saved import SavedStates
+from hanse.core.place.daly import interval_ns
+from hanse.errors import JournalError, JournalFull
+from hanse.ids import JobId
+from hanse.payloads.payload import Payload, load_one
+from hanse.payloads.streams import Encoder, gathered
+
+JOB, OTHER = JobId("j-1"), JobId("j-2")
+
+
+def overhead(interval: float, save: float, loss: float) -> float:
+    """Expected time over the time of the work alone, if losses come at random and a restart costs
+    nothing (Daly 2006, equation 20)."""
+    return loss * math.expm1((interval + save) / loss) / interval
+
+
+def run(interval: float, save: float, loss: float, work: float, draws: random.Random) -> float:
+    """The time that the work takes, played through loss by loss."""
+    time = done = 0.0
+    left = draws.expovariate(1 / loss)
+    while done < work:
+        step = min(interval, work - done) + save
+        if left >= step:
+            time, left, done = time + step, left - step, done + step - save
+        else:
+            time, left = time + left, draws.expovariate(1 / loss)
+    return time
+
+
+# --- how often ------------------------------------------------------------------------------------
+@given(st.floats(1e3, 1e12), st.floats(1e-6, 1.9))
+def test_no_other_interval_is_much_better(loss: float, part: float) -> None:
+    save = loss * part
+    best = min(overhead(loss * 1.05**n, save, loss) for n in range(-320, 60))
+    slack = 1.001 if part < 0.5 else 1.02
+    assert overhead(interval_ns(save, loss), save, loss) <= slack * best
+
+
+@given(st.floats(1, 1e12), st.floats(1, 1e15))
+def test_an_interval_is_more_than_nothing_and_no_longer_than_a_machine_lasts(
+    save: float, loss: float
+) -> None:
+    found = interval_ns(save, loss)
+    assert 0 < found <= 1.7 * loss
+    assert interval_ns(save, 4 * loss) >= found or save > loss
+
+
+@pytest.mark.parametrize(("save", "loss"), [(0.01, 1.0), (0.1, 1.0), (0.4, 1.0)])
+def test_played_through_it_is_the_best_of_many(save: float, loss: float) -> None:
+    """With the same losses for all, one and a half to four times more or less often is dearer."""
+
+    def mean(interval: float) -> float:
+        draws = random.Random(7)
+        return sum(run(interval, save, loss, 40.0, draws) for _ in range(300))
+
+    best = interval_ns(save, loss)
+    here = mean(best)
+    assert all(here < 1.02 * mean(best * factor) for factor in (0.25, 0.5, 0.67, 1.5, 2, 4))
+    assert here < min(mean(best / 4), mean(best * 4))
+
+
+# --- on a disk ------------------------------------------------------------------------------------
+def payload(value: object) -> Payload:
+    return gathered([Encoder().encode(value)[0]])
+
+
+class Room:
+    def __init__(self, most: int = 1 << 60) -> None:
+        self.used, self._most = 0, most
+
+    def take(self, size: int) -> None:
+        if self.used + size > self._most:
+            raise JournalFull("no room")
+        self.used += size
+
+    def give_back(self, size: int) -> None:
+        self.used -= size
+
+
+@given(data=st.data())
+def test_the_last_save_counts_and_every_byte_is_counted(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root, room = tmp_path_factory.mktemp("states") / "saved", Room()
+    states = SavedStates(root, room)
+    model: dict[tuple[JobId, int], object] = {}
+    for _ in range(data.draw(st.integers(0, 12))):
+        key = data.draw(st.tuples(st.sampled_from((JOB, OTHER)), st.integers(0, 3)))
+        match data.draw(st.sampled_from(("put", "put", "put", "drop", "drop job"))):
+            case "put":
+                model[key] = data.draw(st.one_of(st.integers(), st.binary(max_size=300)))
+                states.put(*key, payload(model[key]))
+            case "drop":
+                model.pop(key, None)
+                states.drop(*key)
+            case _:
+                model = {at: value for at, value in model.items() if at[0] != key[0]}
+                states.drop_job(key[0])
+    again = SavedStates(root, room)
+    for job in (JOB, OTHER):
+        assert again.items(job) == sorted(item for at, item in model if at == job)
+        for item in again.items(job):
+            found = again.get(job, item)
+            assert found is not None
+            assert load_one(found) == model[job, item]
+    assert again.count() == room.used
+
+
+@given(data=st.data())
+def test_what_is_damaged_is_not_there(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("states") / "saved"
+    states = SavedStates(root)
+    states.put(JOB, 0, payload(b"x" * 100))
+    path = root / JOB / "0"
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        path.write_bytes(whole[:at])
+    else:
+        path.write_bytes(
+            whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
+        )
+    assert states.get(JOB, 0) is None
+
+
+def test_what_a_killed_program_left_half_written_is_written_over(tmp_path: Path) -> None:
+    states = SavedStates(tmp_path / "saved")
+    states.put(JOB, 0, payload(1))
+    (tmp_path / "saved" / JOB / ".new").write_bytes(b"half")
+    assert states.items(JOB) == [0]
+    states.put(JOB, 1, payload(2))
+    assert states.items(JOB) == [0, 1]
+
+
+def test_without_room_the_one_before_stays(tmp_path: Path) -> None:
+    room = Room(400)
+    states = SavedStates(tmp_path / "saved", room)
+    states.put(JOB, 0, payload(b"small"))
+    used = room.used
+    with pytest.raises(JournalFull):
+        states.put(JOB, 0, payload(b"x" * 1000))
+    found = states.get(JOB, 0)
+    assert found is not None
+    assert load_one(found) == b"small"
+    assert room.used == used
+
+
+def test_no_path_is_made_of_a_job_that_is_none(tmp_path: Path) -> None:
+    states = SavedStates(tmp_path / "saved")
+    for job in ("", "..", "a/b", "x" * 200):
+        with pytest.raises(JournalError):
+            states.put(JobId(job), 0, payload(1))
+    assert list(tmp_path.iterdir()) == []
