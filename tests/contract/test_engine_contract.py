@@ -14,7 +14,7 @@ import psutil
 import pytest
 from builders import Bench, Running, eventually, program
 
-from hanse.engines.port import Block, Cut, End, ItemFailed, Program, Segment
+from hanse.engines.port import Block, Cut, End, ItemFailed, Program, Saved, Segment
 from hanse.errors import OutOfMemory, TaskError, WorkerDied
 from hanse.model.failure import Cause
 from hanse.model.usage import Usage, bucket_of
@@ -70,6 +70,46 @@ def test_results_stream_before_the_end(bench: Bench, tmp_path: Path) -> None:
     touch(tmp_path / "go")
     running.end()
     assert running.reported() == list(range(8))
+
+
+def test_what_an_item_saves_is_told_and_a_later_attempt_finds_it(bench: Bench) -> None:
+    def counts(item: int) -> list[int]:
+        import hanse
+
+        ckpt = hanse.checkpoint()
+        made: list[int] = ckpt.load([])
+        ckpt.save([*made, item])
+        return made
+
+    running = bench.start(program(counts), range(3), saved={1: dump_one([7])}, loss_ns=1)
+    running.end()
+    assert running.results() == {0: [], 1: [7], 2: []}
+    saves = [event for event in bench.events if isinstance(event, Saved)]
+    assert {event.lease for event in saves} == {running.work.lease}
+    assert {event.item: load_one(event.payload) for event in saves} == {0: [0], 1: [7, 1], 2: [2]}
+
+
+@outside
+def test_it_is_time_to_save_when_a_lease_is_to_end_behind_its_item(bench: Bench) -> None:
+    def waits(item: int) -> int:
+        import time
+
+        import hanse
+
+        ckpt = hanse.checkpoint()
+        ckpt.save("begun")
+        while not ckpt.due():
+            time.sleep(0.005)
+        ckpt.save("again")
+        return int(ckpt.due())
+
+    running = bench.start(program(waits), range(5))
+    bench.wait(lambda: any(isinstance(event, Saved) for event in bench.events))
+    bench.call(lambda: bench.engine.cut(running.work.lease, 0))
+    running.end()
+    assert running.results() == {0: 0}
+    saves = [load_one(event.payload) for event in bench.events if isinstance(event, Saved)]
+    assert saves == ["begun", "again"]
 
 
 def test_starred_items_are_spread_into_arguments(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from system.command import HANSE, Job, as_json, environment, finished, hanse, op
 from hanse import limits
 from hanse.cli.shared import exits
 from hanse.ids import job_id
+from hanse.payloads.payload import dump_one
 from hanse.records.program import new_head, this_process
 from hanse.records.state import State
 
@@ -334,11 +335,14 @@ def test_rm_removes_nothing_if_one_is_wrong(four: dict[str, Job]) -> None:
 
 def test_gc_keeps_what_is_young_running_or_can_be_resumed(four: dict[str, Job]) -> None:
     home = four["done"].state.home
+    for job in four.values():
+        four["done"].state.saved.put(job.id, 0, dump_one("half way"))
     assert as_json("gc", home=home)["jobs"] == []
     some = as_json("gc", "--older-than", "350s", "--dry-run", home=home)
     assert some["jobs"] == []  # they ended just now
     every = as_json("gc", "--older-than", "0s", home=home)
     assert set(every["jobs"]) == {four["done"].id, four["failed"].id}
+    assert set(four["done"].state.saved.jobs()) == {four["interrupted"].id, four["running"].id}
     assert len(hanse("jobs", "-q", home=home).stdout.split()) == 2
 
 
