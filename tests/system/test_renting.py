@@ -13,7 +13,7 @@ import pytest
 from system import cloud
 from system.nodes import PATH, Node
 from system.real import until
-from system.test_links import Hosts, hosts, where
+from system.test_links import Hosts, hosts
 
 from hanse.client.job import Job
 from hanse.errors import NoSuchJob
@@ -80,21 +80,23 @@ def test_a_machine_is_brought_where_no_site_could_and_goes_when_idle(rental: Ren
     cheap, dear = rental.offer("cheap"), rental.offer("dear", price=360)
     home = rental.home("--no-work")
     with home.connect() as client:
-        job = client.map(where, range(60), deadline=600)
+        gate = rental.directory / "gate"
+        job = client.map(gated, range(60), [str(gate)] * 60, deadline=600)
         until(lambda: cloud.machines(cheap), 30)
         assert "cheap-machine-1-1" in home.command("nodes").stdout
+        assert "cheap-machine-1-1" in home.command("providers").stdout
+        gate.touch()
         assert all("cloud-cheap" in place for _, place in job)
         assert job.cost is not None
         assert job.cost > 0
     assert not cloud.ever(dear)
-    assert "cheap-machine-1-1" in home.command("providers").stdout
     until(lambda: not cloud.machines(cheap), 60)
     until(lambda: not machines_of(home), 30)
     assert "rented" not in home.command("token", "list").stdout, "its token went with it"
 
 
 def test_a_killed_home_keeps_what_it_wants_and_ends_what_leaked(rental: Rental) -> None:
-    place = rental.offer("cheap", more="billed = '1min'")
+    place = rental.offer("cheap", more="billed = '1h'")
     home = rental.home("--no-work")
     with home.connect() as client:
         job = client.map(slow, range(100), [0.1] * 100, name="j", deadline=600)
@@ -124,9 +126,11 @@ def test_what_fails_or_never_comes_is_told_and_the_next_is_tried(rental: Rental)
     rental.offer("good", price=3)
     home = rental.home("--no-work")
     with home.connect() as client:
-        job = client.map(slow, range(20), [0.1] * 20, deadline=600)
+        gate = rental.directory / "gate"
+        job = client.map(gated, range(20), [str(gate)] * 20, deadline=600)
         until(lambda: "there is no capacity today" in waits(job), 30)
         until(lambda: "it was not there after" in waits(job), 60)
+        gate.touch()
         assert all("cloud-good" in place for _, place in job)
     until(lambda: not cloud.machines(never), 30)
 
@@ -150,6 +154,12 @@ def waits(job: Job) -> str:
 
 def slow(item: int, seconds: float) -> tuple[int, str]:
     time.sleep(seconds)
+    return item, os.environ["HANSE_HOME"]
+
+
+def gated(item: int, gate: str) -> tuple[int, str]:
+    while not os.path.exists(gate):
+        time.sleep(0.02)
     return item, os.environ["HANSE_HOME"]
 
 

@@ -14,7 +14,8 @@ from system.command import HANSE
 from system.nodes import PATH
 from system.real import until
 from system.slurm import slurm
-from system.test_links import Hosts, hosts, where
+from system.test_links import Hosts, hosts
+from system.test_renting import gated
 
 __all__ = ["hosts"]
 
@@ -64,12 +65,14 @@ def test_a_job_runs_as_a_job_of_slurm_and_what_leaked_is_cancelled(
     file.write_text(FILE.format(hanse=hanse, place=cluster, path=PATH))
     home = hosts.node("home", "--no-work", "--providers", str(file))
     with home.connect() as client:
-        job = client.map(where, range(20), deadline=600)
-        assert {place for _, place in job} == {str(cluster)}
+        gate = cluster / "gate"
+        job = client.map(gated, range(20), [str(gate)] * 20, deadline=600)
         node = (home.place.home / "id").read_text().strip()
-        assert f"hanse.{node}.core-1-1" in jobs()
+        until(lambda: jobs() == [f"hanse.{node}.core-1-1"], 60)
         (token,) = (cluster / "slurm").glob("*.token")
         assert token.stat().st_mode & 0o077 == 0
+        gate.touch()
+        assert {place for _, place in job} == {str(cluster)}
     until(lambda: not jobs(), 60)
     home.kill()
     for owner, machine in ((node, "core-1-9"), ("n-other", "core-1-1")):

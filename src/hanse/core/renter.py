@@ -128,7 +128,8 @@ class Renter:
         assert place is not None
         kinds, refused = self._kinds(job, now_ns)
         choice = choose(self.home.lack(job, self._coming(job, now_ns), now_ns), kinds)
-        place.renting = choice.reasons + (refused if choice.reasons else [])
+        has = any(machine.job == job.id for machine in self.machines.values())
+        place.renting = choice.reasons + (refused if choice.reasons or has else [])
         place.renting += self._on_their_way(job, now_ns)
         made = []
         for name, count in choice.bring.items():
@@ -255,7 +256,6 @@ class Renter:
             if one.site == machine.site and one.since_ns <= now_ns
         )  # fmt: skip
         nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS
-        machine.overhead_nano += nano
         age_ns = now_ns - machine.since_ns
         start_ns = 0 if machine.up else max(age_ns, rental.tariff.start_ns) - age_ns
         ends_ns = age_ns + start_ns + rental.idle_ns + 2 * limits.RENT_LOOK_NS

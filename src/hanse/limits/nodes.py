@@ -266,9 +266,6 @@ RENT_CALL_S = 300.0
 RENT_CALLS = 8
 """Machines that are brought or sent away at the same moment."""
 
-RENT_RECORD = 1000
-"""Machines that a node has at most."""
-
 RENTED_PATIENCE_S = 900.0
 """A rented machine ends when the node that rented it has been away for so long. A node that is
 started again within that finds it."""

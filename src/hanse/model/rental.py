@@ -59,8 +59,7 @@ class Rented(msgspec.Struct, kw_only=True):
         idle_ns: since when it has had nothing to do; -1: it has something.
         used: it was ever granted a lease.
         why: it is being sent away, for this reason; empty: it stays.
-        overhead_nano: what it has cost beside the leases that ran on it.
-        seen_ns: up to when that is counted.
+        seen_ns: up to when what it has cost beside leases is counted.
     """
 
     id: str
@@ -73,5 +72,4 @@ class Rented(msgspec.Struct, kw_only=True):
     idle_ns: int = -1
     used: bool = False
     why: str = ""
-    overhead_nano: int = 0
     seen_ns: int = 0
