@@ -321,11 +321,18 @@ class Renting:
             self._listed.add(name)
 
     def _compare(self, brings: Brings, owned: list[Owned], before: set[str]) -> None:
-        """Machines that nobody knows of are ended; those that are not there any more are lost."""
-        listed = {each.id: each for each in owned}
-        for id, each in listed.items():
-            if id not in self._machines:
+        """Machines that nobody knows of, and doubles, are ended; those that are not there any more
+        are lost."""
+        listed: dict[str, Owned] = {}
+        for each in owned:
+            known = self._machines.get(each.id)
+            first = listed.setdefault(each.id, each)
+            if known is None:
                 self._end_leaked(brings, each)
+            elif first is not each and known.kept.handle in (first.handle, each.handle):
+                mine = known.kept.handle == first.handle
+                self._end_leaked(brings, each if mine else first)
+                listed[each.id] = first if mine else each
         for machine in list(self._machines.values()):
             kept = machine.kept
             if kept.provider != brings.name or kept.id not in before or machine.busy:
