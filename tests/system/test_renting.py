@@ -95,6 +95,18 @@ def test_a_machine_is_brought_where_no_site_could_and_goes_when_idle(rental: Ren
     assert "rented" not in home.command("token", "list").stdout, "its token went with it"
 
 
+def test_a_deadline_that_the_sites_cannot_meet_brings_a_machine_until_its_job_is_over(
+    rental: Rental,
+) -> None:
+    place = rental.offer("cheap")
+    home = rental.home("--cpus", "1")
+    with home.connect() as client:
+        job = client.map(slow, range(100), [0.5] * 100, deadline=30)
+        until(lambda: cloud.machines(place), 40)
+        job.cancel()
+    until(lambda: not cloud.machines(place), 60)
+
+
 def test_a_killed_home_keeps_what_it_wants_and_ends_what_leaked(rental: Rental) -> None:
     place = rental.offer("cheap", more="billed = '1h'")
     home = rental.home("--no-work")
