@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -39,6 +41,12 @@ def same(x: Any) -> Any:
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def nap_where(seconds: float) -> tuple[str, int]:
+    """In which process of which host the nap was taken."""
+    time.sleep(seconds)
+    return socket.gethostname(), os.getpid()
 
 
 def bump(array: Any) -> Any:

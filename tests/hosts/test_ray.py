@@ -23,18 +23,22 @@ _PROGRAM = """
 import os, socket, sys, time
 import hanse
 
-def item(x, ledger):
+def large(x):  # too large for a message: it goes between hosts as a file
+    return b"%d" % x * 100_000 if x % 25 == 0 else b""
+
+def item(x, ledger, more):
     with open(ledger, "a") as file:
         file.write(f"{x} {socket.gethostname()} {os.getpid()}\\n")
     while x >= int(open(ledger + ".open").read() or 0):
         time.sleep(0.01)
     time.sleep(0.04)
-    return x * x
+    return x * x, more * 2
 
 with hanse.connect(sys.argv[1]) as client:
-    total = 0
-    for value in client.map(item, range(int(sys.argv[3])), [sys.argv[2]] * int(sys.argv[3]),
-                            name="squares"):
+    total, count = 0, int(sys.argv[3])
+    inputs = range(count), [sys.argv[2]] * count, list(map(large, range(count)))
+    for x, (value, more) in enumerate(client.map(item, *inputs, name="squares")):
+        assert more == 2 * large(x)
         total += value
         print(total, flush=True)
 """

@@ -237,7 +237,7 @@ class Client:
         slots = self._slots(spec.needs)
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,
-            ahead=ahead, exact=lambda: source.exact,
+            ahead=ahead, exact=lambda: source.exact, wanted=partial(self._runtime.wanted, id),
             whole=self._runtime.keeps_inputs and isinstance(iterable, SIZED),
         )  # fmt: skip
         source.waits = partial(waiting, feeder, results)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, cast
 
 from hanse import limits
 from hanse.client.results import Results
+from hanse.core.place.window import most_bytes, window
 from hanse.errors import InputError, JobChanged
 from hanse.payloads.flat import is_flat
+from hanse.runtime.machine import usable_memory
 
 SIZED = (list, tuple, range, str, bytes, dict, set, frozenset)
 """Iterables whose items are there already: reading them can neither wait nor fail."""
@@ -63,6 +66,7 @@ class Feeder:
         close: Callable[[bool], None],
         ahead: int | None = None,
         exact: Callable[[], int | None] = lambda: None,
+        wanted: Callable[[], int] = lambda: 0,
         whole: bool = False,
     ) -> None:
         self._iterable = iterable
@@ -72,6 +76,8 @@ class Feeder:
         self._seal = seal
         self._close = close  # seal, and take no more whatever is still read; True: all was read
         self._exact = exact  # what the next block must hold: it is compared with a recorded one
+        self._ask_wanted = wanted  # how many items keep all slots busy; on the loop's thread
+        self._wanted = 0
         self._whole = whole  # read all of it, however few results were taken: a node keeps them
         self._ahead = ahead  # items that may be read and not handed out; None: as memory allows
         self._fed = 0
@@ -122,7 +128,9 @@ class Feeder:
         return True
 
     def hungry(self) -> None:
-        """Workers have nothing to do: hand over what was read. Called on the loop's thread."""
+        """Items ended: hand over what was read if workers have nothing to do. Called on the loop's
+        thread."""
+        self._wanted = self._ask_wanted()
         if self._starving():
             self._want = self._exact() or 1
             if self._pending and not self._handing.locked():
@@ -255,5 +263,9 @@ class Feeder:
         if not results.settled:
             return 2 * self._slots  # nothing is known of their size yet
         per_item = self._fed_bytes / max(1, self._fed) + results.seen_bytes / results.settled
-        most = int(limits.WINDOW_BYTES / max(per_item, 1e-9))
-        return max(2 * self._slots, min(most, limits.WINDOW_ITEMS))
+        return window(self._slots, per_item, self._wanted, _most_bytes())
+
+
+@cache
+def _most_bytes() -> int:
+    return most_bytes(usable_memory())

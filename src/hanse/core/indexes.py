@@ -17,6 +17,7 @@ from hanse.core.facts import apply
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.rate import LONG_AGES, Rate
+from hanse.core.place.window import wanted
 from hanse.core.shapes import Key, Shape, Shapes
 from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId, SiteId
@@ -197,6 +198,14 @@ class Indexes:
         if job.pooled.known:
             return job.pooled
         return next((r for r in job.rates.values() if r.known), _UNKNOWN)
+
+    def wanted(self, id: JobId) -> int:
+        """How many items of a job it takes to keep all slots busy; 0 while nothing is known."""
+        job = self.jobs.get(id)
+        if job is None or job.shape is None or not job.seen:
+            return 0
+        rate = next((r for r in (job.pooled, *job.rates.values()) if r.known), None)
+        return 0 if rate is None else wanted(job.shape.slots, rate)
 
     def _power(self, job: Job, like: Rate) -> tuple[int, float]:
         """Slots that may run the job, and items per nanosecond of all of them together; those that

@@ -92,6 +92,11 @@ WINDOW_ITEMS = 1 << 21
 WINDOW_BYTES = 32 * MIB
 """... nor more than about this many bytes of inputs and results that wait."""
 
+WINDOW_MOST_BYTES = 256 * MIB
+WINDOW_SHARE = 32
+"""... but so many where slots would otherwise wait for large or far inputs, and no more than a 32nd
+of the memory."""
+
 # --- blobs --------------------------------------------------------------------------------------
 BLOB_CHUNK = MIB
 """Blobs are read and checked in pieces of this size: large enough that calls are noise, small

@@ -85,6 +85,10 @@ class Federated:
         if lease is not None and (lease.site, lease.job) == (site, job) and lease.holds(event.item):
             self.save(job, event)
 
+    def wanted(self, job: JobId) -> int:
+        """How many of a job's items the home would like to have."""
+        return self.home.wanted(job)
+
     def _is_each(self, job: JobId) -> bool:
         source = self._sources.get(job)
         return source is not None and source.program.each

@@ -108,6 +108,10 @@ class Runner(Protocol):
     def running(self, job: JobId) -> int:
         """How many of the job's items are out to sites."""
 
+    def wanted(self, job: JobId) -> int:
+        """How many of its items it takes to keep all slots busy; 0: that is not known. For the
+        loop's thread."""
+
     def check_can_wait(self) -> None:
         """Raises UsageError on the loop's thread, which nothing may wait on."""
 

@@ -21,6 +21,11 @@ def longest_ns(rate: Rate) -> float:
     return max(limits.LEASE_MAX_NS, 4 * limits.LEASE_COSTS * rate.cost_ns)
 
 
+def worthwhile(rate: Rate) -> float:
+    """Items of a lease that is long enough for what it costs to be noise."""
+    return limits.LEASE_COSTS * rate.cost_ns / rate.mean_ns
+
+
 def lease_length(remaining: int, slots: int, power: float, rate: Rate, seen: int) -> int:
     """Items for the next lease.
 
@@ -35,6 +40,5 @@ def lease_length(remaining: int, slots: int, power: float, rate: Rate, seen: int
         return max(1, min(FIRST_PROBE, remaining // (limits.PROBE_SHARE * max(1, slots))))
     speed = 1 / rate.mean_ns
     fair = remaining * speed / max(power, speed)
-    worth = limits.LEASE_COSTS * rate.cost_ns * speed
     most = min(longest_ns(rate) * speed, GROWTH * seen)
-    return max(1, int(min(fair, max(fair / 2, worth), most)))
+    return max(1, int(min(fair, max(fair / 2, worthwhile(rate)), most)))

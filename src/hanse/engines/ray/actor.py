@@ -13,6 +13,7 @@ import collections
 import contextlib
 import math
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from hanse.engines.local.engine import LocalEngine
 from hanse.engines.local.sandbox import Sandbox
 from hanse.engines.port import Ended, Event, Printed
 from hanse.engines.ray.actors_loop import ActorsLoop
+from hanse.engines.ray.ferry import Ferry, Landing, Place
 from hanse.engines.ray.leftovers import end_detached, programs_below
 from hanse.engines.ray.messages import (
     Begin,
@@ -47,8 +49,8 @@ from hanse.ids import LeaseId
 _LOOK_S, _SWEEP_S = 0.4, 2.0  # that Ray may take to answer while something is cancelled
 _WAITING = 2  # calls that are kept: one is answered while the next is under way
 
-# Number, what is said, how many files came through the passage, the contents of those that did not.
-Reply = tuple[int, bytes, int, list[Any]]
+# Number, what is said, the contents of its files.
+Reply = tuple[int, bytes, list[Any]]
 
 
 class Actor:
@@ -63,9 +65,10 @@ class Actor:
         self._reader = Reader(Command)
         self._said: list[Said] = []
         self._calls: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._early: dict[int, tuple[bytes, int, tuple[Any, ...]]] = {}
+        self._early: dict[int, tuple[bytes, tuple[Any, ...]]] = {}
         self._door = Door()
-        self._passage: Passage | None = None
+        self._landing: Landing | None = None
+        self._passage: Passage | Ferry | None = None
         self._next = self._replies = 0
         self._flow = threading.Condition()
         self._printed = 0  # characters that are on their way
@@ -75,20 +78,26 @@ class Actor:
         self._stopping: set[asyncio.Task[None]] = set()
         self._programs: set[str] = set()  # of Ray, that run here and are being cancelled
 
-    async def machine(self) -> tuple[str, str]:
-        """Where it is: Ray's id of the machine, and its door there."""
+    async def machine(self) -> tuple[str, str, Place]:
+        """Where it is: Ray's id of the machine, its door there, and where others may land."""
         import ray
 
         loop = asyncio.get_running_loop()
         loop.add_reader(self._door.sock, self._knocked, loop)
-        return str(ray.get_runtime_context().get_node_id()), self._door.name
 
-    async def talk(self, number: int, commands: bytes, passed: int, *given: Any) -> Reply:
-        """Take commands, and say what there is to say, sooner or later. `passed`: so many files
-        come through the passage; `given`: the contents of those that do not."""
-        self._early[number] = commands, passed, given
+        def landed(out: socket.socket, back: socket.socket) -> None:
+            loop.call_soon_threadsafe(self._landed, loop, out, back)
+
+        self._landing = Landing(ray.util.get_node_ip_address(), landed)
+        loop.add_reader(self._landing.sock, self._landing.open)
+        return str(ray.get_runtime_context().get_node_id()), self._door.name, self._landing.place
+
+    async def talk(self, number: int, commands: bytes, *given: Any) -> Reply:
+        """Take commands with the contents of their files, and say what there is to say, sooner or
+        later. Where there is a way beside Ray, both go there, and calls only wait for the end."""
+        self._early[number] = commands, given
         self._follow_in_order()
-        if not self._said:
+        if not self._said or self._passage is not None:
             if len(self._calls) >= _WAITING:
                 self._calls.popleft().set_result(None)
             call = asyncio.get_running_loop().create_future()
@@ -113,27 +122,29 @@ class Actor:
         return self._reply()
 
     # --- saying -----------------------------------------------------------------------------------
-    def _reply(self) -> Reply:
+    def _speak(self) -> tuple[int, bytes, Writer]:
+        """The next reply, with its number."""
         said, self._said = self._said, []
         number, self._replies = self._replies, self._replies + 1
-        if not said:
-            return number, b"", 0, []
         writer = Writer()
-        data = writer.write(said)
-        fds = [file.fd for file in writer.files]
-        if fds and self._passage is not None:
-            self._passage.send(number, fds)
-            return number, data, len(fds), []
-        return number, data, 0, contents(fds)
+        return number, writer.write(said) if said else b"", writer
+
+    def _reply(self) -> Reply:
+        number, data, writer = self._speak()
+        return number, data, contents([file.fd for file in writer.files])
 
     def _say(self, said: Said) -> None:
-        if not self._said and self._calls:
+        if not self._said and (self._calls or self._passage is not None):
             # Not at once: the engine may have more to say in this turn.
             asyncio.get_running_loop().call_soon(self._answer)
         self._said.append(said)
 
     def _answer(self) -> None:
-        if self._said and self._calls:
+        if self._said and self._passage is not None:
+            number, data, writer = self._speak()
+            with contextlib.suppress(OSError):  # the driver is gone: Ray will end this
+                self._passage.send(number, data, [file.fd for file in writer.files])
+        elif self._said and self._calls:
             self._calls.popleft().set_result(None)
 
     def _print(self, piece: Printed | Written) -> None:
@@ -148,21 +159,41 @@ class Actor:
         passage = self._door.open()
         if passage is not None and self._passage is None:
             self._passage = passage
-            loop.add_reader(passage.sock, self._arrived, loop)
+            loop.add_reader(passage.sock, self._arrived, loop, passage)
+            self._stop_landing(loop)
+            self._answer()  # what waited for a call
 
-    def _arrived(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._passage is not None
-        if not self._passage.read():
-            loop.remove_reader(self._passage.sock)
+    def _landed(
+        self, loop: asyncio.AbstractEventLoop, out: socket.socket, back: socket.socket
+    ) -> None:
+        """The driver came from another machine; when it is gone, so is this actor soon."""
+        self._stop_landing(loop)
+
+        def moved() -> None:
+            loop.call_soon_threadsafe(self._follow_in_order)
+
+        self._passage = Ferry(out, back, moved, lost=lambda: None)
+        self._answer()
+
+    def _stop_landing(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._landing is not None:
+            loop.remove_reader(self._landing.sock)
+            self._landing.close()
+            self._landing = None
+
+    def _arrived(self, loop: asyncio.AbstractEventLoop, passage: Passage) -> None:
+        if not passage.read():
+            loop.remove_reader(passage.sock)
         self._follow_in_order()
 
     def _follow_in_order(self) -> None:
-        while (found := self._early.get(self._next)) is not None:
-            commands, passed, given = found
-            if passed and (self._passage is None or not self._passage.has(self._next)):
+        while True:
+            if (called := self._early.pop(self._next, None)) is not None:
+                commands, fds = called[0], files(called[1])
+            elif self._passage is not None and (came := self._passage.take(self._next)):
+                commands, fds = came
+            else:
                 return
-            del self._early[self._next]
-            fds = self._passage.take(self._next) if passed and self._passage else files(given)
             self._next += 1
             if commands:
                 self._follow(commands, fds)

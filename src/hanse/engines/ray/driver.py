@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ import ray
 
 from hanse.engines.local.frames import Inbox, send
 from hanse.engines.ray.actor import Actor, Reply
+from hanse.engines.ray.ferry import Ferry, Place, cross
 from hanse.engines.ray.machines import free, machines, ray_options
 from hanse.engines.ray.messages import (
     Close,
@@ -59,8 +60,8 @@ class _Held:
         self.called = 0  # calls so far
         self.waiting = 0  # of which so many are not answered
         self.heard = 0  # replies handed on
-        self.early: dict[int, Reply] = {}  # replies that overtook others
-        self.passage: Passage | None = None  # it is on this machine
+        self.early: dict[int, Reply] = {}  # replies to calls that overtook others
+        self.passage: Passage | Ferry | None = None  # the way beside Ray, once there is one
         self.asked_s = time.monotonic()
         self.made = False
 
@@ -146,28 +147,52 @@ class Session:
             return
         actor = self._actors[number] = _Held(number, handle)
         self._answer(handle.machine.remote(), partial(self._made, actor))
-        self._call(actor, b"", [])
+        self._listen(actor)
 
-    def _made(self, actor: _Held, place: tuple[str, str] | BaseException) -> None:
+    def _made(self, actor: _Held, place: tuple[str, str, Place] | BaseException) -> None:
         if isinstance(place, BaseException):
             self._gone(actor, place)
         elif actor.number in self._actors:
-            machine, door = place
+            machine, door, landing = place
             actor.made = True
-            actor.passage = find(door)
+            if (passage := find(door)) is not None:
+                passage.listen(lambda: self.put(partial(self._take, actor)))
+                actor.passage = passage
+            else:
+                threading.Thread(target=self._cross, args=(actor, landing), daemon=True).start()
             self._say(Made(actor.number, machine))
 
+    def _cross(self, actor: _Held, place: Place) -> None:
+        """In a thread of its own. Until it is done, and where there is no way, all goes by Ray."""
+        gone = ConnectionResetError("the line to its machine was cut")
+        with contextlib.suppress(OSError):
+            ferry = cross(
+                place,
+                lambda: self.put(partial(self._take, actor)),
+                lambda: self.put(partial(self._lose, actor, gone)),
+            )
+            self.put(partial(self._crossed, actor, ferry))
+
+    def _crossed(self, actor: _Held, ferry: Ferry) -> None:
+        if actor.number not in self._actors:
+            ferry.close()
+            return
+        actor.passage = ferry
+        self._take(actor)
+
     def _call(self, actor: _Held, commands: bytes, fds: list[int]) -> None:
+        if actor.passage is None:
+            self._listen(actor, commands, fds)
+            return
+        number, actor.called = actor.called, actor.called + 1
+        with contextlib.suppress(OSError):  # it is gone: the call that listens tells
+            actor.passage.send(number, commands, fds)
+
+    def _listen(self, actor: _Held, commands: bytes = b"", fds: Sequence[int] = ()) -> None:
+        """A call of Ray's: it ends when the actor says something in answer, or is lost."""
         number, actor.called = actor.called, actor.called + 1
         actor.waiting += 1
-        passed, given = 0, []
-        if fds and actor.passage is not None:
-            passed = len(fds)
-            with contextlib.suppress(OSError):  # it is gone: the call tells
-                actor.passage.send(number, fds)
-        elif fds:
-            given = contents(fds)
-        reference = actor.handle.talk.remote(number, commands, passed, *given)
+        reference = actor.handle.talk.remote(number, commands, *contents(fds))
         self._answer(reference, partial(self._heard, actor))
 
     def _answer(self, reference: Any, then: Callable[[Any], None]) -> None:
@@ -189,32 +214,34 @@ class Session:
             self._gone(actor, reply)
             return
         if not actor.waiting and self._end_by_s is None:
-            self._call(actor, b"", [])
-        try:
-            self._take(actor, reply)
-        except OSError as error:  # it died just after its reply
-            self._gone(actor, error)
+            self._listen(actor)
+        actor.early[reply[0]] = reply
+        self._take(actor)
+
+    def _take(self, actor: _Held) -> None:
+        """Hand on what is here of its replies, in their order."""
+        if actor.number not in self._actors:
             return
-        if not actor.waiting:  # it has ended, and this was its last word
+        while True:
+            if (reply := actor.early.pop(actor.heard, None)) is not None:
+                said, fds = reply[1], files(reply[2])
+            elif actor.passage is not None and (came := actor.passage.take(actor.heard)):
+                said, fds = came
+            else:
+                break
+            actor.heard += 1
+            if said:
+                self._say(Heard(actor.number, said), fds)
+            for fd in fds:
+                os.close(fd)
+        if not actor.waiting and not actor.early:  # it has ended, and that was its last word
             del self._actors[actor.number]
             actor.kill()
 
-    def _take(self, actor: _Held, reply: Reply) -> None:
-        actor.early[reply[0]] = reply
-        while (found := actor.early.pop(actor.heard, None)) is not None:
-            actor.heard += 1
-            number, said, passed, given = found
-            if said:
-                fds = self._files(actor, number, passed, given)
-                self._say(Heard(actor.number, said), fds)
-                for fd in fds:
-                    os.close(fd)
-
-    def _files(self, actor: _Held, number: int, passed: int, given: list[Any]) -> list[int]:
-        if not passed:
-            return files(given)
-        assert actor.passage is not None
-        return actor.passage.take(number)
+    def _lose(self, actor: _Held, error: BaseException) -> None:
+        if actor.number in self._actors:
+            self._gone(actor, error)
+            actor.kill()
 
     def _gone(self, actor: _Held, error: BaseException) -> None:
         if self._actors.pop(actor.number, None) is not None:

@@ -1,20 +1,22 @@
-"""How the contents of files get from the driver to an actor and back.
+"""How messages and their files get from the driver to an actor of its machine and back.
 
-Through Ray's object store, as bytes: that reaches every machine, and costs a copy into the store
-and one out of it on each way. Where both are on one machine there is a passage beside Ray: a socket
-that carries descriptors, at no copy at all. It has no name in the file system, so nothing can be
-left behind; each end makes sure that the other is of the same user.
+A passage is a socket beside Ray that carries descriptors, so files are not copied at all. It has no
+name in the file system, so nothing can be left behind; each end makes sure that the other is of the
+same user. To other machines there is a ferry. Until either is there, or where neither can be had,
+messages are calls of Ray's, and files go through its object store as bytes: that reaches everybody.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import pickle
 import secrets
 import socket
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hanse.engines.local.frames import Inbox, send
@@ -25,16 +27,25 @@ _NUMBER = struct.Struct("=q")
 
 
 class Passage:
-    """One end. Files are sent under the number of the message that they belong to."""
+    """One end."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._inbox = Inbox(sock)
-        self._arrived: dict[int, list[int]] = {}
+        self._arrived: dict[int, tuple[bytes, list[int]]] = {}
 
-    def send(self, number: int, fds: Sequence[int]) -> None:
-        """Raises OSError if the other end is gone."""
-        send(self.sock, _NUMBER.pack(number), list(fds))
+    def send(self, number: int, body: bytes, fds: Sequence[int]) -> None:
+        """A message with its files. Raises OSError if the other end is gone."""
+        send(self.sock, _NUMBER.pack(number) + body, list(fds))
+
+    def listen(self, moved: Callable[[], None]) -> None:
+        """Read in a thread of its own, until the other end is gone."""
+
+        def read() -> None:
+            while self.read():
+                moved()
+
+        threading.Thread(target=read, name="hanse-passage", daemon=True).start()
 
     def read(self) -> bool:
         """Take what has come, waiting for something; false at the end."""
@@ -43,23 +54,21 @@ class Passage:
         except (OSError, ValueError):
             return False
         for body, fds in frames or ():
-            self._arrived[_NUMBER.unpack(body)[0]] = fds
+            (number,) = _NUMBER.unpack_from(body)
+            self._arrived[number] = bytes(memoryview(body)[_NUMBER.size :]), fds
         return frames is not None
 
-    def has(self, number: int) -> bool:
-        return number in self._arrived
-
-    def take(self, number: int) -> list[int]:
-        """The files of a message, waiting for them. Raises OSError if they will not come."""
-        while number not in self._arrived:
-            if not self.read():
-                raise ConnectionResetError("the other end is gone")
-        return self._arrived.pop(number)
+    def take(self, number: int) -> tuple[bytes, list[int]] | None:
+        """The message with this number, if it has come."""
+        return self._arrived.pop(number, None)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)  # else a thread would go on reading
         self.sock.close()
         self._inbox.close()
-        for fds in self._arrived.values():
+        while self._arrived:
+            _, (_, fds) = self._arrived.popitem()
             for fd in fds:
                 os.close(fd)
 
