@@ -225,6 +225,7 @@ def _secured(sock: socket.socket, server: bool) -> socket.socket:
     if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
         return sock
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(os.environ["RAY_TLS_CA_CERT"])
