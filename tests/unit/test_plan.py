@@ -1,0 +1,55 @@
+"""Which sites a job with a deadline uses, as far as that follows from numbers alone."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hanse.core.place.plan import ALL, Goal, Offer, plan
+from hanse.core.place.work import Left, Tail
+from hanse.ids import SiteId
+
+HOUR = 3600e9
+TAIL = Tail(60e9, 0.01, 0.5)
+FAST, SLOW = SiteId("fast"), SiteId("slow")
+
+
+def offer(site: SiteId, speed: float, unit: float) -> Offer:
+    return Offer(site, 4, speed, unit * speed, 0.0, math.inf)
+
+
+def left(hours: float, spread: float = 0.05) -> Left:
+    return Left(hours * HOUR, hours * (1 + spread) * HOUR, 30e9, 30e9, TAIL, sure=True)
+
+
+def goal(hours: float, whole: float) -> Goal:
+    return Goal("cheapest", hours * HOUR, None, 5e9, whole * HOUR)
+
+
+def test_the_last_items_are_begun_where_they_end_in_time() -> None:
+    """A slow site stops taking items earlier, by as much as it is slower."""
+    offers = [offer(SLOW, 0.5, 1.0), offer(FAST, 2.0, 3.0)]
+    found = plan(offers, left(0.1), goal(0.1, 4.0))
+    assert SLOW not in found.slots
+    assert found.slots[FAST]
+
+
+def test_a_dear_site_is_not_begun_before_it_is_known_to_be_needed() -> None:
+    """The cheap one may do it all if items turn out shorter by two spreads."""
+    offers = [offer(SLOW, 1.0, 1.0), offer(FAST, 4.0, 3.0)]
+    found = plan(offers, left(42, spread=0.3), goal(10, 10))
+    assert found.slots == {SLOW: ALL}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.2, 4), st.floats(0.2, 4), st.floats(1, 60), st.floats(0.5, 20))
+def test_all_sites_are_used_where_they_can_only_just_do_it(
+    slow: float, fast: float, work: float, time: float
+) -> None:
+    """The safety net: whatever sites cost, when the work is what all of them can do at most."""
+    offers = [offer(SLOW, slow, 1.0), offer(FAST, fast, 3.0)]
+    if work >= 4 * (slow + fast) * time:
+        found = plan(offers, left(work), goal(time, time))
+        assert found.slots == {SLOW: ALL, FAST: ALL}
