@@ -62,7 +62,10 @@ def test_a_site_with_a_notice_hands_back_what_has_not_begun(hosts: Hosts, tmp_pa
     assert "the rack is moved" in machines(site)[0]
     refused = site.command("link", "whatever")
     assert "being taken away" in refused.stderr
-    assert len(links(site)) == 1, "started again, it works for the home as before"
+    assert len(links(site)) == 1, "started again, it would work for the home as before"
+    assert site.end() == 0
+    site.start()  # and the file is still there
+    until(lambda: "taken away" in links(site)[0].state, 30)
 
 
 def test_what_cannot_end_within_the_notice_runs_elsewhere_before_its_end(

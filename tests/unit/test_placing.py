@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse import limits
-from hanse.core.events import Describe, JobEnded
+from hanse.core.events import Describe, JobEnded, Withdraw
 from hanse.core.invariants import check
 from hanse.core.why import explain
 from hanse.ids import JobId, SiteId
@@ -123,6 +123,47 @@ def test_a_site_that_was_restarted_teaches_how_long_spot_sites_last() -> None:
     assert before is None
     town.wait(3600)
     assert town.home.hazards["east"].rate(0) > 0
+
+
+def test_a_notice_is_one_loss_of_the_machine_and_none_of_the_job() -> None:
+    town = Town()
+    town.tell(Describe(SiteId("s"), Offer(tariff=SPOT)))
+    site, other = town.place("s", 1), town.place("t", 1, hello=False)
+    job = town.known("j", 40)
+    town.now_ns += 1800 * limits.SECOND
+    site.talk()
+    (lease,) = site.grants
+    before = town.home.loss_ns(lease)
+    site.do(site.agent.leave("AWS says so", town.now_ns, 100 * limits.SECOND))
+    site.cut(site.grants[lease].start + 1)
+    site.talk()
+    lost = sum(town.home.hazards["east"]._losses)
+    assert lost == 1
+    assert town.home.loss_ns(lease) < before, "it is saved more often from now on"
+    (held,) = town.job(job).leases.values()
+    assert held.stop == held.start + 1, "the rest is free at once"
+    assert "s gets no lease of it: it is being taken away: AWS says so." in explain(
+        town.home, job, town.now_ns
+    )
+    other.talk()
+    assert [str(each.site) for each in town.job(job).leases.values()] == ["s", "t"]
+    site.do(site.agent.hurry())
+    site.agent.ended(lease, town.now_ns)
+    site.talk()
+    town.tell(Withdraw(SiteId("s")))
+    assert sum(town.home.hazards["east"]._losses) == lost, "it was counted with the notice"
+    assert not town.job(job).losses
+    assert not town.job(job).attempts
+    assert any("it was taken away" in line for line in explain(town.home, job, town.now_ns))
+
+
+def test_a_spot_site_that_its_owner_withdraws_was_not_lost() -> None:
+    town = towns(s=SPOT)
+    town.now_ns += limits.SECOND
+    town.tell(Withdraw(SiteId("s")))
+    hazard = town.home.hazards["east"]
+    assert sum(hazard._losses) == 0
+    assert sum(hazard._watched) == limits.SECOND
 
 
 # --- whole runs ---------------------------------------------------------------------------------

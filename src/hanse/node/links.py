@@ -66,6 +66,7 @@ class Links:
         self._lock = threading.Lock()
         self._growing: Timer | None = None
         self._evicted = ""  # why this machine is being taken away
+        self._leaves_ns = 0  # ... and when
 
     def begin(self) -> None:
         """Dial every home that is kept. Raises WorldError if the file cannot be read."""
@@ -120,7 +121,7 @@ class Links:
     def evict(self, why: str, left_ns: int) -> None:
         """This machine is taken away in so long: no home has it any more. For the runtime's
         loop."""
-        self._evicted = why
+        self._evicted, self._leaves_ns = why, self._runtime.loop.now_ns() + left_ns
         for uplink in self._up.copy().values():
             uplink.evict(why, left_ns)
 
@@ -162,6 +163,10 @@ class Links:
         )  # fmt: skip
         uplink.seat.changed = self._divide
         self._up[kept.id] = uplink
+        if self._evicted:  # that was told before
+            loop = self._runtime.loop
+            left_ns = max(0, self._leaves_ns - loop.now_ns())
+            loop.post(lambda: uplink.evict(self._evicted, left_ns))
 
     def _hello(self, kept: Kept) -> link.Hello:
         site = socket.gethostname()[:80] or "site"
