@@ -109,8 +109,8 @@ def test_scripts_need_no_core_on_a_cluster_that_others_keep(site: Node, tmp_path
     other.patience_s = LONG_S
     other.start(**environment(kept["token"], Tls(*files)))
     try:
-        ran = Away(other, tmp_path / "away")("submit", "--wait", written(tmp_path, FIRST))
-        assert ran.returncode == 3, ran.stderr
-        assert "tasks 285\nitems 55\n" in ran.stdout
+        script = written(tmp_path, 'print("it ran")')
+        ran = Away(other, tmp_path / "away")("submit", "--wait", script)
+        assert (ran.returncode, ran.stdout) == (0, "it ran\n"), ran.stderr
     finally:
         other.close()
