@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hanse.core import facts, following, home
+from hanse.core import facts, following, home, placing
 from hanse.core.agent import Agent
 from hanse.core.ending import Ending
 from hanse.core.following import Following
@@ -249,6 +249,22 @@ MUTATIONS = (
     Mutation(
         "a lease that waits in line is taken back as one that runs", Following, "_adopt",
         "lease.begun, lease.queued = running.begun, running.queued", "lease.begun = running.begun",
+    ),
+    Mutation(
+        "a home that begins anew has spent nothing", Job, "recall",
+        "self.place.purse.recall(self.paid, self.paid_ns)", "pass",
+    ),
+    Mutation(
+        "a deadline counts anew whenever its home does", Job, "resume",
+        "if self.state.ended:", "if True:",
+    ),
+    Mutation(
+        "regions are not looked at", placing, "_barred",
+        "if aims.regions and tariff.region not in aims.regions:", "if False:",
+    ),
+    Mutation(
+        "a budget that is spent ends no job", Home, "_stop_broke",
+        "if place.stopped and (job.ready or job.leases):", "if False:",
     ),
 )  # fmt: skip
 

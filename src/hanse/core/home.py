@@ -113,6 +113,8 @@ class Home(Following):
                 or (job.leases and not place.spent_up(self._now_ns))
             ):
                 continue
+            if place.stopped and job.shape is not None:
+                job.shape.idle.clear()  # nothing more is granted to it
             if place.stopped and (job.ready or job.leases):
                 short = self._shortfall(job, place.purse, budget)
                 self._release_failed(self._stop(job, JobState.FAILED, of_budget(short), short))

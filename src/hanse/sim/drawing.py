@@ -78,20 +78,23 @@ def _with_aims(
         for site in sites
     ]  # fmt: skip
     return sites, [
-        job.replace(aims=_aims(draws, job, sites)) if draws.chance(600) else job for job in jobs
+        job.replace(aims=_aims(seed, draws, job, sites)) if draws.chance(600) else job
+        for job in jobs
     ]
 
 
-def _aims(draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:
+def _aims(seed: int, draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:
     """Such that some site can always run the job."""
     able = [s.tariff for s in sites if s.tariff is not None and s.cpus >= job.cpus]
     regions = list(dict.fromkeys(tariff.region for tariff in able))
     sure = any(not tariff.spot for tariff in able)
     deadline = draws.pick((None, 2 * SECOND, 20 * SECOND, 200 * SECOND))
     allowed = draws.pick(([], regions, regions[:1]))
+    money = Draws(seed, "budget", job.name)  # what an hour of a slot may cost, for some seconds
+    budget = NANO * money.between(5, 60) // 3600 if money.chance(200) else None
     return Aims(
         objective=draws.pick(("cheapest", "fastest")), deadline_ns=deadline, regions=allowed,
-        spot=len(allowed) == 1 or not sure or draws.chance(500),
+        spot=len(allowed) == 1 or not sure or draws.chance(500), budget_nano=budget,
     )  # fmt: skip
 
 

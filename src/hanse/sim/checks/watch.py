@@ -29,7 +29,7 @@ from hanse.core.invariants import check
 from hanse.core.messages import EndNote, FailureNote, Grant, Orders, Report, Running, SegmentNote
 from hanse.ids import JobId, LeaseId
 from hanse.model.failure import Cause
-from hanse.sim.checks import bounds, items
+from hanse.sim.checks import bounds, items, placed
 from hanse.sim.checks.book import Book, Entry
 from hanse.sim.checks.ledger import Ledger
 from hanse.sim.checks.truth import Truth
@@ -186,6 +186,8 @@ class Watch:
             job = node.home.jobs.get(id)
             same = job is None or items.of(job.settled) == self.known.jobs[id].settled
             require(same, "settled otherwise than the facts say:", id)
+            if job is not None:
+                placed.check_job(job, self.known.jobs[id])
 
     def synced(self, node: HomeNode, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -231,6 +233,7 @@ class Watch:
             same = items.of(job.settled) == account.settled
             require(same, "recovered otherwise than recorded:", id)
             require(job.size == account.size, "recovered with another size:", id)
+            placed.check_job(job, account)
 
     # --- leases ---------------------------------------------------------------------------------
     def _may_adopt(self, report: Report, running: Running) -> bool:
@@ -360,6 +363,8 @@ class Watch:
         backup; and of what an earlier run had open, nothing but backups of leases that were taken
         back is granted before all have spoken."""
         self._check_alone(node, entry)
+        account = self.known.jobs[entry.job]
+        placed.check_grant(self.plans[entry.job].aims, account, node, entry)
         silent = self.book.site(entry.site).silent(now_ns)
         require(not silent, f"granted to {entry.site}, which is silent:", entry.lease)
         others = [other for other in self.book.of_job(entry.job) if other is not entry]
