@@ -259,12 +259,8 @@ MUTATIONS = (
         "if self.state.ended:", "if True:",
     ),
     Mutation(
-        "regions are not looked at", placing, "_barred",
+        "regions are not looked at", placing, "barred",
         "if aims.regions and tariff.region not in aims.regions:", "if False:",
-    ),
-    Mutation(
-        "a budget that is spent ends no job", Home, "_stop_broke",
-        "if place.stopped and (job.ready or job.leases):", "if False:",
     ),
 )  # fmt: skip
 

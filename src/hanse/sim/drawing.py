@@ -91,7 +91,7 @@ def _aims(seed: int, draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:
     deadline = draws.pick((None, 2 * SECOND, 20 * SECOND, 200 * SECOND))
     allowed = draws.pick(([], regions, regions[:1]))
     money = Draws(seed, "budget", job.name)  # what an hour of a slot may cost, for some seconds
-    budget = NANO * money.between(5, 60) // 3600 if money.chance(200) else None
+    budget = NANO * money.between(4, 30) // 3600 if money.chance(350) else None
     return Aims(
         objective=draws.pick(("cheapest", "fastest")), deadline_ns=deadline, regions=allowed,
         spot=len(allowed) == 1 or not sure or draws.chance(500), budget_nano=budget,
