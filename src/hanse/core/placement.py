@@ -76,7 +76,7 @@ class Placement:
         if budget is None:
             return False
         soon = purse.due(now_ns) + cost_of(limits.REPORT_EVERY_NS, purse.burns())
-        if purse.total() + soon + purse.reserved < budget:
+        if purse.total() + soon + purse.reserved <= budget + len(purse.open):  # each is rounded
             return False
         self.stopped = True
         return True

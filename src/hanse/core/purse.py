@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from hanse.core.lease import Lease
 from hanse.ids import LeaseId, SiteId
+from hanse.limits import REPORT_EVERY_NS
 from hanse.model.aims import HOUR_NS
 
 _NEVER = 1 << 62
@@ -104,9 +105,10 @@ class Purse:
         return sum(one.due(now_ns) for one in self.open.values())
 
     def bound(self, now_ns: int) -> int:
-        """What the leases that are out may come to."""
+        """What the leases that are out may come to, at least until the next look."""
+        ahead_ns = now_ns + REPORT_EVERY_NS
         return sum(
-            cost_of(max(one.bound_ns - one.paid_ns, now_ns - one.since_ns), one.price_nano)
+            cost_of(max(one.bound_ns - one.paid_ns, ahead_ns - one.since_ns), one.price_nano)
             + one.fixed_nano
             for one in self.open.values()
         )

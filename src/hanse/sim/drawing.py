@@ -91,7 +91,8 @@ def _aims(seed: int, draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:
     deadline = draws.pick((None, 2 * SECOND, 20 * SECOND, 200 * SECOND))
     allowed = draws.pick(([], regions, regions[:1]))
     money = Draws(seed, "budget", job.name)  # what an hour of a slot may cost, for some seconds
-    budget = NANO * money.between(4, 30) // 3600 if money.chance(350) else None
+    short = Draws(seed, "budget").chance(300) and money.chance(500)
+    budget = NANO * money.between(4, 30) // 3600 if short else None
     return Aims(
         objective=draws.pick(("cheapest", "fastest")), deadline_ns=deadline, regions=allowed,
         spot=len(allowed) == 1 or not sure or draws.chance(500), budget_nano=budget,
