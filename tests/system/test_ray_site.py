@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,8 @@ import pytest
 from system.command import HANSE, environment
 from system.nodes import Node
 from system.real import until
+
+from hanse.wire import api
 
 LONG_S = 60.0  # Ray takes seconds to start, several times that on a busy machine
 
@@ -170,7 +173,11 @@ def test_a_site_of_several_machines_and_one_of_its_own_finish_a_job_together(
         made = home.command("token", "create", "--role", "link", "--for", "lab")
         linked = node.command("link", made.stdout.strip())
         assert linked.returncode == 0, linked.stderr
-        until(lambda: "link " in home.command("nodes").stdout, LONG_S)
+        known = {
+            each.host for each in node.dial().ask("GET", "/v1/machines", list[api.MachineInfo])
+        }
+        shown = partial(home.dial().ask, "GET", "/v1/machines", list[api.MachineInfo])
+        until(lambda: {each.host for each in shown() if each.engine == "ray"} == known, LONG_S)
         with home.connect() as client:
             found = list(client.map(place, range(500)))
         assert [value for value, _ in found] == [value for value, _ in map(place, range(500))]

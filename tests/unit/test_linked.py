@@ -300,6 +300,22 @@ def test_what_a_site_says_of_itself_has_bounds(world: World, offer: dict[str, An
         world.hello(world.token(), **offer)
 
 
+def test_machines_of_a_site_are_shown_if_their_numbers_can_be(world: World) -> None:
+    token = world.token()
+    welcome = world.hello(token)
+    site = world.linked.find(token, MINE)
+    machine = link.Machine(host="m1", offers=CORE)
+    world.linked.consists(site, link.Machines(boot=welcome.boot, machines=[machine]))
+    assert site.machines == [machine]
+    for wrong in (-1, 1 << 60):
+        bad = link.Machine(host="m1", offers=CORE, uses=Amount(cpus_milli=wrong))
+        with pytest.raises(UsageError):
+            world.linked.consists(site, link.Machines(boot=welcome.boot, machines=[bad]))
+    with pytest.raises(BadLink):
+        world.linked.consists(site, link.Machines(boot="another", machines=[]))
+    assert site.machines == [machine]
+
+
 small = st.integers(0, 12)
 lease = st.integers(0, 6).map(lambda n: LeaseId((1 << 32) + n - 1))
 notes = st.one_of(

@@ -171,6 +171,9 @@ LINK_REPORT_BYTES = 64 * MIB
 LINK_TOKEN_LOOK_NS = SECOND
 """A home looks this often whether the tokens of its sites still hold."""
 
+LINK_MACHINES = 1000
+"""A site tells its homes of so many of its machines."""
+
 LINK_FORGOTTEN_S = 3600.0
 """A site that has been silent for so long is waited for no more when its home comes back."""
 

@@ -175,6 +175,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         stack.callback(links.close)
         renting = _renting(settings, place, runtime, linked, tokens, node, run, url, fingerprint)
         machines = Machines(runtime, linked, site, renting, authority)
+        links.machines = machines.parts
         leaving = Leaving(
             runtime, links, settings.labels, settings.evictions, settings.evict_file,
             settings.notice_s,

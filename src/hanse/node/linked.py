@@ -43,6 +43,7 @@ class LinkedSite:
         self.orders: bytes = b""  # the latest: they repeat all that the site has not shown yet
         self.number = 0  # of these
         self.spoke_s = time.monotonic()
+        self.machines: list[link.Machine] = []  # that it consists of, if it tells
         self.jobs: set[JobId] = set()  # of which it has run something lately: their lines are its
         self._listening: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
@@ -185,6 +186,11 @@ class Linked:
             raise UsageError("one value is saved at a time")
         event = port.Saved(told.lease, told.item, payloads[0])
         self._runtime.ask(lambda: self._runtime.save_of(site.id, told.job, event), _ASK_S)
+
+    def consists(self, site: LinkedSite, told: link.Machines) -> None:
+        """Which machines the site has, for people to look at."""
+        self._check(site, told.boot)
+        site.machines = link.check_machines(told).machines
 
     def work(self, site: LinkedSite, wanted: link.Wanted) -> Work:
         """What a lease of the site runs. Raises NoSuchJob if it is none."""

@@ -46,6 +46,9 @@ class Links:
         node: this node's id.
         offer: what it can run.
         fetching: makes what fetches works for a link.
+
+    Attributes:
+        machines: which ones this site consists of, if several.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Links:
         self._node = node
         self._offer = offer
         self._fetching = fetching
+        self.machines: Callable[[], list[link.Machine]] = list
         self._kept: dict[str, Kept] = {}
         self._up: dict[str, Uplink] = {}
         self._lock = threading.Lock()
@@ -162,6 +166,7 @@ class Links:
             self._path.parent,
         )  # fmt: skip
         uplink.seat.changed = self._divide
+        uplink.machines = self.machines
         self._up[kept.id] = uplink
         if self._evicted:  # that was told before
             loop = self._runtime.loop

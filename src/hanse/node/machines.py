@@ -6,13 +6,14 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from hanse import limits
 from hanse.errors import UsageError
 from hanse.ids import SiteId
 from hanse.model.resources import Amount
 from hanse.node.linked import Linked
 from hanse.node.renting import Renting
 from hanse.runtime.runtime import Runtime
-from hanse.wire import api
+from hanse.wire import api, link
 
 if TYPE_CHECKING:
     from hanse.engines.ray.site import Site
@@ -41,10 +42,21 @@ class Machines:
         self._host = socket.gethostname()
 
     def all(self) -> list[api.MachineInfo]:
-        """Those of this node's own site, the head first, then one line for each linked site, and
-        those that are on their way."""
+        """Those of this node's own site, the head first, then those of each linked site, and those
+        that are on their way."""
         coming = [] if self._renting is None else self._renting.coming()
         return [*self._runtime.ask(lambda: [*self._own(), *self._others()]), *coming]
+
+    def parts(self) -> list[link.Machine]:
+        """Which machines this site consists of, for the homes that it works for; empty if it is
+        this machine alone."""
+        if self._site is None:
+            return []
+        own = self._runtime.ask(self._own)[: limits.LINK_MACHINES]
+        return [
+            link.Machine(host=each.host[:80], offers=each.offers, uses=each.uses, state=each.state)
+            for each in own
+        ]
 
     def providers(self) -> list[api.ProviderInfo]:
         """Who could bring more, and what they have brought."""
@@ -76,11 +88,23 @@ class Machines:
             api.MachineInfo(
                 site=each.id, host=each.id, engine="link",
                 offers=sites[each.id].capacity if each.id in sites else Amount(),
-                state=_taken(sites[each.id].leaving) if each.id in sites else "",
+                state=self._taken(each.id),
                 **self._held(each.id),
             )
             for each in self._linked.sites
+            if not each.machines
+        ] + [
+            api.MachineInfo(
+                site=each.id, host=machine.host, engine="ray", offers=machine.offers,
+                uses=machine.uses, state=machine.state or self._taken(each.id),
+            )
+            for each in self._linked.sites
+            for machine in each.machines
         ]  # fmt: skip
+
+    def _taken(self, id: SiteId) -> str:
+        site = self._runtime.home.sites.get(id)
+        return "" if site is None else _taken(site.leaving)
 
     def _held(self, id: SiteId) -> dict[str, Any]:
         """What runs at a site, and what that takes of it."""

@@ -55,6 +55,7 @@ class Uplink:
     Attributes:
         state: in words, for people.
         site: what the home calls this site; empty before it was reached.
+        machines: which ones this site consists of, if several; asked on a thread.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Uplink:
     ) -> None:  # fmt: skip
         self.state = "it is being dialled"
         self.site = ""
+        self.machines: Callable[[], list[link.Machine]] = list
+        self._told_machines: tuple[str, list[link.Machine]] = "", []  # to which boot
         self._runtime = runtime
         self._loop = runtime.loop
         self._address = address
@@ -157,6 +160,7 @@ class Uplink:
         self.site, self.state = welcome.site, "linked"
         if welcome.boot != self._last_boot:
             self._kept.again()
+        self._told_machines = "", []
         self._boot = self._last_boot = welcome.boot
         self.seat.go_on()
         self.seat.pump()
@@ -239,7 +243,18 @@ class Uplink:
             )
         except Exception as raised:  # noqa: BLE001 - it is dealt with on the loop
             error = raised
+        else:
+            self._tell_machines(told.boot)
         self._loop.post(partial(self._sent, told, error))
+
+    def _tell_machines(self, boot: str) -> None:
+        """After a report: so it is said soon, and what is said over and over costs little."""
+        machines = self.machines()
+        if machines and self._told_machines != (boot, machines) and self._dial is not None:
+            self._told_machines = boot, machines
+            about = link.Machines(boot=boot, machines=machines)
+            with suppress(HanseError):  # an older home does not ask; a lost word comes again
+                self._dial.ask("POST", f"/v1/link/{self._hello.node}/machines", type(None), about)
 
     def _save(self, job: JobId, event: port.Saved) -> None:
         """Raises HanseError; then it is lost, and the next one may not be."""

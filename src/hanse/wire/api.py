@@ -183,7 +183,8 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MachineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that this node's jobs may run on; a linked site is one line for all of its own."""
+    """A machine that this node's jobs may run on. What runs at a linked site of several machines
+    is told for none of them: its home does not know which one it runs on."""
 
     site: str
     host: str

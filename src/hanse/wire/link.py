@@ -102,6 +102,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     values: list[tuple[str, int]] = []
 
 
+class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the machines that a site consists of."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=_NAME)]
+    offers: Amount
+    uses: Amount = Amount()  # of that, whoever it is for
+    state: Annotated[str, msgspec.Meta(max_length=_TEXT)] = ""  # in words, if not simply there
+
+
+class Machines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All machines of a site that consists of several, for people to look at."""
+
+    boot: str
+    machines: Annotated[list[Machine], msgspec.Meta(max_length=1000)]
+
+
 class Gone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The site leaves."""
 
@@ -156,6 +172,16 @@ def check_report(report: Report) -> Report:
             _check_words(name)
             _check_words(why)
     return report
+
+
+def check_machines(told: Machines) -> Machines:
+    """Whether people can be shown it. Raises UsageError."""
+    for machine in told.machines:
+        _check_capacity(machine.offers)
+        _check_capacity(machine.uses)
+        if min(*_amounts(machine.offers), *_amounts(machine.uses)) < 0:
+            raise UsageError("a number of a machine is out of bounds")
+    return told
 
 
 def check_usage(usage: Usage) -> Usage:

@@ -141,6 +141,9 @@ def table(
         Route("GET", "/v1/link/{node}/orders", link, sites.orders),
         Route("POST", "/v1/link/{node}/report", link, sites.report, wire_link.Told, type(None)),
         Route("POST", "/v1/link/{node}/saved", link, sites.saved, wire_link.Saved, type(None)),
+        Route(
+            "POST", "/v1/link/{node}/machines", link, sites.machines, wire_link.Machines, type(None)
+        ),
         Route("POST", "/v1/link/{node}/work", link, sites.work, wire_link.Wanted),
         Route("GET", "/v1/link/{node}/code/{code}", link, sites.code, gives=api.Code),
         Route("POST", "/v1/link/{node}/code", link, sites.code_files, api.CodeFiles),

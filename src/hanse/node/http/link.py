@@ -44,6 +44,13 @@ class LinkRoutes:
         await call.waiting(self._linked.saved, site, told, payloads)
         return call.answer(None)
 
+    async def machines(self, call: Call) -> Response:
+        """Which machines a site consists of, if they are several."""
+        site = self._site(call)
+        told, _ = await call.parcel(link.Machines)
+        self._linked.consists(site, told)
+        return call.answer(None)
+
     async def orders(self, call: Call) -> Response:
         """What a site is to do, for as long as it listens: frames of a length in 4 bytes and that
         much of the orders' own encoding; length 0 says that all is well."""
