@@ -37,8 +37,8 @@ class Machine:
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [*HANSE, "join", "--cpus", "1", "--evict-file", str(home / "evicted")],
-                env=environment(home), stdin=subprocess.PIPE, stdout=log, stderr=log,
-                process_group=0,
+                env={**environment(home), "HANSE_TOKEN": "secret"}, stdin=subprocess.PIPE,
+                stdout=log, stderr=log, process_group=0,
             )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(made.stdout.encode())
@@ -82,6 +82,7 @@ def machines(node: Node) -> int:
 def step(item: int) -> tuple[int, int]:
     """Also by which slot it was run."""
     time.sleep(0.02)
+    assert "HANSE_TOKEN" not in os.environ, "it is of who joined the machine"
     return item, psutil.Process().parent().parent().pid  # type: ignore[union-attr]
 
 

@@ -28,7 +28,11 @@ NOT_INSTALLED = "Ray is not installed here: pip install 'hanse[ray]'"
 _START_S = 90.0  # that Ray may take on a busy machine
 _END_S = 10.0
 _LONGEST_HOME = 30  # a socket's path has at most 107 bytes, and Ray adds up to 76
-_PRIVATE = ("RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH", "RAY_NAMESPACE", "RAY_JOB_ID")
+# Of another cluster; and where this user works, which items would see.
+_PRIVATE = (
+    "RAY_ADDRESS", "RAY_TMPDIR", "RAY_AUTH_TOKEN_PATH", "RAY_NAMESPACE", "RAY_JOB_ID",
+    "HANSE_URL", "HANSE_TOKEN",
+)  # fmt: skip
 
 
 def new_token() -> str:
