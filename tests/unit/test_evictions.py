@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from metadata import Replies, Reply, Service
 
@@ -133,7 +133,10 @@ def test_azure_names_the_machines_that_an_event_is_about(serve: Serve) -> None:
 
 
 # --- whatever comes -------------------------------------------------------------------------------
-@given(st.integers(100, 599), st.binary(max_size=60) | st.sampled_from((
+@example(200, b'{"action": "stop", "time": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}')
+@example(200, b'{"action": "stop", "time": "Mon, 01 Jan 2026 00:00:00 +99999999999999999999"}')
+@example(200, b'{"x":' + b"[" * 100_000)
+@given(st.just(200) | st.integers(100, 599), st.binary(max_size=60) | st.sampled_from((
     b"{}", b'{"Events": null}', b'{"action": 3}', b"TRUE", b"[[", b'{"Events": [{"EventType": 1}]}',
     b'{"action": "stop", "time": "0000-00-00,"}', b'{"action": "stop", "time": "9999-12-31T00:00"}',
 )))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 import stat
 
@@ -82,12 +83,26 @@ def request(*names):
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def request_with_a_name_twice():
+    """No library makes one: another extension of the same length is renamed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.DNSName("m")
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), False)
+    builder = builder.add_extension(x509.IssuerAlternativeName([name]), False)
+    made = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    made = made.replace(b"\x06\x03\x55\x1d\x12", b"\x06\x03\x55\x1d\x11")
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n" % (
+        base64.encodebytes(made)
+    )
+
+
 @pytest.mark.parametrize(
     "bad",
     [
         b"", b"x" * 1000, request(), request(x509.DNSName("*.example")),
         request(x509.DNSName("a" * 300)), request(x509.RFC822Name("a@b")),
-        request(*[x509.DNSName(f"m{n}") for n in range(9)]),
+        request(*[x509.DNSName(f"m{n}") for n in range(9)]), request_with_a_name_twice(),
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_refused(authority, bad):

@@ -28,6 +28,10 @@ _USES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 # As long as the authority: Ray's processes read theirs once, and a machine may stay for years. It
 # is of no use without Ray's token.
 _DAYS = signing.AUTHORITY_DAYS - 1
+_UNREADABLE = (
+    ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound,
+    x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 
 class SiteAuthority:
@@ -95,7 +99,7 @@ def _read(request: bytes) -> tuple[Sequence[str], ec.EllipticCurvePublicKey]:
         kind = x509.SubjectAlternativeName
         names = [str(each.value) for each in found.extensions.get_extension_for_class(kind).value]
         good = found.is_signature_valid and isinstance(public, ec.EllipticCurvePublicKey)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+    except _UNREADABLE:
         good = False
     if not good or not 0 < len(names) <= _MOST_NAMES or not all(map(_is_host, names)):
         raise UsageError("this is no request for a machine's certificate")

@@ -14,6 +14,8 @@ import msgspec
 
 from hanse import limits
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class Notice(NamedTuple):
     """This machine will be taken away.
@@ -53,7 +55,7 @@ def aws(answer: Answer, now_s: float) -> Notice | None:
         return None
     try:
         found = msgspec.json.decode(answer.body, type=_Action)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
     words = f"AWS interrupts this spot instance ({found.action})"
     return Notice("AWS", words, _left_s(found.time, now_s, limits.AWS_NOTICE_S))
@@ -102,7 +104,7 @@ def azure(answer: Answer, now_s: float, machine: str) -> Notice | None:
         return None
     try:
         found = msgspec.json.decode(answer.body, type=_Events)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
     notices = [
         Notice(
@@ -135,7 +137,7 @@ def _left_s(when: str, now_s: float, unknown_s: float) -> float:
             at = parsedate_to_datetime(when)
         else:
             at = datetime.fromisoformat(when.replace("Z", "+00:00"))
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return unknown_s
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return min(max(0.0, at.timestamp() - now_s), limits.EVICTION_MOST_S)
