@@ -44,7 +44,7 @@ class Ec2:
         hanse = self._bin / "hanse"
         hanse.write_text(f'#!/bin/sh\nexec {shlex.join(HANSE)} "$@"\n')
         shutdown = self._bin / "shutdown"
-        shutdown.write_text('#!/bin/sh\ntouch "$INSTANCE/shut-down"\n')
+        shutdown.write_text('#!/bin/sh\n[ "$2" != now ] || touch "$INSTANCE/shut-down"\n')
         for program in (hanse, shutdown):
             program.chmod(0o755)
         self._thread = threading.Thread(target=self._run, daemon=True)

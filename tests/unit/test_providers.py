@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,10 @@ from hanse.limits import SECOND
 from hanse.model.aims import Tariff
 from hanse.model.rental import Rental
 from hanse.model.resources import Amount
+from hanse.node.providers.aws import AwsOffer, user_data
 from hanse.node.providers.command import CommandProvider, CommandSettings
 from hanse.node.providers.config import read
-from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
 DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
 HEAD = '[lab]\nkind = "command"\ncreate = ["c"]\ndestroy = ["d"]\n'
@@ -55,6 +59,8 @@ def test_the_examples_of_the_documentation_are_read_as_they_stand(tmp_path: Path
     (HEAD + OFFER + "memry = 3\n", ", line 8, lab.offers.small.memry: "),
     (HEAD + OFFER + '[lab.offers."No Name"]\n', "is no name"),
     (HEAD + OFFER + HEAD.replace("lab", "b") + OFFER.replace("lab", "b"), "two offers are called"),
+    (HEAD + OFFER + '[lab.offers.small.how]\nmachine = "n1"\n',
+     ", line 8, lab.offers.small.how: HANSE_MACHINE cannot be said by an offer"),
     ('[s]\nkind = "slurm"\n[s.offers.a]\ncpus = 1\nprice = 1.0\n[s.offers.a.how]\noption = 1\n',
      ", line 7, s.offers.a.how.option: "),
 ])  # fmt: skip
@@ -93,22 +99,43 @@ def test_what_a_command_leaves_running_holds_nobody_up(tmp_path: Path) -> None:
     assert commands.bring(ORDER) == "machine"
     pid = int((tmp_path / "pid").read_text())
     assert Path(f"/proc/{pid}").exists()
-    import os
-    import signal
-
     os.kill(pid, signal.SIGKILL)
 
 
 def test_a_command_that_fails_or_hangs_is_told_in_its_words(tmp_path: Path) -> None:
     with pytest.raises(NotBrought, match="exit code 3: the quota is reached"):
         provider(tmp_path, "echo no; echo the quota is reached >&2; exit 3").bring(ORDER)
-    with pytest.raises(NotBrought, match=r"longer than 0\.1 s"):
-        provider(tmp_path, "exec sleep 30", timeout_s=0.1).bring(ORDER)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(InDoubt, match=r"longer than 1 s"):
+        provider(tmp_path, "exec 9> fifo; sleep 100 & wait", timeout_s=1).bring(ORDER)
+    os.set_blocking(reader, True)
+    with open(reader) as file:
+        file.read()  # to its end: nobody that it has started has it open
     with pytest.raises(NotBrought, match="cannot be run"):
         provider(tmp_path, "", create=["./not-there"]).bring(ORDER)
+
+
+def test_an_instance_ends_itself_if_its_script_fails_or_its_home_forgets_it(tmp_path: Path) -> None:
+    shutdown = tmp_path / "shutdown"
+    shutdown.write_text('#!/bin/sh\necho "$@" >> "${0%/*}/told"\n')
+    shutdown.chmod(0o755)
+    script = user_data(AwsOffer(launch_template="t", setup="exit 7"), ORDER)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    ended = subprocess.run(["sh", "-c", script], check=False, env={"PATH": path}, timeout=60)
+    assert ended.returncode == 7
+    day_and_more = 24 * 60 + 15
+    assert (tmp_path / "told").read_text() == f"-h +{day_and_more}\n-h now\n"
 
 
 def test_lists_name_machines_and_their_handles(tmp_path: Path) -> None:
     commands = provider(tmp_path, "echo small-1-1 i-1; echo; echo small-1-2")
     assert commands.owned() == [Owned("small-1-1", "i-1"), Owned("small-1-2", "small-1-2")]
     assert provider(tmp_path, "", list=None).owned() is None
+
+
+@pytest.mark.parametrize("line", ["WARNING: no x", "n-17 i-1", "../x-1-1 i", "a-1-1/"])
+def test_a_list_that_names_anything_else_is_not_believed(tmp_path: Path, line: str) -> None:
+    with pytest.raises(NotBrought, match="which names no machine"):
+        provider(tmp_path, f"echo small-1-1 i-1; echo '{line}'").owned()

@@ -35,7 +35,11 @@ _PAID_MARGIN = 0.05  # of a step that is paid for: what is left of it when a mac
 
 
 class Steps(NamedTuple):
-    """What is to be done, in this order: machines to be sent away, and to be brought."""
+    """What is to be done, in this order: machines to be sent away, and to be brought.
+
+    They are named at every look until they are gone, or `asked` for: who asks may miss an answer,
+    and a machine that is forgotten costs money.
+    """
 
     away: list[Rented]
     bring: list[Rented]
@@ -72,7 +76,7 @@ class Renter:
     # --- what is told ---------------------------------------------------------------------------
     def adopt(self, machine: Rented, now_ns: int) -> None:
         """One of an earlier run of the home is still there."""
-        machine.seen_ns = now_ns
+        machine.seen_ns, machine.asked = now_ns, True
         self.machines[machine.id] = machine
 
     def there(self, id: str, site: SiteId) -> None:
@@ -86,6 +90,13 @@ class Renter:
         """It could not be brought."""
         machine = self.machines.pop(id, None)
         if machine is not None:
+            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+
+    def doubted(self, id: str, why: str, now_ns: int) -> None:
+        """Nobody can say whether it was brought: it is sent away, as if it had been."""
+        machine = self.machines.get(id)
+        if machine is not None:
+            machine.why = machine.why or why
             self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
 
     def lost(self, id: str, now_ns: int) -> None:
@@ -114,16 +125,16 @@ class Renter:
                 job.place.purse.reserved = 0
         for machine in list(self.machines.values()):
             self._count(machine, now_ns)
-            if not machine.why and (why := self._why_away(machine, now_ns)):
-                machine.why = why
+            machine.why = machine.why or self._why_away(machine, now_ns)
+            if machine.why:
                 away.append(machine)
-        bring = []
         for job in self.home.placed:
-            bring += self._for(job, now_ns)
+            self._choose_for(job, now_ns)
+        bring = [each for each in self.machines.values() if not each.asked and not each.why]
         self._forget_old()
         return Steps(away, bring)
 
-    def _for(self, job: Job, now_ns: int) -> list[Rented]:
+    def _choose_for(self, job: Job, now_ns: int) -> None:
         place = job.place
         assert place is not None
         kinds, refused = self._kinds(job, now_ns)
@@ -131,18 +142,14 @@ class Renter:
         has = any(machine.job == job.id for machine in self.machines.values())
         place.renting = choice.reasons + (refused if choice.reasons or has else [])
         place.renting += self._on_their_way(job, now_ns)
-        made = []
         for name, count in choice.bring.items():
             for _ in range(count):
                 id = f"{name}-{self._run}-{self._next}"
                 self._next += 1
-                machine = Rented(
+                self.machines[id] = Rented(
                     id=id, kind=name, job=job.id, since_ns=now_ns, seen_ns=now_ns,
                     because=choice.reasons[0],
                 )  # fmt: skip
-                self.machines[id] = machine
-                made.append(machine)
-        return made
 
     def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], list[str]]:
         """Those that may be brought for the job, and why the others may not."""

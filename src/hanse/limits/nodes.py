@@ -263,6 +263,9 @@ RENT_USELESS = 1000
 RENT_LIST_S = 30.0
 """Providers are asked this often which machines they have."""
 
+RENT_FIRST_LIST_S = 10.0
+"""A provider that has not said by then which machines it has counts as one that fails."""
+
 RENT_CALL_S = 300.0
 """A provider's command has so long: some clouds take minutes to say that they have nothing."""
 

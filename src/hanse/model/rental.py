@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from hanse.ids import JobId, SiteId
 from hanse.limits import SECOND
 from hanse.model.aims import Tariff
 from hanse.model.resources import Amount
+
+MACHINE_ID = re.compile(r"[a-z][a-z0-9-]{0,30}-\d{1,19}-\d{1,19}")
+"""Machines that are rented are called so: by their offer, the run of their home, and a number."""
 
 
 class Rental(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +59,7 @@ class Rented(msgspec.Struct, kw_only=True):
         job: which it was brought for.
         because: why it is brought, in words.
         since_ns: when that was decided, on the home's clock.
+        asked: a provider was asked for it, or is being asked.
         site: what it is called as a site; empty before it was there.
         up: it was there and has said what it has: it is a site as any other.
         idle_ns: since when it has had nothing to do; -1: it has something.
@@ -67,6 +73,7 @@ class Rented(msgspec.Struct, kw_only=True):
     job: JobId
     since_ns: int
     because: str = ""
+    asked: bool = False
     site: SiteId = SiteId("")
     up: bool = False
     idle_ns: int = -1

@@ -214,14 +214,15 @@ def _renting(
     """What rents machines; None if there is no file that says what can be. Raises UsageError if
     that is wrong."""
     path = settings.providers or place.providers
-    if settings.providers is None and not path.exists():
+    known = settings.providers is not None or path.exists()
+    if not known and not place.rented.exists():  # else there may be machines, which are told of
         return None
     from hanse.node.providers import config
 
     def token_text(secret: str) -> str:
         return address.encode(address.Address(url, fingerprint, secret))
 
-    brings = config.read(path, node)
+    brings = config.read(path, node) if known else []
     return Renting(runtime, linked, tokens, place.rented, run, brings, token_text)
 
 

@@ -11,6 +11,7 @@ the machine is sent away.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,12 +32,14 @@ from hanse.model.aims import NANO, Tariff
 from hanse.model.rental import Rental, Rented
 from hanse.node.linked import Linked
 from hanse.node.providers.config import Brings
-from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 from hanse.node.tokens import Role, Tokens
 from hanse.runtime.runtime import Runtime
 from hanse.wire import api
 
 _logger = logging.getLogger("hanse")
+
+_UNKNOWN = "the file that says what can be rented has it no more: its machines cannot be ended"
 
 
 class Kept(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -88,6 +91,8 @@ class Renting:
         self._token_text = token_text
         self._machines: dict[str, _Machine] = {}
         self._listed: set[str] = set()  # providers whose machines are known
+        self._list_s: dict[str, float] = {}  # when a provider is to be asked again
+        self._began_s = time.monotonic()
         self._trouble: dict[str, str] = {}  # by provider, in words
         self._lock = threading.Lock()  # of the machines and the file
         self._ended = threading.Event()
@@ -121,14 +126,16 @@ class Renting:
     def _told(self) -> list[api.ProviderInfo]:
         now_ns = self._runtime.loop.now_ns()
         machines = [self._about(each, now_ns) for each in list(self._machines.values())]
-        return [
-            api.ProviderInfo(
-                name=name, trouble=self._trouble.get(name, ""),
-                offers=[self._offer(rental, now_ns) for rental in brings.rentals],
+        told = []
+        for name in dict.fromkeys([*self._brings, *(each.provider for each in machines)]):
+            brings = self._brings.get(name)
+            offers = [] if brings is None else brings.rentals
+            told.append(api.ProviderInfo(
+                name=name, trouble=_UNKNOWN if brings is None else self._trouble.get(name, ""),
+                offers=[self._offer(rental, now_ns) for rental in offers],
                 machines=[each for each in machines if each.provider == name],
-            )
-            for name, brings in self._brings.items()
-        ]  # fmt: skip
+            ))  # fmt: skip
+        return told
 
     def _offer(self, rental: Rental, now_ns: int) -> api.OfferInfo:
         failing = self._renter.failing.get(rental.name)
@@ -171,16 +178,11 @@ class Renting:
 
     # --- the thread -----------------------------------------------------------------------------
     def _go(self) -> None:
-        list_s = 0.0
         while not self._ended.is_set():
             try:
-                if time.monotonic() >= list_s:
-                    self._look_at_providers()
-                    list_s = time.monotonic() + limits.RENT_LIST_S
-                if len(self._listed) < len(self._brings):
-                    list_s = min(list_s, time.monotonic() + limits.RENT_LOOK_NS / 1e9)
+                self._look_at_providers()
                 self._step()
-            except TimeoutError:  # the loop is busy
+            except TimeoutError:  # the loop is busy; what was to be done is named again
                 pass
             except Exception:  # it must not end by a bug: machines cost money
                 _logger.exception("hanse: renting machines")
@@ -218,31 +220,52 @@ class Renting:
         brings = self._by_kind[rented.kind]
         rental = self._rentals[rented.kind]
         if brings.name not in self._listed:  # there may be some that we do not know of
-            self._failed(rented.id, f"{brings.name}: {self._trouble.get(brings.name, 'not yet')}")
+            why = self._trouble.get(brings.name, "")
+            if why or time.monotonic() - self._began_s > limits.RENT_FIRST_LIST_S:
+                rented.asked = True
+                silent = "it has not said yet what it has"
+                self._failed(rented.id, f"{brings.name}: {why or silent}")
             return
-        expires_s = time.time() + (rental.life_ns + limits.LEASE_TTL_NS) / 1e9
-        token, secret = self._tokens.create(
-            Role.LINK, f"rented {rented.id}", expires_s, site=rented.id
-        )
-        kept = Kept(
-            id=rented.id, kind=rented.kind, provider=brings.name, job=rented.job,
-            since_s=time.time(), token=token.id,
-        )  # fmt: skip
-        machine = _Machine(kept)
-        machine.busy = True
-        with self._lock:
-            self._machines[rented.id] = machine
-            self._write()
+        rented.asked = True
+        try:
+            machine, secret = self._written(rented, brings.name)
+        except (HanseError, OSError) as error:
+            self._failed(rented.id, f"it could not be written down: {error}")
+            return
         order = Order(rented.id, rental, brings.how[rented.kind], self._token_text(secret))
         _logger.warning("hanse: %s is asked for %s: %s", brings.name, rented.id, rented.because)
         self._calls.submit(self._guarded, partial(self._bring, order), machine)
+
+    def _written(self, rented: Rented, provider: str) -> tuple[_Machine, str]:
+        """It is in the file; with the secret of its token. Raises HanseError, OSError."""
+        life_s = (self._rentals[rented.kind].life_ns + limits.LEASE_TTL_NS) / 1e9
+        token, secret = self._tokens.create(
+            Role.LINK, f"rented {rented.id}", time.time() + life_s, site=rented.id
+        )
+        machine = _Machine(Kept(
+            id=rented.id, kind=rented.kind, provider=provider, job=rented.job,
+            since_s=time.time(), token=token.id,
+        ))  # fmt: skip
+        machine.busy = True
+        with self._lock:
+            self._machines[rented.id] = machine
+            try:
+                self._write()
+            except OSError:
+                del self._machines[rented.id]
+                self._revoke(token.id)
+                raise
+        return machine, secret
 
     def _bring(self, order: Order, machine: _Machine) -> None:
         brings = self._by_kind[machine.kept.kind]
         try:
             handle = brings.provider.bring(order)
-        except NotBrought as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, a machine may be there
             _logger.warning("hanse: %s brings no %s: %s", brings.name, order.id, error)
+            if not isinstance(error, NotBrought) or isinstance(error, InDoubt):
+                self._doubted(order.id, str(error))
+                return
             self._drop(machine)
             self._failed(order.id, str(error))
             return
@@ -253,6 +276,10 @@ class Renting:
     def _failed(self, id: str, why: str) -> None:
         loop = self._runtime.loop
         loop.post(lambda: self._renter.failed(id, why, loop.now_ns()))
+
+    def _doubted(self, id: str, why: str) -> None:
+        loop = self._runtime.loop
+        loop.post(lambda: self._renter.doubted(id, why, loop.now_ns()))
 
     def _gone(self, id: str) -> None:
         loop = self._runtime.loop
@@ -268,6 +295,8 @@ class Renting:
         if machine is None:  # it was never brought
             self._gone(rented.id)
             return
+        if machine.kept.leaving:
+            return
         with self._lock:
             machine.kept.leaving = rented.why
             self._write()
@@ -277,19 +306,17 @@ class Renting:
         kept = machine.kept
         self._revoke(kept.token)
         brings = self._brings.get(kept.provider)
-        if brings is None:
-            _logger.error("hanse: %s is left alone: nothing is known of %s any more",
-                          kept.id, kept.provider)  # fmt: skip
-        else:
-            try:
-                brings.provider.send_away(Owned(kept.id, kept.handle))
-            except NotBrought as error:
-                machine.tries += 1
-                wait_ns = limits.RENT_RETRY_NS << min(machine.tries - 1, 20)
-                wait_s = min(wait_ns, limits.RENT_RETRY_MAX_NS) / 1e9
-                machine.next_try_s = time.monotonic() + wait_s
-                _logger.error("hanse: %s cannot be sent away: %s", kept.id, error)
-                return
+        try:
+            if brings is None:
+                raise NotBrought(f"{kept.provider}: {_UNKNOWN}")
+            brings.provider.send_away(Owned(kept.id, kept.handle))
+        except Exception as error:  # noqa: BLE001 - it is tried again, whatever it is
+            machine.tries += 1
+            wait_ns = limits.RENT_RETRY_NS << min(machine.tries - 1, 20)
+            wait_s = min(wait_ns, limits.RENT_RETRY_MAX_NS) / 1e9
+            machine.next_try_s = time.monotonic() + wait_s
+            _logger.error("hanse: %s cannot be sent away: %s", kept.id, error)
+            return
         _logger.info("hanse: %s was sent away: %s", kept.id, kept.leaving)
         self._drop(machine)
         self._gone(kept.id)
@@ -306,19 +333,27 @@ class Renting:
 
     # --- what providers have --------------------------------------------------------------------
     def _look_at_providers(self) -> None:
+        """Each in a thread of its own: one that takes long holds up no other, and nothing else."""
+        now_s = time.monotonic()
         for name, brings in self._brings.items():
-            before = set(self._machines)
-            try:
-                owned = brings.provider.owned()
-            except NotBrought as error:
-                if self._trouble.get(name) != str(error):
-                    _logger.warning("hanse: what %s has cannot be seen: %s", name, error)
-                self._trouble[name] = str(error)
-                continue
+            if now_s >= self._list_s.get(name, 0.0):
+                self._list_s[name] = math.inf  # until it has answered
+                self._calls.submit(self._look_at, brings)
+
+    def _look_at(self, brings: Brings) -> None:
+        name, before = brings.name, set(self._machines)
+        try:
+            owned = brings.provider.owned()
             self._trouble.pop(name, None)
             if owned is not None:
                 self._compare(brings, owned, before)
             self._listed.add(name)
+        except Exception as error:  # noqa: BLE001 - it is asked again, whatever it is
+            if self._trouble.get(name) != str(error):
+                _logger.warning("hanse: what %s has cannot be seen: %s", name, error)
+            self._trouble[name] = str(error)
+        often_s = limits.RENT_LIST_S if name in self._listed else limits.RENT_LOOK_NS / 1e9
+        self._list_s[name] = time.monotonic() + often_s
 
     def _compare(self, brings: Brings, owned: list[Owned], before: set[str]) -> None:
         """Machines that nobody knows of, and doubles, are ended; those that are not there any more

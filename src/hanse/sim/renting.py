@@ -73,6 +73,7 @@ class RentingStage(Stage):
         self.world.after(limits.RENT_LOOK_NS, self._look)
 
     def _bring(self, rented: Rented, draws: Draws) -> None:
+        rented.asked = True
         self.brought[rented.kind] += 1
         start_ns = self.renter.rentals[rented.kind].tariff.start_ns
         if draws.chance(self.luck.refused):

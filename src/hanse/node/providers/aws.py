@@ -3,7 +3,8 @@
 An instance is marked with the tags `hanse:home` (whose it is) and `hanse:node` (our id of it), and
 asked for with a ClientToken of both, so asking twice brings one. Its token comes in its user data:
 whoever may read that of the instance, or is on it, could link one machine of that name, until it is
-sent away. When the node on it ends, the instance shuts itself down, and that terminates it.
+sent away. When the node on it ends, or its script does, the instance shuts itself down, and that
+terminates it; so it does some time after its life is over, whatever became of its home.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from hanse import limits
 from hanse.errors import UsageError
-from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
 _HOME, _NODE = "hanse:home", "hanse:node"
 _LIVING = ["pending", "running", "stopping", "stopped"]
@@ -22,14 +24,16 @@ _GONE = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 
 _USER_DATA = """\
 #!/bin/sh
+trap 'shutdown -h now' EXIT
+shutdown -h +{minutes} || :
 {setup}
 umask 077
 cat > /run/hanse-token <<'END' || exit 1
 {token}
 END
 hanse up --rented --cpus {cpus:g}{more} < /run/hanse-token
-shutdown -h now
 """
+_LATE_MIN = 15  # after the home should have ended it, an instance ends itself
 
 
 class AwsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,8 +148,8 @@ class AwsProvider:
             if what == "terminate_instances" and code in _GONE:
                 return {}
             raise NotBrought(f"AWS: {code}: {about.get('Message', error)}") from error
-        except self._failed as error:
-            raise NotBrought(f"AWS: {error}") from error
+        except self._failed as error:  # it may have been understood, and the answer lost
+            raise InDoubt(f"AWS: {error}") from error
         return told
 
 
@@ -154,7 +158,8 @@ def user_data(how: AwsOffer, order: Order) -> str:
     cpus = order.rental.amount.cpus_milli / 1000
     more = " --evictions aws" if order.rental.tariff.spot else ""
     setup = how.setup.strip() or ":"
-    return _USER_DATA.format(setup=setup, token=order.token, cpus=cpus, more=more)
+    minutes = order.rental.life_ns // (60 * limits.SECOND) + _LATE_MIN
+    return _USER_DATA.format(setup=setup, token=order.token, cpus=cpus, more=more, minutes=minutes)
 
 
 def _of(how: AwsOffer) -> dict[str, Any]:

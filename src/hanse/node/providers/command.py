@@ -14,6 +14,7 @@ input. Command lines can be seen by everybody on the machine, so nothing secret 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,13 @@ from pathlib import Path
 import msgspec
 
 from hanse import limits
-from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.engines.local.processes import kill_group
+from hanse.model.rental import MACHINE_ID
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
 _SHOWN = 500
+_OURS = ("HANDLE", "HOME", "MACHINE", "OFFER", "OWNER", "REGION", "TOKEN", "URL")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 Words = list[str]
 
 
@@ -41,6 +46,13 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 raise ValueError(f"{name} is a program and its arguments, not an empty list")
         if self.timeout_s <= 0:
             raise ValueError("timeout_s is more than 0")
+
+
+def check_offer(how: Mapping[str, object]) -> None:
+    """What an offer tells `create` beside, which becomes variables. Raises ValueError."""
+    for name in msgspec.convert(how, dict[str, str | int | float]):
+        if not _VARIABLE.fullmatch(name) or name.upper() in _OURS:
+            raise ValueError(f"HANSE_{name.upper()} cannot be said by an offer: name it otherwise")
 
 
 class CommandProvider:
@@ -73,6 +85,8 @@ class CommandProvider:
         for line in self._run(self._settings.list, {}):
             words = line.split()
             if words:
+                if not MACHINE_ID.fullmatch(words[0]):  # what it names and is not ours is ended
+                    raise NotBrought(f"`list` printed {line[:_SHOWN]!r}, which names no machine")
                 found.append(Owned(words[0], words[-1]))
         return found
 
@@ -98,7 +112,8 @@ def run_quietly(
     environment: Mapping[str, str] | None = None,
 ) -> list[str]:  # fmt: skip
     """Run a command to its end; the lines that it printed. Its output goes through files: what it
-    leaves running may hold a pipe open. Raises NotBrought."""
+    leaves running may hold a pipe open. What is late is ended with all that it has started. Raises
+    NotBrought."""
     import tempfile
 
     with tempfile.TemporaryFile() as told_file, tempfile.TemporaryFile() as out, \
@@ -115,13 +130,11 @@ def run_quietly(
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
-            process.kill()
-            process.wait()
-            raise NotBrought(f"{command[0]} took longer than {timeout_s:g} s") from error
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+            raise InDoubt(f"{command[0]} took longer than {timeout_s:g} s") from error
+        finally:
+            if process.returncode is None:
+                kill_group(process.pid)
+                process.wait()
         out.seek(0)
         err.seek(0)
         said = err.read(64 * 1024).decode(errors="replace").strip()

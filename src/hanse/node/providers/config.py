@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from hanse.model.aims import NANO, Tariff
 from hanse.model.rental import Rental
 from hanse.model.resources import Resources
 from hanse.node.providers.aws import AwsOffer, AwsProvider, AwsSettings
-from hanse.node.providers.command import CommandProvider, CommandSettings
+from hanse.node.providers.command import CommandProvider, CommandSettings, check_offer
 from hanse.node.providers.port import Provider
 from hanse.node.providers.slurm import SlurmOffer, SlurmProvider, SlurmSettings
 
@@ -80,13 +81,13 @@ def _aws(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
 
 class _Kind(NamedTuple):
     make: Make
-    how: type  # what its offers say beside
+    check: Callable[[Mapping[str, Any]], object]  # what its offers say beside; raises ValueError
 
 
 KINDS: dict[str, _Kind] = {
-    "aws": _Kind(_aws, AwsOffer),
-    "command": _Kind(_command, dict[str, str | int | float]),
-    "slurm": _Kind(_slurm, SlurmOffer),
+    "aws": _Kind(_aws, partial(msgspec.convert, type=AwsOffer)),
+    "command": _Kind(_command, check_offer),
+    "slurm": _Kind(_slurm, partial(msgspec.convert, type=SlurmOffer)),
 }
 
 
@@ -134,7 +135,7 @@ def _provider(path: Path, text: str, name: str, told: Any, owner: str) -> Brings
             offer = msgspec.convert(about, _Offer)
             rentals.append(_rental(each, offer))
             with _where(path, text, (name, "offers", each, "how")):
-                msgspec.convert(offer.how, KINDS[kind].how)
+                KINDS[kind].check(offer.how)
             how[each] = offer.how
     return Brings(name, provider, rentals, how)
 

@@ -15,6 +15,10 @@ class NotBrought(WorldError):
     code = "not-brought"
 
 
+class InDoubt(NotBrought):
+    """It did not say whether it has done it."""
+
+
 class Owned(NamedTuple):
     """A machine of ours that a provider has."""
 
@@ -43,7 +47,8 @@ class Provider(Protocol):
     words for people."""
 
     def bring(self, order: Order) -> str:
-        """Have a machine started; its handle. It need not be there yet."""
+        """Have a machine started; its handle. It need not be there yet. Raises InDoubt if there
+        may be one nonetheless."""
 
     def owned(self) -> list[Owned] | None:
         """The machines of ours that there are, whoever brought them; None: nobody knows."""

@@ -15,7 +15,7 @@ import msgspec
 from hanse import limits
 from hanse.journal import private
 from hanse.node.providers.command import run_quietly
-from hanse.node.providers.port import NotBrought, Order, Owned
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
 Words = list[str]
 
@@ -63,9 +63,11 @@ class SlurmProvider:
         try:
             printed = self._run([*self._sbatch(order)], self._script(order, token))
             return printed[-1].partition(";")[0].strip()
-        except (NotBrought, IndexError) as error:
+        except NotBrought as error:
             token.unlink(missing_ok=True)
-            raise NotBrought(f"Slurm: {error}") from error
+            raise type(error)(f"Slurm: {error}") from error
+        except IndexError as error:
+            raise InDoubt("Slurm: sbatch did not say which job it made") from error
 
     def _sbatch(self, order: Order) -> list[str]:
         how = msgspec.convert(order.how, SlurmOffer)
