@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanse import limits
 from hanse.blobs.saved import SavedStates
+from hanse.core.events import Submit
 from hanse.core.place.daly import interval_ns
+from hanse.engines.local.saving import Saver
+from hanse.engines.port import Saved
 from hanse.errors import JournalError, JournalFull
-from hanse.ids import JobId
+from hanse.ids import JobId, LeaseId
+from hanse.model.job import JobSpec
+from hanse.node.saves import Saves
 from hanse.payloads.payload import Payload, load_one
 from hanse.payloads.streams import Encoder, gathered
+from hanse.runtime.checkpoints import Checkpoints
 
 JOB, OTHER = JobId("j-1"), JobId("j-2")
 
@@ -165,3 +174,82 @@ def test_no_path_is_made_of_a_job_that_is_none(tmp_path: Path) -> None:
         with pytest.raises(JournalError):
             states.put(JobId(job), 0, payload(1))
     assert list(tmp_path.iterdir()) == []
+
+
+# --- how much at once -----------------------------------------------------------------------------
+class Slow(SavedStates):
+    """Of a disk that writes nothing until it may."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.may, self.written = threading.Event(), threading.Semaphore(0)
+
+    def put(self, job: JobId, item: int, payload: Payload) -> None:
+        assert self.may.wait(60)
+        super().put(job, item, payload)
+        self.written.release()
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_and_what_was_saved_before_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_WAIT_BYTES", 3000)
+    states = Slow(tmp_path / "saved")
+    checkpoints = Checkpoints(lambda: states, lambda act: act())
+    checkpoints.begin(Submit(JOB, JobSpec(name="f")))
+    for n in range(3):
+        for item in range(10):
+            checkpoints.put(JOB, item, payload(bytes([n]) * 1000))
+    held = checkpoints.within(JOB, 0, 10)
+    assert 2 <= len(held) <= 4, "what waits, and what is being written"
+    states.may.set()
+    for _ in held:
+        assert states.written.acquire(timeout=60)
+    checkpoints.put(JOB, 9, payload(b"later"))
+    assert states.written.acquire(timeout=60)
+    assert load_one(checkpoints.within(JOB, 9, 10)[9]) == b"later"
+    checkpoints.close()
+
+
+def test_a_lease_is_given_no_more_than_a_memory_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_GIVEN_BYTES", 2500)
+    checkpoints = Checkpoints(lambda: SavedStates(tmp_path / "saved"), lambda act: act())
+    for item in (5, 3, 4):
+        checkpoints.put(JOB, item, payload(b"x" * 1000))
+    assert list(checkpoints.within(JOB, 0, 10)) == [3, 4]
+    checkpoints.put(JOB, 3, payload(b"x" * 5000))
+    assert list(checkpoints.within(JOB, 0, 10)) == [3], "one goes out, however large"
+
+
+def test_what_waits_for_a_slow_line_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_WAIT_BYTES", 3000)
+    may, sent = threading.Event(), []
+
+    def send(job: JobId, event: Saved) -> None:
+        assert may.wait(60)
+        sent.append(event.item)
+
+    saves = Saves(send)
+    for item in range(20):
+        saves.put(JOB, Saved(LeaseId(1), item, payload(b"x" * 1000)))
+    may.set()
+    saves.flush()
+    assert len(sent) <= 4
+    assert sent[-1] == 19
+    saves.close()
+
+
+def test_a_worker_holds_what_the_item_that_runs_has_saved_and_of_no_other() -> None:
+    sent = []
+    saver = Saver(SimpleNamespace(save=lambda item, payload: sent.append(item)))  # type: ignore[arg-type]
+    saver.begin(JOB, {7: payload("earlier")}, 0)
+    saver.save(5, "a")
+    saver.save(5, "b")
+    assert saver.load(5, None) == "b"
+    saver.save(6, "c")
+    assert [saver.load(item, None) for item in (5, 6, 7)] == [None, "c", "earlier"]
+    saver.end()
+    assert saver.load(6, None) is None
+    assert sent == [5, 5, 6]

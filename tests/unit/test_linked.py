@@ -181,6 +181,30 @@ def test_a_broken_site_does_not_fail_what_others_can_run(world: World) -> None:
     assert set(world.leases.values()) == {honest.site}, "it rests"
 
 
+def test_a_site_saves_for_items_that_it_runs_and_for_no_others(world: World) -> None:
+    world.job()
+    evil, good = world.token("evil"), world.token("good")
+    liar, honest = world.hello(evil), world.hello(good, OTHERS)
+    world.tell(good, honest, node=OTHERS)
+    world.tell(evil, liar)
+    of = {site: lease for lease, site in world.leases.items()}
+    theirs = world.runtime.home.leases[of[honest.site]]
+    mine = world.runtime.home.leases[of[liar.site]]
+
+    def saves(lease: LeaseId, item: int, job: JobId = JOB, boot: str = liar.boot) -> set[int]:
+        told = link.Saved(boot=boot, lease=lease, job=job, item=item)
+        world.linked.saved(world.linked.find(evil, MINE), told, [dump_each([b"x"])])
+        return set(world.runtime.ask(lambda: world.runtime.checkpoints.within(JOB, 0, 100)))
+
+    for lease, item in [(theirs.id, theirs.start), (mine.id, theirs.start), (mine.id, mine.stop),
+                        (mine.id, -1), (LeaseId(7), mine.start)]:  # fmt: skip
+        assert saves(lease, item) == set()
+    assert saves(mine.id, mine.start, JobId("../../etc")) == set()
+    with pytest.raises(BadLink):
+        saves(mine.id, mine.start, boot="another")
+    assert saves(mine.id, mine.start) == {mine.start}
+
+
 def test_values_have_to_be_what_the_notes_say(world: World) -> None:
     job = world.job()
     token = world.token()

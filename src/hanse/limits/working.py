@@ -116,6 +116,13 @@ CHECKPOINT_BYTES = 1024 * MIB
 CHECKPOINT_MEMORY_BYTES = 256 * MIB
 """What items of jobs without a name have saved is kept in memory up to this size, the newest."""
 
+CHECKPOINT_WAIT_BYTES = 2 * CHECKPOINT_BYTES
+"""So much of it waits for a disk or a line at most: what is more than that is lost, so that many
+large saves at once do not fill the memory."""
+
+CHECKPOINT_GIVEN_BYTES = 2 * CHECKPOINT_BYTES
+"""So much of it goes out with one lease: it is held in memory, and has to fit into a parcel."""
+
 EVICTION_REPORT_NS = 5 * SECOND
 """Before a machine is taken away, what still runs there is cancelled this much earlier, or a
 quarter of the notice if that is less: so its home hears of it, even if a report is lost."""

@@ -1,5 +1,6 @@
 """What items at a site save for later attempts, on its way home beside reports: it may be large,
-and nobody waits for it. One thread sends; what is newer takes the place of what waits."""
+and nobody waits for it. One thread sends; what is newer takes the place of what waits, and if too
+much waits, the oldest is lost."""
 
 from __future__ import annotations
 
@@ -34,6 +35,9 @@ class Saves:
         with self._news:
             self._waiting.pop((job, event.item), None)
             self._waiting[job, event.item] = event
+            waits = sum(each.payload.nbytes for each in self._waiting.values())
+            while waits > limits.CHECKPOINT_WAIT_BYTES and len(self._waiting) > 1:
+                waits -= self._waiting.popitem(last=False)[1].payload.nbytes
             self._news.notify_all()
             if self._thread is None and not self._over:
                 self._thread = threading.Thread(target=self._run, name="hanse-saves", daemon=True)

@@ -46,6 +46,7 @@ class Checkpoints:
         self._memory: OrderedDict[tuple[JobId, int], int] = OrderedDict()  # bytes, the oldest first
         self._memory_bytes = 0
         self._tasks: OrderedDict[_Task, Payload | None] = OrderedDict()  # None: it goes
+        self._waiting_bytes = 0  # of the tasks
         self._news = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -73,26 +74,37 @@ class Checkpoints:
                 self._do((job, item), None)
 
     def put(self, job: JobId, item: int, payload: Payload) -> None:
-        """An open item has saved this."""
-        self._known.setdefault(job, {})[item] = payload
-        if job in self._durable:
+        """An open item has saved this. It is lost if too much waits to be written; what the item
+        has saved before is not."""
+        if job not in self._durable:
+            self._remember(job, item, payload.nbytes)
+        elif self._too_much((job, item), payload):
+            _logger.warning("hanse: what item %d of %s saved is lost: the disk is slow", item, job)
+            return
+        else:
             self._on_disk.add(job)
             self._do((job, item), payload)
-        else:
-            self._remember(job, item, payload.nbytes)
+        self._known.setdefault(job, {})[item] = payload
 
     def within(self, job: JobId, start: int, stop: int) -> dict[int, Payload]:
-        """What items of this range have saved."""
+        """What items of this range have saved, the first of them if that is too much together."""
         known = self._known.get(job)
         if not known:
             return {}
-        found = {}
-        for item in [item for item in known if start <= item < stop]:
+        found: dict[int, Payload] = {}
+        left = limits.CHECKPOINT_GIVEN_BYTES
+        for item in sorted(item for item in known if start <= item < stop):
             payload = known[item]
             if payload is None:
                 payload = self._states().get(job, item)
-            if payload is not None:
-                found[item] = payload
+            if payload is None:
+                continue
+            left -= payload.nbytes
+            if found and left < 0:
+                _logger.warning("hanse: items of %s from %d on begin anew: what they have saved is "
+                                "too large for one lease", job, item)  # fmt: skip
+                break
+            found[item] = payload
         return found
 
     def settled(self, job: JobId, start: int, stop: int) -> None:
@@ -137,9 +149,14 @@ class Checkpoints:
         self._memory_bytes -= self._memory.pop((job, item), 0)
 
     # --- disk -------------------------------------------------------------------------------------
+    def _too_much(self, task: _Task, payload: Payload) -> bool:
+        with self._news:
+            others = self._waiting_bytes - _size(self._tasks.get(task))
+        return bool(others) and others + payload.nbytes > limits.CHECKPOINT_WAIT_BYTES
+
     def _do(self, task: _Task, payload: Payload | None) -> None:
         with self._news:
-            self._tasks.pop(task, None)
+            self._waiting_bytes += _size(payload) - _size(self._tasks.pop(task, None))
             self._tasks[task] = payload
             self._news.notify()
         if self._thread is None:
@@ -153,6 +170,7 @@ class Checkpoints:
                 if not self._tasks:
                     return
                 (job, item), payload = self._tasks.popitem(last=False)
+                self._waiting_bytes -= _size(payload)
             try:
                 self._write(job, item, payload)
             except HanseError as error:
@@ -172,3 +190,7 @@ class Checkpoints:
         known = self._known.get(job, {})
         if known.get(item) is payload:
             known[item] = None
+
+
+def _size(payload: Payload | None) -> int:
+    return 0 if payload is None else payload.nbytes

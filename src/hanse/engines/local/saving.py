@@ -29,6 +29,7 @@ class Saver:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._saved: dict[int, Payload] = {}
+        self._last = -1  # the item that saved last
         self._encoder = Encoder()
         self._job = ""
         self.took_ns = limits.CHECKPOINT_FIRST_NS
@@ -39,9 +40,13 @@ class Saver:
         """A run begins; `saved` are what earlier attempts of its items kept."""
         if job != self._job:
             self._job, self.took_ns = job, limits.CHECKPOINT_FIRST_NS
-        self._saved = saved
+        self._saved, self._last = saved, -1
         self.loss_ns = loss_ns or limits.CHECKPOINT_LOSS_NS
         self.wanted = False
+
+    def end(self) -> None:
+        """The run is over."""
+        self._saved = {}
 
     def load(self, item: int, default: Any) -> Any:
         found = self._saved.get(item)
@@ -59,6 +64,9 @@ class Saver:
         if size > limits.CHECKPOINT_BYTES:
             most = limits.CHECKPOINT_BYTES
             raise UsageError(f"a checkpoint has at most {most:,} bytes, and this has {size:,}")
+        if self._last != item:  # that one has ended
+            self._saved.pop(self._last, None)
+            self._last = item
         payload = self._saved[item] = gathered([encoded])
         self.wanted = False
         self._runner.save(item, payload)

@@ -116,6 +116,7 @@ class Worker:
             runner.fail_all(failed.cause, failed.error)
         self._streams.settle()
         runner.flush(end=True)
+        runner.saver.end()
         if forget is not None:
             store.forget(*forget)
 
