@@ -19,6 +19,7 @@ from hanse.node.providers.aws import AwsOffer, user_data
 from hanse.node.providers.command import CommandProvider, CommandSettings
 from hanse.node.providers.config import read
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
+from hanse.node.providers.slurm import SlurmProvider, SlurmSettings
 
 DOCS = Path(__file__).parents[2] / "docs" / "providers.md"
 HEAD = '[lab]\nkind = "command"\ncreate = ["c"]\ndestroy = ["d"]\n'
@@ -139,3 +140,28 @@ def test_lists_name_machines_and_their_handles(tmp_path: Path) -> None:
 def test_a_list_that_names_anything_else_is_not_believed(tmp_path: Path, line: str) -> None:
     with pytest.raises(NotBrought, match="which names no machine"):
         provider(tmp_path, f"echo small-1-1 i-1; echo '{line}'").owned()
+
+
+def test_jobs_of_slurm_get_no_secret_of_the_node_and_tokens_of_two_homes_are_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, does in {
+        "squeue": "",
+        "scancel": "",
+        "sbatch": f"env > {tmp_path}/seen; echo 7",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for secret in ("HANSE_JOURNAL", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(secret, "the-password")
+    tmp_path.chmod(0o700)
+    first, second = (SlurmProvider(SlurmSettings(), owner, tmp_path) for owner in ("n-1", "n-2"))
+    for home, secret in ((first, "of the first"), (second, "of the second")):
+        order = ORDER._replace(how={}, token=secret)
+        assert home.bring(order) == "7"
+    assert "the-password" not in (tmp_path / "seen").read_text()
+    tokens = {each.read_text() for each in (tmp_path / "slurm").iterdir()}
+    assert tokens == {"of the first\n", "of the second\n"}
+    second.send_away(Owned(ORDER.id, "7"))
+    assert [each.read_text() for each in (tmp_path / "slurm").iterdir()] == ["of the first\n"]

@@ -338,7 +338,9 @@ class Renting:
         for name, brings in self._brings.items():
             if now_s >= self._list_s.get(name, 0.0):
                 self._list_s[name] = math.inf  # until it has answered
-                self._calls.submit(self._look_at, brings)
+                threading.Thread(
+                    target=self._look_at, args=(brings,), name="hanse-rent-list", daemon=True
+                ).start()
 
     def _look_at(self, brings: Brings) -> None:
         name, before = brings.name, set(self._machines)

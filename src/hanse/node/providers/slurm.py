@@ -14,9 +14,10 @@ import msgspec
 
 from hanse import limits
 from hanse.journal import private
-from hanse.node.providers.command import run_quietly
+from hanse.node.providers.command import own_environment, run_quietly
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
+_PRIVATE = ("HANSE_", "AWS_")  # not for jobs of Slurm, which get what sbatch has
 Words = list[str]
 
 
@@ -79,7 +80,7 @@ class SlurmProvider:
             "sbatch", "--parsable", "--no-requeue", f"--job-name={self._prefix}{order.id}",
             "--nodes=1", "--ntasks=1", f"--cpus-per-task={-(-amount.cpus_milli // 1000)}",
             *memory, *gpus, f"--time={minutes}", f"--chdir={self._directory}",
-            f"--output={self._directory}/{order.id}.log", "--open-mode=append",
+            f"--output={self._directory}/{self._prefix}{order.id}.log", "--open-mode=append",
             *self._settings.options, *how.options,
         ]  # fmt: skip
 
@@ -119,7 +120,8 @@ class SlurmProvider:
             self._token(machine.id).unlink(missing_ok=True)
 
     def _token(self, id: str) -> Path:
-        return self._directory / f"{id}.token"
+        return self._directory / f"{self._prefix}{id}.token"  # several homes may use one directory
 
     def _run(self, command: list[str], told: str = "") -> list[str]:
-        return run_quietly(command, told, self._settings.timeout_s)
+        environment = own_environment(_PRIVATE)
+        return run_quietly(command, told, self._settings.timeout_s, environment=environment)
