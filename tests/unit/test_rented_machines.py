@@ -224,3 +224,28 @@ def test_machines_of_a_provider_that_is_gone_from_the_file_are_kept_in_mind(worl
     world.rents(a=cloud)
     until(lambda: not cloud.there)
     until(lambda: not world.kept())
+
+
+def test_a_call_that_hangs_holds_up_no_end_and_changes_nothing_of_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_LEAVE_S", 0.1)
+    gate, cloud, calls = threading.Event(), Cloud(), []
+
+    def hang() -> None:
+        calls.append(threading.current_thread())
+        assert gate.wait(60)
+
+    cloud.brings = hang
+    world.job()
+    renting = world.rents(a=cloud)
+    until(lambda: calls)
+    renting.close()
+    (hangs,) = calls
+    assert hangs.is_alive()
+    assert hangs.daemon
+    world.left(kept("a-3-1"))
+    gate.set()
+    hangs.join(60)
+    assert not hangs.is_alive()
+    assert world.kept() == ["a-3-1"]

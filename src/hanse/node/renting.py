@@ -15,7 +15,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -96,7 +95,8 @@ class Renting:
         self._trouble: dict[str, str] = {}  # by provider, in words
         self._lock = threading.Lock()  # of the machines and the file
         self._ended = threading.Event()
-        self._calls = ThreadPoolExecutor(limits.RENT_CALLS, "hanse-rent")
+        self._calls = threading.Semaphore(limits.RENT_CALLS)
+        self._closed = False  # the file is the next run's
         self._renter = Renter(runtime.home, self._rentals.values(), run)
         self._thread = threading.Thread(target=self._go, name="hanse-renting", daemon=True)
 
@@ -113,10 +113,15 @@ class Renting:
         self._thread.start()
 
     def close(self) -> None:
-        """Machines stay: the next run takes them over."""
+        """Machines stay: the next run takes them over. It also finds what a provider that takes its
+        time does yet."""
         self._ended.set()
         self._thread.join(limits.LINK_LEAVE_S)
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        until_s = time.monotonic() + limits.LINK_LEAVE_S
+        for _ in range(limits.RENT_CALLS):
+            self._calls.acquire(timeout=max(0.0, until_s - time.monotonic()))
+        with self._lock:
+            self._closed = True
 
     # --- for people -----------------------------------------------------------------------------
     def providers(self) -> list[api.ProviderInfo]:
@@ -205,11 +210,19 @@ class Renting:
         for machine in list(self._machines.values()):
             if machine.kept.leaving and not machine.busy and time.monotonic() > machine.next_try_s:
                 machine.busy = True
-                self._calls.submit(self._guarded, self._send_away, machine)
+                self._call(self._send_away, machine)
+
+    def _call(self, do: Callable[[_Machine], None], machine: _Machine) -> None:
+        """In a thread of its own, which nobody waits for at the end of the process."""
+        threading.Thread(
+            target=self._guarded, args=(do, machine), name="hanse-rent", daemon=True
+        ).start()
 
     def _guarded(self, do: Callable[[_Machine], None], machine: _Machine) -> None:
         try:
-            do(machine)
+            with self._calls:
+                if not self._ended.is_set():
+                    do(machine)
         except Exception:  # as above
             _logger.exception("hanse: the machine %s", machine.kept.id)
         finally:
@@ -234,7 +247,7 @@ class Renting:
             return
         order = Order(rented.id, rental, brings.how[rented.kind], self._token_text(secret))
         _logger.warning("hanse: %s is asked for %s: %s", brings.name, rented.id, rented.because)
-        self._calls.submit(self._guarded, partial(self._bring, order), machine)
+        self._call(partial(self._bring, order), machine)
 
     def _written(self, rented: Rented, provider: str) -> tuple[_Machine, str]:
         """It is in the file; with the secret of its token. Raises HanseError, OSError."""
@@ -406,5 +419,7 @@ class Renting:
             ) from error
 
     def _write(self) -> None:
+        if self._closed:
+            return
         kept = [each.kept for each in self._machines.values()]
         private.write(self._path, msgspec.json.format(msgspec.json.encode(kept)))
