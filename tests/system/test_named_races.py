@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
+
 import pytest
 from system.programs import Program, record
 
@@ -67,3 +70,42 @@ def test_a_job_that_begins_again_takes_nothing_from_others(tmp_path):
     found = record("other")
     assert found is not None
     assert len(found.settled) == 20_000
+
+
+class Slow:
+    """An input that takes its time to be pickled: the first time until somebody else pickles it."""
+
+    times = itertools.count()
+    begun, gate = threading.Event(), threading.Event()
+    reader = threading.current_thread()
+
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slow) and other.x == self.x
+
+    def __hash__(self) -> int:
+        return self.x
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        if self.x == 3:
+            time = next(Slow.times)
+            if time == 0:
+                Slow.reader = threading.current_thread()
+                Slow.begun.set()
+                assert Slow.gate.wait(60)
+            elif time == 1:
+                Slow.gate.set()
+                Slow.reader.join(60)
+        return int, (self.x,)
+
+
+def test_inputs_of_a_run_that_was_let_go_and_of_the_next_are_not_mixed(client):
+    """Its reader is in the middle of a block when the next run of the job begins."""
+    job = client.map(abs, [Slow(x) for x in range(20)], name="slow to read")
+    assert Slow.begun.wait(60)
+    del job
+    for _ in range(2):  # it goes on, and what is recorded of it is what it was given
+        again = client.map(abs, [Slow(x) for x in range(20)], name="slow to read")
+        assert list(again) == [*range(20)]

@@ -282,10 +282,14 @@ class NamedSource(MapSource):
             self._results.total = self._size
             self.ended(JobState.DONE, None)
         else:
-            super().seal()
+            with self._lock:
+                if not self._closed:
+                    super().seal()
 
     def close(self, whole: bool = True) -> None:
-        if not self._stop(JobState.FAILED, None):
+        with self._lock:
+            left = self._closed
+        if not self._stop(JobState.FAILED, None) and not left:
             super().close(whole)
 
     def cancel(self) -> None:
@@ -304,6 +308,7 @@ class NamedSource(MapSource):
         """No further inputs are compared. If nothing runs, because the job is only read or is done
         but for the comparing, it ends here; False if it is to be stopped where it runs."""
         with self._lock:
+            self._closed = True  # what is still read must not be added to the job's next run
             self._stopped = state, error
             over = self._reading or self._end is not None
         if over:

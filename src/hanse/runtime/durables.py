@@ -79,6 +79,7 @@ class Durables:
         self._runs: dict[JobId, int] = {}  # of the sources
         # Jobs that begin again once the home has forgotten them.
         self._successors: dict[JobId, tuple[JobSpec, Durable, DurableSource]] = {}
+        self._held: dict[JobId, list[Callable[[], None]]] = {}  # what they are told before that
         self._recorder: Recorder | None = None
         self._position = 0  # facts of durable jobs so far
         self._logs: Logs | None = None
@@ -231,6 +232,7 @@ class Durables:
     def leave(self, job: JobId) -> DurableSource | None:
         """Record no more of the job; it can be resumed. Returns its source if it never began."""
         waiting = self._successors.pop(job, None)
+        self._held.pop(job, None)
         if waiting is not None and self._recorder is not None:
             self._let_go(job, waiting[1].run, begun=False)
         if self._sources.pop(job, None) is not None and self._recorder is not None:
@@ -258,6 +260,15 @@ class Durables:
         if (successor := self._successors.pop(job, None)) is not None:
             spec, durable, source = successor
             self.submit(job, spec, source, durable)
+            for tell in self._held.pop(job, ()):
+                tell()
+
+    def once_begun(self, job: JobId, tell: Callable[[], None]) -> None:
+        """Tell the home something of a job: now, or after it has begun if it waits for that."""
+        if job in self._successors:
+            self._held.setdefault(job, []).append(tell)
+        else:
+            tell()
 
     @property
     def full(self) -> bool:

@@ -19,6 +19,7 @@ from hanse import limits
 from hanse.core.agent import Agent
 from hanse.core.events import (
     AttemptFailed,
+    CancelItems,
     CancelJob,
     Event,
     Fact,
@@ -32,6 +33,7 @@ from hanse.core.events import (
     JobSpent,
     JobSubmitted,
     Resume,
+    Seal,
     SegmentCommitted,
     Submit,
     Tick,
@@ -199,7 +201,11 @@ class Runtime(Federated, Looking):
 
     def tell(self, event: Event) -> None:
         """Hand the home an event."""
-        self.loop.post(lambda: self.handle(event))
+        if isinstance(event, Seal | CancelItems):
+            job = event.job
+            self.loop.post(lambda: self.durables.once_begun(job, lambda: self.handle(event)))
+        else:
+            self.loop.post(lambda: self.handle(event))
 
     def grow(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:
         """Tell of further items; `broken` are those whose arguments cannot travel, and why."""
@@ -209,7 +215,7 @@ class Runtime(Federated, Looking):
                 self._reported.broken(event.job, item, failure)
             self.handle(event)
 
-        self.loop.post(grow)
+        self.loop.post(lambda: self.durables.once_begun(event.job, grow))
 
     def ask(self, question: Callable[[], T], timeout_s: float = 10) -> T:
         """Run `question` on the loop's thread, where the home can be looked at, and wait."""
