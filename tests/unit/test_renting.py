@@ -203,6 +203,26 @@ def test_a_kind_that_fails_is_left_alone_for_longer_and_longer() -> None:
     assert len(set(waits)) == 3
 
 
+def test_a_machine_is_named_until_it_is_asked_for_and_costs_nothing_before() -> None:
+    town = Town()
+    renter = Renter(town.home, [rental("a", 36.0)])
+    job = town.submit("j", 10, aims=Aims(deadline_ns=HOUR))
+    (first,) = renter.look(SECOND).bring
+    assert renter.look(10 * SECOND).bring == [first], "who asked may have missed it"
+    place = town.job(job).place
+    assert place is not None
+    assert not place.purse.spent
+    first.asked = True
+    assert not renter.look(20 * SECOND).bring
+    assert place.purse.spent
+    renter.doubted(first.id, "it took too long", 21 * SECOND)
+    for now_s in (22, 23):
+        steps = renter.look(now_s * SECOND)
+        assert steps.away == [first]
+    renter.gone(first.id, 24 * SECOND)
+    assert not renter.look(25 * SECOND).away
+
+
 # --- whole runs ---------------------------------------------------------------------------------
 KEPT = Luck()
 HERE = SiteKind(

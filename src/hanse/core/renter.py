@@ -112,7 +112,7 @@ class Renter:
         """It was sent away."""
         machine = self.machines.pop(id, None)
         rental = self.rentals.get(machine.kind) if machine is not None else None
-        if machine is not None and rental is not None:
+        if machine is not None and rental is not None and machine.asked:
             cost = rental.cost_nano(now_ns - machine.since_ns)
             self.spent[machine.kind] = self.spent.get(machine.kind, 0.0) + cost
 
@@ -262,7 +262,7 @@ class Renter:
             for one in job.place.purse.open.values()
             if one.site == machine.site and one.since_ns <= now_ns
         )  # fmt: skip
-        nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS
+        nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS if machine.asked else 0
         age_ns = now_ns - machine.since_ns
         start_ns = 0 if machine.up else max(age_ns, rental.tariff.start_ns) - age_ns
         ends_ns = age_ns + start_ns + rental.idle_ns + 2 * limits.RENT_LOOK_NS
