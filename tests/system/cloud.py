@@ -17,6 +17,8 @@ from pathlib import Path
 
 from system.command import HANSE
 
+_JOURNAL = "postgresql://nobody@127.0.0.1:1/none"  # as the profile of a shared home may say
+
 
 def create(cloud: Path) -> None:
     if (cloud / "refuse").exists():
@@ -35,7 +37,7 @@ def create(cloud: Path) -> None:
     with open(machine / "token") as told, open(machine / "log", "ab") as log:
         process = subprocess.Popen(
             command, stdin=told, stdout=log, stderr=log, start_new_session=True,
-            env=env | {"HANSE_HOME": str(machine), "HANSE_CPUS": "1"},
+            env=env | {"HANSE_HOME": str(machine), "HANSE_CPUS": "1", "HANSE_JOURNAL": _JOURNAL},
         )  # fmt: skip
     (machine / "pid").write_text(str(process.pid))
     print(f"process-{process.pid}")

@@ -111,6 +111,8 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     """
     for name in ("HANSE_URL", "HANSE_TOKEN"):  # items would see them, and work somewhere else
         os.environ.pop(name, None)
+    if settings.rented:  # it keeps nothing beyond its life, and nothing of others
+        os.environ.pop("HANSE_JOURNAL", None)
     keep_plain()
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
