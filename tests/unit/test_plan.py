@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.core.place.plan import ALL, Goal, Offer, plan
-from hanse.core.place.work import Left, Tail
+from hanse.core.place.work import Left, Tail, Work
 from hanse.ids import SiteId
 
 HOUR = 3600e9
-TAIL = Tail(60e9, 0.01, 0.5)
+TAIL = Tail(60e9, 0.01, 0.5, 15e9)
 FAST, SLOW = SiteId("fast"), SiteId("slow")
 
 
@@ -29,11 +29,12 @@ def goal(hours: float, whole: float) -> Goal:
 
 
 def test_the_last_items_are_begun_where_they_end_in_time() -> None:
-    """A slow site stops taking items earlier, by as much as it is slower."""
+    """A slow site stops taking items earlier, and the fastest is the last to do so."""
     offers = [offer(SLOW, 0.5, 1.0), offer(FAST, 2.0, 3.0)]
-    found = plan(offers, left(0.1), goal(0.1, 4.0))
-    assert SLOW not in found.slots
-    assert found.slots[FAST]
+    for hours in (0.05, 0.01):
+        found = plan(offers, left(0.05), goal(hours, 4.0))
+        assert SLOW not in found.slots
+        assert found.slots[FAST]
 
 
 def test_a_dear_site_is_not_begun_before_it_is_known_to_be_needed() -> None:
@@ -41,6 +42,29 @@ def test_a_dear_site_is_not_begun_before_it_is_known_to_be_needed() -> None:
     offers = [offer(SLOW, 1.0, 1.0), offer(FAST, 4.0, 3.0)]
     found = plan(offers, left(42, spread=0.3), goal(10, 10))
     assert found.slots == {SLOW: ALL}
+
+
+@given(st.floats(1.1, 1000), st.floats(1e-5, 0.2), st.floats(0.1, 2.0), st.floats(0, 1e4),
+       st.floats(0, 1e4))  # fmt: skip
+def test_an_item_is_less_likely_to_be_longer_the_longer_that_is(
+    at: float, share: float, shape: float, one: float, other: float
+) -> None:
+    """Also where it has run already: and then it is likelier than for one that has only begun."""
+    tail = Tail(at, share, shape, 1.0)
+    short, long = sorted((one, other))
+    assert 0 <= tail.over(long) <= tail.over(short) * 1.000001 <= 1.00001
+    assert tail.goes_on(short, long) >= tail.over(long) * 0.999999
+    assert tail.goes_on(long, short) == 1
+
+
+def test_an_item_that_runs_is_no_work_for_other_slots() -> None:
+    """However long it may go on, its own slot alone does it."""
+    work = Work()
+    for _ in range(100):
+        work.observe(SLOW, 1, 10**9)
+    running = [(SLOW, 50 * 10**9)]
+    assert work.left(running, 0).mean > 20e9
+    assert work.left(running, 0, 5e9).mean <= 5e9
 
 
 @settings(max_examples=60, deadline=None)

@@ -47,7 +47,7 @@ def kind(one: Rental) -> Kind:
 def left(hours: float, spread: float = 0.0, *, sure: bool = True) -> Left:
     """So many hours of work for one slot of speed 1."""
     mean = hours * HOUR
-    return Left(mean, mean * (1 + spread), SECOND, SECOND, Tail(0.0, 1.0, 0.5), sure)
+    return Left(mean, mean * (1 + spread), SECOND, SECOND, Tail(0.0, 1.0, 0.5, 0.0), sure)
 
 
 def site(slots: int = 1) -> PlanOffer:

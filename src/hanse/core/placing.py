@@ -244,7 +244,10 @@ class Placing(Indexes):
                     begun.append((lease.site, self._now_ns - lease.begun_ns))
         coming = (job.spec.total or 0) - job.size if not job.sealed else 0
         waiting = len(job.waiting) + len(job.ready) + max(0, coming)
-        return place.work.left(begun, waiting + unbegun)
+        within_ns = math.inf
+        if place.aims.deadline_ns is not None:
+            within_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
+        return place.work.left(begun, waiting + unbegun, within_ns)
 
     # --- machines that could be rented ------------------------------------------------------------
     @property

@@ -14,8 +14,7 @@ from hanse.core.placement import Placement
 from hanse.core.placing import takes
 from hanse.core.site import Site
 
-_DANGER = 0.15  # the chance that it is late where it runs
-_BETTER = 3.0  # times less likely it must be to be late elsewhere
+_GAIN = 0.06  # by so much the chance that it is late must be less elsewhere
 
 
 class Rescuing(Helping):
@@ -53,14 +52,14 @@ class Rescuing(Helping):
     def _better(
         self, job: Job, place: Placement, lease: Lease, tail: Tail, left_ns: int
     ) -> Site | None:
-        """The site at which its item is most likely to be in time, if it is in danger where it is,
-        and much less so there."""
+        """The site at which its item is most likely to be in time, if that is much likelier there
+        than where it is."""
         speed = place.work.speed(lease.site)
         age = (self._now_ns - lease.begun_ns) * speed
         danger = tail.goes_on(age, age + left_ns * speed)
-        if danger < _DANGER:
+        if danger < _GAIN:
             return None
-        best, least = None, danger / _BETTER
+        best, least = None, danger - _GAIN
         for site in self.sites.values():
             if site.id == lease.site or site.id in place.barred or site.silent(self._now_ns):
                 continue

@@ -29,6 +29,8 @@ ALL = 1 << 30
 _KEEP = 0.03  # of the time left: by how much a site that is open must be idle to be closed
 _LATE = 0.01  # of the time left: so much earlier than the last moment
 _SURE = 2.0  # spreads: what is left is hardly less than the mean less these
+_HOLD = 0.01  # of the time left: so much must be spare before the safety net is let go
+_RESCUE = 0.25  # how much of a long item, begun at a slow site, the fastest one does after all
 _TAIL = 0.04  # of all time: what is kept for the last items at most, at the fastest site
 
 
@@ -116,13 +118,15 @@ def _by_deadline(
 ) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
     late_ns = goal.every_ns + _LATE * max(0.0, time_ns)
     last_ns = _kept(ranked, left, goal)
-    open_to = [offer for offer in ranked if time_ns > last_ns[offer.site]] or list(ranked)
+    in_time = [offer for offer in ranked if time_ns > last_ns[offer.site]]
+    open_to = in_time or _last(ranked, left, time_ns)
     reasons = {
         offer.site: "an item that begins there now may not end before the deadline"
         for offer in ranked
         if offer not in open_to
     }
-    if _must_hurry(open_to, left, last_ns, time_ns - late_ns):
+    hold_ns = _HOLD * time_ns if all(offer.open for offer in open_to) else 0.0
+    if _must_hurry(open_to, left, last_ns, time_ns - late_ns - hold_ns):
         return {offer.site: ALL for offer in open_to}, reasons, True
     slots: dict[SiteId, int] = {}
     before = 0.0  # what the cheaper sites can do by the deadline
@@ -139,13 +143,22 @@ def _by_deadline(
     return slots, reasons, False
 
 
+def _last(ranked: Sequence[Offer], left: Left, time_ns: float) -> list[Offer]:
+    """Where items begin that none should begin any more: at the fastest, if it can do them."""
+    fastest = max(ranked, key=lambda offer: offer.speed)
+    return [fastest] if left.mean < _does(fastest, time_ns) else list(ranked)
+
+
 def _kept(ranked: Sequence[Offer], left: Left, goal: Goal) -> dict[SiteId, float]:
     """For each site how long before the deadline its last item must begin: as long as the longest
-    ones that may come take there. Some tails have no end."""
+    ones that may come take. Some tails have no end, and one that turns out long at a slow site
+    begins again at the fastest (core/rescuing.py), so slow sites need less."""
     fastest = max(offer.speed for offer in ranked)
     last = left.last(sum(offer.slots for offer in ranked))
     last = min(last, _TAIL * goal.whole_ns * fastest)
-    return {offer.site: last / offer.speed for offer in ranked}
+    return {
+        offer.site: last / (_RESCUE * fastest + (1 - _RESCUE) * offer.speed) for offer in ranked
+    }
 
 
 def _needed(
@@ -185,11 +198,13 @@ def _soonest(ranked: Sequence[Offer], left: Left, money: float) -> float:
     """The least time in which what may be left can be paid for: by halving."""
     power = sum(offer.slots * offer.speed for offer in ranked)
     low = left.mean / max(power, 1e-30)
+    if _costs(ranked, left.high, low) <= money:
+        return low
     high = low
     for _ in range(60):
+        high *= 2
         if _costs(ranked, left.high, high) <= money:
             break
-        high *= 2
     else:
         return high
     for _ in range(30):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from hanse.core.place.exact import exp, ln
@@ -19,6 +19,7 @@ _HINT_VARIANCE = 0.005  # of the logarithm of a speed that a site tells of itsel
 _BLIND_VARIANCE = 0.5  # of one that tells nothing
 _LONGEST = 32  # items that the tail is judged by
 _INDEX, _INDEX_WEIGHT = 0.5, 4.0  # what tails are like before there are such
+_BEYOND_MEAN = 0.3  # of all items: lognormal and Pareto ones alike
 _PRIOR_SPREAD = 2.0  # batches' worth of belief that items differ as waiting times do
 
 
@@ -35,16 +36,23 @@ class _Timed:
 
 class Tail(NamedTuple):
     """The chance that an item is longer than `x`: share * (x / at) ** (-1 / shape), beyond `at`.
-    The shape is Hill's (1975), from the longest items that were seen."""
+    The shape is Hill's (1975), from the longest items that were seen. Between the mean and `at`
+    another power joins the two."""
 
     at: float
     share: float
     shape: float
+    mean: float
 
     def over(self, x: float) -> float:
-        if x <= self.at or self.at <= 0:
-            return self.share if self.at > 0 else 0.0
-        return self.share * exp(max(-600.0, -ln(x / self.at) / self.shape))
+        if self.at <= 0:
+            return 0.0
+        if x <= self.mean:
+            return 1 - (1 - _BEYOND_MEAN) * x / self.mean
+        if x >= self.at:
+            return self.share * exp(max(-600.0, -ln(x / self.at) / self.shape))
+        power = ln(_BEYOND_MEAN / self.share) / ln(self.at / self.mean)
+        return _BEYOND_MEAN * exp(-power * ln(x / self.mean))
 
     def excess(self, x: float) -> float:
         """How much of an item is beyond x, on average over all items; for x beyond `at`."""
@@ -53,9 +61,9 @@ class Tail(NamedTuple):
 
     def goes_on(self, age: float, x: float) -> float:
         """The chance that an item which has come to `age` is longer than x."""
-        if age <= self.at or x <= age:
-            return self.over(x)
-        return exp(max(-600.0, -ln(x / age) / self.shape))
+        if self.at <= 0:
+            return 0.0
+        return min(1.0, self.over(x) / max(self.over(age), 1e-250))
 
 
 class Left(NamedTuple):
@@ -94,12 +102,16 @@ class Work:
         self._hints: dict[SiteId, float] = {}
         self._speeds: dict[SiteId, float] = {}
         self._fresh = False  # the speeds are those of all that was observed
+        self._moments: tuple[float, float, float] | None = None  # None: not those of all
+        self._tail: Tail | None = None
 
     def hint(self, site: SiteId, speed: float | None) -> None:
         """The site says that it is so fast."""
         if speed is not None and speed > 0:
-            self._hints[site] = ln(speed)
-            self._fresh = False
+            told = ln(speed)
+            if self._hints.get(site) != told:
+                self._hints[site] = told
+                self._stale()
 
     def observe(self, site: SiteId, items: int, busy_ns: int) -> None:
         timed = self._timed.get(site)
@@ -116,7 +128,11 @@ class Work:
         log = ln(busy / items)
         timed.logs += log
         timed.square_logs += log * log
+        self._stale()
+
+    def _stale(self) -> None:
         self._fresh = False
+        self._moments = self._tail = None
 
     @property
     def items(self) -> int:
@@ -158,6 +174,11 @@ class Work:
     # --- what is left ---------------------------------------------------------------------------
     def moments(self) -> tuple[float, float, float]:
         """Mean work of one item, its relative variance, and how many items both rest on."""
+        if self._moments is None:
+            self._moments = self._sum_up()
+        return self._moments
+
+    def _sum_up(self) -> tuple[float, float, float]:
         busy = squares = 0.0
         items = batches = 0
         for site, timed in self._timed.items():
@@ -172,21 +193,28 @@ class Work:
         seen = max(0.0, squares - busy * mean) / (mean * mean)
         return mean, (seen + _PRIOR_SPREAD) / (batches - 1 + _PRIOR_SPREAD), float(items)
 
-    def left(self, begun: Iterable[tuple[SiteId, int]], coming: int) -> Left:
+    def left(
+        self, begun: Iterable[tuple[SiteId, int]], coming: int, within_ns: float = inf
+    ) -> Left:
         """What is left of `coming` items that nobody has begun, and of those that run: on which
-        site, and for how long so far."""
+        site, and for how long so far. An item that runs is no work for other slots: it counts for
+        what its own can do of it `within_ns`."""
         mean, variance, items = self.moments()
+        begun = list(begun)
         ages = [age * self.speed(site) for site, age in begun]
+        most = [max(0.0, within_ns) * self.speed(site) for site, _ in begun]
         if not items:  # an item takes as long as the longest has run, at least
             longest = max(ages, default=0.0)
             total = (coming + len(ages)) * longest
-            tail = Tail(longest, 1.0, 0.5)
+            tail = Tail(longest, _BEYOND_MEAN, _INDEX, longest)
             return Left(total, 2 * total, longest, longest, tail, sure=bool(longest))
         told = [age for age in ages if age > mean]
         for _ in range(3 if told else 0):  # the short ones ended first: see estimate._with_running
             wholes = sum(_whole(age, mean, variance) for age in told)
             mean = (items * self.moments()[0] + wholes) / (items + len(told))
-        rests = [_whole(age, mean, variance) - age for age in ages]
+        rests = [
+            min(_whole(age, mean, variance) - age, cap) for age, cap in zip(ages, most, strict=True)
+        ]
         rest = (variance + 1) / 2 * mean
         total = coming * mean + sum(rests)
         chance = variance * mean * mean * (coming + coming * coming / items)
@@ -196,18 +224,25 @@ class Work:
 
     def tail(self) -> Tail:
         """Of the longest items that were seen, those that still run not among them."""
+        if self._tail is None:
+            self._tail = self._judge()
+        return self._tail
+
+    def _judge(self) -> Tail:
         longest = sorted(
             one * self.speed(site) for site, timed in self._timed.items() for one in timed.longest
         )
         batches = sum(timed.batches for timed in self._timed.values())
+        mean = self.moments()[0]
         count = min(len(longest) - 1, _LONGEST, batches // 10)
         if count < 1:
-            mean = self.moments()[0]
-            return Tail(mean, 1.0, _INDEX)
+            return Tail(mean, _BEYOND_MEAN, _INDEX, mean)
         at = longest[-count - 1]
         logs = sum(ln(one / at) for one in longest[-count:])
         index = (logs + _INDEX * _INDEX_WEIGHT) / (count + _INDEX_WEIGHT)
-        return Tail(at, count / batches, index)
+        if at <= mean:
+            return Tail(mean, _BEYOND_MEAN, index, mean)
+        return Tail(at, min(_BEYOND_MEAN, count / batches), index, mean)
 
 
 def _whole(age: float, mean: float, variance: float) -> float:
