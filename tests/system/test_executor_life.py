@@ -380,8 +380,10 @@ def _buffersize_bounds_what_is_read(pool: Any) -> None:
     assert [next(results) for _ in range(10)] == list(range(10))
     until(lambda: len(read) == 14)
     results.close()
-    left_over = pool.map(abs, (-i for i in itertools.count()), buffersize=2)
+    read.clear()
+    left_over = pool.map(abs, (read.append(i) or -i for i in itertools.count()), buffersize=2)
     assert next(left_over) == 0
+    until(lambda: len(read) == 3)  # in a thread, with `hanse`
     assert list(pool.map(pow, [2, 3], itertools.count(), buffersize=10)) == [1, 3]
     pool.shutdown()
     assert [next(left_over), next(left_over)] == [1, 2]
