@@ -92,7 +92,7 @@ def test_nothing_of_a_cancelled_program_is_left_in_the_cluster(site: Node, tmp_p
     away, pids = Away(site, tmp_path / "away"), tmp_path / "pids"
     made = away("submit", "--json", "--name", "staying", written(tmp_path, STAYING), pids)
     assert made.returncode == 0, made.stderr
-    until(pids.exists, LONG_S)
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 3, LONG_S)
     its = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
     assert len(its) == 3
     assert away("cancel", json.loads(made.stdout)["id"]).returncode == 0

@@ -121,7 +121,26 @@ def ran(notes: Path) -> collections.Counter[int]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return not any(map(runs, processes))
+
+
+def kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # one dies with another
+            process.kill()
+
+
+def runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it ends as we look
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def called(process: psutil.Process, word: str) -> bool:
+    """Whether its command line has the word; a process that has ended has none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return any(word in each for each in process.cmdline())
+    return False
 
 
 def test_a_machine_joins_takes_part_and_leaves_in_the_middle_of_a_job(
@@ -150,17 +169,15 @@ def test_jobs_survive_the_death_of_a_machine_and_of_the_head(
         results = iter(client.map(noting, range(400), [str(notes)] * 400))
         seen = [next(results) for _ in range(40)]
         once = dict.fromkeys(seen, 1)
-        for process in machine.rays():
-            process.kill()
+        kill(machine.rays())
         seen += [next(results) for _ in range(60)]
         heads = [
             process
             for process in psutil.Process(node.process.pid).children(recursive=True)
-            if "gcs_server" in process.name()
+            if called(process, "gcs_server")
         ]
         once |= {item: ran(notes)[item] for item in seen}
-        for process in heads:
-            process.kill()
+        kill(heads)
         assert [*seen, *results] == list(range(400))
     assert {item: ran(notes)[item] for item in seen} == once, "what was committed ran again"
     until(lambda: machines(node) == 2, LONG_S)  # both machines are back, by themselves
@@ -242,7 +259,7 @@ def test_nothing_of_ray_is_left_and_other_clusters_are_not_touched(
             assert list(client.map(abs, range(10))) == list(range(10))
         assert ending.process is not None
         its = psutil.Process(ending.process.pid).children(recursive=True)
-        assert any("raylet" in process.name() for process in its)
+        assert any(called(process, "raylet") for process in its)
         if end == "down":
             assert ending.command("down").returncode == 0
         else:
@@ -258,9 +275,9 @@ def test_nothing_of_ray_is_left_and_other_clusters_are_not_touched(
 def test_when_the_keeper_is_killed_nothing_it_kept_is_left_and_the_site_is_back(node: Node) -> None:
     assert node.process is not None
     children = psutil.Process(node.process.pid).children()
-    (keeper,) = (each for each in children if any("keeper" in word for word in each.cmdline()))
+    (keeper,) = (each for each in children if called(each, "keeper"))
     kept = keeper.children(recursive=True)
-    assert any("raylet" in process.name() for process in kept)
+    assert any(called(process, "raylet") for process in kept)
     keeper.kill()
     until(lambda: gone(kept), LONG_S)
     with node.connect() as client:
