@@ -47,6 +47,7 @@ def environment(token: str, tls: Tls | None = None) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         "RAY_USAGE_STATS_ENABLED": "0",
+        "AUTOSCALER_METRIC_PORT": "-1",  # it would answer anybody; a port that cannot be is none
         "RAY_DISABLE_IMPORT_WARNING": "1",
         # A machine whose head is gone ends soon, and is started again towards the next one.
         "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
