@@ -243,9 +243,10 @@ class Uplink:
             )
         except Exception as raised:  # noqa: BLE001 - it is dealt with on the loop
             error = raised
-        else:
-            self._tell_machines(told.boot)
         self._loop.post(partial(self._sent, told, error))
+        if error is None and not self._closing.is_set():
+            with suppress(HanseError, TimeoutError):  # an older home; a loop that is busy
+                self._tell_machines(told.boot)
 
     def _tell_machines(self, boot: str) -> None:
         """After a report: so it is said soon, and what is said over and over costs little."""
@@ -253,8 +254,7 @@ class Uplink:
         if machines and self._told_machines != (boot, machines) and self._dial is not None:
             self._told_machines = boot, machines
             about = link.Machines(boot=boot, machines=machines)
-            with suppress(HanseError):  # an older home does not ask; a lost word comes again
-                self._dial.ask("POST", f"/v1/link/{self._hello.node}/machines", type(None), about)
+            self._dial.ask("POST", f"/v1/link/{self._hello.node}/machines", type(None), about)
 
     def _save(self, job: JobId, event: port.Saved) -> None:
         """Raises HanseError; then it is lost, and the next one may not be."""
