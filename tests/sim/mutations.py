@@ -22,6 +22,7 @@ from hanse.core.granting import Granting
 from hanse.core.home import Home
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
+from hanse.core.noting import Noting
 from hanse.core.place import tail
 from hanse.core.site import Site
 
@@ -65,12 +66,12 @@ MUTATIONS = (
         "if report.seq <= site.report_seq:", "if False:",
     ),
     Mutation(
-        "a segment is accepted twice", Home, "_segment",
+        "a segment is accepted twice", Noting, "_segment",
         "parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))",
         "parts = [(note.start, min(note.stop, job.known_to(note.lease)))]",
     ),
     Mutation(
-        "part of a folded value counts", Home, "_segment",
+        "part of a folded value counts", Noting, "_segment",
         "if note.folded and parts != [(note.start, note.stop)]:", "if False:",
     ),
     Mutation(
@@ -82,11 +83,11 @@ MUTATIONS = (
         "all(job.free(a, b) for a, b in rest)", "True",
     ),
     Mutation(
-        "notes are acknowledged before their facts are durable", Home, "_note_recorded",
+        "notes are acknowledged before their facts are durable", Noting, "_note_recorded",
         "if self._position <= self._recorded:", "if True:",
     ),
     Mutation(
-        "any sync acknowledges everything", Home, "_take_recorded",
+        "any sync acknowledges everything", Noting, "_take_recorded",
         "waiting and waiting[0][0] <= self._recorded", "waiting",
     ),
     Mutation(
@@ -122,7 +123,7 @@ MUTATIONS = (
         "count[item] = count.get(item, 0) + 1", "count[item] = count.get(item, 0) + 2",
     ),
     Mutation(
-        "a retry that an earlier run counted is counted again", Home, "_item_failed",
+        "a retry that an earlier run counted is counted again", Noting, "_item_failed",
         "if note.lease in job.failed_under.get(note.item, ()):", "if False:",
     ),
     Mutation(
@@ -151,7 +152,7 @@ MUTATIONS = (
         "if waits is self.waiting:", "if True:",
     ),
     Mutation(
-        "an item that was not begun counts as an attempt", Home, "_item_failed",
+        "an item that was not begun counts as an attempt", Noting, "_item_failed",
         "if note.cause is Cause.DEPENDENCY:", "if False:",
     ),
     Mutation(
@@ -192,20 +193,20 @@ MUTATIONS = (
         "if job.spec.fail_fast and cause is not Cause.CANCELLED:", "if False:",
     ),
     Mutation(
-        "an item is tried once too often", Home, "_item_failed",
+        "an item is tried once too often", Noting, "_item_failed",
         "job.attempts.get(note.item, 0) < job.spec.retries",
         "job.attempts.get(note.item, 0) <= job.spec.retries",
     ),
     Mutation(
-        "deaths never end an item", Home, "_item_failed",
+        "deaths never end an item", Noting, "_item_failed",
         "again = job.crashes.get(note.item, 0) + 1 < limits.MAX_CRASHES", "again = True",
     ),
     Mutation(
-        "an item whose result cannot travel is tried again", Home, "_item_failed",
+        "an item whose result cannot travel is tried again", Noting, "_item_failed",
         "again = note.cause in _RETRIED and ", "again = ",
     ),
     Mutation(
-        "one lost lease ends a job", Home, "_gave_up",
+        "one lost lease ends a job", Noting, "_gave_up",
         ">= limits.MAX_LOSSES", ">= 1",
     ),
     Mutation(
@@ -222,7 +223,7 @@ MUTATIONS = (
         "if lease.granted_seq > report.orders_seen:", "if False:",
     ),
     Mutation(
-        "the last note is taken twice", Home, "_take_notes",
+        "the last note is taken twice", Noting, "_take_notes",
         "site.notes_seen + 1 - report.first_note", "site.notes_seen - report.first_note",
     ),
     Mutation(
@@ -234,7 +235,7 @@ MUTATIONS = (
         "while len(site.rated) > limits.RATES_KEPT + len(site.leases):", "while False:",
     ),
     Mutation(
-        "a repeated report waits for the disk again", Home, "_note_recorded",
+        "a repeated report waits for the disk again", Noting, "_note_recorded",
         "elif site.notes_waiting < site.notes_seen:", "elif site.notes_durable < site.notes_seen:",
     ),
     Mutation(
