@@ -1,7 +1,7 @@
 """`python -m placement` from bench/, or `python -m bench.placement` from the repository.
 
-With `quick` a few windows and seeds: nothing is written. Else the number of seeds, and the ticks
-between two windows.
+With `quick` a few windows and seeds: nothing is written. Else the number of seeds, and of windows
+of the spot zones for each deadline.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from placement.run import SEEDS, STRIDE, main  # noqa: E402
+from placement.run import SEEDS, WINDOWS, main  # noqa: E402
 
 asked = sys.argv[1:]
 if asked == ["quick"]:
     with tempfile.TemporaryDirectory() as folder:
-        main(4, Path(folder), 12 * STRIDE)
+        main(4, Path(folder), 3)
 else:
     main(
         int(asked[0]) if asked else SEEDS,
         HERE / "results",
-        int(asked[1]) if len(asked) > 1 else STRIDE,
+        int(asked[1]) if len(asked) > 1 else WINDOWS,
     )

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.spot import FAR, RESTART, STEP_S, TICK, Trace, Tried, ns
+from placement.spot import Tried
+from placement.trace import Trace
 
 from hanse.core.place.zones import HOUR, Standing, Where
-
-TICK_H = TICK * STEP_S / 3600
 
 
 class Greedy:
@@ -22,7 +21,7 @@ class Greedy:
         self.trace = trace
 
     def decide(self, tick: int, now: Standing, tried: Tried) -> Where:
-        late = _late(now)
+        late = _late(self.trace, now)
         if now.where is not None and now.where.sure is not None and (now.where.sure or not late):
             return now.where if now.where.sure else self._on_spot(tick, now, tried)
         if late:
@@ -49,18 +48,18 @@ class UniformProgress(Greedy):
 
     def __init__(self, trace: Trace, work: int, deadline: int) -> None:
         super().__init__(trace)
-        self.work, self.deadline = ns(work), ns(deadline)
+        self.work, self.deadline = trace.ns(work), trace.ns(deadline)
 
     def decide(self, tick: int, now: Standing, tried: Tried) -> Where:
         done = self.work - now.work_ns
         even = self.work * (self.deadline - now.time_ns) // self.deadline
-        if _late(now) and not (now.where and now.where.sure is False):
+        if _late(self.trace, now) and not (now.where and now.where.sure is False):
             stay = now.where is not None and now.where.sure
             return now.where if stay and now.where else Where(_sure(self.trace, now), True)
         if now.where is not None and now.where.sure is False:
             return super().decide(tick, now, tried)
         if now.where is not None and now.where.sure:
-            if done < even + 2 * ns(RESTART) or _late(now, 2):
+            if done < even + 2 * self.trace.ns(self.trace.restart) or _late(self.trace, now, 2):
                 return now.where
             return self._spot(tick, now, tried) or Where(now.where.zone, None)
         found = self._spot(tick, now, tried)
@@ -77,7 +76,7 @@ class Cheapest(UniformProgress):
     def _on_spot(self, tick: int, now: Standing, tried: Tried) -> Where:
         assert now.where is not None
         slack = now.time_ns - now.work_ns - now.starting_ns
-        if now.starting_ns or slack < ns(2 * FAR + TICK):
+        if now.starting_ns or slack < self.trace.ns(2 * self.trace.far + self.trace.tick):
             return now.where
         for zone in sorted(range(len(self.trace.zones)), key=lambda n: self.trace.spot[tick, n]):
             if self.trace.spot[tick, zone] >= self.trace.spot[tick, now.where.zone]:
@@ -97,22 +96,23 @@ class Markov(Greedy):
         for zone in range(len(trace.zones)):
             up = before.available[:, zone]
             ends = int((up[:-1] & ~up[1:]).sum())
-            self.lost.append((ends + 1) / (up.sum() * TICK_H + 10))
+            self.lost.append((ends + 1) / (up.sum() * trace.tick * trace.step_s / 3600 + 10))
 
     def _rate(self, tick: int, zone: int) -> float:
-        restart_h = RESTART / TICK * TICK_H
+        restart_h = self.trace.restart * self.trace.step_s / 3600
         return float(self.trace.spot[tick, zone]) * (1 + self.lost[zone] * restart_h)
 
     def _on_spot(self, tick: int, now: Standing, tried: Tried) -> Where:
         assert now.where is not None
         here = now.where.zone
         slack = now.time_ns - now.work_ns - now.starting_ns
-        if now.starting_ns or slack < ns(2 * FAR + TICK):
+        if now.starting_ns or slack < self.trace.ns(2 * self.trace.far + self.trace.tick):
             return now.where
         for zone in self._ordered(tick):
             lasts_h = min(1 / self.lost[zone], now.work_ns / HOUR)
             saves = (self._rate(tick, here) - self._rate(tick, zone)) * lasts_h
-            restart = self.trace.spot[tick, zone] * self.trace.overhead(here, zone) / TICK * TICK_H
+            takes_h = self.trace.overhead(here, zone) * self.trace.step_s / 3600
+            restart = self.trace.spot[tick, zone] * takes_h
             if saves > restart + self.trace.egress[here, zone] and tried(zone):
                 return Where(zone, False)
         return now.where
@@ -121,12 +121,14 @@ class Markov(Greedy):
         return sorted(range(len(self.trace.zones)), key=lambda n: self._rate(tick, n))
 
 
-def _late(now: Standing, ticks: int = 1) -> bool:
+def _late(trace: Trace, now: Standing, ticks: int = 1) -> bool:
     """Whether a sure machine that is begun at the next tick would be too late."""
     works = 0
     if now.where is not None and now.where.sure is not None:
-        works = max(0, ns(TICK) - now.starting_ns)
-    return now.work_ns - works + ns(RESTART) > now.time_ns - ns(ticks * TICK)
+        works = max(0, trace.ns(trace.tick) - now.starting_ns)
+    return now.work_ns - works + trace.ns(trace.restart) > now.time_ns - trace.ns(
+        ticks * trace.tick
+    )
 
 
 def _sure(trace: Trace, now: Standing) -> int:
@@ -135,9 +137,11 @@ def _sure(trace: Trace, now: Standing) -> int:
         return int(trace.sure.argmin())
     near = [n for n in range(len(trace.zones)) if trace.regions[n] == trace.regions[now.where.zone]]
     zones: Sequence[int] = near
-    if now.work_ns + ns(FAR) <= now.time_ns:
+    if now.work_ns + trace.ns(trace.far) <= now.time_ns:
         zones = range(len(trace.zones))
-    return min(zones, key=lambda n: trace.sure[n] * (now.work_ns + ns(RESTART)) / 3.6e12)
+    return min(
+        zones, key=lambda n: trace.sure[n] * (now.work_ns + trace.ns(trace.restart)) / 3.6e12
+    )
 
 
 __all__ = ["Cheapest", "Greedy", "Markov", "UniformProgress"]

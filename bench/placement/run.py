@@ -7,17 +7,24 @@ are for reporting; those that were looked at while the code was written are abov
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from placement import data, fluid, rivals, spot
+from placement.optimum import optimum
+from placement.trace import DATA, Trace, named
 
 SEEDS = 200
-SPAN = 311  # ticks of a window: 52 hours
-STRIDE = 48  # ticks between the begins of two windows
+SPAN_S = 311 * 600  # of a window: 52 hours
+WINDOWS = 23  # for each deadline
+ALONE = 104  # the same for single zones, over all zones
+EVERY_S = 15.0  # between two words of how far it is
 RATIOS = (1.1, 1.2, 1.5, 2.0)
 SIX = ("us-central1-a", "us-west1-a", "europe-west1-c", "europe-west3-c", "asia-southeast1-b",
        "asia-south2-b")  # fmt: skip
@@ -42,6 +49,21 @@ class Line(NamedTuple):
         )
 
 
+def spread(work: Callable[[Any], Any], tasks: Sequence[Any], what: str) -> list[Any]:
+    """What `work` finds for each, by as many processes as there are cores. Tells how far it is."""
+    found = []
+    began = told = time.monotonic()
+    with ProcessPoolExecutor() as pool:
+        for row in pool.map(work, tasks):
+            found.append(row)
+            now = time.monotonic()
+            if now - told >= EVERY_S:
+                print(f"{what}: {len(found)} of {len(tasks)} after {now - began:.0f} s",
+                      file=sys.stderr, flush=True)  # fmt: skip
+                told = now
+    return found
+
+
 # --- items on four sites ------------------------------------------------------------------------
 def _one_fluid(seed: int) -> dict[str, tuple[float, bool]]:
     """Cost over the optimum, and whether the deadline was met, by the way of placing."""
@@ -61,32 +83,40 @@ def _one_fluid(seed: int) -> dict[str, tuple[float, bool]]:
 
 
 def fluid_lines(seeds: range) -> Iterator[Line]:
-    with ProcessPoolExecutor(2) as pool:
-        rows = list(pool.map(_one_fluid, seeds))
+    name = f"items on four sites, over the linear program, {len(seeds)} seeds"
+    rows = spread(_one_fluid, seeds, name)
     for way in rows[0]:
         met = [row[way][0] for row in rows if row[way][1]]
         goal = "median 1.03, worst 1.10, none missed" if way == "Hanse" else ""
-        name = f"items on four sites, over the linear program, {len(rows)} seeds"
         yield Line(name, way, met, len(rows) - len(met), goal)
 
 
 # --- spot zones ---------------------------------------------------------------------------------
-def _one_window(names: tuple[str, ...], ratio: float, start: int) -> dict[str, tuple[float, bool]]:
-    whole = spot.load()
-    trace = whole.only([whole.zones.index(name) for name in names])
+class Task(NamedTuple):
+    """One window of a trace, and which of its zones the job may use."""
+
+    trace: str
+    zones: tuple[int, ...]
+    ratio: float
+    start: int
+    stop: int
+
+
+def _one_window(task: Task) -> dict[str, tuple[float, bool]]:
+    trace = _traces()[task.trace].only(list(task.zones))
     fit = trace.part(0, len(trace.available) // 3)
-    part = trace.part(start, start + SPAN)
-    deadline = SPAN * spot.TICK
-    work = int(deadline / ratio)
+    part = trace.part(task.start, task.stop)
+    deadline = (task.stop - task.start) * trace.tick
+    work = int(deadline / task.ratio)
     ways: dict[str, spot.Policy] = {
-        "Hanse": spot.Hanse(part, fit, start - len(fit.available)),
+        "Hanse": spot.Hanse(part, fit, task.start - len(fit.available)),
         "Hanse, nothing learnt beforehand": spot.Hanse(part, None),
         "Markov policy": rivals.Markov(part, fit),
         "uniform progress": rivals.UniformProgress(part, work, deadline),
         "uniform progress, cheapest zone": rivals.Cheapest(part, work, deadline),
         "greedy": rivals.Greedy(part),
     }
-    best = spot.optimum(part, work, deadline)
+    best = optimum(part, work, deadline)
     found = {}
     for way, policy in ways.items():
         out = spot.play(part, policy, work, deadline)
@@ -94,31 +124,53 @@ def _one_window(names: tuple[str, ...], ratio: float, start: int) -> dict[str, t
     return found
 
 
-def _windows(measure: str, zones: list[tuple[str, ...]], ratios: tuple[float, ...], stride: int,
-             goal: str) -> Iterator[Line]:  # fmt: skip
-    ticks = len(spot.load().available)
-    starts = range(ticks // 3, ticks - SPAN + 1, stride)
-    todo = [(names, ratio, start) for names in zones for ratio in ratios for start in starts]
-    with ProcessPoolExecutor(2) as pool:
-        rows = list(pool.map(_one_window, *zip(*todo, strict=True)))
+@cache
+def _traces() -> dict[str, Trace]:
+    return named()
+
+
+def _tasks(name: str, zones: list[tuple[int, ...]], ratio: float, windows: int) -> list[Task]:
+    """Windows of 52 hours, or of half of what is reported on where that is less. They begin evenly
+    spread over the last two thirds of the trace."""
+    trace = _traces()[name]
+    ticks, first = len(trace.available), len(trace.available) // 3
+    span = min(round(SPAN_S / trace.step_s / trace.tick), (ticks - first) // 2)
+    last = ticks - span
+    starts = sorted({first + (last - first) * n // max(1, windows - 1) for n in range(windows)})
+    return [Task(name, pick, ratio, start, start + span) for pick in zones for start in starts]
+
+
+def _windows(measure: str, tasks: list[Task], goal: str) -> Iterator[Line]:
+    rows = spread(_one_window, tasks, measure)
     for way in rows[0]:
         met = [row[way][0] for row in rows if row[way][1]]
         yield Line(measure, way, met, len(rows) - len(met), goal if way == "Hanse" else "")
 
 
-def spot_lines(stride: int) -> Iterator[Line]:
-    if not spot.DATA.is_dir():
-        print(f"no spot data in {spot.DATA}: name its folder in HANSE_SPOT_DATA")
-        return
-    names = tuple(spot.load().zones)
-    for ratio in RATIOS:
-        yield from _windows(f"13 spot zones, deadline {ratio:g} x the work", [names], (ratio,),
-                            stride, "mean 1.04, worst 1.12, none missed")  # fmt: skip
-    yield from _windows("6 of them, 1.2 x", [SIX], (1.2,), stride, "")
+def spot_lines(windows: int) -> Iterator[Line]:
+    """Of each trace that there is: all its zones together, and each alone."""
+    if not _traces():
+        print(f"no spot data in {DATA}: name its folder in HANSE_SPOT_DATA")
+    for name, trace in _traces().items():
+        yield from _of_trace(name, trace, windows)
+
+
+def _of_trace(name: str, trace: Trace, windows: int) -> Iterator[Line]:
+    told = f" of {name}" if len(_traces()) > 1 else ""
+    count = len(trace.zones)
+    if count > 1:
+        for ratio in RATIOS:
+            tasks = _tasks(name, [tuple(range(count))], ratio, windows)
+            measure = f"{count} spot zones{told}, deadline {ratio:g} x the work"
+            yield from _windows(measure, tasks, "mean 1.04, worst 1.12, none missed")
+    if count > len(SIX) and set(SIX) <= set(trace.zones):
+        picks = tuple(trace.zones.index(zone) for zone in SIX)
+        tasks = _tasks(name, [picks], 1.2, windows)
+        yield from _windows(f"6 of them{told}, 1.2 x", tasks, "")
+    each = -(-ALONE * windows // (WINDOWS * count))
     for share, goal in ((0.8, "mean 1.08"), (0.9, "mean 1.15")):
-        alone = [(name,) for name in names]
-        yield from _windows(f"one zone, each of 13, job fraction {share:g}", alone, (1 / share,),
-                            3 * stride, goal)  # fmt: skip
+        tasks = _tasks(name, [(n,) for n in range(count)], 1 / share, each)
+        yield from _windows(f"one zone, each of {count}{told}, job fraction {share:g}", tasks, goal)
 
 
 # --- all ----------------------------------------------------------------------------------------
@@ -131,17 +183,16 @@ NOTE = (
 )
 
 
-def main(seeds: int, folder: Path, stride: int = STRIDE) -> None:
+def main(seeds: int, folder: Path, windows: int = WINDOWS) -> None:
     """The table is written anew after each group of measures, so that a run that is cut short
     leaves what it has found."""
     print(HEAD, flush=True)
     found: list[Line] = []
-    note = f"{NOTE} One begins every {stride * 10} minutes (for single zones every {stride * 30})."
-    for lines in (spot_lines(stride), data.lines(seeds), fluid_lines(range(1, seeds + 1))):
+    for lines in (spot_lines(windows), data.lines(seeds), fluid_lines(range(1, seeds + 1))):
         for line in lines:
             found.append(line)
             print(line.row(), flush=True)
-        write(found, folder, note)
+        write(found, folder, NOTE)
 
 
 def write(found: list[Line], folder: Path, note: str) -> None:
