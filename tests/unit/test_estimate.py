@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanse import limits
-from hanse.core.events import Hear, Submit
+from hanse.core.events import Describe, Hear, Submit
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.messages import Report, Running, SegmentNote
@@ -21,6 +21,8 @@ from hanse.core.place.rate import Spread
 from hanse.core.why import explain
 from hanse.core.words import durations
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.aims import NANO, Aims, Tariff
+from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
 
 JOB, SITE = JobId("a"), SiteId("here")
@@ -262,3 +264,52 @@ def test_durations_are_told_in_the_unit_of_the_first() -> None:
     assert durations(5 * 3600 * second + 1800 * second) == ["5.5 h"]
     assert durations(1500) == ["1.5 us"]
     assert durations(0) == ["0.00 ns"]
+
+
+# --- jobs with aims -------------------------------------------------------------------------------
+def _asks(town: Town, aims: Aims) -> Estimate:
+    """Of 90 items of a second, half of which are known."""
+    job = town.known("j", 90, mean_ns=limits.SECOND, aims=aims)
+    place = town.job(job).place
+    assert place is not None
+    for _ in range(50):
+        place.work.observe(SiteId("a"), 1, limits.SECOND)
+    place.look_ns = 0
+    town.wait(0)
+    found = estimate(town.job(job), town.home, town.now_ns)
+    assert found is not None
+    return found
+
+
+def _north_and_south() -> Town:
+    town = Town()
+    for name, price in (("a", 1), ("b", 3)):
+        tariff = Tariff(region=f"in-{name}", price_nano=price * NANO)
+        town.tell(Describe(SiteId(name), Offer(tariff=tariff)))
+        town.place(name)
+    return town
+
+
+def test_sites_that_a_job_may_not_use_do_not_end_it_sooner() -> None:
+    both = _asks(_north_and_south(), Aims())
+    one = _asks(_north_and_south(), Aims(regions=["in-a"]))
+    assert (both.slots, one.slots) == (2, 1)
+    assert one.end_ns == pytest.approx(2 * both.end_ns, rel=0.1)
+
+
+def test_a_site_that_the_plan_leaves_out_does_not_end_a_job_sooner() -> None:
+    found = _asks(_north_and_south(), Aims(objective="cheapest", deadline_ns=200 * limits.SECOND))
+    assert found.slots == 1
+    assert found.end_ns == pytest.approx(90 * limits.SECOND, rel=0.1)
+
+
+def test_a_job_that_needs_more_sites_later_ends_at_its_deadline() -> None:
+    deadline_ns = 80 * limits.SECOND
+    found = _asks(_north_and_south(), Aims(objective="cheapest", deadline_ns=deadline_ns))
+    assert found.low_ns < found.end_ns == deadline_ns <= found.high_ns
+
+
+def test_a_deadline_that_no_site_can_keep_is_not_the_end() -> None:
+    deadline_ns = 20 * limits.SECOND
+    found = _asks(_north_and_south(), Aims(objective="cheapest", deadline_ns=deadline_ns))
+    assert found.end_ns == pytest.approx(45 * limits.SECOND, rel=0.1)

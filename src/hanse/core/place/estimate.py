@@ -10,12 +10,14 @@ were timed.
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from hanse import limits
 from hanse.core.job import Job
+from hanse.core.site import Site
+from hanse.ids import SiteId
 
 if TYPE_CHECKING:
     from hanse.core.granting import Granting
@@ -27,6 +29,7 @@ _MANY = 1.29
 _MARGIN = 1.1  # what the three reasons leave out: leases' own cost, slots that are not alike
 _UNSEEN = 0.8  # fitted to lognormal items in simulation, as the tests have them
 _PRIOR = 2.0  # batches' worth of belief that items differ as waiting times do
+_EARLY = 20  # of the time until its deadline: a job may end by such a part before it
 _ROUNDS = 8  # of a fixed point that is near after half of them
 
 _SILENT_NS = 2 * limits.FLUSH_NS  # for so long a worker may run short items and not tell of them
@@ -53,7 +56,7 @@ def unknown(job: Job, home: Granting) -> str | None:
         return "further inputs may come"
     if not _timed(job):
         return "no item has been timed yet"
-    if not _slots(job, home)[0]:
+    if not _slots(job, home)[1].slots:
         return "no site that can run it takes part"
     return None
 
@@ -62,7 +65,34 @@ def estimate(job: Job, home: Granting, now_ns: int) -> Estimate | None:
     """The expected end of a job and its spread; None while `unknown` has a reason."""
     if unknown(job, home) is not None:
         return None
-    slots, power = _slots(job, home)
+    used, every = _slots(job, home)
+    found = _with(job, used, now_ns)
+    place = job.place
+    if place is None or place.plan is None or place.plan.hurry or place.aims.deadline_ns is None:
+        return found
+    if place.aims.objective != "cheapest":
+        return found
+    cheapest = next(iter(place.plan.slots), None)
+    alone, _ = _slots(job, home, cheapest)
+    due_ns = job.since_ns + place.aims.deadline_ns
+    return _by_deadline(found, _with(job, alone, now_ns), _with(job, every, now_ns), now_ns, due_ns)
+
+
+def _by_deadline(
+    found: Estimate, alone: Estimate, soonest: Estimate, now_ns: int, due_ns: int
+) -> Estimate:
+    """The cheapest site does it alone if it is in time; others are used as far as it is not."""
+    early_ns = due_ns - max(0, due_ns - now_ns) // _EARLY
+    return msgspec.structs.replace(
+        found,
+        end_ns=max(min(alone.end_ns, due_ns), soonest.end_ns),
+        low_ns=max(min(alone.low_ns, early_ns), soonest.low_ns),
+        high_ns=max(min(alone.high_ns, due_ns), soonest.high_ns),
+    )
+
+
+def _with(job: Job, sites: Sites, now_ns: int) -> Estimate:
+    slots, power = sites
     variance, timed, freedom = _spread(job)
     ages = _ages(job, now_ns)
     mean = _with_running(slots / power, timed, ages, variance)
@@ -98,19 +128,34 @@ def estimate(job: Job, home: Granting, now_ns: int) -> Estimate | None:
     )
 
 
-def _slots(job: Job, home: Granting) -> tuple[float, float]:
-    """Slots for the job, and items per nanosecond of all of them together."""
-    slots = power = 0.0
+class Sites(NamedTuple):
+    slots: float
+    power: float  # items per nanosecond
+
+
+def _slots(job: Job, home: Granting, only: SiteId | None = None) -> tuple[Sites, Sites]:
+    """Slots for the job at the sites that its plan uses now, and at all that it may use."""
+    used, every = Sites(0.0, 0.0), Sites(0.0, 0.0)
     pooled = next((rate.long for rate in job.rates.values() if rate.known), None)
     share = _share(job, home)
     for site in home.sites.values():
-        count = site.capacity.times(job.spec.needs) * share
+        count = site.capacity.times(job.spec.needs)
         rate = job.rates.get(site.id)
         spread = rate.long if rate is not None and rate.known else pooled
-        if count and spread is not None:
-            slots += count
-            power += count / spread.mean_ns
-    return slots, power
+        if not count or spread is None or not _may_use(job, site):
+            continue
+        planned = count if job.place is None else min(count, job.place.quota.get(site.id, 0))
+        if only not in (None, site.id):
+            planned = 0
+        each = share / spread.mean_ns
+        used = Sites(used.slots + planned * share, used.power + planned * each)
+        every = Sites(every.slots + count * share, every.power + count * each)
+    return (used if used.slots else every), every
+
+
+def _may_use(job: Job, site: Site) -> bool:
+    barred = job.place is not None and site.id in job.place.barred
+    return not barred and site.may_run(job.spec)
 
 
 def _share(job: Job, home: Granting) -> float:
