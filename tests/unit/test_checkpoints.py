@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +25,9 @@ from hanse.engines.port import Saved
 from hanse.errors import JournalError, JournalFull
 from hanse.ids import JobId, LeaseId
 from hanse.model.job import JobSpec
+from hanse.node.http.call import pieces
 from hanse.node.saves import Saves
+from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.payloads.payload import Payload, load_one
 from hanse.payloads.streams import Encoder, gathered
 from hanse.runtime.checkpoints import Checkpoints
@@ -124,6 +130,9 @@ def test_the_last_save_counts_and_every_byte_is_counted(
             found = again.get(job, item)
             assert found is not None
             assert load_one(found) == model[job, item]
+            sent = again.find(job, item)
+            assert sent is not None
+            assert sent.nbytes == found.nbytes
     assert again.count() == room.used
 
 
@@ -144,6 +153,7 @@ def test_what_is_damaged_is_not_there(
             whole[:at] + bytes([whole[at] ^ data.draw(st.integers(1, 255))]) + whole[at + 1 :]
         )
     assert states.get(JOB, 0) is None
+    assert states.find(JOB, 0) is None
 
 
 def test_what_a_killed_program_left_half_written_is_written_over(tmp_path: Path) -> None:
@@ -176,7 +186,60 @@ def test_no_path_is_made_of_a_job_that_is_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_save_is_sent_from_where_it_is_in_small_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PIECE_BYTES", 64 * limits.KIB)
+    states = SavedStates(tmp_path / "saved")
+    state = {"array": np.arange(1 << 17), "text": "x" * (1 << 19)}
+    states.put(JOB, 7, payload(state))
+    found = states.find(JOB, 7)
+    assert found is not None
+    pieces = list(wrap(None, [found, payload("beside")]))
+    assert max(map(len, pieces)) <= 64 * limits.KIB
+    taking = Unwrapping(1 << 30)
+    for piece in pieces:
+        taking.feed(piece)
+    taking.end()
+    came, beside = map(load_one, taking.payloads)
+    assert (came["array"] == state["array"]).all()
+    assert (came["text"], beside) == (state["text"], "beside")
+
+
+def test_a_save_that_another_replaced_is_not_sent_as_the_one_that_was_found(
+    tmp_path: Path,
+) -> None:
+    states = SavedStates(tmp_path / "saved")
+    states.put(JOB, 7, payload(b"old" * 1000))
+    found = states.find(JOB, 7)
+    states.put(JOB, 7, payload(b"new" * 1000))
+    assert found is not None
+    with pytest.raises(OSError, match="anew"):
+        list(found.pieces())
+
+
+def test_while_a_disk_is_read_for_one_answer_others_go_on() -> None:
+    may = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        assert may.wait(60), "the loop was not free to say so"
+        yield b"read"
+
+    async def serve() -> list[bytes]:
+        asyncio.get_running_loop().call_soon(may.set)
+        return [bytes(piece) async for piece in pieces(slow(), on_disk=True)]
+
+    assert asyncio.run(serve()) == [b"read"]
+
+
 # --- how much at once -----------------------------------------------------------------------------
+def goes_out(checkpoints: Checkpoints) -> dict[int, Payload]:
+    """What a lease of the first ten items goes out with."""
+    found: Future[dict[int, Payload]] = Future()
+    checkpoints.read(JOB, checkpoints.within(JOB, 0, 10), found.set_result)
+    return found.result(60)
+
+
 class Slow(SavedStates):
     """Of a disk that writes nothing until it may."""
 
@@ -200,14 +263,14 @@ def test_what_waits_for_a_slow_disk_is_bounded_and_what_was_saved_before_stays(
     for n in range(3):
         for item in range(10):
             checkpoints.put(JOB, item, payload(bytes([n]) * 1000))
-    held = checkpoints.within(JOB, 0, 10)
+    held = goes_out(checkpoints)
     assert 2 <= len(held) <= 4, "what waits, and what is being written"
     states.may.set()
     for _ in held:
         assert states.written.acquire(timeout=60)
     checkpoints.put(JOB, 9, payload(b"later"))
     assert states.written.acquire(timeout=60)
-    assert load_one(checkpoints.within(JOB, 9, 10)[9]) == b"later"
+    assert load_one(goes_out(checkpoints)[9]) == b"later"
     checkpoints.close()
 
 
@@ -218,9 +281,9 @@ def test_a_lease_is_given_no_more_than_a_memory_holds(
     checkpoints = Checkpoints(lambda: SavedStates(tmp_path / "saved"), lambda act: act())
     for item in (5, 3, 4):
         checkpoints.put(JOB, item, payload(b"x" * 1000))
-    assert list(checkpoints.within(JOB, 0, 10)) == [3, 4]
+    assert list(goes_out(checkpoints)) == [3, 4]
     checkpoints.put(JOB, 3, payload(b"x" * 5000))
-    assert list(checkpoints.within(JOB, 0, 10)) == [3], "one goes out, however large"
+    assert list(goes_out(checkpoints)) == [3], "one goes out, however large"
 
 
 def test_what_waits_for_a_slow_line_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from hanse.ids import JobId, LeaseId
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
+from hanse.payloads.parcel import Stored
 from hanse.payloads.payload import Payload, dump_each
 from hanse.payloads.references import PUT
 from hanse.remote.works import pack_work
@@ -48,9 +49,9 @@ class Home:
 
     def parcel(
         self, method: str, path: str, wanted: link.Wanted
-    ) -> tuple[msgspec.Raw, list[Payload]]:
+    ) -> tuple[msgspec.Raw, list[Payload | Stored]]:
         about, payloads = pack_work(
-            self.made(wanted.grant), wanted.program, set(wanted.functions), set(wanted.values)
+            self.made(wanted.grant), wanted.program, set(wanted.functions), set(wanted.values), {}
         )
         self.sent_bytes += sum(each.nbytes for each in payloads)
         return about, payloads

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hanse.core.events import Grow, Submit
+from hanse.blobs.saved import SavedStates
+from hanse.core.events import Grow, JobGrown, Resume, Submit
 from hanse.core.messages import (
     EndNote,
     FailureNote,
@@ -30,7 +33,9 @@ from hanse.model.resources import Amount
 from hanse.model.usage import Usage
 from hanse.node.linked import Linked
 from hanse.node.tokens import Role, Token, Tokens
-from hanse.payloads.payload import Payload, dump_batch, dump_each
+from hanse.payloads.parcel import Stored, Unwrapping, wrap
+from hanse.payloads.payload import Payload, dump_batch, dump_each, load_one
+from hanse.remote.works import pack_work, unpack_work
 from hanse.runtime.runtime import Runtime
 from hanse.wire import codec, link
 
@@ -203,6 +208,74 @@ def test_a_site_saves_for_items_that_it_runs_and_for_no_others(world: World) -> 
     with pytest.raises(BadLink):
         saves(mine.id, mine.start, boot="another")
     assert saves(mine.id, mine.start) == {mine.start}
+
+
+class SlowToRead(SavedStates):
+    """Of a disk that takes its time."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read, self.may = threading.Event(), threading.Event()
+
+    def get(self, job: JobId, item: int) -> Payload | None:
+        self.read.set()
+        assert self.may.wait(60)
+        return super().get(job, item)
+
+    def find(self, job: JobId, item: int) -> Stored | None:
+        self.read.set()
+        assert self.may.wait(60)
+        return super().find(job, item)
+
+
+@pytest.fixture
+def states(world: World, tmp_path: Path) -> SlowToRead:
+    """In which the first item of a job has saved something, that is on the disk alone."""
+    states = SlowToRead(tmp_path / "saved")
+    states.put(JOB, 0, dump_each([b"x" * 100]))
+    world.job()
+    checkpoints = world.runtime.checkpoints
+    checkpoints._states = lambda: states
+    checkpoints.begin(Resume(JOB, JobSpec(name="f"), [JobGrown(JOB, 100, {})], False))
+    return states
+
+
+def test_while_what_a_lease_here_goes_on_from_is_read_the_loop_does_other_things(
+    world: World, states: SlowToRead
+) -> None:
+    begun: Future[port.Work | None] = Future()
+    grant = Grant(LeaseId(1 << 32), JOB, 0, 10, CORE, {})
+    runtime = world.runtime
+    runtime.ask(lambda: runtime.work(grant, lambda work, _: begun.set_result(work)))
+    assert states.read.wait(60)
+    assert runtime.ask(begun.done) is False
+    states.may.set()
+    work = begun.result(60)
+    assert work is not None
+    assert load_one(work.saved[0]) == b"x" * 100
+
+
+def test_while_what_a_linked_lease_goes_on_from_is_looked_through_the_loop_does_other_things(
+    world: World, states: SlowToRead
+) -> None:
+    token = world.token()
+    welcome = world.hello(token)
+    world.tell(token, welcome)
+    (lease,) = world.leases
+    wanted = link.Wanted(boot=welcome.boot, grant=Grant(lease, JOB, 0, 1, CORE, {}))
+    work, within = world.linked.work(world.linked.find(token, MINE), wanted)
+    with ThreadPoolExecutor(1) as elsewhere:
+        found = elsewhere.submit(world.linked.find_saved, JOB, within)
+        assert states.read.wait(60)
+        assert world.runtime.ask(found.done) is False
+        states.may.set()
+        about, payloads = pack_work(work, 0, frozenset(), frozenset(), found.result(60))
+    taking = Unwrapping(1 << 20)
+    for piece in wrap(about, payloads):
+        taking.feed(piece)
+    taking.end()
+    assert taking.about is not None
+    assert load_one(unpack_work(taking.about, taking.payloads).saved[0]) == b"x" * 100
 
 
 def test_values_have_to_be_what_the_notes_say(world: World) -> None:

@@ -13,10 +13,13 @@ writes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -25,12 +28,11 @@ from hanse.blobs.codes import Room
 from hanse.blobs.disk import make_directory, open_own, saying, sync, sync_directory
 from hanse.errors import JournalError
 from hanse.ids import JobId
-from hanse.payloads.parcel import BadParcel, Unwrapping, wrap
+from hanse.payloads.parcel import BadParcel, Stored, Unwrapping, shape_in, wrap
 from hanse.payloads.payload import Payload
 
 _JOB = re.compile(r"[\w-]{1,100}")
 _DIGEST = 32
-_PIECE = 1 << 20
 
 
 class SavedStates:
@@ -80,13 +82,33 @@ class SavedStates:
             if self._room is not None and taken:
                 self._room.give_back(taken)
 
-    def get(self, job: JobId, item: int) -> Payload | None:
-        """What was saved last; None if there is nothing whole."""
+    def find(self, job: JobId, item: int) -> Stored | None:
+        """What was saved last, to be sent from where it is; None if there is nothing whole. Takes
+        as long as reading it, and no memory."""
+        path = self._of(job) / str(item)
         try:
-            with os.fdopen(open_own(self._of(job) / str(item), os.O_RDONLY), "rb") as file:
+            with _opened(path) as file:
+                about = os.fstat(file.fileno())
+                digest, hasher = file.read(_DIGEST), blake3()
+                while piece := file.read(limits.PIECE_BYTES):
+                    hasher.update(piece)
+                if hasher.digest() != digest:
+                    return None
+                file.seek(_DIGEST)
+                shape, at = shape_in(file), file.tell()
+        except (OSError, BadParcel):
+            return None
+        found = Stored(shape, lambda: _read(path, _which(about), at))
+        whole = at + found.nbytes == about.st_size and found.count == 1
+        return found if whole and found.nbytes <= limits.CHECKPOINT_BYTES else None
+
+    def get(self, job: JobId, item: int) -> Payload | None:
+        """The same, in memory."""
+        try:
+            with _opened(self._of(job) / str(item)) as file:
                 digest, hasher = file.read(_DIGEST), blake3()
                 taking = Unwrapping(limits.CHECKPOINT_BYTES + limits.LABEL_BYTES)
-                while piece := file.read(_PIECE):
+                while piece := file.read(limits.PIECE_BYTES):
                     hasher.update(piece)
                     taking.feed(piece)
             taking.end()
@@ -129,6 +151,25 @@ class SavedStates:
                 with contextlib.suppress(OSError):
                     size += entry.stat(follow_symlinks=False).st_size
         return size
+
+
+def _opened(path: Path) -> BinaryIO:
+    return os.fdopen(open_own(path, os.O_RDONLY), "rb")
+
+
+def _which(about: os.stat_result) -> tuple[int, ...]:
+    """What tells a save from the one that took its place."""
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _read(path: Path, which: tuple[int, ...], at: int) -> Iterator[bytes]:
+    """The file from there on. Raises OSError if it is another one by now."""
+    with _opened(path) as file:
+        if _which(os.fstat(file.fileno())) != which:
+            raise OSError(errno.ESTALE, "it was saved anew meanwhile", str(path))
+        file.seek(at)
+        while piece := file.read(limits.PIECE_BYTES):
+            yield piece
 
 
 def _write(path: Path, pieces: list[memoryview]) -> None:

@@ -121,7 +121,12 @@ CHECKPOINT_WAIT_BYTES = 2 * CHECKPOINT_BYTES
 large saves at once do not fill the memory."""
 
 CHECKPOINT_GIVEN_BYTES = 2 * CHECKPOINT_BYTES
-"""So much of it goes out with one lease: it is held in memory, and has to fit into a parcel."""
+CHECKPOINT_GIVEN = 1000
+"""So much of it goes out with one lease, of so many items: it is held in memory where that runs,
+and has to fit into a parcel."""
+
+CHECKPOINT_FINDS = 2
+"""So many saves are looked through at once, before they go out with leases of linked sites."""
 
 EVICTION_REPORT_NS = 5 * SECOND
 """Before a machine is taken away, what still runs there is cancelled this much earlier, or a

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,10 +23,14 @@ from hanse.ids import JobId, SiteId
 from hanse.journal import private
 from hanse.model.aims import Tariff
 from hanse.node.tokens import Token, Tokens
+from hanse.payloads.parcel import Stored
 from hanse.payloads.payload import Payload
 from hanse.runtime.reported import Told
 from hanse.runtime.runtime import Runtime
 from hanse.wire import codec, link
+
+if TYPE_CHECKING:
+    from hanse.runtime.checkpoints import Within
 
 _logger = logging.getLogger("hanse")
 _NAME = re.compile(r"[^\w.@+-]+")
@@ -192,12 +197,13 @@ class Linked:
         self._check(site, told.boot)
         site.machines = link.check_machines(told).machines
 
-    def work(self, site: LinkedSite, wanted: link.Wanted) -> Work:
-        """What a lease of the site runs. Raises NoSuchJob if it is none."""
+    def work(self, site: LinkedSite, wanted: link.Wanted) -> tuple[Work, Within]:
+        """What a lease of the site runs, and what its items have saved. Raises NoSuchJob if it is
+        none."""
         self._check(site, wanted.boot)
         grant = wanted.grant
 
-        def find() -> Work | None:
+        def find() -> tuple[Work, Within] | None:
             lease = self._runtime.home.leases.get(grant.lease)
             if lease is None or lease.site != site.id or lease.job != grant.job:
                 return None
@@ -205,12 +211,17 @@ class Linked:
             asked = msgspec.structs.replace(
                 grant, start=lease.start, stop=lease.stop, attempts=attempts
             )
-            return self._runtime.work_of(asked)
+            work = self._runtime.works.of(asked)
+            return None if work is None else (work, self._runtime.works.saved(asked))
 
         found = self._runtime.ask(find, _ASK_S)
         if found is None:
             raise NoSuchJob("this site has no such lease")
         return found
+
+    def find_saved(self, job: JobId, within: Within) -> Mapping[int, Payload | Stored]:
+        """What these items have saved. Raises JournalError."""
+        return self._runtime.checkpoints.find(job, within)
 
     def leave(self, site: LinkedSite) -> None:
         with self._lock:

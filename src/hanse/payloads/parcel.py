@@ -11,8 +11,8 @@ into anonymous files, and a parcel that promises too much is refused before anyt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -48,18 +48,55 @@ _encoder = msgspec.msgpack.Encoder()
 _labels = msgspec.msgpack.Decoder(_Label)
 
 
-def wrap(about: object, payloads: Sequence[Payload] = ()) -> Iterator[bytes | memoryview]:
+class Stored:
+    """A payload that is on a disk, and is read there when it is sent.
+
+    Args:
+        shape: of it.
+        pieces: reads its bytes; raises OSError.
+    """
+
+    def __init__(self, shape: Shape, pieces: Callable[[], Iterator[bytes]]) -> None:
+        self.shape = shape
+        self.pieces = pieces
+
+    @property
+    def count(self) -> int:
+        return self.shape.count
+
+    @property
+    def nbytes(self) -> int:
+        return self.shape.stream_bytes + sum(self.shape.files)
+
+
+def wrap(about: object, payloads: Sequence[Payload | Stored] = ()) -> Iterator[bytes | memoryview]:
     """The parcel, piece by piece. `about` is anything that msgspec can encode."""
     label = _Label(msgspec.Raw(_encoder.encode(about)), [_shape(each) for each in payloads])
     data = _encoder.encode(label)
     yield len(data).to_bytes(4, "big") + data
     for payload in payloads:
+        if isinstance(payload, Stored):
+            yield from payload.pieces()
+            continue
         yield payload.data
         for file in payload.bulk.files if payload.bulk is not None else ():
             yield file.view()[: file.size]
 
 
-def _shape(payload: Payload) -> Shape:
+def shape_in(file: BinaryIO) -> Shape:
+    """The shape of the one payload of a parcel; its bytes come next. Raises BadParcel, OSError."""
+    length = int.from_bytes(file.read(4), "big")
+    _check_label(length)
+    label = _read_label(file.read(length))
+    if len(label.shapes) != 1:
+        raise BadParcel("it has not one payload")
+    _check(label.shapes[0])
+    return label.shapes[0]
+
+
+def _shape(payload: Payload | Stored) -> Shape:
+    if isinstance(payload, Stored):
+        return payload.shape
     bulk = payload.bulk
     return Shape(
         count=payload.count,
@@ -119,14 +156,10 @@ class Unwrapping:
         if len(head) < 4:
             return None
         length = int.from_bytes(head[:4], "big")
-        if length > LABEL_BYTES:
-            raise BadParcel(f"its label has {length:,} bytes, {LABEL_BYTES:,} are allowed")
+        _check_label(length)
         if len(head) < 4 + length:
             return None
-        try:
-            label = _labels.decode(bytes(head[4 : 4 + length]))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadParcel(f"its label cannot be read: {error}") from error
+        label = _read_label(bytes(head[4 : 4 + length]))
         rest = bytes(head[4 + length :])
         self._head = bytearray()
         self._shapes = label.shapes
@@ -191,6 +224,18 @@ class _Place:
             self._file = File(make_anonymous(), max(1, self.size))
             os.ftruncate(self._file.fd, max(1, self.size))
         return self._file
+
+
+def _check_label(length: int) -> None:
+    if length > LABEL_BYTES:
+        raise BadParcel(f"its label has {length:,} bytes, {LABEL_BYTES:,} are allowed")
+
+
+def _read_label(data: bytes) -> _Label:
+    try:
+        return _labels.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadParcel(f"its label cannot be read: {error}") from error
 
 
 def _check(shape: Shape) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from hanse import limits
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import NodeError
 from hanse.ids import LeaseId
+from hanse.payloads.parcel import Stored
 from hanse.payloads.payload import Payload
 from hanse.payloads.references import PUT
 
@@ -49,9 +50,14 @@ class SentWork(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pack_work(
-    work: Work, program: int, functions: Set[int], values: Set[Ref]
-) -> tuple[msgspec.Raw, list[Payload]]:
-    """The work as plain values and payloads. The site has the rest."""
+    work: Work,
+    program: int,
+    functions: Set[int],
+    values: Set[Ref],
+    saved: Mapping[int, Payload | Stored],
+) -> tuple[msgspec.Raw, list[Payload | Stored]]:
+    """The work, and what its items have saved, as plain values and payloads. The site has the
+    rest."""
     sent = SentWork(
         lease=work.lease,
         start=work.start,
@@ -67,13 +73,13 @@ def pack_work(
         known_values=[ref for ref in work.values if ref in values],
         links=dict(work.links),
         token=work.token,
-        saved=dict(work.saved),
+        saved=cast("dict[int, Payload]", dict(saved)),
         loss_ns=work.loss_ns,
     )
-    payloads: list[Payload] = []
+    payloads: list[Payload | Stored] = []
 
     def number(value: Any) -> int:
-        if not isinstance(value, Payload):
+        if not isinstance(value, Payload | Stored):
             raise NotImplementedError(f"{type(value)} cannot travel")
         payloads.append(value)
         return len(payloads) - 1

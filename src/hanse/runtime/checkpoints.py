@@ -1,16 +1,19 @@
 """What items have saved for later attempts: of durable jobs on disk, of others in memory.
 
 On the loop's thread, but for the writing, which has a thread of its own: nobody waits for it. What
-is saved while an older one waits takes its place.
+is saved while an older one waits takes its place. Nor does the loop read: a lease whose items have
+saved something begins once that was read by a second thread, or goes over its link from the disk.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hanse import limits
 from hanse.core.events import JobGrown, Resume, Submit
@@ -19,12 +22,24 @@ from hanse.ids import JobId
 
 if TYPE_CHECKING:
     from hanse.blobs.saved import SavedStates
+    from hanse.payloads.parcel import Stored
     from hanse.payloads.payload import Payload
+
+    Within = Mapping[int, Payload | None]  # by item; None: it is on the disk
+    _Asked = tuple[JobId, Within, Callable[[dict[int, Payload]], None]]
 
 _logger = logging.getLogger("hanse")
 _CLOSE_S = 5.0
 
 _Task = tuple[JobId, int | None]  # None: all of the job
+
+
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Sized)
 
 
 class Checkpoints:
@@ -50,6 +65,8 @@ class Checkpoints:
         self._news = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._reader: threading.Thread | None = None
 
     def begin(self, event: Submit | Resume) -> None:
         """A durable job begins, or goes on: its items may have saved something in an earlier run.
@@ -86,26 +103,30 @@ class Checkpoints:
             self._do((job, item), payload)
         self._known.setdefault(job, {})[item] = payload
 
-    def within(self, job: JobId, start: int, stop: int) -> dict[int, Payload]:
-        """What items of this range have saved, the first of them if that is too much together."""
+    def within(self, job: JobId, start: int, stop: int) -> Within:
+        """Which items of this range have saved something, in their order, and what that is if it
+        is in memory."""
         known = self._known.get(job)
         if not known:
             return {}
-        found: dict[int, Payload] = {}
-        left = limits.CHECKPOINT_GIVEN_BYTES
-        for item in sorted(item for item in known if start <= item < stop):
-            payload = known[item]
-            if payload is None:
-                payload = self._states().get(job, item)
-            if payload is None:
-                continue
-            left -= payload.nbytes
-            if found and left < 0:
-                _logger.warning("hanse: items of %s from %d on begin anew: what they have saved is "
-                                "too large for one lease", job, item)  # fmt: skip
-                break
-            found[item] = payload
-        return found
+        return {item: known[item] for item in sorted(known) if start <= item < stop}
+
+    def read(self, job: JobId, within: Within, then: Callable[[dict[int, Payload]], None]) -> None:
+        """Call back on the loop's thread, now if nothing is on the disk alone, with what these
+        items have saved: the first of them if that is too much together."""
+        if None not in within.values():
+            then(_some(job, within.items()))
+            return
+        if self._reader is None:
+            self._reader = threading.Thread(target=self._reads, name="hanse-saved", daemon=True)
+            self._reader.start()
+        self._asked.put((job, within, then))
+
+    def find(self, job: JobId, within: Within) -> dict[int, Payload | Stored]:
+        """The same, to be sent: what is on the disk stays there until then. For any thread but the
+        loop's. Raises JournalError."""
+        find = self._states().find
+        return _some(job, ((item, here or find(job, item)) for item, here in within.items()))
 
     def settled(self, job: JobId, start: int, stop: int) -> None:
         """These items are done, or failed for good."""
@@ -132,6 +153,7 @@ class Checkpoints:
         with self._news:
             self._closing = True
             self._news.notify()
+        self._asked.put(None)
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
 
@@ -163,6 +185,19 @@ class Checkpoints:
             self._thread = threading.Thread(target=self._run, name="hanse-saves", daemon=True)
             self._thread.start()
 
+    def _reads(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            job, within, then = asked
+            try:
+                get = self._states().get
+                found = _some(
+                    job, ((item, here or get(job, item)) for item, here in within.items())
+                )
+            except HanseError as error:
+                _logger.warning("hanse: what items of %s have saved: %s", job, error)
+                found = {}
+            self._post(partial(then, found))
+
     def _run(self) -> None:
         while True:
             with self._news:
@@ -190,6 +225,22 @@ class Checkpoints:
         known = self._known.get(job, {})
         if known.get(item) is payload:
             known[item] = None
+
+
+def _some(job: JobId, saved: Iterable[tuple[int, T | None]]) -> dict[int, T]:
+    """What goes out with one lease, of what its items have saved."""
+    found: dict[int, T] = {}
+    left = limits.CHECKPOINT_GIVEN_BYTES
+    for item, each in saved:
+        if each is None:
+            continue
+        left -= each.nbytes
+        if found and (left < 0 or len(found) == limits.CHECKPOINT_GIVEN):
+            _logger.warning("hanse: items of %s from %d on begin anew: what they have saved is "
+                            "too much for one lease", job, item)  # fmt: skip
+            break
+        found[item] = each
+    return found
 
 
 def _size(payload: Payload | None) -> int:

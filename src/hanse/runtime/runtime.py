@@ -44,10 +44,8 @@ from hanse.core.why import explain
 from hanse.engines import port
 from hanse.errors import (
     ClientClosed,
-    HanseError,
     InternalError,
     JobCancelled,
-    JournalUnavailable,
     UsageError,
 )
 from hanse.ids import JobId, SiteId
@@ -68,6 +66,7 @@ from hanse.runtime.seat import Seat
 from hanse.runtime.source import Durable, DurableSource, Source
 from hanse.runtime.tenants import Tenants
 from hanse.runtime.transport import Loopback, Transport
+from hanse.runtime.works import Works
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,12 +76,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _logger = logging.getLogger("hanse")
-
-
-class HeldBack(Protocol):
-    """Whoever asks for works."""
-
-    def hold_back(self, until_ns: int) -> None: ...
 
 
 class EngineFactory(Protocol):
@@ -121,7 +114,6 @@ class Runtime(Federated, Looking):
         self._names: dict[JobId, str] = {}
         self._costs = Costs(self.home)
         self._reported = Reported(self.save)
-        self._unreadable: dict[JobId, int] = {}  # since when their inputs cannot be read
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
         self._retired: Callable[[], None] | None = None  # set: close when no job is left
@@ -129,6 +121,7 @@ class Runtime(Federated, Looking):
         self.initializer_failure: Failure | None = None  # no call of this runtime can run
         self.loop = Loop(self.fail)
         self.checkpoints = Checkpoints(lambda: self.state().saved, self.loop.post)
+        self.works = Works(self.home, self.loop, self._sources, self.checkpoints, self.lose)
         site = SiteId(self._host)
         self._seat = Seat(self.loop, Agent(site, 1, capacity), self, self._reported)
         self._tenants = Tenants(self._seat.engine_says, self.durables.printed)
@@ -348,7 +341,7 @@ class Runtime(Federated, Looking):
         source = self._sources.pop(job, None)
         self.checkpoints.ended(job, resumes=True)
         self.durables.ended(job)
-        self._unreadable.pop(job, None)
+        self.works.forget(job)
         self._names.pop(job, None)
         if source is not None:
             source.ended(state, error)
@@ -405,37 +398,7 @@ class Runtime(Federated, Looking):
         """Everything is here."""
 
     def work(self, grant: Grant, have: Callable[[port.Work | None, str], None]) -> None:
-        have(self.work_of(grant, self._seat), "")
-
-    def work_of(self, grant: Grant, seat: HeldBack | None = None) -> port.Work | None:
-        """The work that a grant stands for; None if it cannot be had now. `seat`: it asks for no
-        other one for a while, if so."""
-        source = self._sources.get(grant.job)
-        work = None
-        try:
-            work = source.work(grant) if source is not None else None
-            self._unreadable.pop(grant.job, None)
-            if work is not None:
-                work.saved = self.checkpoints.within(grant.job, grant.start, grant.stop)
-                work.loss_ns = self.home.loss_ns(grant.lease)
-        except JournalUnavailable as error:
-            self._wait_for_inputs(grant.job, error, seat)
-        except HanseError as error:  # recorded inputs that are damaged
-            self.lose(grant.job, error)
-        except Exception as error:  # results that a site sent may be anything: it costs this job
-            _logger.exception("hanse: a lease of job %s", grant.job)
-            self.lose(grant.job, InternalError(f"a lease cannot be put together: {error}"))
-        return work
-
-    def _wait_for_inputs(
-        self, job: JobId, error: JournalUnavailable, seat: HeldBack | None
-    ) -> None:
-        """Recorded inputs cannot be read now. The lease is given back: ask for no other at once."""
-        now = self.loop.now_ns()
-        if now - self._unreadable.setdefault(job, now) > limits.JOURNAL_PATIENCE_NS:
-            self.lose(job, error)
-        elif seat is not None:
-            seat.hold_back(now + limits.JOURNAL_RETRY_NS)
+        self.works.give(grant, self._seat, have)
 
     def _watch_expiry(self) -> None:
         if self._expiry_timer is None and (due := self.home.next_expiry_ns()) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -162,6 +162,19 @@ class Call:
             headers["content-encoding"] = ENCODING
             pieces = _squeezing(pieces)
         return _Stream(self.holds, pieces, status_code=status, media_type=media, headers=headers)
+
+
+async def pieces(
+    parts: Iterator[bytes | memoryview], on_disk: bool = False
+) -> AsyncGenerator[memoryview]:
+    """For `stream`: parts that may be large, or have to be read first. Others have their turn."""
+    while True:
+        part = await asyncio.to_thread(next, parts, None) if on_disk else next(parts, None)
+        if part is None:
+            return
+        view = memoryview(part)
+        for at in range(0, len(view), limits.PIECE_BYTES):
+            yield view[at : at + limits.PIECE_BYTES]
 
 
 async def _squeezing(

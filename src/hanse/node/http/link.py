@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 
 from starlette.responses import Response
 
 from hanse import limits
 from hanse.errors import UsageError
-from hanse.node.http.call import Call
+from hanse.node.http.call import Call, pieces
 from hanse.node.http.news import News
 from hanse.node.linked import Linked, LinkedSite
-from hanse.payloads.parcel import wrap
+from hanse.payloads.parcel import Stored, wrap
+from hanse.payloads.payload import Payload
 from hanse.remote.code import packed
 from hanse.remote.works import pack_work
 from hanse.wire import api, link
@@ -22,6 +24,8 @@ _HEARTBEAT = bytes(4)
 class LinkRoutes:
     def __init__(self, linked: Linked) -> None:
         self._linked = linked
+        # Saves are read for their hashes before they go; the threads are there for others too.
+        self._finding = asyncio.Semaphore(limits.CHECKPOINT_FINDS)
 
     async def hello(self, call: Call) -> Response:
         """A site says who it is; it may report and listen then."""
@@ -78,16 +82,16 @@ class LinkRoutes:
         """What a lease runs: a parcel with what the site does not have yet."""
         site = self._site(call)
         wanted, _ = await call.parcel(link.Wanted)
-        found = await call.waiting(self._linked.work, site, wanted)
+        found, within = await call.waiting(self._linked.work, site, wanted)
+        saved: Mapping[int, Payload | Stored] = {}
+        if within:
+            async with self._finding:
+                saved = await call.waiting(self._linked.find_saved, wanted.grant.job, within)
         about, payloads = pack_work(
-            found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values)
+            found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values), saved
         )
-
-        async def pieces() -> AsyncGenerator[bytes | memoryview]:
-            for piece in wrap(about, payloads):
-                yield piece
-
-        return call.stream(pieces())
+        on_disk = any(isinstance(each, Stored) for each in payloads)
+        return call.stream(pieces(wrap(about, payloads), on_disk))
 
     async def code(self, call: Call) -> Response:
         """Which files a project's code has."""
@@ -102,12 +106,7 @@ class LinkRoutes:
         asked, _ = await call.parcel(api.CodeFiles)
         codes = call.board.state.codes
         content = await call.waiting(codes.content, asked.files, asked.given)
-
-        async def pieces() -> AsyncGenerator[bytes | memoryview]:
-            for piece in wrap(None, [packed(content)]):
-                yield piece
-
-        return call.stream(pieces())
+        return call.stream(pieces(wrap(None, [packed(content)])))
 
     async def leave(self, call: Call) -> Response:
         """The site takes part no more."""
