@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
+from typing import Any
 
-from core_builders import Town
+from core_builders import Town, cpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.core.events import Describe, Timed
 from hanse.core.invariants import check
+from hanse.core.place.foresee import Items, foresee
+from hanse.core.place.plan import Offer as PlanOffer
+from hanse.core.place.renting import Kind, Lack, choose
+from hanse.core.place.work import Left, Tail
 from hanse.core.quoting import quote
+from hanse.core.renter import Renter
 from hanse.ids import SiteId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
 from hanse.model.quote import Quote
+from hanse.model.rental import Rental
 
 CHEAP = Tariff(region="north", price_nano=3600 * NANO)
 DEAR = Tariff(region="south", price_nano=4 * 3600 * NANO)
@@ -99,3 +107,111 @@ def test_a_quote_changes_nothing_and_more_time_is_never_dearer(
         assert row.cost <= row.cost_high
     met = [row.cost for row in found.rows if row.met != "no"]
     assert all(later <= sooner * (1 + 1e-9) for sooner, later in pairwise(met))
+
+
+# --- machines that would be rented --------------------------------------------------------------
+def rental(name: str, price: float, **more: Any) -> Rental:
+    """A machine of two slots that comes up in a minute."""
+    tariff = Tariff(price_nano=round(price * NANO), start_ns=60 * SECOND, rented=True)
+    return Rental(name=name, amount=cpus(2), tariff=tariff, **({"most": 10} | more))
+
+
+def renting(town: Town, *rentals: Rental) -> Town:
+    Renter(town.home, rentals)
+    return town
+
+
+def alone() -> Town:
+    """One site of two slots, for nothing."""
+    town = Town()
+    town.place("a", 2)
+    return town
+
+
+def test_what_would_be_rented_is_said_with_its_time_and_cost() -> None:
+    town = renting(alone(), rental("dear", 9), rental("cheap", 3))
+    of = [Timed(SiteId("a"), 1, 10 * SECOND)] * 100
+    tight, wide = ask(town, 3600, in_time(2 * 3600), in_time(7 * 3600), of=of).rows
+    assert not wide.machines, "18,000 s of two slots are 5 h"
+    (brought,) = tight.machines
+    assert (brought.offer, brought.count) == ("cheap", 2)
+    assert brought.up_s == brought.asked_s + 60
+    assert tight.met == "sure"
+    assert abs(sum(each.share for each in [*tight.sites, brought]) - 1) < 1e-9
+    hours = brought.share * 36000 / 2 / 3600 + 2 * (60 + 60) / 3600
+    assert abs(brought.cost - 3 * hours) < 0.01, "from being asked for until idle for a minute"
+    assert tight.cost == brought.cost
+    assert "2 cheap will be brought" in tight.renting[0]
+    assert tight.sooner is not None
+    earlier = ask(town, 3600, in_time(3600), of=of).rows[0]
+    assert abs(tight.sooner - (earlier.cost - tight.cost)) < 1e-6
+    assert wide.sooner == 0, "six hours are enough too"
+
+
+def test_where_no_site_can_run_it_the_first_machine_is_told() -> None:
+    found = ask(renting(Town(), rental("a", 3)), 100, in_time(3600), Aims(), of=[])
+    assert not found.able
+    (row,) = found.rows
+    assert (row.end_s, row.met) == (None, "unknown")
+    assert [(each.offer, each.count, each.asked_s) for each in row.machines] == [("a", 1, 0)]
+    assert row.cost > 0
+    later = ask(renting(Town(), rental("a", 3)), 100, in_time(3600))
+    assert later.rows[0].sites == []
+    assert later.rows[0].machines[0].share == 1
+
+
+def test_no_budget_for_a_machine_is_said() -> None:
+    town = renting(alone(), rental("a", 3))
+    poor = Aims(objective="cheapest", deadline_ns=3600 * SECOND, budget_nano=NANO // 100)
+    (row,) = ask(town, 3600, poor, of=[Timed(SiteId("a"), 1, 10 * SECOND)] * 100).rows
+    assert not row.machines
+    assert row.met == "no"
+    assert "its budget has room for" in row.renting[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 4), st.floats(0.2, 4), st.floats(0.05, 1.5), st.integers(5, 400),
+    st.lists(st.tuples(st.floats(0.1, 5), st.integers(1, 6)), min_size=1, max_size=3),
+)  # fmt: skip
+def test_what_is_foreseen_is_what_is_chosen_then(
+    slots: int, hours: float, spread: float, timed: int, kinds: list[tuple[float, int]]
+) -> None:
+    """At the first moment it is what would be brought now; never more than may be; and a job that
+    is foreseen to have machines is in time, unless all that may be are too few."""
+    offered = [
+        Kind(rental(f"k{n}", price, most=most), 2, 1.0, most, 60.0 * SECOND)
+        for n, (price, most) in enumerate(kinds)
+    ]
+    mean = 4.0 * 3600 * SECOND
+    tail = Tail(0.0, 1.0, 0.5, 0.0)
+    left = Left(mean, mean * (1 + spread), SECOND, SECOND, tail, sure=True)
+    here = PlanOffer(SiteId("here"), slots, 1.0, 0.0, 0.0, math.inf, open=True)
+    time_ns = hours * 3600 * SECOND
+    lack = Lack(left, time_ns, time_ns, None, [here])
+    found, reasons = foresee(lack, offered, Items(14400, timed))
+    now = {each.kind.rental.name: each.many for each in found if not each.at_ns}
+    assert now == choose(lack, offered).bring
+    assert bool(found) <= bool(reasons)
+    for kind in offered:
+        assert sum(each.many for each in found if each.kind.rental == kind.rental) <= kind.room
+    able = sum(kind.room * kind.does(0.9 * time_ns) for kind in offered) + slots * 0.9 * time_ns
+    done = sum(each.does(0, time_ns) for each in found) + slots * time_ns
+    assert done >= mean or able < 1.2 * mean
+
+
+def test_a_quote_about_a_job_that_runs_counts_what_it_holds_as_free() -> None:
+    town = federation()
+    job = town.submit("j", 100, aims=Aims(deadline_ns=1000 * SECOND))
+    assert town.job(job).leases
+    spec = JobSpec(name="j", total=100, aims=Aims())
+    assert quote(town.home, spec, timed(), [Aims()], town.now_ns).rows == []
+    (row,) = quote(town.home, spec, timed(), [Aims()], town.now_ns, job).rows
+    assert row.sites
+
+
+def test_a_machine_that_may_not_be_rented_has_a_reason() -> None:
+    town = renting(Town(), rental("small", 3))
+    found = ask(town, 100, in_time(3600), Aims(), base=Aims(regions=["north"]))
+    assert found.rows == []
+    assert "names no region" in found.refused["small, rented,"]

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -18,15 +19,17 @@ from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
 
 if TYPE_CHECKING:
-    from hanse.client.quoting import Answer
+    from hanse.client.quoting import Answer, Wanted
     from hanse.model.aims import Aims
     from hanse.model.quote import Row
 
-_SURE: Final = {"sure": "yes", "even": "perhaps", "no": "no"}
+_SURE: Final = {"sure": "yes", "even": "perhaps", "no": "no", "unknown": "?"}
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.option("--deadline", metavar="TIME", help="Seconds, or text such as 30min or 2h.")
+@click.option("--objective", type=click.Choice(["fastest", "cheapest"]), help="Every site that "
+              "helps, or the cheapest that meet the deadline.")  # fmt: skip
 @click.option("--budget", type=float, metavar="N", help="What it may cost.")
 @click.option("--regions", metavar="A,B", help="Where it may run.")
 @click.option("--no-spot", is_flag=True, help="Not at sites that can be taken away.")
@@ -37,72 +40,67 @@ _SURE: Final = {"sure": "yes", "even": "perhaps", "no": "no"}
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def quote(
-    out: Output, target: str, args: tuple[str, ...], deadline: str | None, budget: float | None,
-    regions: str | None, no_spot: bool, sample: int, seconds: float,
+    out: Output, target: str, args: tuple[str, ...], deadline: str | None,
+    objective: Literal["fastest", "cheapest"] | None, budget: float | None, regions: str | None,
+    no_spot: bool, sample: int, seconds: float,
 ) -> None:  # fmt: skip
     """Say what a job would take and cost, and submit nothing.
 
     Of a job that is recorded, what is left of it, by what was learnt. A script runs up to its first
     map; a small sample of that is run where the job would run, unless it has a name under which
-    items of it were timed before. What it prints goes to stderr. For several deadlines: how long,
-    how dear, at which sites, and how sure that is.
+    items of it were timed before. What it prints goes to stderr. What is not asked for is as the
+    map has it.
+
+    For several deadlines: how long, how dear, at which sites, which machines would be rented for it
+    and when, and how sure that is.
     """
     from hanse.client.aims import aims_of
+    from hanse.client.quoting import Wanted
 
-    base = aims_of(None, None, None, regions.split(",") if regions else None, not no_spot)
-    wanted = aims_of("cheapest", deadline, budget, None, None)
-    assert wanted is not None
-    rows = _rows(wanted)
+    named = regions.split(",") if regions else None
+    told = aims_of(None, deadline, budget, named, None)
+    wanted = Wanted(
+        objective=objective, regions=named, spot=False if no_spot else None,
+        deadline_ns=None if told is None else told.deadline_ns,
+        budget_nano=None if told is None else told.budget_nano,
+    )  # fmt: skip
     if target.endswith(".py") or Path(target).is_file():
-        answer = _of_script(target, args, rows, base, sample, seconds)
+        answer = _of_script(target, args, wanted, sample, seconds)
     else:
-        answer = _of_job(target, rows, base)
-    _show(out, answer, wanted)
+        answer = _of_job(target, wanted)
+    _show(out, answer)
 
 
-def _rows(wanted: Aims) -> list[Aims]:
-    """The deadline that is asked for, half and twice of it, and none: in haste, or at leisure."""
-    from msgspec.structs import replace
-
-    time_ns = wanted.deadline_ns
-    times = [] if time_ns is None else [max(1, time_ns // 2), time_ns, 2 * time_ns]
-    return [
-        replace(wanted, objective="fastest", deadline_ns=None),
-        *(replace(wanted, deadline_ns=each) for each in times),
-        replace(wanted, deadline_ns=None),
-    ]
-
-
-def _of_job(target: str, rows: list[Aims], base: Aims | None) -> Answer:
+def _of_job(target: str, wanted: Wanted) -> Answer:
     from msgspec.structs import replace
 
     import hanse
-    from hanse.client.quoting import Answer
+    from hanse.client.quoting import Answer, rows
     from hanse.model.aims import Aims
 
     with recorded(target) as (side, head):
         record = record_of(side, head)
     left = max(record.size, head.total or 0) - len(record.settled)
     spec = record.job.spec
-    spec = replace(spec, total=left, aims=base or replace(spec.aims or Aims(), deadline_ns=None,
-                                                          budget_nano=None))  # fmt: skip
+    own = replace(spec.aims or Aims(), deadline_ns=None, budget_nano=None)
+    aims = wanted.of(own)
     with hanse.connect() as client:
-        found = client._runtime.quote(spec, list(record.timed), rows)
-    return Answer(found, more=head.total is None)
+        found = client._runtime.quote(
+            replace(spec, total=left, aims=aims), list(record.timed), rows(aims), head.id
+        )
+    return Answer(found, aims, more=head.total is None)
 
 
 def _of_script(
-    target: str, args: tuple[str, ...], rows: list[Aims], base: Aims | None, sample: int,
-    seconds: float,
-) -> Answer:  # fmt: skip
+    target: str, args: tuple[str, ...], wanted: Wanted, sample: int, seconds: float
+) -> Answer:
     import msgspec
 
     from hanse.client.quoting import ASKED, Answer, Ask
-    from hanse.model.aims import Aims
 
     with tempfile.TemporaryDirectory(prefix="hanse-quote-") as directory:
         place = Path(directory) / "answer"
-        ask = Ask(str(place), rows, base or Aims(), sample, seconds)
+        ask = Ask(str(place), wanted, sample, seconds)
         environment = {**os.environ, ASKED: msgspec.json.encode(ask).decode()}
         ran = subprocess.run(
             [sys.executable, target, *args], env=environment, stdout=sys.stderr, check=False
@@ -125,40 +123,88 @@ def _remove(sample: str) -> None:
             side.remove([JobId(sample)])
 
 
-def _show(out: Output, answer: Answer, wanted: Aims) -> None:
+def _show(out: Output, answer: Answer) -> None:
     from msgspec import to_builtins
 
-    found = answer.quote
+    found, wanted = answer.quote, answer.wanted
     document: dict[str, Any] = to_builtins(found) | {"more": answer.more}
 
     def human() -> None:
-        more = " or more" if answer.more else ""
-        if not found.items:
-            out.say("Nothing is left to do.")
-        elif found.item_s is None or not found.rows:
-            out.say(f"{found.items:,}{more} items are left, and no item was timed, "
-                    "or no site may run them: nothing can be said.")  # fmt: skip
-        else:
-            out.say(f"{found.items:,}{more} items at {words.duration(found.item_s)} each "
-                    f"(\N{PLUS-MINUS SIGN}{words.duration(found.spread)}), by {found.timed:,} that "
-                    "were timed:\n")  # fmt: skip
+        out.say(_heading(answer))
+        if found.items and found.rows:
             heads = ["deadline", "ends in", "at most", "cost", "at most", "in time", "sites"]
             if wanted.budget_nano is not None:
                 heads.insert(6, "in budget")
             out.table(heads, [_cells(row, wanted) for row in found.rows])
+            for line in _about(_asked(found.rows, wanted)):
+                out.say(line)
         for site, why in found.refused.items():
             out.say(f"{site} would get nothing: {why}")
 
     out.result(document, human, quiet=())
 
 
+def _heading(answer: Answer) -> str:
+    found = answer.quote
+    items = f"{found.items:,}{' or more' if answer.more else ''} items"
+    if not found.items:
+        return "Nothing is left to do."
+    if found.item_s is not None and found.rows:
+        return (
+            f"{items} at {words.duration(found.item_s)} each (\N{PLUS-MINUS SIGN}"
+            f"{words.duration(found.spread)}), by {found.timed:,} that were timed:\n"
+        )
+    if found.rows:
+        return (
+            f"{items}, of which none was timed, as no site can run it. Rented for it would be, at "
+            "first:\n"
+        )
+    if not found.able:
+        return f"{items}, and no site can run it: nothing can be said."
+    return f"{items}, of which none was timed: nothing can be said."
+
+
+def _asked(rows: Sequence[Row], wanted: Aims) -> Row:
+    """The row that was asked for; without a deadline, the last one: at leisure."""
+    from hanse.limits import SECOND
+
+    deadline_ns = wanted.deadline_ns
+    deadline_s = None if deadline_ns is None else deadline_ns / SECOND
+    return next((row for row in rows if row.deadline_s == deadline_s and deadline_s), rows[-1])
+
+
+def _about(row: Row) -> Iterator[str]:
+    """What else is to be said of it."""
+    for each in row.machines:
+        when = f"in {words.duration(each.asked_s)}" if each.asked_s else "now"
+        yield (
+            f"{each.count} {each.offer} would be rented {when}, and work in "
+            f"{words.duration(each.up_s)}: {bill.amount(each.cost)}"
+            + (
+                f" for {100 * each.share:.0f}% of the work"
+                if row.end_s is not None
+                else " at least"
+            )
+        )
+    if row.renting and not row.machines:
+        yield f"No machine would be rented: {row.renting[0]}"
+    if row.sooner is not None:
+        yield f"To finish an hour earlier would cost {bill.amount(row.sooner)} more"
+
+
 def _cells(row: Row, wanted: Aims) -> list[str]:
     whole = "none, fastest" if row.objective == "fastest" else "none, cheapest"
-    sites = ", ".join(f"{each.site} {100 * each.share:.0f}%" for each in row.sites)
+    sites = [f"{each.site} {100 * each.share:.0f}%" for each in row.sites]
+    timed = row.end_s is not None
+    sites += [
+        f"{each.count} {each.offer}" + f" {100 * each.share:.0f}%" * timed for each in row.machines
+    ]
     cells = [
         whole if row.deadline_s is None else words.duration(row.deadline_s),
-        words.duration(row.end_s), words.duration(row.end_high_s),
-        bill.amount(row.cost), bill.amount(row.cost_high),
+        words.duration(row.end_s) if row.end_s is not None else "?",
+        words.duration(row.end_high_s) if row.end_high_s is not None else "?",
+        bill.amount(row.cost), bill.amount(row.cost_high) if timed else "?",
         "" if row.deadline_s is None else _SURE[row.met],
     ]  # fmt: skip
-    return [*cells, *([_SURE[row.paid]] if wanted.budget_nano is not None else []), sites]
+    budget = [_SURE[row.paid]] if wanted.budget_nano is not None else []
+    return [*cells, *budget, ", ".join(sites)]

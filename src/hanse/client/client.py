@@ -194,15 +194,16 @@ class Client:
             "resources": resources, "retries": retries, "timeout": timeout,
             "packages": packages, "requirements": requirements,
         }  # fmt: skip
+        aims = aims_of(objective, deadline, budget, regions, spot, data)
         if os.environ.get("HANSE_QUOTE"):
             from hanse.client import quoting
 
-            quoting.answer(self, function, iterables, name, given)
+            quoting.answer(self, function, iterables, name, given, aims)
         iterable, total = snapshot(iterables)
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
-            aims=aims_of(objective, deadline, budget, regions, spot, data),
+            aims=aims,
         )  # fmt: skip
 
     def _map(

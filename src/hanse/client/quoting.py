@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
+from hanse.client.task import unwrap
 from hanse.errors import UsageError
-from hanse.model.aims import Aims
+from hanse.model.aims import Aims, Objective
 from hanse.model.quote import Quote
+from hanse.payloads.functions import name_of
 from hanse.records.record import open_record
 
 if TYPE_CHECKING:
     from hanse.client.client import Client
+    from hanse.core.events import Timed
+    from hanse.ids import JobId
     from hanse.model.job import JobSpec
 
 ASKED = "HANSE_QUOTE"  # the environment's, with an `Ask` in it
@@ -31,18 +36,47 @@ _LEAST = 4
 _READ = 1_000_000  # items of an iterable without a length that are counted
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for; None: what the map itself asks for."""
+
+    objective: Objective | None = None
+    deadline_ns: int | None = None
+    budget_nano: int | None = None
+    regions: list[str] | None = None
+    spot: bool | None = None
+
+    def of(self, own: Aims | None) -> Aims:
+        """For a map with these aims of its own."""
+        own = own or Aims()
+        told = {name: value for name in self.__struct_fields__
+                if (value := getattr(self, name)) is not None}  # fmt: skip
+        hasty = own.objective == "fastest" and own.deadline_ns is None and own.budget_nano is None
+        return replace(own, **{"objective": "cheapest" if hasty else own.objective} | told)
+
+
+def rows(wanted: Aims) -> list[Aims]:
+    """The deadline that is asked for, half and twice of it, and none: in haste, or at leisure."""
+    time_ns = wanted.deadline_ns
+    times = [] if time_ns is None else [max(1, time_ns // 2), time_ns, 2 * time_ns]
+    return [
+        replace(wanted, objective="fastest", deadline_ns=None),
+        *(replace(wanted, deadline_ns=each) for each in times),
+        replace(wanted, objective="cheapest", deadline_ns=None),
+    ]
+
+
 class Ask(msgspec.Struct, frozen=True):
     """What `hanse quote` wants to know."""
 
     answer: str  # the file that is written
-    aims: list[Aims]  # a row for each
-    base: Aims  # regions and the like
+    wanted: Wanted
     sample: int  # items at most
     seconds: float  # how long it may run
 
 
 class Answer(msgspec.Struct, frozen=True):
     quote: Quote
+    wanted: Aims  # one of its rows is for this
     more: bool = False  # there are more items than were counted
     sample: str = ""  # a job to be removed
 
@@ -54,32 +88,37 @@ def ask_of(environment: Mapping[str, str]) -> Ask | None:
 
 def answer(
     client: Client, function: Callable[..., Any], iterables: Sequence[Iterable[Any]],
-    name: str | None, options: Mapping[str, Any],
+    name: str | None, options: Mapping[str, Any], own: Aims | None,
 ) -> None:  # fmt: skip
     """Say what the map would come to, and end the program."""
     ask = ask_of(os.environ)
     assert ask is not None
     del os.environ[ASKED]  # the sample is a map like any other
-    runtime = client._runtime
+    runtime, aims = client._runtime, ask.wanted.of(own)
+
+    def quoted(spec: JobSpec, items: int, timed: Sequence[Timed], of: JobId | None = None) -> Quote:
+        return runtime.quote(replace(spec, total=items, aims=aims), timed, rows(aims), of)
+
     known = runtime.records().journal.find(name) if name is not None else None
     if known is not None:
         record = open_record(runtime.records(), known)
         if sum(one.items for one in record.timed) >= _ENOUGH:
             left = max(record.size, known.total or 0) - len(record.settled)
-            found = runtime.quote(spec_of(record.job.spec, left, ask), record.timed, ask.aims)
-            _write(ask, Answer(found))
+            _write(ask, Answer(quoted(record.job.spec, left, record.timed, known.id), aims))
     columns, total, more = _counted(iterables)
     if not total:
-        _write(ask, Answer(Quote(items=0, timed=0)))
-    sample = _sample(client, function, columns, total, options, ask)
+        _write(ask, Answer(Quote(items=0, timed=0), aims))
+    if runtime.keeps_inputs:  # a node: its sites have spoken
+        target, own_options = unwrap(function)
+        spec = client._spec(name_of(target), own_options.but(**options), True, total)
+        found = quoted(spec, total, [])
+        if not found.able:  # a sample would wait for ever
+            _write(ask, Answer(found, aims, more))
+    sample = _sample(client, function, columns, total, options, ask, aims)
     record = open_record(runtime.records(), _head(client, sample))
-    spec = spec_of(record.job.spec, total, ask)
-    found = runtime.quote(spec, list(record.timed), ask.aims)
-    _write(ask, Answer(found, more, record.head.id))
-
-
-def spec_of(spec: JobSpec, items: int, ask: Ask) -> JobSpec:
-    return msgspec.structs.replace(spec, total=items, aims=ask.base)
+    # Its sites may not have said yet that it is over: what it holds is as good as free.
+    found = quoted(record.job.spec, total, list(record.timed), record.head.id)
+    _write(ask, Answer(found, aims, more, record.head.id))
 
 
 def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, bool]:
@@ -91,7 +130,7 @@ def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, 
 
 def _sample(
     client: Client, function: Callable[..., Any], columns: Sequence[Sequence[Any]], total: int,
-    options: Mapping[str, Any], ask: Ask,
+    options: Mapping[str, Any], ask: Ask, aims: Aims,
 ) -> str:  # fmt: skip
     """Run items that are spread evenly; returns the name of the job that did."""
     count = min(total, ask.sample, max(_LEAST, ceil(total / _SHARE)))
@@ -99,10 +138,9 @@ def _sample(
         raise UsageError("nothing is known of this map, and no sample may be run: give it a name")
     chosen = [total * n // count for n in range(count)]
     name = f"quote-{os.urandom(6).hex()}"
-    regions = ask.base.regions or None
     job = client.map(
         function, *([column[item] for item in chosen] for column in columns), name=name,
-        on_error="collect", regions=regions, **options,
+        on_error="collect", regions=aims.regions or None, **options,
     )  # fmt: skip
     if not job.wait(ask.seconds):
         job.cancel()

@@ -6,17 +6,15 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.estimate import estimate
 from hanse.core.placement import Placement
+from hanse.core.reckoning import reckon, sooner
 from hanse.core.why import refusals
 from hanse.ids import JobId, SiteId
 from hanse.model.account import Account, SiteAccount, settled
-from hanse.model.aims import NANO
-
-HOUR_NS = 3600 * limits.SECOND
+from hanse.model.aims import HOUR_NS, NANO
 
 
 def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
@@ -63,10 +61,14 @@ def _with_aims(told: Account, home: Home, job: Job, place: Placement, now_ns: in
         told = replace(told, budget=aims.budget_nano / NANO)
     if aims.deadline_ns is not None:
         told = replace(told, deadline_s=(job.since_ns + aims.deadline_ns - now_ns) / 1e9)
-    if plan is None or not plan.cost:
+    found = reckon(home, job, now_ns)
+    if plan is None or found is None or not (found.timed and found.cost):
         return told
-    sooner = home.sooner(job, HOUR_NS)
+    more = sooner(home, job, now_ns, HOUR_NS)
+    by_site = found.by_site()
+    sites = [replace(site, expected=by_site.pop(site.site, 0.0) / NANO) for site in told.sites]
+    sites += [SiteAccount(site=site, expected=nano / NANO) for site, nano in by_site.items()]
     return replace(
-        told, expected=plan.cost / NANO, expected_high=plan.high_cost / NANO, hurry=plan.hurry,
-        sooner=None if sooner is None else sooner / NANO,
+        told, sites=sites, expected=found.cost / NANO, expected_high=found.cost_high / NANO,
+        hurry=plan.hurry, sooner=None if more is None else more / NANO,
     )  # fmt: skip

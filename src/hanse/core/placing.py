@@ -8,7 +8,7 @@ and nothing else. Jobs without aims do not pass through here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hanse import limits
@@ -19,7 +19,7 @@ from hanse.core.lease import Lease
 from hanse.core.place.egress import Egress
 from hanse.core.place.hazard import Hazard
 from hanse.core.place.plan import ALL, Goal, Offer, plan
-from hanse.core.place.renting import Kind, Lack
+from hanse.core.place.renting import Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
@@ -44,6 +44,7 @@ class Placing(Indexes):
         self.egress = Egress()  # whoever owns the home may set another
         self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
         self.rentals: dict[str, Rental] = {}  # what providers could bring
+        self.rents: Callable[[Job, int], Rents] = _nothing  # ... for a job, now
 
     def carries_at(self, egress: Egress) -> None:
         """Bytes between regions cost this from now on."""
@@ -130,40 +131,35 @@ class Placing(Indexes):
         whole_ns = float(aims.deadline_ns or 0)
         return Goal(aims.objective, time_ns, money, every_ns, whole_ns)
 
-    def sooner(self, job: Job, by_ns: int) -> float | None:
-        """What it would cost more, in nano, to be done so much earlier; None if that cannot be
-        said, or done."""
-        place = job.place
-        if place is None or place.plan is None or not place.plan.cost:
-            return None
-        goal = self._goal(job, place)
-        time_ns = (place.plan.end_ns if goal.time_ns is None else goal.time_ns) - by_ns
-        if time_ns <= 0:
-            return None
-        left = self._left(job, place)
-        goal = goal._replace(objective="cheapest", time_ns=time_ns)
-        found = plan(self._offers(job, place), left, goal)
-        return None if found.hurry else max(0.0, found.cost - place.plan.cost)
+    def may_run(self, job: Job, site: Site) -> bool:
+        """Whether the site is there, and can and may run an item of it, once it has room."""
+        return (
+            not site.silent(self._now_ns)
+            and site.capacity.fits(job.spec.needs)
+            and takes(job, site)
+            and (job.place is None or barred(job.place, site.tariff) is None)
+        )
 
     # --- for quotes -----------------------------------------------------------------------------
     @contextmanager
-    def imagined(self, spec: JobSpec, timed: Sequence[Timed], now_ns: int) -> Iterator[Job]:
-        """A job that nobody has submitted, as it would be seen here now; inside alone."""
+    def imagined(
+        self, spec: JobSpec, timed: Sequence[Timed], now_ns: int, of: JobId | None = None
+    ) -> Iterator[Job]:
+        """A job that nobody has submitted, as it would be seen here now; inside alone. It may use
+        what is free, and what the job `of` holds, which it would take the place of."""
         self._now_ns = max(self._now_ns, now_ns)
         job = Job(JobId(""), spec, self._now_ns)
         assert job.place is not None
         for site, items, busy_ns in timed:
             job.place.work.observe(site, items, busy_ns)
+        if of is not None and (present := self.jobs.get(of)) is not None:
+            for lease in present.leases.values():
+                job.place.held[lease.site] = job.place.held.get(lease.site, 0) + 1
         self._shapes.join(job, self.sites.values())
         try:
             yield job
         finally:
             self._shapes.leave(job)
-
-    def outlook(self, job: Job) -> tuple[list[Offer], Left]:
-        """The sites that it may use, and what is left of it."""
-        assert job.place is not None
-        return self._offers(job, job.place), self._left(job, job.place)
 
     def _requote(self, job: Job, place: Placement) -> None:
         """Other sites may serve it now; those that are not to be used any more end the item that
@@ -183,14 +179,13 @@ class Placing(Indexes):
         place.barred = {}
         offers = []
         for site in self.sites.values():
-            slots = self._usable(job, site)
-            if site.silent(self._now_ns) or not slots or not takes(job, site):
+            if site.silent(self._now_ns) or not takes(job, site):
                 continue
             why_not = barred(place, site.tariff)
             if why_not is not None:
                 place.barred[site.id] = why_not
-                continue
-            offers.append(self._offer(job, place, site, slots))
+            elif slots := self._usable(job, site):
+                offers.append(self._offer(job, place, site, slots))
         return offers
 
     def _usable(self, job: Job, site: Site) -> int:
@@ -380,6 +375,10 @@ class Placing(Indexes):
             shape.note(site)
             if shape.runnable and shape.fits(site):
                 self._freshen(job)
+
+
+def _nothing(job: Job, now_ns: int) -> Rents:
+    return Rents((), (), {})
 
 
 def _due_ns(job: Job) -> float:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
-from hanse.core.place.renting import Kind, choose
+from hanse.core.place.renting import Kind, Rents, choose
 from hanse.core.site import Site
 from hanse.core.words import duration
 from hanse.ids import JobId, SiteId
@@ -67,6 +67,7 @@ class Renter:
     def __init__(self, home: Home, rentals: Iterable[Rental], run: int = 1) -> None:
         self.home = home
         self.rentals = home.rentals = {each.name: each for each in rentals}
+        home.rents = self.rents
         self.machines: dict[str, Rented] = {}
         self.failing: dict[str, Failing] = {}  # by kind
         self.useless: dict[tuple[JobId, str], Failing] = {}
@@ -137,10 +138,12 @@ class Renter:
     def _choose_for(self, job: Job, now_ns: int) -> None:
         place = job.place
         assert place is not None
-        kinds, refused = self._kinds(job, now_ns)
-        choice = choose(self.home.lack(job, self._coming(job, now_ns), now_ns), kinds)
+        kinds, coming, refused = self.rents(job, now_ns)
+        choice = choose(self.home.lack(job, coming, now_ns), kinds)
         has = any(machine.job == job.id for machine in self.machines.values())
-        place.renting = choice.reasons + (refused if choice.reasons or has else [])
+        place.renting = choice.reasons + (
+            [f"no {name}: {why}" for name, why in refused.items()] if choice.reasons or has else []
+        )
         place.renting += self._on_their_way(job, now_ns)
         for name, count in choice.bring.items():
             for _ in range(count):
@@ -151,9 +154,14 @@ class Renter:
                     because=choice.reasons[0],
                 )  # fmt: skip
 
-    def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], list[str]]:
+    def rents(self, job: Job, now_ns: int) -> Rents:
+        """What could be brought for the job, and what is on its way for it."""
+        kinds, refused = self._kinds(job, now_ns)
+        return Rents(kinds, self._coming(job, now_ns), refused)
+
+    def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], dict[str, str]]:
         """Those that may be brought for the job, and why the others may not."""
-        kinds, refused = [], []
+        kinds, refused = [], {}
         for name, rental in self.rentals.items():
             held = [each for each in self.machines.values() if each.kind == name]
             why: str | None = None
@@ -170,7 +178,7 @@ class Renter:
             if isinstance(kind, Kind) and why is None:
                 kinds.append(kind)
             else:
-                refused.append(f"no {name}: {why or kind}")
+                refused[name] = why or str(kind)
         return kinds, refused
 
     def _coming(self, job: Job, now_ns: int) -> list[Kind]:

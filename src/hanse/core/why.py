@@ -11,11 +11,12 @@ from hanse.core.lease import Lease
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.placing import RENTED
+from hanse.core.reckoning import reckon, sooner
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
 from hanse.ids import JobId, SiteId
 from hanse.model.account import Account
-from hanse.model.aims import NANO
+from hanse.model.aims import HOUR_NS, NANO
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
@@ -81,7 +82,7 @@ def costs(spent: Mapping[SiteId, int], final: bool) -> list[str]:
     total = sum(spent.values())
     if not total:
         return []
-    parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items())
+    parts = ", ".join(f"{money(nano)} at {site}" for site, nano in spent.items() if nano)
     return [f"It has cost {money(total)}{'' if final else ' so far'}: {parts}."]
 
 
@@ -104,16 +105,18 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         lines.append(f"Its deadline is in {duration(left)}." if left > 0
                      else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
     lines += [f"Machines to rent: {each}." for each in place.renting]
-    plan = place.plan
-    if plan is None or not plan.cost:
+    found = reckon(home, job, now_ns)
+    if place.plan is None or found is None or not (found.timed and found.cost):
         return lines
+    parts = ", ".join(f"{money(nano)} at {site}" for site, nano in found.by_site().items())
     lines.append(
-        f"About {money(plan.cost)} more is expected, at most {money(plan.high_cost)} in 19 of 20 "
-        f"cases{'; all sites are used, as the deadline is near' if plan.hurry else ''}."
+        f"About {money(found.cost)} more is expected, at most {money(found.cost_high)} in 19 of 20 "
+        f"cases: {parts}"
+        f"{'; all sites are used, as the deadline is near' if place.plan.hurry else ''}."
     )
-    sooner = home.sooner(job, 3600 * limits.SECOND)
-    if sooner is not None:
-        lines.append(f"To finish an hour earlier would cost {money(sooner)} more.")
+    more = sooner(home, job, now_ns, HOUR_NS)
+    if more is not None:
+        lines.append(f"To finish an hour earlier would cost {money(more)} more.")
     return lines
 
 
@@ -165,13 +168,16 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
 def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
     """The sites that get no lease of the job now, and why."""
     found = {}
+    holds = {lease.site for lease in job.leases.values()}
+    asks = job.ready or job.place is None
     for site in home.sites.values():
+        busy = asks and site.id not in holds  # with other jobs
         aims = None if job.place is None else job.place.why_not(site.id)
         reason = (
             _unfit(job.spec, site)
             or site.lacks(job.spec.requires)
             or (aims if not site.capacity.lacks(job.spec.needs) else None)
-            or (refusal(job, site.capacity, site.free) if job.ready or job.place is None else None)
+            or (refusal(job, site.capacity, site.free) if busy else None)
         )
         if site.leaving:
             reason = f"it {'was' if site.withdrawn else 'is being'} taken away: {site.leaving}"

@@ -11,10 +11,12 @@ from hanse.model.aims import NANO
 
 
 class SiteAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one site."""
+    """Of one site, of the time in which a rented one starts and idles, or of machines that will be
+    rented."""
 
     site: str
     spent: float = 0.0  # there, so far
+    expected: float = 0.0  # there, from now on
     leases: int = 0  # that it runs now
     refused: str = ""  # why it gets none at the moment; empty: it may
 

@@ -116,7 +116,7 @@ class Board:
 
     def quote(self, ask: AskQuote) -> Quote:
         """What such a job would take and cost."""
-        return self.runtime.quote(ask.spec, ask.timed, ask.aims)
+        return self.runtime.quote(ask.spec, ask.timed, ask.aims, ask.of)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:

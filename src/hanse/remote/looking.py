@@ -36,8 +36,10 @@ class Looking:
     def account(self, job: JobId) -> Account | None:
         return self._progress(job).account
 
-    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
-        about = api.AskQuote(spec=spec, timed=list(timed), aims=list(aims))
+    def quote(
+        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+    ) -> Quote:
+        about = api.AskQuote(spec=spec, timed=list(timed), aims=list(aims), of=of)
         return self._dial.ask("POST", "/v1/quote", Quote, about)
 
     def running(self, job: JobId) -> int:

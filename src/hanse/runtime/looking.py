@@ -39,9 +39,11 @@ class Looking:
         """What those that run have cost so far, as far as that is counted."""
         return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
 
-    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
+    def quote(
+        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+    ) -> Quote:
         """See `runner.Runner`."""
-        return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns()))  # type: ignore[no-any-return]
+        return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns(), of))  # type: ignore[no-any-return]
 
     # --- for the loop's thread ------------------------------------------------------------------
     def explained(self, job: JobId) -> str:

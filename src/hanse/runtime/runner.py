@@ -102,7 +102,9 @@ class Runner(Protocol):
     def account(self, job: JobId) -> Account | None:
         """The same by site, and what is expected; None: that is not known, or not counted."""
 
-    def quote(self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims]) -> Quote:
+    def quote(
+        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+    ) -> Quote:
         """See `hanse.core.quoting.quote`. Nothing is submitted."""
 
     def running(self, job: JobId) -> int:

@@ -89,11 +89,12 @@ class NewJob(Request, frozen=True, kw_only=True):
 
 class AskQuote(Request, frozen=True, kw_only=True):
     """What would a job of `spec.total` items take and cost, of which these segments were timed? One
-    answer for each of these aims."""
+    answer for each of these aims. If it is about what is left of a job, that is named."""
 
     spec: JobSpec
     timed: list[Timed]
     aims: list[Aims]
+    of: JobId | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the node that reckons with it."""

@@ -37,10 +37,11 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     if spent or of:
         yield "cost", f"{amount(account.spent)}{of}" + (f": {', '.join(spent)}" if spent else "")
     if account.expected is not None and account.expected_high is not None:
+        where = [f"{amount(one.expected)} at {one.site}" for one in account.sites if one.expected]
         yield (
             "expected",
             f"{amount(account.expected)} more, at most {amount(account.expected_high)} in 19 of 20 "
-            "cases",
+            f"cases: {', '.join(where)}",
         )
     if account.end_s is not None:
         low, high = account.end_low_s or 0.0, account.end_high_s or 0.0

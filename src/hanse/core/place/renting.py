@@ -65,6 +65,14 @@ class Lack(NamedTuple):
     coming: Sequence[Kind] = ()  # machines that are on their way for it
 
 
+class Rents(NamedTuple):
+    """What could be rented for a job, what is on its way for it, and by name why others cannot."""
+
+    kinds: Sequence[Kind]
+    coming: Sequence[Kind]
+    refused: dict[str, str]
+
+
 class Choice(NamedTuple):
     """What to bring, by the names of the offers, what that is expected to cost, and why."""
 

@@ -1,0 +1,185 @@
+"""What a job is expected to take and cost from now on, with what would be rented for it.
+
+The same offers, the same estimate of the work, the same `plan` and the same choice of machines as
+those that decide. Which site does how much is what filling the cheapest first comes to, as the
+plan's own cost is reckoned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hanse.core.home import Home
+from hanse.core.job import Job
+from hanse.core.place.foresee import Bought, Items, foresee
+from hanse.core.place.plan import Goal, Offer, plan
+from hanse.core.place.renting import Lack
+from hanse.core.place.work import Left
+from hanse.ids import SiteId
+from hanse.limits import REPORT_EVERY_NS
+from hanse.model.aims import Objective
+from hanse.model.quote import Sureness
+
+_TAIL = 0.05  # of all time: what is kept for the last items at most, as in `plan`
+
+
+class Reckoned(NamedTuple):
+    """Times are nanoseconds from now, and amounts nano; if none of its items was `timed`, they say
+    nothing but what the machines cost at least."""
+
+    timed: bool
+    end_ns: float
+    end_high_ns: float  # in 19 of 20 cases
+    cost: float
+    cost_high: float
+    met: Sureness  # of the deadline
+    sites: list[tuple[Offer, float, float]]  # those that take part: share of the work, and cost
+    machines: list[tuple[Bought, float, float]]  # those that will be brought: the same
+    renting: list[str]  # why they will, or why not
+
+    def by_site(self) -> dict[str, float]:
+        """What is expected to be paid, in nano, and where."""
+        found = {str(offer.site): cost for offer, _, cost in self.sites if cost}
+        for each, _, cost in self.machines:
+            name = f"{each.many} {each.kind.rental.name}, to be rented"
+            found[name] = found.get(name, 0.0) + cost
+        return found
+
+
+def reckon(
+    home: Home, job: Job, now_ns: int, objective: Objective | None = None,
+    time_ns: float | None = None,
+) -> Reckoned | None:  # fmt: skip
+    """None: nothing is left, or nobody is there to do it, nor could be brought.
+
+    Args:
+        objective: another one than the job's own.
+        time_ns: the time that is left, if that is not what its deadline leaves.
+    """
+    assert job.place is not None
+    rents = home.rents(job, now_ns)
+    lack = home.lack(job, rents.coming, now_ns)
+    if time_ns is not None:
+        lack = lack._replace(time_ns=time_ns)
+    left = lack.left
+    items = Items(round(left.mean / left.each) if left.each else 0, job.place.work.items)
+    found, renting = foresee(lack, rents.kinds, items)
+    machines = [*(Bought(kind, 1, 0.0) for kind in rents.coming), *found]
+    renting = renting if home.rentals else []
+    if not left.sure:
+        return _untimed(machines, renting)
+    if not left.mean or not (lack.sites or machines):
+        return None
+    goal = Goal(objective or job.place.aims.objective, lack.time_ns, lack.money, REPORT_EVERY_NS,
+                lack.whole_ns)  # fmt: skip
+    return _timed(lack, goal, machines, renting)
+
+
+def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:
+    if not machines:
+        return None
+    brought = [(each, 0.0, each.cost(0.0)) for each in machines]
+    cost = sum(part[2] for part in brought)
+    return Reckoned(False, 0.0, 0.0, cost, cost, "unknown", [], brought, renting)
+
+
+def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str]) -> Reckoned:
+    left = lack.left
+    named = {SiteId(f"+{n:06}"): each for n, each in enumerate(machines)}
+    offers = [*lack.sites, *(each.offer(name) for name, each in named.items())]
+    ranked = sorted(offers, key=lambda offer: (offer.unit, offer.site))
+    whole = plan(offers, left, goal)
+    end_ns = whole.end_ns
+    if goal.objective == "cheapest" and goal.time_ns is not None:
+        shares = _cheapest_first(ranked, left, goal.time_ns)
+        end_ns = max(end_ns, *(_takes(offer, share * left.mean) for offer, share in shares))
+    else:
+        used = {offer: min(offer.slots, whole.slots.get(offer.site, 0)) for offer in ranked}
+        shares = _side_by_side(
+            [each._replace(slots=slots) for each, slots in used.items() if slots]
+        )
+    parts = {offer.site: (share, share * left.mean * offer.unit) for offer, share in shares}
+    sites = [(each, *parts[each.site]) for each, _ in shares if each.site not in named]
+    brought = [
+        (each, share, each.cost(share * left.mean))
+        for name, each in named.items()
+        for share, _ in [parts.get(name, (0.0, 0.0))]
+    ]
+    cost = sum(part[2] for part in sites) + sum(part[2] for part in brought)
+    besides = cost - sum(nano for _, nano in parts.values())  # while they come up, or idle
+    return Reckoned(
+        True, end_ns, max(end_ns, whole.high_ns), cost,
+        max(cost, whole.high_cost + besides),
+        "sure" if goal.time_ns is None else _met(ranked, left, goal.time_ns),
+        sites, brought, renting,
+    )  # fmt: skip
+
+
+def sooner(home: Home, job: Job, now_ns: int, by_ns: int) -> float | None:
+    """What it would cost more, in nano, to be done so much earlier; None if that cannot be said, or
+    done."""
+    present = reckon(home, job, now_ns)
+    if present is None or not present.timed:
+        return None
+    assert job.place is not None
+    deadline_ns = job.place.aims.deadline_ns
+    end_ns = present.end_ns if deadline_ns is None else job.since_ns + deadline_ns - now_ns
+    if end_ns <= by_ns:
+        return None
+    earlier = reckon(home, job, now_ns, "cheapest", end_ns - by_ns)
+    if earlier is None or not earlier.timed or earlier.met == "no":
+        return None
+    return max(0.0, earlier.cost - present.cost)
+
+
+def _side_by_side(offers: Sequence[Offer]) -> list[tuple[Offer, float]]:
+    power = sum(offer.slots * offer.speed for offer in offers)
+    return [(offer, offer.slots * offer.speed / power) for offer in offers]
+
+
+def _cheapest_first(
+    ranked: Sequence[Offer], left: Left, time_ns: float
+) -> list[tuple[Offer, float]]:
+    """What each does by the deadline, the cheapest first; what is too much is late at all."""
+    usable = _usable(ranked, left, time_ns)
+    parts, rest = dict[SiteId, float](), left.mean
+    for offer in ranked:
+        part = min(rest, _does(offer, usable[offer.site]))
+        parts[offer.site] = part / left.mean
+        rest -= part
+    if rest > 0:
+        late = {offer.site: share for offer, share in _side_by_side(ranked)}
+        for site in parts:
+            parts[site] += rest / left.mean * late[site]
+    return [(offer, parts[offer.site]) for offer in ranked if parts[offer.site] > 0]
+
+
+def _met(ranked: Sequence[Offer], left: Left, time_ns: float) -> Sureness:
+    usable = _usable(ranked, left, time_ns)
+    most = sum(_does(offer, usable[offer.site]) for offer in ranked)
+    return sureness(left.mean, left.high, most)
+
+
+def sureness(mean: float, high: float, most: float) -> Sureness:
+    """Whether what is expected, and at most in 19 of 20 cases, is no more than that."""
+    if high <= most:
+        return "sure"
+    return "even" if mean <= most else "no"
+
+
+def _usable(ranked: Sequence[Offer], left: Left, time_ns: float) -> dict[SiteId, float]:
+    """The time in which each can begin items that end before the deadline."""
+    last = left.last(sum(offer.slots for offer in ranked))
+    return {
+        offer.site: max(0.0, time_ns - min(last / offer.speed, _TAIL * time_ns)) for offer in ranked
+    }
+
+
+def _takes(offer: Offer, work: float) -> float:
+    return offer.start_ns + work / (offer.slots * offer.speed)
+
+
+def _does(offer: Offer, time_ns: float) -> float:
+    """Work that it is expected to do within so long, from a standing start."""
+    return max(0.0, min(time_ns - offer.start_ns, offer.lasts_ns)) * offer.slots * offer.speed
