@@ -21,7 +21,7 @@ from hanse.model.rental import Rental
 from hanse.model.resources import Amount
 from hanse.node.linked import Linked
 from hanse.node.providers.config import Brings
-from hanse.node.providers.port import InDoubt, Order, Owned
+from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 from hanse.node.renting import Kept, Renting
 from hanse.node.tokens import Tokens
 from hanse.runtime.runtime import Runtime
@@ -99,11 +99,13 @@ class World:
         return self.renting
 
     def left(self, *machines: Kept) -> None:
-        """By an earlier run."""
+        """By an earlier run, of a Hanse that kept machines and nothing else."""
         private.write(self.path, msgspec.json.encode(machines))
 
     def kept(self) -> list[str]:
-        return [each["id"] for each in msgspec.json.decode(self.path.read_bytes())]
+        found = msgspec.json.decode(self.path.read_bytes())
+        machines = found if isinstance(found, list) else found["machines"]  # as `left` left it
+        return [each["id"] for each in machines]
 
     def job(self) -> None:
         spec = JobSpec(name="f", aims=Aims(deadline_ns=3600 * SECOND))
@@ -249,3 +251,44 @@ def test_a_call_that_hangs_holds_up_no_end_and_changes_nothing_of_the_next_run(
     hangs.join(60)
     assert not hangs.is_alive()
     assert world.kept() == ["a-3-1"]
+
+
+def test_what_was_spent_is_counted_over_all_runs_and_each_machine_once(world: World) -> None:
+    """A node is killed when a machine is gone and that is not written down yet: it is ended again,
+    and counted then."""
+    cloud = Cloud()
+    hour_ago = kept("a-1-1", leaving="it has had nothing to do")
+    hour_ago.since_s -= 3600
+    world.left(hour_ago)
+    before = world.path.read_bytes()
+    renting = world.rents(a=cloud)
+    until(lambda: not world.kept())
+    renting.close()
+    world.path.write_bytes(before)
+    renting = world.rents(a=cloud)
+    until(lambda: not world.kept())
+    spent = renting.providers()[0].offers[0].spent
+    assert 1 <= spent < 1.1, "an hour at 1 an hour"
+    renting.close()
+    renting = world.rents(a=cloud)
+    assert renting.providers()[0].offers[0].spent == spent
+    world.job()
+    until(lambda: cloud.there)
+    until(world.kept)
+    renting.close()
+    assert world.rents(a=cloud).providers()[0].offers[0].spent == spent, "none is gone since"
+    assert cloud.ended == ["a-1-1", "a-1-1"]
+
+
+def test_what_was_never_brought_costs_nothing(world: World) -> None:
+    cloud, dear = Cloud(), Cloud()
+
+    def refuse() -> None:
+        cloud.there.clear()
+        raise NotBrought("there is no capacity")
+
+    cloud.brings = refuse
+    world.job()
+    renting = world.rents(a=cloud, dear=dear)
+    until(lambda: dear.there)
+    assert renting.providers()[0].offers[0].spent == 0

@@ -219,7 +219,7 @@ def test_a_machine_is_named_until_it_is_asked_for_and_costs_nothing_before() -> 
     for now_s in (22, 23):
         steps = renter.look(now_s * SECOND)
         assert steps.away == [first]
-    renter.gone(first.id, 24 * SECOND)
+    renter.gone(first.id)
     assert not renter.look(25 * SECOND).away
 
 

@@ -71,7 +71,6 @@ class Renter:
         self.machines: dict[str, Rented] = {}
         self.failing: dict[str, Failing] = {}  # by kind
         self.useless: dict[tuple[JobId, str], Failing] = {}
-        self.spent: dict[str, float] = {}  # nano, by kind, of machines that are gone
         self._run, self._next = run, 1
 
     # --- what is told ---------------------------------------------------------------------------
@@ -107,15 +106,11 @@ class Renter:
             if not machine.site and not machine.why:
                 failing = self.failing.setdefault(machine.kind, Failing())
                 failing.again("one was gone before it was there", now_ns)
-            self.gone(id, now_ns)
+            self.gone(id)
 
-    def gone(self, id: str, now_ns: int) -> None:
+    def gone(self, id: str) -> None:
         """It was sent away."""
-        machine = self.machines.pop(id, None)
-        rental = self.rentals.get(machine.kind) if machine is not None else None
-        if machine is not None and rental is not None and machine.asked:
-            cost = rental.cost_nano(now_ns - machine.since_ns)
-            self.spent[machine.kind] = self.spent.get(machine.kind, 0.0) + cost
+        self.machines.pop(id, None)
 
     # --- looks ----------------------------------------------------------------------------------
     def look(self, now_ns: int) -> Steps:

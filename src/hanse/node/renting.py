@@ -54,6 +54,14 @@ class Kept(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     leaving: str = ""  # it is being sent away, and why
 
 
+class Kepts(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The file: the machines, and what those that are gone have cost. A machine leaves the one and
+    comes to the other in one write, so it is counted once, whenever a node is killed."""
+
+    machines: list[Kept]
+    spent_nano: dict[str, int] = {}  # by kind
+
+
 class _Machine:
     """One of them, in this run."""
 
@@ -89,6 +97,7 @@ class Renting:
         }
         self._token_text = token_text
         self._machines: dict[str, _Machine] = {}
+        self._spent_nano: dict[str, int] = {}  # of machines that are gone, by kind
         self._listed: set[str] = set()  # providers whose machines are known
         self._list_s: dict[str, float] = {}  # when a provider is to be asked again
         self._began_s = time.monotonic()
@@ -103,7 +112,9 @@ class Renting:
     def begin(self) -> None:
         """Take over what the last run has left. Raises WorldError if the file cannot be read."""
         now_s, now_ns = time.time(), self._runtime.loop.now_ns()
-        for kept in self._read():
+        file = self._read()
+        self._spent_nano = dict(file.spent_nano)
+        for kept in file.machines:
             self._machines[kept.id] = _Machine(kept)
             age_ns = int(max(0.0, now_s - kept.since_s) * 1e9)
             rented = Rented(id=kept.id, kind=kept.kind, job=kept.job, since_ns=now_ns - age_ns,
@@ -148,7 +159,7 @@ class Renting:
         return api.OfferInfo(
             name=rental.name, amount=rental.amount, region=rental.tariff.region,
             price=rental.tariff.price_nano / NANO, spot=rental.tariff.spot, most=rental.most,
-            trouble=why, spent=self._renter.spent.get(rental.name, 0.0) / NANO,
+            trouble=why, spent=self._spent_nano.get(rental.name, 0) / NANO,
         )  # fmt: skip
 
     def _about(self, machine: _Machine, now_ns: int) -> api.RentedInfo:
@@ -279,7 +290,7 @@ class Renting:
             if not isinstance(error, NotBrought) or isinstance(error, InDoubt):
                 self._doubted(order.id, str(error))
                 return
-            self._drop(machine)
+            self._drop(machine, paid=False)
             self._failed(order.id, str(error))
             return
         with self._lock:
@@ -295,8 +306,7 @@ class Renting:
         loop.post(lambda: self._renter.doubted(id, why, loop.now_ns()))
 
     def _gone(self, id: str) -> None:
-        loop = self._runtime.loop
-        loop.post(lambda: self._renter.gone(id, loop.now_ns()))
+        self._runtime.loop.post(lambda: self._renter.gone(id))
 
     def _lost(self, id: str) -> None:
         loop = self._runtime.loop
@@ -334,10 +344,16 @@ class Renting:
         self._drop(machine)
         self._gone(kept.id)
 
-    def _drop(self, machine: _Machine) -> None:
-        self._revoke(machine.kept.token)
+    def _drop(self, machine: _Machine, paid: bool = True) -> None:
+        """It is not there any more; not `paid`: it never was."""
+        kept = machine.kept
+        self._revoke(kept.token)
+        rental = self._rentals.get(kept.kind)
         with self._lock:
-            self._machines.pop(machine.kept.id, None)
+            there = self._machines.pop(kept.id, None)
+            if paid and there is not None and rental is not None:
+                nano = int(rental.cost_nano(max(0.0, time.time() - kept.since_s) * 1e9))
+                self._spent_nano[kept.kind] = self._spent_nano.get(kept.kind, 0) + nano
             self._write()
 
     def _revoke(self, token: str) -> None:
@@ -406,20 +422,24 @@ class Renting:
             _logger.error("hanse: %s cannot be ended: %s", leaked.id, error)
 
     # --- the file -------------------------------------------------------------------------------
-    def _read(self) -> list[Kept]:
+    def _read(self) -> Kepts:
         try:
             private.files([str(self._path)])
-            return msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
+            found = msgspec.json.decode(self._path.read_bytes(), type=list[Kept] | Kepts)
         except FileNotFoundError:
-            return []
+            return Kepts(machines=[])
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise WorldError(
                 f"{self._path}, which names machines that are rented, cannot be read: {error}. "
                 "Restore it; without it they are found by what their providers list"
             ) from error
+        # Before there was anything else to keep, it was a list.
+        return Kepts(machines=found) if isinstance(found, list) else found
 
     def _write(self) -> None:
         if self._closed:
             return
-        kept = [each.kept for each in self._machines.values()]
+        kept = Kepts(
+            machines=[each.kept for each in self._machines.values()], spent_nano=self._spent_nano
+        )
         private.write(self._path, msgspec.json.format(msgspec.json.encode(kept)))

@@ -128,7 +128,7 @@ class RentingStage(Stage):
         if rented.id in self.renter.machines:
             self._paid(rented)
             self._gone(rented.id)
-            self.renter.gone(rented.id, self.world.now_ns)
+            self.renter.gone(rented.id)
 
     def _paid(self, rented: Rented) -> None:
         self.paid_nano += self.renter.cost_nano(rented, self.world.now_ns)

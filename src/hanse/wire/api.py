@@ -268,7 +268,7 @@ class OfferInfo(msgspec.Struct, frozen=True, kw_only=True):
     spot: bool
     most: int
     trouble: str = ""  # why it is not brought now
-    spent: float = 0.0  # on machines that are gone, in this run of the node
+    spent: float = 0.0  # on machines that are gone
 
 
 class RentedInfo(msgspec.Struct, frozen=True, kw_only=True):
