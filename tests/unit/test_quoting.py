@@ -16,13 +16,13 @@ from hanse.core.place.foresee import Items, foresee
 from hanse.core.place.plan import Offer as PlanOffer
 from hanse.core.place.renting import Kind, Lack, choose
 from hanse.core.place.work import Left, Tail
-from hanse.core.quoting import quote
+from hanse.core.quoting import quote, unsettled
 from hanse.core.renter import Renter
 from hanse.ids import SiteId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.fit import Offer
-from hanse.model.job import JobSpec
+from hanse.model.job import JobSpec, JobState
 from hanse.model.quote import Quote
 from hanse.model.rental import Rental
 
@@ -215,3 +215,21 @@ def test_a_machine_that_may_not_be_rented_has_a_reason() -> None:
     found = ask(town, 100, in_time(3600), Aims(), base=Aims(regions=["north"]))
     assert found.rows == []
     assert "names no region" in found.refused["small, rented,"]
+
+
+def test_what_a_site_said_while_a_job_ran_is_not_the_last_word_once_that_has_ended() -> None:
+    town = Town()
+    site = town.place("a", 1)
+    job = town.known("j", 1)
+    site.talk()  # says that it runs the item
+    (lease, grant) = next(iter(site.grants.items()))
+    town.now_ns += 1
+    assert not unsettled(town.home, town.now_ns)
+    site.done(grant.start, grant.stop, lease=lease)
+    site.talk()
+    town.now_ns += 1
+    assert town.state(job) is JobState.DONE
+    assert unsettled(town.home, town.now_ns)
+    site.end(lease)
+    site.talk()
+    assert not unsettled(town.home, town.now_ns)

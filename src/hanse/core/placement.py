@@ -14,6 +14,8 @@ from hanse.core.purse import Purse, cost_of
 from hanse.ids import SiteId
 from hanse.model.aims import Aims
 
+NOT_YET = "it is not part of the plan yet"
+
 
 class Placement:
     """Of one job, as of the last look."""
@@ -90,4 +92,4 @@ class Placement:
         if self.allows(site):
             return None
         reasons = self.plan.reasons if self.plan is not None else {}
-        return reasons.get(site, "it is not part of the plan yet")
+        return reasons.get(site, NOT_YET)

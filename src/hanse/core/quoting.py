@@ -61,6 +61,23 @@ def quote(
     return replace(told, rows=rows, refused=_by_all(refused) | _by_all(unrented))
 
 
+def unsettled(home: Home, asked_ns: int) -> bool:
+    """Whether a site may have more free than it has said: it spoke last before this was asked, and
+    said that it was busier than with what it is known to have. A job that has just ended is told
+    of before its slots are."""
+    for site in home.sites.values():
+        if site.heard_ns >= asked_ns or site.silent(asked_ns):
+            continue
+        free = site.capacity
+        for lease in site.leases:
+            holder = home.jobs[lease.job]
+            if not holder.state.ended:
+                free = free.minus(holder.spec.needs)
+        if not site.free.fits(free):
+            return True
+    return False
+
+
 def _by_all(refused: Sequence[dict[str, str]]) -> dict[str, str]:
     """What no row has any use for, as the last has it."""
     last = refused[-1] if refused else {}

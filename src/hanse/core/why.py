@@ -10,6 +10,7 @@ from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.choose import refusal
 from hanse.core.place.estimate import Estimate, estimate, unknown
+from hanse.core.placement import NOT_YET
 from hanse.core.placing import RENTED
 from hanse.core.reckoning import reckon, sooner
 from hanse.core.site import Site
@@ -173,6 +174,8 @@ def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
     for site in home.sites.values():
         busy = asks and site.id not in holds  # with other jobs
         aims = None if job.place is None else job.place.why_not(site.id)
+        if aims == NOT_YET:  # the plan is made of what is free
+            aims = refusal(job, site.capacity, site.free) or aims
         reason = (
             _unfit(job.spec, site)
             or site.lacks(job.spec.requires)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hanse import limits
 from hanse.core.events import Timed
 from hanse.core.home import Home
-from hanse.core.quoting import quote
+from hanse.core.quoting import quote, unsettled
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -43,6 +45,12 @@ class Looking:
         self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
     ) -> Quote:
         """See `runner.Runner`."""
+        asked_ns = self.loop.now_ns()
+        until_ns = asked_ns + limits.REPORT_EVERY_NS + limits.SECOND
+        while of is not None and self.loop.now_ns() < until_ns:
+            if not self.ask(lambda: unsettled(self.home, asked_ns)):
+                break
+            time.sleep(limits.FULL_LOOK_NS / 1e9)
         return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns(), of))  # type: ignore[no-any-return]
 
     # --- for the loop's thread ------------------------------------------------------------------
