@@ -178,7 +178,8 @@ def test_what_is_foreseen_is_what_is_chosen_then(
     slots: int, hours: float, spread: float, timed: int, kinds: list[tuple[float, int]]
 ) -> None:
     """At the first moment it is what would be brought now; never more than may be; and a job that
-    is foreseen to have machines is in time, unless all that may be are too few."""
+    is foreseen to have machines is in time, by what estimates err by, unless all that may be are
+    too few."""
     offered = [
         Kind(rental(f"k{n}", price, most=most), 2, 1.0, most, 60.0 * SECOND)
         for n, (price, most) in enumerate(kinds)
@@ -197,7 +198,7 @@ def test_what_is_foreseen_is_what_is_chosen_then(
         assert sum(each.many for each in found if each.kind.rental == kind.rental) <= kind.room
     able = sum(kind.room * kind.does(0.9 * time_ns) for kind in offered) + slots * 0.9 * time_ns
     done = sum(each.does(0, time_ns) for each in found) + slots * time_ns
-    assert done >= mean or able < 1.2 * mean
+    assert done >= 0.98 * mean or able < 1.2 * mean
 
 
 def test_a_quote_about_a_job_that_runs_counts_what_it_holds_as_free() -> None:
