@@ -147,6 +147,17 @@ def test_what_fails_or_never_comes_is_told_and_the_next_is_tried(rental: Rental)
     until(lambda: not cloud.machines(never), 30)
 
 
+def test_a_machine_whose_life_ends_is_replaced_and_nothing_runs_twice(rental: Rental) -> None:
+    place = rental.offer("short", more="life = '16s'")
+    home = rental.home("--no-work")
+    begun = rental.directory / "begun"
+    with home.connect() as client:
+        job = client.map(noted, range(30), [str(begun)] * 30, deadline=600)
+        assert [item for item, _ in job] == list(range(30))
+    assert len(cloud.ever(place)) > 1
+    assert sorted(map(int, begun.read_text().split())) == list(range(30))
+
+
 def test_a_wrong_file_is_refused_with_its_line(rental: Rental) -> None:
     rental.offer("cheap", more="cpu = 3")
     ran = rental.hosts.refused("home", "--providers", str(rental.file))
@@ -167,6 +178,12 @@ def waits(job: Job) -> str:
 def slow(item: int, seconds: float) -> tuple[int, str]:
     time.sleep(seconds)
     return item, os.environ["HANSE_HOME"]
+
+
+def noted(item: int, begun: str) -> tuple[int, str]:
+    with open(begun, "a") as file:
+        file.write(f"{item}\n")
+    return slow(item, 0.4)
 
 
 def gated(item: int, gate: str) -> tuple[int, str]:

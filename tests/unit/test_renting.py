@@ -23,7 +23,7 @@ from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
-from hanse.model.rental import Rental
+from hanse.model.rental import Rental, Rented
 from hanse.sim.rehearsal_scenario import JobKind, Scenario, SiteKind
 from hanse.sim.rehearsal_times import Times
 from hanse.sim.renting import Luck, RentingStage
@@ -280,3 +280,53 @@ def test_start_and_idle_time_count_and_no_budget_is_passed(seed: int, budget: fl
     assert purse.total() + purse.due(ended_ns) <= budget * NANO
     if any(stage.brought.values()):
         assert any("starting and idle" in site for site in purse.spent)
+
+
+class LifeStage(RentingStage):
+    """Counts what machines have to do when they are sent away."""
+
+    def __init__(self, scenario: Scenario, seed: int, rentals: list[Rental]) -> None:
+        super().__init__(scenario, seed, rentals, KEPT)
+        self.running_at_end: dict[str, int] = {}
+
+    def _end(self, rented: Rented) -> None:
+        site = self.home.home.sites.get(SiteId(rented.id))
+        self.running_at_end.setdefault(rented.id, len(site.leases) if site is not None else 0)
+        super()._end(rented)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_machine_whose_life_is_over_has_ended_what_it_ran(seed: int) -> None:
+    """Items of 10 s, so it takes nothing more 50 s before its 200 s are over, and then goes."""
+    offers = [rental("short", 0.36, most=4, start_ns=20 * SECOND, life_ns=200 * SECOND)]
+    job = JobKind("job", 400, Times("constant", 10.0), 0.0, 3, 1, 1, 1.0, deadline_s=1000.0)
+    stage = LifeStage(Scenario((HERE,), (job,)), seed, offers)
+    stage.play(2 * HOUR)
+    check(stage.home.home)
+    assert stage.books.jobs[JobId("job")].state == "done"
+    assert stage.brought["short"] > 4, "those whose life was over were replaced"
+    assert set(stage.running_at_end.values()) == {0}
+
+
+def test_what_runs_on_a_machine_at_the_end_of_its_life_is_told_to_save() -> None:
+    """One item alone: nothing can be handed back, and its lease is cut in front of it, which is
+    what items are told by."""
+    town = Town()
+    renter = Renter(town.home, [rental("a", 1.0, life_ns=100 * SECOND)])
+    job = town.submit("j", 1, aims=Aims(deadline_ns=HOUR))
+    (machine,) = renter.look(SECOND).bring
+    machine.asked = True
+    town.tell(Describe(SiteId("r"), Offer(tariff=Tariff(rented=True))))
+    place = town.place("r")
+    renter.there(machine.id, SiteId("r"))
+    (lease,) = town.job(job).leases.values()
+    for at_s, leaving in ((70, ""), (77, "it has lived for")):
+        town.now_ns = at_s * SECOND
+        place.talk()
+        assert not renter.look(town.now_ns).away
+        town.wait(0)
+        assert leaving in machine.leaving
+        assert bool(machine.leaving) is bool(leaving)
+        assert (lease.cut_to == lease.begun) is bool(leaving)
+    assert "it has lived for" in " ".join(explain(town.home, job, town.now_ns))
+    assert renter.look(102 * SECOND).away == [machine]

@@ -8,7 +8,7 @@ and nothing else. Jobs without aims do not pass through here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hanse import limits
@@ -45,6 +45,7 @@ class Placing(Indexes):
         self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
         self.rentals: dict[str, Rental] = {}  # what providers could bring
         self.rents: Callable[[Job, int], Rents] = _nothing  # ... for a job, now
+        self.draining: dict[SiteId, str] = {}  # sites that get nothing more, and why
 
     def carries_at(self, egress: Egress) -> None:
         """Bytes between regions cost this from now on."""
@@ -171,8 +172,11 @@ class Placing(Indexes):
         if shape.runnable:
             self._freshen(job)
         for lease in job.leases.values():
-            unused = not place.quota.get(lease.site) and lease.unbegun
-            if unused and lease.cut_to is None and not lease.cancelled:
+            if place.quota.get(lease.site) or lease.cut_to is not None or lease.cancelled:
+                continue
+            if lease.site in self.draining:  # items that run are told too, and save
+                self._cut(lease, lease.begun)
+            elif lease.unbegun:
                 self._cut(lease, lease.after(0))
 
     def _offers(self, job: Job, place: Placement) -> list[Offer]:
@@ -181,7 +185,7 @@ class Placing(Indexes):
         for site in self.sites.values():
             if site.silent(self._now_ns) or not takes(job, site):
                 continue
-            why_not = barred(place, site.tariff)
+            why_not = barred(place, site.tariff) or self.draining.get(site.id)
             if why_not is not None:
                 place.barred[site.id] = why_not
             elif slots := self._usable(job, site):
@@ -280,6 +284,12 @@ class Placing(Indexes):
             lasts_ns = hazard.lasts_ns(0, place.aims.deadline_ns)
         slots = rental.amount.times(needs)
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns)
+
+    def drain(self, sites: Mapping[SiteId, str]) -> None:
+        """These get nothing more, for such reasons, and no others."""
+        if sites != self.draining:
+            self.draining = dict(sites)
+            self._look_soon()
 
     # --- money ----------------------------------------------------------------------------------
     def _pays(self, job: Job, site: Site) -> bool:

@@ -8,7 +8,8 @@ A machine is sent away when
 
 - it has had nothing to do for a while, and what is paid for is over;
 - nobody wants it any more before it was there;
-- it did not come in time, has vanished, or has lived as long as it may.
+- it did not come in time, has vanished, or has lived as long as it may. It gets nothing more a
+  while before, as if it were evicted: what it runs can end, or save.
 
 A kind that fails is left alone for a while, twice as long each time, so the next cheapest is tried;
 so is one that a job was brought and made no use of. What a machine costs beside the leases that run
@@ -126,6 +127,8 @@ class Renter:
                 away.append(machine)
         for job in self.home.placed:
             self._choose_for(job, now_ns)
+        self.home.drain({each.site: each.leaving for each in self.machines.values()
+                         if each.up and each.leaving})  # fmt: skip
         bring = [each for each in self.machines.values() if not each.asked and not each.why]
         self._forget_old()
         return Steps(away, bring)
@@ -218,6 +221,10 @@ class Renter:
         site = self.home.sites.get(machine.site)
         if site is None or (gone := _silent(site, now_ns)):
             return "it has fallen silent" if site is None else gone
+        if age_ns > rental.life_ns - self._ahead_ns(site, rental):
+            machine.leaving = machine.leaving or f"it has lived for {duration(age_ns)}"
+        if machine.leaving and not site.leases:
+            return machine.leaving
         if site.leases:
             machine.used, machine.idle_ns = True, -1
             self.useless.pop((machine.job, machine.kind), None)
@@ -231,6 +238,18 @@ class Renter:
             useless = self.useless.setdefault((machine.job, machine.kind), Failing())
             useless.again("one that was there had nothing to do", now_ns)
         return f"it has had nothing to do for {duration(idle_ns)}"
+
+    def _ahead_ns(self, site: Site, rental: Rental) -> int:
+        """How long before its life is over it gets nothing more: what it runs then should end."""
+        jobs = {lease.job for lease in site.leases}
+        places = [self.home.jobs[job].place for job in sorted(jobs)]
+        items_ns = [
+            int(place.work.moments()[0] / place.work.speed(site.id))
+            for place in places
+            if place is not None
+        ]
+        ahead_ns = max(limits.RENT_LEAVE_NS, 2 * max(items_ns, default=0))
+        return min(ahead_ns, rental.life_ns // 4)
 
     def _why_not_awaited(self, machine: Rented, rental: Rental, now_ns: int) -> str:
         age_ns = now_ns - machine.since_ns

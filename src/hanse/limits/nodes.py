@@ -257,6 +257,10 @@ RENT_RETRY_NS = 15 * SECOND
 RENT_RETRY_MAX_NS = 1800 * SECOND
 """An offer that failed is tried again after this long, twice as long each time."""
 
+RENT_LEAVE_NS = 120 * SECOND
+"""A rented machine gets nothing more so long before its life is over, or twice what an item takes,
+but no more than a quarter of its life: what EC2 gives when it takes a spot machine."""
+
 RENT_USELESS = 1000
 """Jobs that a kind of machine was no use for are remembered up to about this many."""
 

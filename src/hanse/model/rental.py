@@ -27,7 +27,7 @@ class Rental(msgspec.Struct, frozen=True, kw_only=True):
         billed_ns: it is paid for in steps of so long; 1: by the moment.
         least_ns: it is paid for so long at least.
         idle_ns: it is sent away once it has had nothing to do for so long.
-        life_ns: it is sent away after this time in any case.
+        life_ns: it is sent away after this time in any case, and gets nothing more a while before.
         patience_ns: if it is not there by then, it is given up.
     """
 
@@ -66,6 +66,7 @@ class Rented(msgspec.Struct, kw_only=True):
         used: it was ever granted a lease.
         why: it is being sent away, for this reason; empty: it stays.
         seen_ns: up to when what it has cost beside leases is counted.
+        leaving: it gets nothing more, for this reason, and goes once it has nothing to do.
     """
 
     id: str
@@ -80,3 +81,4 @@ class Rented(msgspec.Struct, kw_only=True):
     used: bool = False
     why: str = ""
     seen_ns: int = 0
+    leaving: str = ""
