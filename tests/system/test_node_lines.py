@@ -21,6 +21,7 @@ from system.real import until
 from uvicorn.server import ServerState
 
 from hanse import limits
+from hanse.node.http.bodies import Bodies
 from hanse.node.http.call import Call
 from hanse.node.http.line import Line
 from hanse.remote.dial import Dial
@@ -219,7 +220,7 @@ def test_whether_it_is_ready_is_looked_at_once_for_all_who_ask():
     request = Request({"type": "http", "headers": []})
 
     async def ask():
-        call = Call(request, Board(), None, None)
+        call = Call(request, Board(), None, None, Bodies(0))
         return await asyncio.gather(*(ready(call) for _ in range(20)))
 
     assert {answer.body for answer in asyncio.run(ask())} == {b'"ready"'}

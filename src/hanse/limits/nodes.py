@@ -16,6 +16,16 @@ request has more than two payloads."""
 PARCEL_BYTES = 4 * 1024 * MIB
 """One block of inputs or one function sent to a node is at most so large."""
 
+BODY_FREE_BYTES = 256 * KIB
+BODIES_SHARE = 8
+BODIES_LEAST_BYTES = 256 * MIB
+"""Larger bodies that come with one token take one part in so many of the memory at once, but never
+less than some reports of a site's results. What items save is counted by itself: reports go on
+beside it."""
+
+BODY_WAIT_S = 5.0
+"""A body that finds no room waits so long, half of what a link has patience for."""
+
 FOLLOWED_BYTES = 16 * MIB
 """The newest entries of a running job are kept in memory up to this size, for those who follow it;
 who is further behind reads the journal."""

@@ -112,11 +112,15 @@ class Unwrapping:
 
     Args:
         most: bytes that the payloads may have in all.
+
+    Attributes:
+        nbytes: what the whole parcel has, once its label has come.
     """
 
     def __init__(self, most: int) -> None:
         self.about: msgspec.Raw | None = None
         self.payloads: list[Payload] = []
+        self.nbytes = 0
         self._most = most
         self._head = bytearray()
         self._shapes: list[Shape] = []
@@ -163,10 +167,13 @@ class Unwrapping:
         rest = bytes(head[4 + length :])
         self._head = bytearray()
         self._shapes = label.shapes
+        self.nbytes = 4 + length
         left = self._most
         for shape in label.shapes:
             _check(shape)
-            left -= shape.stream_bytes + sum(shape.files)
+            nbytes = shape.stream_bytes + sum(shape.files)
+            self.nbytes += nbytes
+            left -= nbytes
         if sum(len(shape.files) for shape in label.shapes) > PARCEL_FILES:
             raise BadParcel(f"it has more than {PARCEL_FILES} files")
         if left < 0:

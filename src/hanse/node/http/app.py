@@ -32,6 +32,7 @@ from hanse.node.links import Links
 from hanse.node.machines import Machines
 from hanse.node.tokens import Right, Tokens
 from hanse.remote.records import NodeHead
+from hanse.runtime.machine import usable_memory
 from hanse.wire import api
 from hanse.wire import link as wire_link
 
@@ -185,7 +186,8 @@ def make_app(
     hosts: frozenset[str],
     routes: Sequence[Route],
 ) -> Starlette:
-    guard = Guard(board, tokens, audit, hosts)
+    most = max(limits.BODIES_LEAST_BYTES, usable_memory() // limits.BODIES_SHARE)
+    guard = Guard(board, tokens, audit, hosts, most)
     paths = [
         Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
         for each in routes

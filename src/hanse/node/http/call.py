@@ -15,6 +15,7 @@ from starlette.types import Send
 from hanse import limits
 from hanse.errors import UsageError, WorldError
 from hanse.node.board import Board
+from hanse.node.http.bodies import Bodies, Body
 from hanse.node.tokens import Token, Tokens
 from hanse.payloads.parcel import Unwrapping
 from hanse.payloads.payload import Payload
@@ -60,9 +61,16 @@ class Call:
     """
 
     def __init__(
-        self, request: Request, board: Board | None, token: Token | None, tokens: Tokens
+        self,
+        request: Request,
+        board: Board | None,
+        token: Token | None,
+        tokens: Tokens,
+        bodies: Bodies,
     ) -> None:
         self._board = board
+        self._bodies = bodies
+        self._taken: Body | None = None
         self._tokens = tokens
         self.request = request
         self.token = token
@@ -87,13 +95,20 @@ class Call:
         return int(told)
 
     async def parcel(
-        self, kind: type[T], most: int = limits.PARCEL_BYTES
+        self, kind: type[T], most: int = limits.PARCEL_BYTES, account: str = ""
     ) -> tuple[T, list[Payload]]:
-        """The body: what it is about, and its payloads, which have `most` bytes in all. Raises
-        BadParcel, UsageError."""
-        taking = Unwrapping(most)
+        """The body: what it is about, and its payloads, which have `most` bytes in all. It counts
+        to this account of its token. Raises BadParcel, UsageError, NodeUnavailable if too much is
+        on its way."""
+        taking, window = Unwrapping(most), self.squeezed * (1 << limits.SQUEEZE_WINDOW_LOG)
+        came = window
+        body = self._bodies.begin(self.token.id if self.token is not None else "", account)
+        self._taken = body
         async for piece in self._body(most + limits.LABEL_BYTES + 4):
+            came += len(piece)
+            await body.reach(came)
             taking.feed(piece)
+            await body.reach(window + taking.nbytes)
         taking.end()
         assert taking.about is not None
         try:
@@ -104,8 +119,7 @@ class Call:
     async def _body(self, most: int) -> AsyncIterator[bytes]:
         """The plain bytes of the body, in pieces; no more than so many of a squeezed one. Raises
         BadEncoding."""
-        squeezed = self.request.headers.get("content-encoding") == ENCODING
-        expander = Expander(most) if squeezed else None
+        expander = Expander(most) if self.squeezed else None
         try:
             async for piece in self.request.stream():
                 if expander is None:
@@ -118,6 +132,16 @@ class Call:
             raise WorldError("the client left in the middle of a request") from error
         if expander is not None:
             expander.end()
+
+    @property
+    def squeezed(self) -> bool:
+        """Whether the body is."""
+        return self.request.headers.get("content-encoding") == ENCODING
+
+    def end(self) -> None:
+        """What was asked is done."""
+        if self._taken is not None:
+            self._taken.end()
 
     async def waiting(self, act: Callable[..., T], *args: Any) -> T:
         """Do what waits for a disk in a thread."""

@@ -19,6 +19,7 @@ from hanse.ids import job_number, parse_blob_id
 from hanse.limits import PARCEL_BYTES
 from hanse.node.audit import Audit
 from hanse.node.board import Board
+from hanse.node.http.bodies import Bodies
 from hanse.node.http.call import Call
 from hanse.node.http.peers import Guesses
 from hanse.node.http.problems import HEADERS, internal, problem, told
@@ -35,16 +36,23 @@ class Guard:
     """
     Args:
         hosts: the names and addresses, in lower case and without a port, that this node goes by.
+        bodies_bytes: see `Bodies`.
     """
 
     def __init__(
-        self, board: Board | None, tokens: Tokens, audit: Audit, hosts: frozenset[str]
+        self,
+        board: Board | None,
+        tokens: Tokens,
+        audit: Audit,
+        hosts: frozenset[str],
+        bodies_bytes: int,
     ) -> None:
         self._board = board
         self._tokens = tokens
         self._audit = audit
         self._hosts = hosts
         self._guesses = Guesses()
+        self._bodies = Bodies(bodies_bytes)
 
     def endpoint(
         self, handler: Handler, right: Right | None, route: str
@@ -77,9 +85,15 @@ class Guard:
             if token is not None and right is not None:
                 self._tokens.allow(token, right)
             _check_ids(request)
-            return token, await handler(Call(request, self._board, token, self._tokens))
+            call = Call(request, self._board, token, self._tokens, self._bodies)
+            try:
+                return token, await handler(call)
+            finally:
+                call.end()
         except HanseError as error:
             response = told(error, whole=token is not None)
+            if response.status_code == 503:
+                response.headers["retry-after"] = "1"
             if response.status_code >= 500 and not isinstance(error, NodeUnavailable):
                 _logger.error("hanse: %s %s: %s", request.method, request.url.path, error)
             return token, response

@@ -195,7 +195,7 @@ async def create(call: Call) -> Response:
 
 async def take(call: Call) -> Response:
     """Feed a job from here on; one that was interrupted or failed goes on."""
-    asked, _ = await call.parcel(api.Take)
+    asked, _ = await call.parcel(api.Take, 0)
     return call.answer(
         await call.waiting(call.board.take, call.text("job"), asked.again, asked.aims)
     )
@@ -203,7 +203,7 @@ async def take(call: Call) -> Response:
 
 async def quote(call: Call) -> Response:
     """What a job would take and cost. Nothing is submitted."""
-    asked, _ = await call.parcel(api.AskQuote)
+    asked, _ = await call.parcel(api.AskQuote, 0)
     return call.answer(await call.waiting(call.board.quote, asked))
 
 
@@ -221,7 +221,7 @@ async def feed(call: Call) -> Response:
 
 async def seal(call: Call) -> Response:
     """No more inputs will come."""
-    asked, _ = await call.parcel(api.SealJob)
+    asked, _ = await call.parcel(api.SealJob, 0)
     (await _running(call)).seal(asked.feeder, asked.whole)
     return call.answer(None)
 
@@ -238,7 +238,7 @@ async def fold(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """Cancel a job, or those of its items in a range that have not begun."""
-    asked, _ = await call.parcel(api.CancelRange)
+    asked, _ = await call.parcel(api.CancelRange, 0)
     id = call.text("job")
     if asked.start is None or asked.stop is None:
         await call.waiting(call.board.cancel, id)

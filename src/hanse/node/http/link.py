@@ -29,7 +29,7 @@ class LinkRoutes:
 
     async def hello(self, call: Call) -> Response:
         """A site says who it is; it may report and listen then."""
-        hello, _ = await call.parcel(link.Hello)
+        hello, _ = await call.parcel(link.Hello, 0)
         assert call.token is not None
         return call.answer(await call.waiting(self._linked.hello, call.token, hello))
 
@@ -44,14 +44,14 @@ class LinkRoutes:
         """What an item that runs keeps for a later attempt."""
         site = self._site(call)
         most = limits.CHECKPOINT_BYTES + limits.LABEL_BYTES
-        told, payloads = await call.parcel(link.Saved, most)
+        told, payloads = await call.parcel(link.Saved, most, account="saves")
         await call.waiting(self._linked.saved, site, told, payloads)
         return call.answer(None)
 
     async def machines(self, call: Call) -> Response:
         """Which machines a site consists of, if they are several."""
         site = self._site(call)
-        told, _ = await call.parcel(link.Machines)
+        told, _ = await call.parcel(link.Machines, 0)
         self._linked.consists(site, told)
         return call.answer(None)
 
@@ -81,7 +81,7 @@ class LinkRoutes:
     async def work(self, call: Call) -> Response:
         """What a lease runs: a parcel with what the site does not have yet."""
         site = self._site(call)
-        wanted, _ = await call.parcel(link.Wanted)
+        wanted, _ = await call.parcel(link.Wanted, 0)
         found, within = await call.waiting(self._linked.work, site, wanted)
         saved: Mapping[int, Payload | Stored] = {}
         if within:
@@ -103,14 +103,14 @@ class LinkRoutes:
     async def code_files(self, call: Call) -> Response:
         """Files of a project's code: a parcel with a payload of one stream for each."""
         self._site(call)
-        asked, _ = await call.parcel(api.CodeFiles)
+        asked, _ = await call.parcel(api.CodeFiles, 0)
         codes = call.board.state.codes
         content = await call.waiting(codes.content, asked.files, asked.given)
         return call.stream(pieces(wrap(None, [packed(content)])))
 
     async def leave(self, call: Call) -> Response:
         """The site takes part no more."""
-        await call.parcel(link.Gone)
+        await call.parcel(link.Gone, 0)
         await call.waiting(self._linked.leave, self._site(call))
         return call.answer(None)
 
