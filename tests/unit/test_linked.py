@@ -31,7 +31,7 @@ from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.model.usage import Usage
-from hanse.node.linked import Linked
+from hanse.node.linked import Linked, earlier_sites
 from hanse.node.tokens import Role, Token, Tokens
 from hanse.payloads.parcel import Stored, Unwrapping, wrap
 from hanse.payloads.payload import Payload, dump_batch, dump_each, load_one
@@ -88,12 +88,17 @@ class Job:
         return []
 
 
+def linked_in(directory: Path, runtime: Runtime, tokens: Tokens) -> Linked:
+    path = directory / "sites.json"
+    return Linked(runtime, path, earlier_sites(path), "n-" + "0" * 12, tokens)
+
+
 class World:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.runtime = Runtime(Amount(), lambda *_, **__: NoEngine(), directory, 1 << 32)  # type: ignore[arg-type,return-value]
         self.tokens = Tokens(directory / "tokens.json")
-        self.linked = Linked(self.runtime, directory / "sites.json", "n-" + "0" * 12, self.tokens)
+        self.linked = linked_in(directory, self.runtime, self.tokens)
         self.jobs = {}
         self.seqs: dict[str, int] = {}
 
@@ -334,7 +339,7 @@ def test_names_of_sites_are_their_own(world: World) -> None:
 def test_sites_of_an_earlier_run_are_waited_for_after_one_more_kill(world: World) -> None:
     token, other = world.token("a"), world.token("b")
     world.hello(token), world.hello(other, OTHERS)
-    again = Linked(world.runtime, world.directory / "sites.json", "n-" + "0" * 12, world.tokens)
+    again = linked_in(world.directory, world.runtime, world.tokens)
     hello = link.Hello(node=MINE, site="s", incarnation=3, offer=Offer())
     again.hello(token, hello)
     kept = (world.directory / "sites.json").read_text()

@@ -81,7 +81,9 @@ class World:
         self.directory = directory
         self.runtime = Runtime(Amount(), lambda *_, **__: NoEngine(), directory)  # type: ignore[arg-type,return-value]
         self.tokens = Tokens(directory / "tokens.json")
-        self.linked = Linked(self.runtime, directory / "sites.json", "n-" + "0" * 12, self.tokens)
+        self.linked = Linked(
+            self.runtime, directory / "sites.json", [], "n-" + "0" * 12, self.tokens
+        )
         self.path = directory / "rented.json"
         self.renting: Renting | None = None
 

@@ -182,6 +182,33 @@ def test_what_a_home_that_has_come_back_does_not_give_yet_is_fetched_again(site:
     assert site.fetching.asked == [1, 1, 1]
 
 
+def test_a_link_goes_on_reporting_though_its_machines_cannot_be_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: queue.Queue[object] = queue.Queue()
+
+    def ask(method: str, path: str, kind: object, about: object = None, *_: object) -> object:
+        if path.endswith("/report"):
+            reports.put(about)
+        return link.Welcome(boot="b", site="s", node="n-" + "c" * 12)
+
+    def stream(path: str) -> Iterator[bytes]:
+        yield bytes(4)  # all is well
+        site.uplink._closing.wait(60)
+
+    def machines() -> list[link.Machine]:
+        raise TimeoutError  # the loop is busy
+
+    dial = site.uplink._dial
+    assert dial is not None
+    monkeypatch.setattr(dial, "ask", ask)
+    monkeypatch.setattr(dial, "stream", stream)
+    site.uplink.machines = machines
+    assert reports.get(timeout=30)
+    site.order(1)
+    assert reports.get(timeout=30), "that it runs"
+
+
 def test_a_home_that_does_not_want_us_leaves_nothing_behind(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

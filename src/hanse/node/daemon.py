@@ -169,7 +169,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         runtime.ask(lambda: runtime.describe(runtime.own.agent.site, offer))
         egress = egress_of(settings.egress, place.egress)
         runtime.ask(lambda: runtime.home.carries_at(egress))
-        linked = Linked(runtime, place.sites, node, tokens)
+        linked = Linked(runtime, place.sites, sites, node, tokens)
         links = Links(
             runtime, place.links, node, offer,
             lambda dial, offer: Fetching(dial, node, offer, board.state.codes, board.next_key),

@@ -80,18 +80,21 @@ class Linked:
 
     Args:
         path: where their names are kept, so that the home waits for them when it comes back.
+        earlier: those that were kept there; see `earlier_sites`.
         node: this node's id.
         tokens: who may link; a site whose token is revoked is dismissed at once.
     """
 
-    def __init__(self, runtime: Runtime, path: Path, node: str, tokens: Tokens) -> None:
+    def __init__(
+        self, runtime: Runtime, path: Path, earlier: list[SiteId], node: str, tokens: Tokens
+    ) -> None:
         self.boot = os.urandom(8).hex()
         self._runtime = runtime
         self._path = path
         self._node = node
         self._tokens = tokens
         self._sites: dict[str, LinkedSite] = {}  # by their nodes
-        self._earlier = earlier_sites(path)
+        self._earlier = earlier
         self._earlier_until_s = time.monotonic() + limits.LINK_FORGOTTEN_S
         self._trouble = ""
         self.tariff_of: Callable[[str], Tariff | None] = lambda _: None  # of rented machines

@@ -14,10 +14,10 @@ import msgspec
 
 from hanse import limits
 from hanse.core.sharing import Claim, Terms, divide, smaller
-from hanse.errors import UsageError, WorldError
-from hanse.journal import private
+from hanse.errors import UsageError
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
+from hanse.node import files
 from hanse.node.fetching import Fetching
 from hanse.node.uplink import Uplink
 from hanse.remote import address
@@ -74,8 +74,11 @@ class Links:
 
     def begin(self) -> None:
         """Dial every home that is kept. Raises WorldError if the file cannot be read."""
-        for kept in self._read() if self._offer.works else ():
-            self._start(kept)
+        advice = "Remove it, and link again"
+        known: list[Kept] = files.read(self._path, list[Kept], [], advice)
+        if self._offer.works:
+            for kept in known:
+                self._start(kept)
         self._runtime.own.changed = self._divide
         self._runtime.loop.post(self._look_at_clock)
 
@@ -228,21 +231,8 @@ class Links:
         loop = self._runtime.loop
         loop.call_at(loop.now_ns() + limits.LINK_CLOCK_NS, self._look_at_clock)
 
-    # --- the file ---------------------------------------------------------------------------------
-    def _read(self) -> list[Kept]:
-        try:
-            private.files([str(self._path)])
-            return msgspec.json.decode(self._path.read_bytes(), type=list[Kept])
-        except FileNotFoundError:
-            return []
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise WorldError(
-                f"{self._path} cannot be read: {error}. Remove it, and link again"
-            ) from error
-
     def _write(self) -> None:
-        kept = msgspec.json.format(msgspec.json.encode(list(self._kept.values())))
-        private.write(self._path, kept)
+        files.write(self._path, list(self._kept.values()))
 
 
 def _minute() -> int:

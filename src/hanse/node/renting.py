@@ -24,11 +24,11 @@ import msgspec
 from hanse import limits
 from hanse.core.renter import Renter, Steps
 from hanse.core.words import duration
-from hanse.errors import HanseError, WorldError
+from hanse.errors import HanseError
 from hanse.ids import JobId
-from hanse.journal import private
 from hanse.model.aims import NANO, Tariff
 from hanse.model.rental import Rental, Rented
+from hanse.node import files
 from hanse.node.linked import Linked
 from hanse.node.providers.config import Brings
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
@@ -38,6 +38,10 @@ from hanse.wire import api
 
 _logger = logging.getLogger("hanse")
 
+_RESTORE = (
+    "It names machines that are rented: restore it; without it they are found by what their "
+    "providers list"
+)
 _UNKNOWN = "the file that says what can be rented has it no more: its machines cannot be ended"
 
 
@@ -423,23 +427,14 @@ class Renting:
 
     # --- the file -------------------------------------------------------------------------------
     def _read(self) -> Kepts:
-        try:
-            private.files([str(self._path)])
-            found = msgspec.json.decode(self._path.read_bytes(), type=list[Kept] | Kepts)
-        except FileNotFoundError:
-            return Kepts(machines=[])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise WorldError(
-                f"{self._path}, which names machines that are rented, cannot be read: {error}. "
-                "Restore it; without it they are found by what their providers list"
-            ) from error
+        found: list[Kept] | Kepts = files.read(
+            self._path, list[Kept] | Kepts, Kepts(machines=[]), _RESTORE
+        )
         # Before there was anything else to keep, it was a list.
         return Kepts(machines=found) if isinstance(found, list) else found
 
     def _write(self) -> None:
         if self._closed:
             return
-        kept = Kepts(
-            machines=[each.kept for each in self._machines.values()], spent_nano=self._spent_nano
-        )
-        private.write(self._path, msgspec.json.format(msgspec.json.encode(kept)))
+        machines = [each.kept for each in self._machines.values()]
+        files.write(self._path, Kepts(machines=machines, spent_nano=self._spent_nano))

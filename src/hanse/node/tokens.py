@@ -20,9 +20,10 @@ from typing import Protocol
 
 import msgspec
 
-from hanse.errors import NotAllowed, UsageError, WorldError
+from hanse.errors import NotAllowed, UsageError
 from hanse.ids import JobId, LeaseId
 from hanse.journal import private
+from hanse.node import files
 
 
 class Right(enum.StrEnum):
@@ -79,9 +80,6 @@ class OfLeases(Protocol):
 
     def find(self, secret: str) -> LeaseToken | None: ...
     def holds(self, token: LeaseToken) -> bool: ...
-
-
-_decoder = msgspec.json.Decoder(list[Token])
 
 
 class Tokens:
@@ -173,15 +171,8 @@ class Tokens:
             self._stamp = stamp
 
     def _read(self) -> list[Token]:
-        private.files([str(self._path)])
-        try:
-            return _decoder.decode(self._path.read_bytes())
-        except FileNotFoundError:
-            return []
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise WorldError(
-                f"{self._path} cannot be read: {error}. Restore it, or remove it and make new ones"
-            ) from error
+        advice = "Restore it, or remove it and make new ones"
+        return files.read(self._path, list[Token], [], advice)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Token]]:
@@ -194,7 +185,7 @@ class Tokens:
             fcntl.flock(lock, fcntl.LOCK_EX)
             tokens = self._read()
             yield tokens
-            private.write(self._path, msgspec.json.format(msgspec.json.encode(tokens)))
+            files.write(self._path, tokens)
         finally:
             os.close(lock)
 
