@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import socket
@@ -112,10 +113,15 @@ MESSAGES = [
 
 @pytest.mark.parametrize("secured", [False, True])
 def test_messages_arrive_whole_in_both_directions(
-    shore: Shore, secured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (certified(tmp_path) if secured else {"RAY_USE_TLS": "0"}).items():
         monkeypatch.setenv(name, value)
+    with contextlib.closing(Shore()) as shore:
+        exchange(shore)
+
+
+def exchange(shore: Shore) -> None:
     here = cross(shore.place, nothing, nothing)
     there: Ferry = eventually(lambda: shore.ferry)
     for number, (body, files) in enumerate(MESSAGES):
@@ -147,10 +153,17 @@ def test_who_does_not_know_the_secret_cannot_land_and_keeps_nobody_out(shore: Sh
 
 
 def test_without_a_certificate_of_the_site_nobody_lands(
-    shore: Shore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in certified(tmp_path).items():
         monkeypatch.setenv(name, value)
+    with contextlib.closing(Shore()) as shore:
+        knock(shore)
+        assert shore.ferry is None
+
+
+def knock(shore: Shore) -> None:
+    """Without a certificate."""
     sock = socket.create_connection(shore.place[:2])
     sock.sendall(shore.place[2] + b"o")
     sock.settimeout(30)
@@ -161,7 +174,6 @@ def test_without_a_certificate_of_the_site_nobody_lands(
         except ConnectionResetError:
             answer = b""
     sock.close()
-    assert shore.ferry is None
 
 
 def test_the_end_of_the_other_side_is_told_and_nothing_stays_open(shore: Shore) -> None:

@@ -156,6 +156,7 @@ class Landing:
     """
 
     def __init__(self, host: str, landed: Callable[[socket.socket, socket.socket], None]) -> None:
+        self._tls = _tls(server=True)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.create_server((host, 0), family=family)
         self.place: Place = (host, self.sock.getsockname()[1], secrets.token_bytes(_SECRET_BYTES))
@@ -176,7 +177,8 @@ class Landing:
     def _ask(self, sock: socket.socket) -> None:
         try:
             sock.settimeout(_CONNECT_S)
-            sock = _secured(sock, server=True)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
             told = _exactly(sock, _SECRET_BYTES)
             way = _exactly(sock, 1)
             if not hmac.compare_digest(told, self.place[2]):
@@ -200,12 +202,14 @@ class Landing:
 def cross(place: Place, moved: Callable[[], None], lost: Callable[[], None]) -> Ferry:
     """The driver's end of a ferry to that place. Raises OSError if there is no way."""
     host, port, secret = place
+    tls = _tls(server=False)
     ways: list[socket.socket] = []
     try:
         for way in (_OUT, _BACK):
             sock = socket.create_connection((host, port), _CONNECT_S)
             ways.append(sock)
-            ways[-1] = sock = _secured(sock, server=False)
+            if tls is not None:
+                ways[-1] = sock = tls.wrap_socket(sock)
             sock.sendall(secret + way)
             _ready(sock)
     except BaseException:
@@ -220,10 +224,10 @@ def _ready(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _secured(sock: socket.socket, server: bool) -> socket.socket:
-    """With TLS, if Ray speaks it: both ends show that the site's authority knows them."""
+def _tls(server: bool) -> ssl.SSLContext | None:
+    """TLS, if Ray speaks it: both ends show that the site's authority knows them."""
     if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
-        return sock
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -232,7 +236,7 @@ def _secured(sock: socket.socket, server: bool) -> socket.socket:
     context.load_cert_chain(os.environ["RAY_TLS_SERVER_CERT"], os.environ["RAY_TLS_SERVER_KEY"])
     if server:
         context.num_tickets = 0  # they would come to who only sends, and never be read
-    return context.wrap_socket(sock, server_side=server)
+    return context
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:
