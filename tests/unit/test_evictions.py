@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from metadata import Replies, Reply, Service
 
 from hanse.node.evictions import notice
+from hanse.node.evictions.machine import Leaving
 from hanse.node.evictions.notice import Answer, Notice
 from hanse.node.evictions.sources import Away, Aws, Azure, File, Gcp, Source, choose, cloud
 from hanse.node.evictions.watch import Watch
@@ -235,3 +237,20 @@ def test_a_notice_is_told_once_whoever_gives_it() -> None:
     assert here.wait(30)
     watch.notice(other)
     assert told == [one]
+
+
+def test_a_node_that_was_sent_sigterm_ends_though_its_loop_is_busy() -> None:
+    asked = []
+
+    class Busy:
+        loop = SimpleNamespace(post=lambda act: None)
+
+        def ask(self, question: Callable[[], bool]) -> bool:
+            asked.append(question)
+            raise TimeoutError
+
+    server = SimpleNamespace(should_exit=False)
+    leaving = Leaving(Busy(), SimpleNamespace(), [], "sigterm", None, 0.2)  # type: ignore[arg-type]
+    leaving._go(server)
+    assert asked
+    assert server.should_exit

@@ -93,8 +93,8 @@ class Links:
         self._check_new(where)
         kept = Kept(id="l-" + secrets.token_hex(4), token=new.token.strip(), terms=_terms(new))
         dial = Dial(where, limits.LINK_PATIENCE_S)
-        dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello(kept))
-        dial.close()
+        with contextlib.closing(dial):
+            dial.ask("POST", "/v1/link/hello", link.Welcome, self._hello(kept))
         with self._lock:
             self._check_new(where)
             self._start(kept)
