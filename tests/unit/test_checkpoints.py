@@ -22,7 +22,13 @@ from hanse.core.events import Submit
 from hanse.core.place.daly import interval_ns
 from hanse.engines.local.saving import Saver
 from hanse.engines.port import Saved
-from hanse.errors import JournalError, JournalFull
+from hanse.errors import (
+    HanseError,
+    JournalError,
+    JournalFull,
+    JournalUnavailable,
+    NodeUnavailable,
+)
 from hanse.ids import JobId, LeaseId
 from hanse.model.job import JobSpec
 from hanse.node.http.call import pieces
@@ -301,6 +307,26 @@ def test_what_waits_for_a_slow_line_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     saves.flush()
     assert len(sent) <= 4
     assert sent[-1] == 19
+    saves.close()
+
+
+def test_what_a_home_has_no_room_for_at_the_moment_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SAVE_AGAIN_NS", limits.MS)
+    troubles: list[HanseError] = [NodeUnavailable("no room"), JournalUnavailable("a slow disk")]
+    sent, came = [], threading.Event()
+
+    def send(job: JobId, event: Saved) -> None:
+        if troubles:
+            raise troubles.pop()
+        sent.append(event.item)
+        came.set()
+
+    saves = Saves(send)
+    saves.put(JOB, Saved(LeaseId(1), 7, payload(b"x")))
+    assert came.wait(60)
+    assert sent == [7]
     saves.close()
 
 

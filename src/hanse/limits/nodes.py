@@ -203,6 +203,11 @@ LINK_PATIENCE_S = 10.0
 ORDERS_BYTES = 64 * MIB
 """Orders are at most so long."""
 
+SAVE_TRIES = 4
+SAVE_AGAIN_NS = SECOND
+"""What an item has saved is sent to a home that is short of room so often, within LINK_LEAVE_S: on
+a machine that is taken away it is the last chance."""
+
 LINK_CLOCK_NS = 10 * SECOND
 """How late a link may notice that its hours begin or end."""
 

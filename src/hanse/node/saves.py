@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from hanse import limits
 from hanse.engines import port
-from hanse.errors import HanseError
+from hanse.errors import HanseError, JournalUnavailable, NodeUnavailable
 from hanse.ids import JobId
 
 _logger = logging.getLogger("hanse")
@@ -57,6 +57,17 @@ class Saves:
             self._waiting.clear()
             self._news.notify_all()
 
+    def _deliver(self, job: JobId, event: port.Saved) -> None:
+        """Raises HanseError. The home may be away, or short of room, for a moment."""
+        for _ in range(limits.SAVE_TRIES - 1):
+            try:
+                return self._send(job, event)
+            except (NodeUnavailable, JournalUnavailable):
+                with self._news:
+                    if self._news.wait_for(lambda: self._over, limits.SAVE_AGAIN_NS / 1e9):
+                        raise
+        return self._send(job, event)
+
     def _run(self) -> None:
         while True:
             with self._news:
@@ -68,6 +79,6 @@ class Saves:
                 (job, item), event = self._waiting.popitem(last=False)
                 self._sending = True
             try:
-                self._send(job, event)
+                self._deliver(job, event)
             except HanseError as error:
                 _logger.info("hanse: what item %d of %s saved is lost: %s", item, job, error)

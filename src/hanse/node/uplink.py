@@ -40,7 +40,6 @@ _logger = logging.getLogger("hanse")
 _Have = Callable[[Work | None, str], None]
 _LINES_NS = 250 * limits.MS  # for which printed lines wait for others
 _AWAY = (NodeUnavailable, JournalUnavailable)
-_SAVE_AGAIN_NS = (limits.SECOND, 2 * limits.SECOND)
 
 
 class Uplink:
@@ -263,14 +262,7 @@ class Uplink:
         if dial is None or not boot:
             raise NodeUnavailable("the home is away")
         told = link.Saved(boot=boot, lease=event.lease, job=job, item=event.item)
-        path = f"/v1/link/{self._hello.node}/saved"
-        for wait_ns in _SAVE_AGAIN_NS:  # the home may be short of room for a moment
-            try:
-                return dial.ask("POST", path, type(None), told, [event.payload])
-            except _AWAY:
-                if self._closing.wait(wait_ns / 1e9):
-                    raise
-        return dial.ask("POST", path, type(None), told, [event.payload])
+        dial.ask("POST", f"/v1/link/{self._hello.node}/saved", type(None), told, [event.payload])
 
     def _fetch(self, fetching: Fetching, grant: Grant) -> Work | None:
         wait_ns = limits.REDIAL_NS
