@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hanse.core.place.chunks import Choice, settle
 from hanse.core.place.egress import GIGABYTE, Egress
@@ -18,8 +18,20 @@ from hanse.model.aims import NANO
 SITES = 3
 
 
-def draw(seed: int) -> tuple[list[list[Choice]], list[int], list[int], float]:
-    """Choices by chunk and site, where each chunk lies, its bytes, and the deadline."""
+class Draw(NamedTuple):
+    """Chunks and three sites; `choices` by chunk and site."""
+
+    choices: list[list[Choice]]
+    homes: list[int]
+    sizes: list[int]
+    deadline_ns: float
+    effort: list[float]
+    price: list[float]
+    speed: list[float]
+    egress: Egress
+
+
+def draw(seed: int) -> Draw:
     luck = random.Random(seed)
     regions = [f"region-{n}" for n in range(SITES)]
     egress = Egress({
@@ -40,7 +52,8 @@ def draw(seed: int) -> tuple[list[list[Choice]], list[int], list[int], float]:
             row.append(Choice(cost, time_s * 1e9))
         choices.append(row)
     fluid = sum(1 / sum(1 / c.time_ns for c in row) for row in choices)
-    return choices, homes, sizes, fluid * luck.uniform(1.5, 4)
+    deadline_ns = fluid * luck.uniform(1.5, 4)
+    return Draw(choices, homes, sizes, deadline_ns, effort, price, speed, egress)
 
 
 def lines(seeds: int) -> Iterator[Any]:
@@ -48,7 +61,7 @@ def lines(seeds: int) -> Iterator[Any]:
 
     ratios, saved, missed = [], [], 0
     for seed in range(1, seeds + 1):
-        choices, homes, sizes, deadline_ns = draw(seed)
+        choices, homes, sizes, deadline_ns, *_ = draw(seed)
         feasible = [
             cost
             for way in itertools.product(range(SITES), repeat=len(choices))

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorldError,
     )
+    from hanse.model.data import Data
     from hanse.model.failure import Failure
     from hanse.model.progress import Progress
     from hanse.model.resources import Resources
@@ -74,6 +75,7 @@ _HOMES = {
     "hanse.client.task": ("Task", "task"),
     "hanse.engines.local.checkpoint": ("Checkpoint", "checkpoint"),
     "hanse.engines.local.current": ("Item", "current_item"),
+    "hanse.model.data": ("Data",),
     "hanse.model.failure": ("Failure",),
     "hanse.model.progress": ("Progress",),
     "hanse.model.resources": ("Resources",),
@@ -89,14 +91,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ArgumentError", "BudgetSpent", "Checkpoint", "Client", "ClientClosed", "DependencyFailed",
-    "EngineError", "Executor", "Failure", "Fenced", "Future", "HanseError", "InitializerFailed",
-    "InputError", "InternalError", "Item", "ItemTimeout", "Job", "JobBusy", "JobCancelled",
-    "JobChanged", "JobFailed", "JournalDamaged", "JournalError", "JournalFull",
+    "ArgumentError", "BudgetSpent", "Checkpoint", "Client", "ClientClosed", "Data",
+    "DependencyFailed", "EngineError", "Executor", "Failure", "Fenced", "Future", "HanseError",
+    "InitializerFailed", "InputError", "InternalError", "Item", "ItemTimeout", "Job", "JobBusy",
+    "JobCancelled", "JobChanged", "JobFailed", "JournalDamaged", "JournalError", "JournalFull",
     "JournalUnavailable", "JournalVersion", "NameTaken", "NoSuchJob", "NodeError",
     "NodeUnavailable", "NodeVersion", "NotAllowed", "OutOfMemory", "PickleError", "Progress",
-    "Resources", "ResultError", "ResultsConsumed", "Task", "TaskError", "UsageError", "WorkerDied",
-    "WorldError", "__version__", "checkpoint", "connect", "current_item", "task",
+    "Resources", "ResultError", "ResultsConsumed", "Task", "TaskError", "UsageError",
+    "WorkerDied", "WorldError", "__version__", "checkpoint", "connect", "current_item", "task",
 ]  # fmt: skip
 
 

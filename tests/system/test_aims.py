@@ -75,3 +75,28 @@ def test_wrong_aims_are_refused_at_once(tmp_path: Path) -> None:
         ):  # fmt: skip
             with pytest.raises(hanse.UsageError):
                 client.map(where, [1], **wrong)  # type: ignore[arg-type]
+
+
+def test_items_run_where_their_data_lies(hosts: Hosts) -> None:
+    """At two nodes of one price in two regions, and the bytes that moved after all are told."""
+    home = hosts.node("home", "--cpus", "1", "--region", "north", "--price", "36")
+    site = hosts.node("site", "--cpus", "1", "--region", "south", "--price", "36")
+    link(site, home)
+
+    def data(item: int) -> hanse.Data:
+        return hanse.Data("north" if item % 3 else "south", "100GB")
+
+    with home.connect() as client:
+        job = client.map(where, range(30), objective="cheapest", data=data, name="near")
+        told = dict(job)
+        account = job.account()
+    for item, place in told.items():
+        assert Path(place).name == ("home" if item % 3 else "site"), told
+    assert not any(each.moved_bytes for each in account.sites)
+    with home.connect() as client:  # all at one site: some must move
+        job = client.map(where, range(30), regions="south", data=data, name="far")
+        assert {Path(place).name for _, place in job} == {"site"}
+        (there,) = (each for each in job.account().sites if each.moved_bytes)
+        assert f"1.819 TiB to {there.site} for 40" in job.explain()
+    assert there.moved_bytes == 20 * 100 * 10**9
+    assert there.moved_cost == pytest.approx(20 * 100 * 0.02)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from hanse.client.data import DataOf
 from hanse.errors import UsageError
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims
@@ -18,7 +19,7 @@ _MOST = 1e9
 def aims_of(
     objective: Literal["fastest", "cheapest"] | None, deadline: float | str | None,
     budget: float | None, regions: str | Sequence[str] | None, spot: bool | None,
-    data: Mapping[str, int | str] | None = None,
+    data: Mapping[str, int | str] | DataOf | None = None,
 ) -> Aims | None:  # fmt: skip
     """None if nothing is asked. Raises UsageError."""
     if objective not in (None, "fastest", "cheapest"):
@@ -33,14 +34,18 @@ def aims_of(
         budget_nano=None if budget is None else _nano(budget),
         regions=list(regions or ()),
         spot=spot is not False,
-        data=_data(data or {}),
+        data=[] if callable(data) else _data(data or {}),
+        follows=callable(data),
     )
     return None if aims == Aims() else aims
 
 
 def _data(data: Mapping[str, int | str]) -> list[tuple[str, int]]:
     if not isinstance(data, Mapping) or not all(isinstance(one, str) and one for one in data):
-        raise UsageError(f"data must be sizes by the region where they lie, not {data!r}")
+        raise UsageError(
+            "data must be sizes by the region where they lie, or a function that gives hanse.Data "
+            f"for an item, not {data!r}"
+        )
     sizes = [(region, parse_bytes(size)) for region, size in data.items()]
     if any(size >= _MOST * 1e9 for _, size in sizes):
         raise UsageError(f"data of more than an exabyte: {data!r}")

@@ -23,6 +23,7 @@ from hanse import limits
 from hanse.client.aims import aims_of
 from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
+from hanse.client.data import DataOf, Places, lies_of
 from hanse.client.functions import dump_function, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import SIZED, Feeder, snapshot
@@ -155,7 +156,7 @@ class Client:
         objective: Literal["fastest", "cheapest"] | None = None,
         deadline: float | str | None = None, budget: float | None = None,
         regions: str | Sequence[str] | None = None, spot: bool | None = None,
-        data: Mapping[str, int | str] | None = None,
+        data: Mapping[str, int | str] | DataOf | None = None,
     ) -> Job[R]:  # fmt: skip
         """Call a function for every item of an iterable (or of several, in step).
 
@@ -179,7 +180,9 @@ class Client:
             regions: where it may run; None: everywhere.
             spot: False: not on sites that can be taken away at any time.
             data: what its items read, by the region where that lies, such as `{"eu-west":
-                "40GiB"}`: each item needs its part, and what crosses regions costs.
+                "40GiB"}`: each item needs its part. Or a function of an item that gives what that
+                item reads, `hanse.Data("eu-west", "4GiB")`: items then run where it lies, unless
+                it pays to move it. What crosses regions costs.
 
         Raises:
             PickleError: the function cannot be sent to a worker.
@@ -203,14 +206,14 @@ class Client:
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
             raising=check_on_error(on_error), ordered=ordered, fresh=fresh, prints=prints,
-            aims=aims,
+            aims=aims, places=lies_of(data, len(iterables) > 1),
         )  # fmt: skip
 
     def _map(
         self, function: Callable[..., R], iterable: Iterable[Any], total: int | None, *,
         star: bool, name: str | None = None, given: Mapping[str, Any] | None = None,
         raising: bool = True, ordered: bool = True, ahead: int | None = None, fresh: bool = False,
-        prints: bool | None = None, aims: Aims | None = None,
+        prints: bool | None = None, aims: Aims | None = None, places: Places | None = None,
     ) -> Job[R]:  # fmt: skip
         self._check()
         target, options = unwrap(function)
@@ -235,6 +238,7 @@ class Client:
         results = Results(total)
         arguments = (self._runtime, id, program, results, needs, raising)
         source = MapSource(*arguments) if opened is None else opened.source(*arguments)
+        source.places = places
         slots = self._slots(spec.needs)
         feeder = Feeder(
             iterable, results, slots, block=source.feed, seal=source.seal, close=source.close,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hanse import limits
+from hanse.client.data import Places
 from hanse.client.future import Future
 from hanse.client.results import Part, Results
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
@@ -20,6 +21,7 @@ from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
 from hanse.errors import PickleError
 from hanse.ids import JobId
+from hanse.model.data import Lies
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.flat import dump_flat
@@ -60,6 +62,7 @@ class MapSource:
         self._over = False
         self.hungry: Callable[[], None] = lambda: None  # called when items were settled
         self.waits: Callable[[], list[str]] = list  # why no further inputs are read
+        self.places: Places | None = None  # what is to be said of where inputs lie
         self._closed = False
         self._lock = threading.RLock()  # what is told of a closed runtime comes back at once
 
@@ -84,8 +87,11 @@ class MapSource:
             self._each = True
             return self._feed_each(values)
         self._keep(self._size, [payload])
-        self._add(Grow(self._job, self._size + len(values)))
+        self._add(Grow(self._job, self._size + len(values), data=self._lies(values)))
         return payload.nbytes
+
+    def _lies(self, values: Sequence[Any]) -> Sequence[Lies]:
+        return () if self.places is None else self.places.of(values, self._size)
 
     def _feed_each(self, values: Sequence[Any]) -> int:
         """One with futures is a block of its own, because a block is read whole."""
@@ -107,7 +113,7 @@ class MapSource:
                 plain.append(payload)
         size = self._size + len(values)
         self._keep(size - len(plain), plain)
-        self._add(Grow(self._job, size, waits, list(broken)), broken)
+        self._add(Grow(self._job, size, waits, list(broken), self._lies(values)), broken)
         return sum(payload.nbytes for payload, _ in payloads)
 
     def _keep(

@@ -236,7 +236,8 @@ class NamedSource(MapSource):
             self._refuse(f"it has more inputs than the {self._record.size:,} of before")
         else:
             self._keep(self._size, [payload])
-            self._add(Grow(self._job, self._size + len(values), {}, list(broken)), broken)
+            size, lies = self._size + len(values), self._lies(values)
+            self._add(Grow(self._job, size, {}, list(broken), lies), broken)
         return payload.nbytes
 
     def _verify(self, block: StoredBlock, payload: Payload, values: Sequence[Any]) -> None:

@@ -171,4 +171,7 @@ def account_of(runtime: Runner, id: JobId, recorded: bool) -> Account | None:
     if told is not None or not recorded:
         return told
     head = runtime.records().journal.find(id)
-    return None if head is None else settled(usage_of(head).spent)
+    if head is None:
+        return None
+    usage = usage_of(head)
+    return settled(usage.spent, usage.moved)

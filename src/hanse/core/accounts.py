@@ -23,7 +23,7 @@ def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
     if job is None:
         return None
     if job.state.ended:
-        return settled(job.paid)
+        return settled(job.paid, job.moved)
     found = estimate(job, home, now_ns)
     moments = (None, None, None)
     if found is not None:
@@ -42,14 +42,21 @@ def spent_of(job: Job, now_ns: int) -> dict[SiteId, int]:
     return dict(job.paid if job.place is None else job.place.purse.by_site(now_ns))
 
 
+def moved_of(job: Job) -> dict[SiteId, tuple[int, int]]:
+    """Bytes that came from other regions, and nano for them, by site."""
+    return dict(job.moved if job.place is None else job.place.moved)
+
+
 def _sites(home: Home, job: Job, now_ns: int) -> list[SiteAccount]:
     spent, why = spent_of(job, now_ns), refusals(home, job, now_ns)
+    moved = moved_of(job)
     names = dict.fromkeys([*home.sites, *spent])
     leases = Counter(lease.site for lease in job.leases.values())
     return [
         SiteAccount(
             site=name, spent=spent.get(name, 0) / NANO, refused=why.get(name, ""),
-            leases=leases[name],
+            leases=leases[name], moved_bytes=moved.get(name, (0, 0))[0],
+            moved_cost=moved.get(name, (0, 0))[1] / NANO,
         )
         for name in names
     ]  # fmt: skip

@@ -13,6 +13,7 @@ import msgspec
 
 from hanse.core.messages import Orders, Report
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.data import Lies
 from hanse.model.failure import Cause
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
@@ -33,16 +34,19 @@ class Submit(msgspec.Struct, frozen=True):
     spec: JobSpec
     size: int = 0  # items that are there from the start
     sealed: bool = False  # no more will come
+    data: Sequence[Lies] = ()  # where what these items read lies, in order
 
 
 class Grow(msgspec.Struct, frozen=True):
     """The job has `size` items now. `waits` names, for new items that are not ready, the items
-    (job, index) whose results they need; `broken` are new items whose arguments cannot travel."""
+    (job, index) whose results they need; `broken` are new items whose arguments cannot travel;
+    `data` says where what new items read lies, in order."""
 
     job: JobId
     size: int
     waits: Mapping[int, Sequence[tuple[JobId, int]]] = {}
     broken: Sequence[int] = ()
+    data: Sequence[Lies] = ()
 
 
 class Seal(msgspec.Struct, frozen=True):
@@ -140,6 +144,7 @@ class JobGrown(msgspec.Struct, frozen=True, tag="grown", array_like=True):
     size: int
     waits: dict[int, list[tuple[JobId, int]]]
     since: LeaseId = LeaseId(0)  # leases below were granted before: they hold none of these items
+    data: list[Lies] = []  # of new items, where that was said
 
 
 class JobSealed(msgspec.Struct, frozen=True, tag="sealed", array_like=True):
@@ -193,6 +198,7 @@ class JobSpent(msgspec.Struct, frozen=True, tag="spent", array_like=True):
     job: JobId
     sites: dict[SiteId, int]
     now_ns: int
+    moved: dict[SiteId, tuple[int, int]] = {}  # bytes that came from other regions; nano for them
 
 
 class Shortfall(msgspec.Struct, frozen=True, array_like=True):

@@ -35,10 +35,10 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
             jobs[job_id].failed.add(start, stop)
         case AttemptFailed(job_id, item, cause, lease):
             jobs[job_id].attempt_failed(item, cause, lease)
-        case JobGrown(job_id, size, waits, since):
+        case JobGrown(job_id, size, waits, since, data):
             still = {item: _open(jobs, refs) for item, refs in waits.items()}
             jobs[job_id].grow(
-                size, {item: len(refs) for item, refs in still.items() if refs}, since
+                size, {item: len(refs) for item, refs in still.items() if refs}, since, data
             )
             for item, refs in still.items():
                 for other, needed in refs:
@@ -49,8 +49,9 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
             jobs[job_id].sealed, jobs[job_id].whole = True, whole
         case JobResumed(job_id, spec, again, now_ns):
             jobs[job_id].resume(spec, again, now_ns)
-        case JobSpent(job_id, sites, now_ns):
+        case JobSpent(job_id, sites, now_ns, moved):
             jobs[job_id].paid, jobs[job_id].paid_ns = sites, now_ns
+            jobs[job_id].moved = moved
         case JobEnded(job_id, state):
             jobs[job_id].end(state)
         case JobForgotten(job_id):

@@ -17,6 +17,7 @@ from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.messages import CutOrder, Grant, Orders
 from hanse.core.place.length import lease_length
+from hanse.core.place.rate import Rate
 from hanse.core.place.tail import current_left_ns
 from hanse.core.placing import Placing
 from hanse.core.shapes import Shape
@@ -165,7 +166,12 @@ class Granting(Placing):
             self._vtime = job.vtime
         if job.place is not None:
             ready = most = self._affords(job, job.place, site, ready)
-        lease = self._grant(job, site, job.take(ready, most))
+            if job.place.near is not None:
+                return self._lease_span(job, site, job.place.near.take(site.id, ready), rate)
+        return self._lease_span(job, site, job.take(ready, most), rate)
+
+    def _lease_span(self, job: Job, site: Site, span: Range, rate: Rate) -> Lease:
+        lease = self._grant(job, site, span)
         work = int((lease.stop - lease.start) * rate.mean_ns)
         job.vtime += max(1, work * site.capacity.share_milli(job.spec.needs) // job.spec.weight)
         job.hungry_ns = self._now_ns

@@ -180,7 +180,8 @@ class Home(Noting):
         self._decide(JobSubmitted(event.job, event.spec, self._now_ns))
         job = self.jobs[event.job]
         if event.size:
-            self._decide(JobGrown(job.id, event.size, {}, self._first_lease))
+            lies = list(event.data)
+            self._decide(JobGrown(job.id, event.size, {}, self._first_lease, lies))
         if event.sealed:
             self._decide(JobSealed(job.id))
         self._settled(job)
@@ -215,7 +216,7 @@ class Home(Noting):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
-        self._decide(JobGrown(job.id, event.size, waits, self._first_lease))
+        self._decide(JobGrown(job.id, event.size, waits, self._first_lease, list(event.data)))
         for item in event.broken:
             self._fail(job, item, Cause.ARGUMENT, None)
         for item, ref in failed:

@@ -16,6 +16,7 @@ from hanse.core.events import Fact, JobForgotten, JobResumed, JobSubmitted
 from hanse.core.facts import apply
 from hanse.core.job import Job
 from hanse.core.lease import Lease
+from hanse.core.place.near import Near
 from hanse.core.place.rate import LONG_AGES, Rate
 from hanse.core.place.window import wanted
 from hanse.core.shapes import Key, Shape, Shapes
@@ -90,6 +91,8 @@ class Indexes:
         shape, id = job.shape, job.id
         assert shape is not None
         self._moved[id] = job
+        if job.place is not None and job.place.near is not None:
+            self._chunks_turned(job, job.place.near)
         runnable = bool(job.ready) and job.state is _RUNNING and not job.withheld
         if runnable is not (id in shape.runnable):
             if runnable:
@@ -103,6 +106,19 @@ class Indexes:
                 self._unreserve(job)
                 if not shape.runnable:
                     del self._runnable[shape.key]
+
+    def _chunks_turned(self, job: Job, near: Near) -> None:
+        """Of some chunk nothing is ready any more, or something again: that is for other sites."""
+        shape = job.shape
+        assert shape is not None
+        if not near.ready.turned:
+            return
+        near.ready.turned = False
+        for site in self.sites.values():
+            if not site.silent(self._now_ns):
+                shape.note(site)
+        if job.id in shape.runnable:
+            self._freshen(job)
 
     def _freshen(self, job: Job) -> None:
         """Sites that idle may be able to run it since now."""

@@ -7,13 +7,15 @@ of their own: those that failed before, and those that wait for other items.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hanse.core.lease import Lease, Leases
+from hanse.core.place.data import Places
 from hanse.core.place.rate import Rate
 from hanse.core.placement import Placement
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.data import Lies
 from hanse.model.failure import Cause
 from hanse.model.job import JobSpec, JobState
 from hanse.model.ranges import Range, RangeSet
@@ -40,6 +42,7 @@ class Job:
         "backups",
         "births",
         "crashes",
+        "data",
         "dependents",
         "failed",
         "failed_under",
@@ -51,6 +54,7 @@ class Job:
         "linked",
         "look_ns",
         "losses",
+        "moved",
         "paid",
         "paid_ns",
         "place",
@@ -83,12 +87,15 @@ class Job:
         self.since_ns = now_ns  # its deadline counts from here
         self.paid: Mapping[SiteId, int] = _NOTHING  # what it had cost by then, in nano, as recorded
         self.paid_ns = now_ns
+        self.moved: Mapping[SiteId, tuple[int, int]] = {}  # see `Placement`; as recorded
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
         self.births: list[tuple[int, LeaseId]] = []  # items from here on: known from this lease on
         self.sealed = False
         self.whole = True  # sealed and not whole: its inputs broke off
-        self.ready = RangeSet()  # free to be leased; empty once the job has ended
+        self.data: Places | None = None  # where what its items read lies, if that was said
+        self.place = None if spec.aims is None else Placement(spec.aims)
+        self.ready = self._free()  # free to be leased; empty once the job has ended
         self.settled = RangeSet()  # committed, or failed for good; only grows in one run
         self.withdrawn = RangeSet()  # leased ones that are dropped once no lease holds them
         self.failed = RangeSet()  # the settled ones that failed
@@ -118,11 +125,14 @@ class Job:
         self.forgotten = False  # nobody will ask about it again: it goes with its last lease
         self.room_from: LeaseId | None = None  # a lease cut short to make room for this job
         self.reserved: SiteId | None = None  # a site that is emptied for this job
-        self.place = None if spec.aims is None else Placement(spec.aims)
 
     # --- what is durable ------------------------------------------------------------------------
-    def grow(self, size: int, waits: dict[int, int], since: LeaseId = _ANY) -> None:
+    def grow(
+        self, size: int, waits: dict[int, int], since: LeaseId = _ANY, data: Sequence[Lies] = ()
+    ) -> None:
         start, self.size = self.size, size
+        if data:
+            self._lies(data)
         if not self.births or self.births[-1][1] != since:
             self.births.append((start, since))
         self.waiting.update(waits)
@@ -130,6 +140,24 @@ class Job:
             self.ready.add(start, item)
             start = item + 1
         self.ready.add(start, size)
+
+    def _lies(self, data: Sequence[Lies]) -> None:
+        if self.data is None:
+            self.data = Places()
+            self.ready = self._free(list(self.ready))
+        known = len(self.data.regions)
+        self.data.add(data)
+        if self.place is not None and len(self.data.regions) > known:
+            self.place.look_ns = 0  # its plan says nothing of these chunks
+
+    def _free(self, ranges: Sequence[Range] = ()) -> RangeSet:
+        """Items that are ready, kept by chunk where that counts."""
+        near = None if self.place is None else self.place.near
+        if near is None:
+            return RangeSet(ranges)
+        if self.data is None:
+            self.data = Places()
+        return near.free(self.data, ranges)
 
     def settle(self, start: int, stop: int) -> None:
         """These items are decided for good, whatever was known of them."""
@@ -163,7 +191,7 @@ class Job:
     def end(self, state: JobState) -> None:
         self.state = state
         self.rates, self.slots, self.power = {}, 0, 0
-        self.ready = RangeSet()
+        self.ready = self._free()
         self.withdrawn = RangeSet()
         self.waiting.clear()
         self.linked.clear()
@@ -187,7 +215,7 @@ class Job:
             self.failed = RangeSet()
         for sparse in (self.attempts, self.crashes, self.failed_under):
             sparse.clear()
-        self.ready = RangeSet(self.settled.gaps(0, self.size))
+        self.ready = self._free(self.settled.gaps(0, self.size))
         for item in self.waiting:
             self.ready.remove(item, item + 1)
 
@@ -195,6 +223,7 @@ class Job:
         """What an earlier run of the home has spent counts on."""
         if self.place is not None:
             self.place.purse.recall(self.paid, self.paid_ns)
+            self.place.moved = dict(self.moved)
 
     # --- what leases take and give back ---------------------------------------------------------
     def take(self, ready: int, most: int) -> Range:

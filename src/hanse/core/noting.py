@@ -41,6 +41,8 @@ class Noting(Following):
         if lease is not None and (lease.site != site.id or lease.job != job.id):
             return
         self._learn(job, site, note.stop - note.start, note.busy_ns)
+        if job.place is not None and job.place.near is not None:
+            self._learn_chunk(job, job.place.near, site, note)
         parts = job.settled.gaps(note.start, min(note.stop, job.known_to(note.lease)))
         if note.folded and parts != [(note.start, note.stop)]:
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hanse import limits
+from hanse.core.place.near import Near
 from hanse.core.place.plan import ALL, Offer, Plan
 from hanse.core.place.work import Work
 from hanse.core.purse import Purse, cost_of
@@ -27,6 +28,8 @@ class Placement:
         "kept",
         "look_ns",
         "looked_ns",
+        "moved",
+        "near",
         "plan",
         "power",
         "purse",
@@ -42,6 +45,8 @@ class Placement:
         self.aims = aims
         self.purse = Purse()
         self.work = Work()
+        self.near = Near() if aims.follows else None
+        self.moved: dict[SiteId, tuple[int, int]] = {}  # bytes from other regions; nano for them
         self.quota: dict[SiteId, int] = {}  # leases that it may hold at a site; none: 0
         self.held: dict[SiteId, int] = {}  # leases that it holds there: never 0
         self.barred: dict[SiteId, str] = {}  # sites that its aims rule out, and why
@@ -58,6 +63,8 @@ class Placement:
     def allows(self, site: SiteId) -> bool:
         """Whether one more lease may be granted there."""
         if self.stopped or site == self.kept:
+            return False
+        if self.near is not None and not self.near.allows(site):
             return False
         quota = self.quota.get(site, 0)
         return quota >= ALL or self.held.get(site, 0) < quota
@@ -92,4 +99,6 @@ class Placement:
         if self.allows(site):
             return None
         reasons = self.plan.reasons if self.plan is not None else {}
+        if self.near is not None and site not in reasons and self.quota.get(site):
+            return "what is left to begin is cheaper where its data lies, or nearer to it"
         return reasons.get(site, NOT_YET)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hanse import limits
+from hanse.core.carrying import Carrying
 from hanse.core.events import JobSpent, Timed
-from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.egress import Egress
@@ -36,12 +36,11 @@ RENTED = "it was rented for jobs with a deadline or a budget, and runs no others
 _LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
 
 
-class Placing(Indexes):
+class Placing(Carrying):
     """How aims become quotas."""
 
     def __init__(self, first_lease: int = 1) -> None:
         super().__init__(first_lease)
-        self.egress = Egress()  # whoever owns the home may set another
         self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
         self.rentals: dict[str, Rental] = {}  # what providers could bring
         self.rents: Callable[[Job, int], Rents] = _nothing  # ... for a job, now
@@ -112,9 +111,15 @@ class Placing(Indexes):
         goal = self._goal(job, place)
         place.look_ns = self._now_ns + int(goal.every_ns)
         place.looked_ns = self._now_ns
-        place.plan = plan(offers, left, goal)
+        near = place.near
+        if near is None:
+            place.plan = plan(offers, left, goal)
+        else:
+            way = self._way(job, place, offers, left, goal)
+            place.plan = way.plan
+            self._follow(job, near, way)
         place.count(offers)
-        if place.stopped or place.plan.slots != place.quota:
+        if near is not None or place.stopped or place.plan.slots != place.quota:
             place.stopped, place.quota = False, place.plan.slots
             self._requote(job, place)
 
@@ -210,7 +215,7 @@ class Placing(Indexes):
         rate = job.rates.get(site.id)
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         mean, _, known = place.work.moments()
-        carry = self._carry(job, place, site, 1) / mean if known else 0.0
+        carry = self._carry(job, site, 1) / mean if known else 0.0
         speed = place.work.speed(site.id)
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)))  # fmt: skip
@@ -222,16 +227,6 @@ class Placing(Indexes):
             return 0
         cpus = site.capacity.cpus_milli or 1000
         return price * min(site.capacity.share_milli(job.spec.needs), cpus) // cpus
-
-    def _carry(self, job: Job, place: Placement, site: Site, items: int) -> int:
-        """Nano for the bytes that so many items fetch from other regions."""
-        if not place.aims.data:
-            return 0
-        count = max(1, job.spec.total or job.size)
-        return sum(
-            self.egress.cost(region, site.tariff.region, size * items // count)
-            for region, size in place.aims.data
-        )
 
     def _left(self, job: Job, place: Placement) -> Left:
         begun = []
@@ -262,6 +257,8 @@ class Placing(Indexes):
         self._now_ns = max(self._now_ns, now_ns)
         left, goal = self._left(job, place), self._goal(job, place)
         offers = self._offers(job, place)
+        if place.near is not None:
+            offers, left, _ = self._by_chunks(job, place.near, offers, left)
         return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming)
 
     def kind_of(self, job: Job, rental: Rental, room: int, start_ns: int, like: Sequence[SiteId],
@@ -316,7 +313,7 @@ class Placing(Indexes):
 
     def _bound(self, job: Job, place: Placement, site: Site, items: int, price: int) -> int:
         held = self._bound_ns(job, place, site, items)
-        return held * price // HOUR_NS + self._carry(job, place, site, items)
+        return held * price // HOUR_NS + self._carry(job, site, items)
 
     def _bound_ns(self, job: Job, place: Placement, site: Site, items: int) -> int:
         """A lease of so many items is reckoned not to last longer than that."""
@@ -338,8 +335,11 @@ class Placing(Indexes):
         if lease.id < self._first_lease:
             place.purse.taken_back(lease, price, bound_ns)
         else:
-            carry = self._carry(job, place, site, items)
-            place.purse.granted(lease, price, carry, bound_ns, self._now_ns)
+            nbytes, nano = self._carries(job, site, lease.begun, lease.stop)
+            if nbytes:
+                before = place.moved.get(site.id, (0, 0))
+                place.moved[site.id] = before[0] + nbytes, before[1] + nano
+            place.purse.granted(lease, price, nano, bound_ns, self._now_ns)
         self._requoted(job, site)
 
     def _pay_late(self, job: Job, site: Site, lease: LeaseId, busy_ns: int) -> None:
@@ -362,7 +362,8 @@ class Placing(Indexes):
     def _account(self, job: Job) -> None:
         assert job.place is not None
         job.place.purse.pay(self._now_ns)
-        self._decide(JobSpent(job.id, self._spent(job), self._now_ns))
+        moved = dict(job.place.moved)
+        self._decide(JobSpent(job.id, self._spent(job), self._now_ns, moved))
 
     def _spent(self, job: Job) -> dict[SiteId, int]:
         assert job.place is not None

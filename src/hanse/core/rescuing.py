@@ -36,6 +36,8 @@ class Rescuing(Helping):
         kept = None
         for lease in list(job.leases.values()):
             if left_ns > 0 and lease.id not in backed and _may_be_backed(job, lease):
+                if place.near is not None and not self._near_end(job, place.near, lease, left_ns):
+                    continue  # how long items are is judged by all chunks together
                 site = self._better(job, place, lease, tail, left_ns)
                 if site is None:
                     continue

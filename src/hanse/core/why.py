@@ -9,7 +9,9 @@ from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.choose import refusal
+from hanse.core.place.data import Places
 from hanse.core.place.estimate import Estimate, estimate, unknown
+from hanse.core.place.near import Near
 from hanse.core.placement import NOT_YET
 from hanse.core.placing import RENTED
 from hanse.core.reckoning import reckon, sooner
@@ -19,7 +21,7 @@ from hanse.ids import JobId, SiteId
 from hanse.model.account import Account
 from hanse.model.aims import HOUR_NS, NANO
 from hanse.model.job import JobSpec
-from hanse.model.resources import Amount
+from hanse.model.resources import Amount, format_bytes
 
 _SHOWN = 8  # leases or jobs that are listed; the others are counted
 
@@ -37,7 +39,7 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
     if job is None:
         return ["The job is not known here any more."]
     if job.state.ended:
-        return [f"The job is {job.state}.", *costs(job.paid, final=True)]
+        return [f"The job is {job.state}.", *costs(job.paid, final=True), *carried(job.moved)]
     lines = [
         f"{job.done:,} of {_size(job)} items are done, {len(job.failed):,} failed, "
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
@@ -87,10 +89,21 @@ def costs(spent: Mapping[SiteId, int], final: bool) -> list[str]:
     return [f"It has cost {money(total)}{'' if final else ' so far'}: {parts}."]
 
 
+def carried(moved: Mapping[SiteId, tuple[int, int]]) -> list[str]:
+    """What came from other regions, by site; nothing if nothing did."""
+    if not moved:
+        return []
+    parts = ", ".join(f"{format_bytes(nbytes)} to {site} for {money(nano)}"
+                      for site, (nbytes, nano) in moved.items())  # fmt: skip
+    return [f"Of that, bytes from other regions: {parts}."]
+
+
 def bill(account: Account) -> list[str]:
     """The same of a job that has ended."""
     spent = {SiteId(site.site): round(site.spent * NANO) for site in account.sites}
-    return costs(spent, final=True)
+    moved = {SiteId(site.site): (site.moved_bytes, round(site.moved_cost * NANO))
+             for site in account.sites if site.moved_bytes}  # fmt: skip
+    return costs(spent, final=True) + carried(moved)
 
 
 def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
@@ -98,7 +111,9 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     place = job.place
     if place is None:
         return []
-    lines = costs(place.purse.by_site(now_ns), final=False)
+    lines = costs(place.purse.by_site(now_ns), final=False) + carried(place.moved)
+    if place.near is not None and job.data is not None:
+        lines += _chunks(job, place.near, job.data)
     if place.aims.budget_nano is not None:
         lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
     if place.aims.deadline_ns is not None:
@@ -119,6 +134,25 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     if more is not None:
         lines.append(f"To finish an hour earlier would cost {money(more)} more.")
     return lines
+
+
+def _chunks(job: Job, near: Near, data: Places) -> list[str]:
+    """Where what its items read lies, and which of it may go where."""
+    totals = data.totals()
+    if not totals:
+        return []
+    regions: dict[str, tuple[int, int]] = {}
+    for chunk, (items, nbytes) in totals.items():
+        before = regions.get(data.regions[chunk], (0, 0))
+        regions[data.regions[chunk]] = before[0] + items, before[1] + nbytes
+    parts = ", ".join(f"{format_bytes(nbytes)} in {region} for {items:,} items"
+                      for region, (items, nbytes) in regions.items())  # fmt: skip
+    way = (
+        "each site keeps to what is cheapest there"
+        if near.strict
+        else "every site takes what lies near it first, and then any other"
+    )
+    return [f"Its data: {parts}; {way}."]
 
 
 def _leases(home: Home, job: Job, now_ns: int) -> list[str]:

@@ -213,3 +213,8 @@ ENVIRONMENT_LINES = 20
 ENVIRONMENT_AGE_S = 30 * 24 * 3600
 """`hanse gc` removes environments that nobody has used for so long: to build one again takes
 seconds while uv has its wheels."""
+
+DATA_RUNS = 100_000
+DATA_CHUNKS = 64
+"""Of a job whose items say where their data lies, so many runs of items in a row whose data lies
+together are known, and so many data sets in regions; what is beyond runs anywhere."""

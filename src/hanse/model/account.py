@@ -19,6 +19,8 @@ class SiteAccount(msgspec.Struct, frozen=True, kw_only=True):
     expected: float = 0.0  # there, from now on
     leases: int = 0  # that it runs now
     refused: str = ""  # why it gets none at the moment; empty: it may
+    moved_bytes: int = 0  # that came from other regions, as far as that was said
+    moved_cost: float = 0.0  # of these: a part of what was spent
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +52,16 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     hurry: bool = False
 
 
-def settled(spent: Mapping[SiteId, int]) -> Account | None:
+def settled(
+    spent: Mapping[SiteId, int], moved: Mapping[SiteId, tuple[int, int]] = {}
+) -> Account | None:
     """Of a job that has ended, or that nobody runs, by what was recorded, in nano; None if nothing
     was counted."""
-    if not spent:
+    if not spent and not moved:
         return None
-    sites = [SiteAccount(site=site, spent=nano / NANO) for site, nano in spent.items()]
+    sites = []
+    for site in dict.fromkeys([*spent, *moved]):
+        nbytes, nano = moved.get(site, (0, 0))
+        sites.append(SiteAccount(site=site, spent=spent.get(site, 0) / NANO, moved_bytes=nbytes,
+                                 moved_cost=nano / NANO))  # fmt: skip
     return Account(spent=sum(spent.values()) / NANO, sites=sites)

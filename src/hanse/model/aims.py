@@ -77,6 +77,7 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         regions: those that it may run in; empty: all.
         spot: it may run on sites that can be taken away.
         data: bytes of its inputs, by the region where they lie; each item needs its part of them.
+        follows: its items say themselves where what they read lies (see `model.data`).
     """
 
     objective: Objective = "fastest"
@@ -85,6 +86,7 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     regions: list[str] = []
     spot: bool = True
     data: list[tuple[str, int]] = []
+    follows: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError."""

@@ -36,12 +36,14 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
         peak_bytes: the most resident memory that a worker had while it ran one of them, the
             interpreter itself included.
         spent: what they have cost, in nano, by site, where that is counted.
+        moved: bytes that came to a site from other regions, and nano for them: a part of `spent`.
     """
 
     times: dict[int, int] = {}
     cpu_ns: int = 0
     peak_bytes: int = 0
     spent: dict[SiteId, int] = {}
+    moved: dict[SiteId, tuple[int, int]] = {}
 
     def plus(self, other: Usage) -> Usage:
         times = dict(self.times)
@@ -49,7 +51,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
             times[bucket] = times.get(bucket, 0) + count
         spent = other.spent or self.spent  # sums, of which the later one counts
         peak_bytes = max(self.peak_bytes, other.peak_bytes)
-        return Usage(times, self.cpu_ns + other.cpu_ns, peak_bytes, spent)
+        moved = other.moved or self.moved
+        return Usage(times, self.cpu_ns + other.cpu_ns, peak_bytes, spent, moved)
 
     @property
     def items(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from hanse.core.why import costs, unable
+from hanse.core.why import carried, costs, unable
 from hanse.engines.port import Program
 from hanse.errors import (
     HanseError,
@@ -103,9 +103,10 @@ class Board:
         """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""
         if self.running(id) is None:
             head = self.head(id)
-            spent = usage_of(head).spent
-            account = settled(spent)
-            lines = [f"{head.name or id} is {head.state}.", *costs(spent, final=True)]
+            usage = usage_of(head)
+            account = settled(usage.spent, usage.moved)
+            lines = [f"{head.name or id} is {head.state}.", *costs(usage.spent, final=True),
+                     *carried(usage.moved)]  # fmt: skip
             cost = None if account is None else account.spent
             return Progress(running=0, lines=lines, cost=cost, account=account)
         account = self.runtime.account(id)

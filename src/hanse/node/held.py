@@ -20,6 +20,7 @@ from hanse.engines.port import Program, Work
 from hanse.errors import ClientClosed, Fenced, HanseError, InternalError, UsageError
 from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Entry
+from hanse.model.data import Lies
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.payloads.payload import Payload
@@ -111,7 +112,7 @@ class Held:
 
     def feed(
         self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
-        waits: Mapping[int, Sequence[tuple[JobId, int]]],
+        waits: Mapping[int, Sequence[tuple[JobId, int]]], data: Sequence[Lies] = (),
     ) -> int:  # fmt: skip
         """Take the inputs of these items; returns the job's size. Raises Fenced if another client
         feeds it, UsageError if they do not follow what is there."""
@@ -120,11 +121,11 @@ class Held:
         if waits:
             raise UsageError("the items of a map wait for nothing")
         with self._feeds:
-            return self._take(feeder, start, stop, payload, broken, waits)
+            return self._take(feeder, start, stop, payload, broken, waits, data)
 
     def _take(
         self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
-        waits: Mapping[int, Sequence[tuple[JobId, int]]],
+        waits: Mapping[int, Sequence[tuple[JobId, int]]], data: Sequence[Lies] = (),
     ) -> int:  # fmt: skip
         self.check(feeder)
         if not 0 <= start < stop or any(not start <= item < stop for item in (*broken, *waits)):
@@ -140,7 +141,7 @@ class Held:
         self._blocks.add(start, payload, stop)
         self._unrecorded.append(start)
         self._size = stop
-        self._runtime.grow(Grow(self.id, stop, waits, sorted(broken)), broken)
+        self._runtime.grow(Grow(self.id, stop, waits, sorted(broken), data), broken)
         return stop
 
     def seal(self, feeder: int, whole: bool) -> None:

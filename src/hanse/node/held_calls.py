@@ -11,6 +11,7 @@ from hanse.core.messages import Grant
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import UsageError
 from hanse.ids import JobId
+from hanse.model.data import Lies
 from hanse.model.failure import Failure
 from hanse.node.held import Counts, Held
 from hanse.payloads.callblocks import CallBlock, Reference, unpack_calls
@@ -55,7 +56,7 @@ class HeldCalls(Held):
     # --- for clients ----------------------------------------------------------------------------
     def feed(
         self, feeder: int, start: int, stop: int, payload: Payload, broken: Mapping[int, Failure],
-        waits: Mapping[int, Sequence[tuple[JobId, int]]],
+        waits: Mapping[int, Sequence[tuple[JobId, int]]], data: Sequence[Lies] = (),
     ) -> int:  # fmt: skip
         try:
             block = unpack_calls(payload)
@@ -69,7 +70,7 @@ class HeldCalls(Held):
         with self._feeds:
             self.check(feeder)
             self._learn(block)  # first: once it is taken it may be granted
-            return self._take(feeder, start, stop, payload, broken, waits)
+            return self._take(feeder, start, stop, payload, broken, waits, data)
 
     def _learn(self, block: CallBlock) -> None:
         """What later blocks may refer to as well."""

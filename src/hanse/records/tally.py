@@ -31,7 +31,7 @@ class Tally:
     def take(self, fact: Fact, now_s: float, nbytes: int, usage: Usage | None) -> None:
         changes = _changes(self.head, fact, now_s)
         if isinstance(fact, JobSpent):
-            usage = Usage(spent=dict(fact.sites))
+            usage = Usage(spent=dict(fact.sites), moved=fact.moved)
         if usage is not None:
             self.usage = self.usage.plus(usage)
             changes["summary"] = msgspec.msgpack.encode(self.usage)

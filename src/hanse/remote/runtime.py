@@ -36,6 +36,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId
 from hanse.journal.port import Head
+from hanse.model.data import Lies
 from hanse.model.failure import Cause, Failure
 from hanse.model.fit import Requires
 from hanse.model.job import JobSpec, JobState
@@ -64,11 +65,17 @@ class _Sent(msgspec.Struct, frozen=True, eq=False):
     payload: Payload
     broken: Mapping[int, Failure]
     waits: Mapping[int, Sequence[tuple[JobId, int]]]
+    data: Sequence[Lies]
 
     def about(self, feeder: int) -> api.Inputs:
         waits = {item: list(refs) for item, refs in self.waits.items()}
         return api.Inputs(
-            feeder=feeder, start=self.start, stop=self.stop, broken=dict(self.broken), waits=waits
+            feeder=feeder,
+            start=self.start,
+            stop=self.stop,
+            broken=dict(self.broken),
+            waits=waits,
+            data=list(self.data),
         )
 
 
@@ -216,7 +223,8 @@ class RemoteRuntime(Looking):
         payload = entry.source.grown(event.size)
         name = entry.source.program.name
         told = {i: Failure(cause=Cause.ARGUMENT, function=name, item=i) for i in event.broken}
-        sent = _Sent(entry.size, event.size, payload, told | dict(broken), event.waits)
+        broken = told | dict(broken)
+        sent = _Sent(entry.size, event.size, payload, broken, event.waits, event.data)
         entry.size = event.size
         with self._room:
             entry.sent[sent.start] = sent

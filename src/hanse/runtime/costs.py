@@ -9,7 +9,7 @@ from hanse import limits
 from hanse.core.accounts import account, spent_of
 from hanse.core.events import JobSpent
 from hanse.core.home import Home
-from hanse.ids import JobId, SiteId
+from hanse.ids import JobId
 from hanse.model.account import Account, settled
 from hanse.model.aims import NANO
 
@@ -19,11 +19,11 @@ class Costs:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._spent: dict[JobId, dict[SiteId, int]] = {}  # what was said last, in nano
+        self._spent: dict[JobId, JobSpent] = {}  # what was said last
 
     def take(self, fact: JobSpent) -> None:
         self._spent.pop(fact.job, None)  # the newest are last
-        self._spent[fact.job] = fact.sites
+        self._spent[fact.job] = fact
         if len(self._spent) > limits.COSTS_KEPT:
             del self._spent[next(iter(self._spent))]
 
@@ -32,7 +32,7 @@ class Costs:
         known = self._home.jobs.get(job)
         if known is None or known.state.ended:
             told = self._spent.get(job)
-            return None if told is None else sum(told.values()) / NANO
+            return None if told is None else sum(told.sites.values()) / NANO
         if known.place is None and not known.paid:
             return None
         return sum(spent_of(known, now_ns).values()) / NANO
@@ -45,7 +45,8 @@ class Costs:
     def account(self, job: JobId, now_ns: int) -> Account | None:
         known = self._home.jobs.get(job)
         if known is None or known.state.ended:
-            return settled(self._spent.get(job, {}))
+            told = self._spent.get(job)
+            return None if told is None else settled(told.sites, told.moved)
         return account(self._home, job, now_ns)
 
 

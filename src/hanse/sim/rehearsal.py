@@ -90,7 +90,8 @@ class Stage:
         for plan in self.plans.values():
             aims = aims_of(scenario.jobs[plan.number])
             spec = structs.replace(spec_of(plan), aims=aims)
-            submit = Submit(JobId(plan.name), spec, plan.size, True)
+            data = scenario.jobs[plan.number].data
+            submit = Submit(JobId(plan.name), spec, plan.size, True, data)
             self.world.at(plan.at_ns, self.home.handle, submit)
 
     def _connect(self, machine: Machine) -> None:
@@ -126,7 +127,10 @@ def aims_of(job: JobKind) -> Aims | None:
     budget = None if math.isinf(job.budget) else round(job.budget * NANO)
     regions = [region.strip() for region in job.regions.split(",") if region.strip()]
     objective: Objective = "cheapest" if job.objective == "cheapest" else "fastest"
-    aims = Aims(objective=objective, deadline_ns=deadline, budget_nano=budget, regions=regions)
+    aims = Aims(
+        objective=objective, deadline_ns=deadline, budget_nano=budget, regions=regions,
+        follows=bool(job.data),
+    )  # fmt: skip
     return None if aims == Aims() else aims
 
 

@@ -23,6 +23,7 @@ from hanse.limits import (
     REHEARSED_SITES,
     REHEARSED_SLOTS,
 )
+from hanse.model.data import Lies
 from hanse.model.usage import Usage, middle_of
 from hanse.sim.rehearsal_times import Times
 
@@ -150,6 +151,7 @@ class JobKind:
     deadline_s: float = math.inf  # after it was submitted
     budget: float = math.inf
     regions: str = ""  # those that it may run in, with commas between them
+    data: tuple[Lies, ...] = ()  # where what its items read lies
 
 
 @dataclass(frozen=True)

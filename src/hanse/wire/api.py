@@ -17,6 +17,7 @@ from hanse.ids import JobId
 from hanse.limits import TIMED_KEPT
 from hanse.model.account import Account
 from hanse.model.aims import Aims
+from hanse.model.data import Lies, check_lies
 from hanse.model.failure import Failure
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
@@ -129,6 +130,11 @@ class Inputs(Request, frozen=True, kw_only=True):
     stop: _Count
     broken: dict[int, Failure] = {}  # items whose arguments cannot travel
     waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
+    data: list[Lies] = []  # where what these items read lies, in order
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        check_lies(self.data, self.start, self.stop)
 
 
 class Fold(Request, frozen=True, kw_only=True):

@@ -32,10 +32,19 @@ def document(account: Account | None) -> dict[str, Any] | None:
 
 def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     """What people get, where money or time matters to the job."""
+    from hanse.model.resources import format_bytes
+
     spent = [f"{amount(site.spent)} at {site.site}" for site in account.sites if site.spent]
     of = "" if account.budget is None else f" of {amount(account.budget)}"
     if spent or of:
         yield "cost", f"{amount(account.spent)}{of}" + (f": {', '.join(spent)}" if spent else "")
+    moved = [
+        f"{format_bytes(site.moved_bytes)} to {site.site} for {amount(site.moved_cost)}"
+        for site in account.sites
+        if site.moved_bytes
+    ]
+    if moved:
+        yield "bytes moved", ", ".join(moved)
     if account.expected is not None and account.expected_high is not None:
         where = [f"{amount(one.expected)} at {one.site}" for one in account.sites if one.expected]
         yield (

@@ -21,32 +21,48 @@ class Choice(NamedTuple):
     time_ns: float  # of all slots of the site
 
 
-def settle(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+def settle(
+    choices: Sequence[Sequence[Choice]], deadline_ns: float, busy: Sequence[float] = ()
+) -> list[int]:
     """The site of each chunk, by `choices[chunk][site]`. Where no way meets the deadline, one that
-    is late by the least."""
+    is late by the least. `busy` is for how long each site has other work."""
     sites = len(choices[0]) if choices else 0
     if sites ** len(choices) <= _SEARCHED:
-        return _search(choices, deadline_ns)
-    return _by_regret(choices, deadline_ns)
+        return _search(choices, deadline_ns, _times(choices, busy))
+    return _by_regret(choices, deadline_ns, _times(choices, busy))
 
 
-def _score(choices: Sequence[Sequence[Choice]], way: Sequence[int], deadline_ns: float
-           ) -> tuple[float, float]:  # fmt: skip
+def score(
+    choices: Sequence[Sequence[Choice]], way: Sequence[int], deadline_ns: float,
+    busy: Sequence[float] = (),
+) -> tuple[float, float]:  # fmt: skip
     """How late, then what it costs."""
-    times = [0.0] * len(choices[0])
+    return _score(choices, way, deadline_ns, _times(choices, busy))
+
+
+def _times(choices: Sequence[Sequence[Choice]], busy: Sequence[float]) -> list[float]:
+    return list(busy) or [0.0] * (len(choices[0]) if choices else 0)
+
+
+def _score(
+    choices: Sequence[Sequence[Choice]], way: Sequence[int], deadline_ns: float,
+    busy: Sequence[float],
+) -> tuple[float, float]:  # fmt: skip
+    times = list(busy)
     cost = 0.0
     for row, site in zip(choices, way, strict=True):
         times[site] += row[site].time_ns
         cost += row[site].cost
-    return max(0.0, max(times) - deadline_ns), cost
+    return max(0.0, max(times, default=0.0) - deadline_ns), cost
 
 
-def _search(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+def _search(
+    choices: Sequence[Sequence[Choice]], deadline_ns: float, times: list[float]
+) -> list[int]:
     order = sorted(range(len(choices)), key=lambda n: -min(c.time_ns for c in choices[n]))
     best: tuple[float, float] | None = None
     found: list[int] = []
     way = [0] * len(choices)
-    times = [0.0] * (len(choices[0]) if choices else 0)
 
     def place(depth: int, cost: float) -> None:
         nonlocal best, found
@@ -67,33 +83,37 @@ def _search(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int
     return found
 
 
-def _by_regret(choices: Sequence[Sequence[Choice]], deadline_ns: float) -> list[int]:
+def _by_regret(
+    choices: Sequence[Sequence[Choice]], deadline_ns: float, busy: Sequence[float]
+) -> list[int]:
     def regret(row: Sequence[Choice]) -> float:
         costs = sorted(choice.cost for choice in row)
         return costs[1] - costs[0] if len(costs) > 1 else 0.0
 
     sites = range(len(choices[0]))
-    times = [0.0] * len(choices[0])
+    times = list(busy)
     way = [0] * len(choices)
     for chunk in sorted(range(len(choices)), key=lambda n: (-regret(choices[n]), n)):
         row = choices[chunk]
         way[chunk] = min(sites, key=lambda s: (
             max(0.0, times[s] + row[s].time_ns - deadline_ns), row[s].cost, s))  # fmt: skip
         times[way[chunk]] += row[way[chunk]].time_ns
-    return _improved(choices, way, deadline_ns)
+    return _improved(choices, way, deadline_ns, busy)
 
 
-def _improved(choices: Sequence[Sequence[Choice]], way: list[int], deadline_ns: float) -> list[int]:
+def _improved(
+    choices: Sequence[Sequence[Choice]], way: list[int], deadline_ns: float, busy: Sequence[float]
+) -> list[int]:
     """Move single chunks while that gains; a few rounds are enough."""
-    best = _score(choices, way, deadline_ns)
+    best = _score(choices, way, deadline_ns, busy)
     for _ in range(4):
         before = best
         for chunk, was in enumerate(list(way)):
             for site in range(len(choices[chunk])):
                 way[chunk] = site
-                score = _score(choices, way, deadline_ns)
-                if score < best:
-                    best, was = score, site
+                found = _score(choices, way, deadline_ns, busy)
+                if found < best:
+                    best, was = found, site
             way[chunk] = was
         if best == before:
             break

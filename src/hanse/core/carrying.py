@@ -1,0 +1,203 @@
+"""What bytes have to do with where a job runs: what carrying them costs, and which site works on
+which chunk of its data.
+
+Jobs whose items do not say where their data lies have no chunks, and pay nothing for this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+from hanse.core.indexes import Indexes
+from hanse.core.job import Job
+from hanse.core.lease import Lease
+from hanse.core.messages import SegmentNote
+from hanse.core.place.egress import Egress
+from hanse.core.place.near import Lot, Near, Share, any_where, follow, probe
+from hanse.core.place.plan import ALL, Goal, Offer, Plan, plan
+from hanse.core.place.work import Left
+from hanse.core.placement import Placement
+from hanse.core.site import Site
+from hanse.limits import SECOND
+
+_GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not matter who has what
+_SPARE = 0.02  # of the time left: so much sooner all is to be done, where sites keep to them
+_TRIED_NS, _TRIED = 10 * SECOND, 0.02  # so long, or of all time, one item of a chunk is tried
+_LONG = 4
+_SEEN = 1000  # items of a chunk that the others are taken to be like
+
+
+class Way(NamedTuple):
+    """A plan, and what sites may take under it."""
+
+    plan: Plan
+    shares: Share
+    strict: bool
+
+
+class Carrying(Indexes):
+    """How bytes count."""
+
+    def __init__(self, first_lease: int = 1) -> None:
+        super().__init__(first_lease)
+        self.egress = Egress()  # whoever owns the home may set another
+
+    def _carries(self, job: Job, site: Site, start: int, stop: int) -> tuple[int, int]:
+        """Bytes that these items fetch from other regions if they run there, and nano for them."""
+        assert job.place is not None
+        there, nbytes, nano = site.tariff.region, 0, 0
+        parts: list[tuple[str, int]] = []
+        if job.place.aims.data:
+            count = max(1, job.spec.total or job.size)
+            parts = [(region, size * (stop - start) // count)
+                     for region, size in job.place.aims.data]  # fmt: skip
+        if job.data is not None:
+            parts += job.data.nbytes(start, stop).items()
+        for region, size in parts:
+            if region != there:
+                nbytes += size
+                nano += self.egress.cost(region, there, size)
+        return nbytes, nano
+
+    def _carry(self, job: Job, site: Site, items: int) -> int:
+        """Nano for the bytes of so many items that it would be granted next."""
+        assert job.place is not None
+        near = job.place.near
+        span = (0, items) if near is None else near.next_for(site.id, items) or (0, 0)
+        return self._carries(job, site, *span)[1]
+
+    # --- which site works on which chunk ----------------------------------------------------------
+    def _learn_chunk(self, job: Job, near: Near, site: Site, note: SegmentNote) -> None:
+        """A segment of several chunks, as a lease from before may have them, teaches nothing."""
+        assert job.data is not None
+        parts = list(job.data.parts(note.start, note.stop))
+        if len(parts) == 1:
+            items = note.stop - note.start
+            near.efforts.observe(parts[0][0], site.id, items, note.busy_ns)
+
+    def _way(
+        self, job: Job, place: Placement, offers: Sequence[Offer], left: Left, goal: Goal
+    ) -> Way:
+        """The plan for a job with chunks. Sites keep to them where bytes count for something, and
+        time is not all that counts."""
+        near = place.near
+        assert near is not None
+        offers, left, lots = self._by_chunks(job, near, offers, left)
+        found = plan(offers, left, goal)
+        loose = Way(found, any_where(offers, lots), strict=False)
+        if goal.objective != "cheapest" or found.hurry or not offers:
+            return loose
+        if near.strict and not near.ready:  # whatever comes back is for those who had it
+            return Way(found._replace(slots=place.quota), near.shares, strict=True)
+        time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)
+        busy = [self._busy_ns(job, near, offer) for offer in offers]
+        way = follow(offers, lots, busy, time_ns)
+        begun = max(0.0, left.mean - sum(lot.items * lot.work for lot in lots))
+        rest = begun * found.cost / left.mean if left.mean else 0.0
+        if goal.time_ns is not None and left.sure and _spread(lots) < _GAIN * found.cost:
+            return loose
+        slots = {o.site: ALL for o in offers if way.shares[o.site] or place.held.get(o.site)}
+        reasons = {o.site: "its items cost less elsewhere, where their data is nearer or the work "
+                   "is cheaper" for o in offers if o.site not in slots}  # fmt: skip
+        spread = found.high_cost / found.cost if found.cost else 1.0
+        cost = way.cost + rest
+        told = Plan(slots, reasons, cost, cost * spread, way.end_ns,
+                    max(way.end_ns, found.high_ns), hurry=False)  # fmt: skip
+        tries = self._now_ns - job.since_ns < max(_TRIED_NS, goal.whole_ns * _TRIED)
+        shares = probe(way.shares, lots, _leased(job)) if tries else way.shares
+        return Way(told, shares, strict=True)
+
+    def _by_chunks(
+        self, job: Job, near: Near, offers: Sequence[Offer], left: Left
+    ) -> tuple[list[Offer], Left, list[Lot]]:
+        """The same offers and the same work, as they are known by chunk; and the chunks."""
+        near.efforts.fit({o.site: self.sites[o.site].tariff.speed_milli / 1000 for o in offers})
+        lots = self._lots(job, near, offers)
+        offers = [_by_chunk(offer, near, lots, at) for at, offer in enumerate(offers)]
+        return offers, _left_of(left, lots, near.efforts.variance()), lots
+
+    def _lots(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[Lot]:
+        """What is ready, by chunk; all chunks are named, as more may become ready."""
+        assert job.data is not None
+        found, ages = [], self._ages(job, near)
+        for chunk, region in enumerate(job.data.regions):
+            items = near.ready.chunks.get(chunk)
+            there = [self.sites[offer.site] for offer in offers]
+            if items:
+                start, stop = near.ready.next_of(chunk, _SEEN)
+                each = [self._carries(job, site, start, stop)[1] / (stop - start) for site in there]
+            else:
+                each = [float(chunk and self.egress.price(region, one.tariff.region))
+                        for one in there]  # fmt: skip
+            work, timed = near.efforts.work(chunk), near.efforts.timed(chunk)
+            if not timed and work:  # it is at least as much as was done of one
+                work = max(work, ages.get(chunk, 0.0))
+            found.append(Lot(chunk, len(items or ()), work, timed, each))
+        return found
+
+    def _ages(self, job: Job, near: Near) -> dict[int, float]:
+        """By chunk, how much work its longest running item has been so far."""
+        assert job.data is not None
+        found: dict[int, float] = {}
+        for lease in job.leases.values():
+            if lease.begun < lease.stop and not lease.queued:
+                chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
+                age = (self._now_ns - lease.begun_ns) * (near.efforts.speed(lease.site) or 1.0)
+                found[chunk] = max(age, found.get(chunk, 0.0))
+        return found
+
+    def _near_end(self, job: Job, near: Near, lease: Lease, left_ns: int) -> bool:
+        """Whether its item, if it is a few times as long as others of its chunk, can be late."""
+        assert job.data is not None
+        chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
+        each_ns = near.efforts.work(chunk) / (near.efforts.speed(lease.site) or 1.0)
+        return left_ns < _LONG * each_ns
+
+    def _busy_ns(self, job: Job, near: Near, offer: Offer) -> float:
+        """For how long the site has work of the job, or has to begin with."""
+        assert job.data is not None
+        work = 0.0
+        for lease in job.leases.values():
+            if lease.site == offer.site and lease.begun < lease.stop:
+                chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
+                work += (lease.stop - lease.begun) * near.efforts.work(chunk)
+        start_ns = 0.0 if offer.open else offer.start_ns
+        return start_ns + work / (offer.speed * max(1, offer.slots))
+
+    def _follow(self, job: Job, near: Near, way: Way) -> None:
+        """From now on."""
+        near.shares, near.strict = way.shares, way.strict
+        leased = _leased(job)
+        near.everywhere = {site for site, share in way.shares.items() if leased <= share.keys()}
+
+
+def _leased(job: Job) -> set[int]:
+    """The chunks of which something runs."""
+    assert job.data is not None
+    return {next(job.data.parts(lease.begun, lease.begun + 1))[0]
+            for lease in job.leases.values() if lease.begun < lease.stop}  # fmt: skip
+
+
+def _spread(lots: Sequence[Lot]) -> float:
+    """How much more all bytes cost at the worst than at the best."""
+    return sum(lot.items * (max(lot.carry) - min(lot.carry)) for lot in lots)
+
+
+def _by_chunk(offer: Offer, near: Near, lots: Sequence[Lot], at: int) -> Offer:
+    """With the speed that is known by chunk, and with what all that is ready would carry there."""
+    work = sum(lot.items * lot.work for lot in lots)
+    carry = sum(lot.items * lot.carry[at] for lot in lots) / work if work else 0.0
+    speed = near.efforts.speed(offer.site) or offer.speed
+    return offer._replace(speed=speed, carry=carry)
+
+
+def _left_of(left: Left, lots: Sequence[Lot], variance: float) -> Left:
+    """What is left, where chunks differ in how long their items take."""
+    if not left.sure or not left.mean or not lots:
+        return left
+    items, work = sum(lot.items for lot in lots), sum(lot.items * lot.work for lot in lots)
+    mean = max(0.0, left.mean - left.each * items) + work
+    chance = sum(lot.work**2 * lot.items * (1 + lot.items / max(1, lot.timed)) for lot in lots)
+    return left._replace(mean=mean, high=mean + 1.65 * sqrt(variance * chance))

@@ -1,0 +1,90 @@
+"""Items whose data lies in several regions, under the real home."""
+
+from __future__ import annotations
+
+from core_builders import Town
+
+from hanse import limits
+from hanse.core.events import Describe, Submit
+from hanse.ids import JobId, SiteId
+from hanse.model.aims import NANO, Aims, Tariff
+from hanse.model.data import Lies
+from hanse.model.fit import Offer
+from hanse.model.job import JobSpec
+
+GB = 10**9
+NORTH = Tariff(region="north", price_nano=1 * NANO)
+SOUTH = Tariff(region="south", price_nano=2 * NANO)
+
+
+def towns(slots: int = 1, **tariffs: Tariff) -> Town:
+    town = Town()
+    for name, one in tariffs.items():
+        town.tell(Describe(SiteId(name), Offer(tariff=one)))
+        town.place(name, slots)
+    return town
+
+
+def submit(town: Town, size: int, data: list[Lies], **aims: object) -> JobId:
+    spec = JobSpec(name="j", aims=Aims(follows=True, **aims))  # type: ignore[arg-type]
+    town.tell(Submit(JobId("j"), spec, size, True, data))
+    return JobId("j")
+
+
+def held(town: Town, job: JobId) -> dict[str, list[tuple[int, int]]]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for lease in town.job(job).leases.values():
+        found.setdefault(str(lease.site), []).append((lease.start, lease.stop))
+    return found
+
+
+def test_each_site_begins_with_what_lies_near() -> None:
+    town = towns(a=NORTH, b=SOUTH)
+    job = submit(town, 100, [Lies(0, 50, "south", 50 * GB), Lies(50, 100, "north", 50 * GB)])
+    where = held(town, job)
+    assert where["a"][0][0] == 50
+    assert where["b"][0][0] == 0
+
+
+def test_a_site_with_nothing_near_takes_what_others_have_if_time_counts() -> None:
+    town = towns(a=NORTH, b=SOUTH)
+    job = submit(town, 100, [Lies(0, 100, "south", 100 * GB)])
+    assert set(held(town, job)) == {"a", "b"}
+
+
+def test_what_is_dear_to_move_waits_for_the_site_that_has_it() -> None:
+    town = towns(a=NORTH, b=SOUTH)
+    job = submit(town, 100, [Lies(0, 100, "south", 100 * GB)], objective="cheapest")
+    assert set(held(town, job)) == {"b"}
+
+
+def test_what_is_dear_to_run_is_moved() -> None:
+    town = towns(a=NORTH, b=Tariff(region="south", price_nano=3600 * NANO))
+    job = submit(town, 100, [Lies(0, 100, "south", 100)], objective="cheapest")
+    place = town.job(job).place
+    assert place is not None
+    assert place.near is not None
+    place.near.efforts.observe(1, SiteId("b"), 1, limits.SECOND)
+    place.work.observe(SiteId("b"), 1, limits.SECOND)
+    place.look_ns = 0
+    town.wait(1)
+    assert set(held(town, job)) >= {"a"}
+    assert set(place.near.shares[SiteId("b")]) == set()
+
+
+def test_items_that_alternate_run_each_where_its_data_lies() -> None:
+    town = Town()
+    for name, one in (("a", NORTH), ("b", SOUTH)):
+        town.tell(Describe(SiteId(name), Offer(tariff=one)))
+    places = [town.place(name) for name in ("a", "b")]
+    data = [Lies(n, n + 1, "north" if n % 2 else "south", GB) for n in range(40)]
+    job = submit(town, 40, data, objective="cheapest")
+    for _ in range(200):
+        town.now_ns += limits.SECOND
+        for place in places:
+            place.finish()
+    assert not town.home.jobs or town.state(job).ended
+    for site, parity in (("a", 1), ("b", 0)):
+        orders = town.orders[SiteId(site)]
+        assert {item % 2 for each in orders for grant in each.grants
+                for item in range(grant.start, grant.stop)} == {parity}  # fmt: skip
