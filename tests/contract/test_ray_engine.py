@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from builders import Bench, Running, eventually, program
 from packages import wheel
 
 from hanse.engines.port import Building, End, Printed, Waiting
+from hanse.engines.ray import messages
 from hanse.engines.ray.engine import RayEngine
 from hanse.errors import EngineError
 from hanse.model.environment import Environment
@@ -298,3 +300,26 @@ def test_in_a_sandbox_items_see_nothing_of_ray(ray_bench: Callable[..., Bench]) 
     running = bench.start(program(look), [0])
     running.end()
     assert running.results() == {0: ([], ["lo"])}
+
+
+def test_machines_are_looked_at_again_though_ray_did_not_answer_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from hanse.engines.ray import driver
+
+    one = messages.Machine("1", "host", "10.0.0.1", Amount(cpus_milli=1000))
+    answers: list[list[messages.Machine] | None] = [[one], None, []]
+
+    def machines() -> list[messages.Machine]:
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        if found is None:
+            raise RuntimeError("the cluster does not answer")
+        return found
+
+    monkeypatch.setattr(driver, "machines", machines)
+    monkeypatch.setattr(driver, "_LOOK_S", 0.001)
+    watch = driver.Watch()
+    assert watch.machines == [one]
+    eventually(lambda: watch.machines == [])
+    watch._stop.set()
+    eventually(lambda: "hanse-watch" not in {each.name for each in threading.enumerate()})

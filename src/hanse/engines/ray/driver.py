@@ -278,20 +278,24 @@ class Watch:
         self.machines = machines()
         self.sessions: list[Session] = []
         self._stop = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
+        threading.Thread(target=self._run, name="hanse-watch", daemon=True).start()
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            found = machines()
-            if found != self.machines:
-                self.machines = found
-                self.sessions = [each for each in self.sessions if not each.over]
-                for session in self.sessions:
-                    session.put(session.tell_machines)
-            if waiting := [each for each in self.sessions if not each.over and each.waits]:
-                now = free()
-                for session in waiting:
-                    session.put(partial(session.tell_free, now))
+            with contextlib.suppress(Exception):  # Ray cannot say: it is asked again
+                self._look()
+
+    def _look(self) -> None:
+        found = machines()
+        if found != self.machines:
+            self.machines = found
+            self.sessions = [each for each in self.sessions if not each.over]
+            for session in self.sessions:
+                session.put(session.tell_machines)
+        if waiting := [each for each in self.sessions if not each.over and each.waits]:
+            now = free()
+            for session in waiting:
+                session.put(partial(session.tell_free, now))
 
 
 def main() -> None:
