@@ -173,3 +173,21 @@ def test_a_machine_that_takes_over_starts_from_what_was_saved_at_one_that_was_ta
         link(other, home)
         assert list(job) == [[1, 2, 3]]
     until(lambda: not list((home.home / "node" / "saved").glob("j-*")), 30)
+
+
+def at_the_end(item: int) -> int:
+    """Saves much, and fails at once: that is soon said, and what it saved takes a while."""
+    ckpt = hanse.checkpoint()
+    if (made := ckpt.load(None)) is None:
+        ckpt.save(np.ones(4_000_000))
+        raise RuntimeError("again")
+    return int(made.sum())
+
+
+def test_what_an_item_at_a_link_saves_at_its_very_end_is_there_for_the_next_attempt(
+    hosts: Hosts,
+) -> None:
+    home, site = hosts.node("home", "--no-work"), hosts.node("site", "--cpus", "1")
+    link(site, home)
+    with home.connect() as client:
+        assert list(client.map(at_the_end, range(4), retries=1)) == [4_000_000] * 4

@@ -330,6 +330,40 @@ def test_what_a_home_has_no_room_for_at_the_moment_is_sent_again(
     saves.close()
 
 
+def test_it_is_known_whose_saves_are_under_way_and_those_of_items_that_are_done_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SAVE_AGAIN_NS", limits.MS)
+    may, begun, away, sent = threading.Event(), threading.Event(), [1], []
+
+    def send(job: JobId, event: Saved) -> None:
+        begun.set()
+        assert may.wait(60)
+        if away:
+            away.pop()
+            raise NodeUnavailable("it is away")
+        sent.append((event.item, event.payload.data))
+
+    saves = Saves(send)
+    one, two = LeaseId(1), LeaseId(2)
+    saves.put(JOB, Saved(one, 5, payload(b"old")))
+    assert begun.wait(60)
+    saves.put(JOB, Saved(one, 5, payload(b"new")))
+    saves.put(JOB, Saved(two, 9, payload(b"x")))
+    assert saves.leases(1000) == {one, two}
+    assert saves.leases(0) == set()
+    saves.done(two, 8, 10)
+    assert saves.leases(1000) == {one}
+    saves.done(one, 5, 6)
+    assert saves.leases(1000) == set()
+    saves.put(JOB, Saved(one, 6, payload(b"y")))
+    may.set()
+    saves.flush()
+    assert [item for item, _ in sent if item == 6] == [6]
+    assert not any(item == 9 for item, _ in sent)
+    saves.close()
+
+
 def test_a_worker_holds_what_the_item_that_runs_has_saved_and_of_no_other() -> None:
     sent = []
     saver = Saver(SimpleNamespace(save=lambda item, payload: sent.append(item)))  # type: ignore[arg-type]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from hanse import limits
 from hanse.core.agent import Agent
-from hanse.core.messages import Grant, Orders, SegmentNote
+from hanse.core.messages import FailureNote, Grant, Orders, SegmentNote
 from hanse.engines import port
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.model.failure import Cause, Failure
 from hanse.model.resources import Amount
 from hanse.node.kept import Kept
 from hanse.node.spill import Spill
@@ -249,3 +250,27 @@ def test_what_is_told_in_several_reports_runs_once(
         ran += run_all(place, kept, 900)
         hear(place, kept)
     assert sorted(ran) == list(range(40))
+
+
+def test_the_end_of_a_lease_is_told_after_what_its_items_have_saved(tmp_path: Path) -> None:
+    site = Site(tmp_path, 1 << 30)
+    site.segment(10)
+    site.agent.item_failed(LEASE, 1, Cause.RAISED, 1)
+    site.kept.failed(
+        JOB, port.ItemFailed(LEASE, 1, Failure(cause=Cause.RAISED, function="f", item=1), 1)
+    )
+    site.segment(10)
+
+    def told(saving: set[LeaseId]) -> list[type]:
+        report, payloads = site.kept.told("b", site.agent.report(0, lambda _: 2), saving)
+        found = codec.decode_report(report.report)
+        assert len(payloads) == sum(isinstance(note, SegmentNote) for note in found.notes)
+        assert [each.lease for each in found.running] == [LEASE]
+        return [type(note) for note in found.notes]
+
+    assert told({LEASE}) == [SegmentNote]
+    assert told({LeaseId(7)}) == [SegmentNote, FailureNote, SegmentNote]
+    assert told(set()) == [SegmentNote, FailureNote, SegmentNote]
+    site.agent.ended(LEASE, 0)
+    site.tell(arrives=False)
+    assert told({LEASE}) == [SegmentNote], "and it is said to run until then"

@@ -197,6 +197,12 @@ REPORT_EVERY_NS."""
 LINK_LEAVE_S = 5.0
 """A node that ends tells the homes that it works for, if that takes no longer."""
 
+LINK_SAVE_S = 10.0
+LINK_SAVE_LEAVING_S = 2.0
+"""That an item failed or was cancelled is told after what it has saved at last, if that is not
+longer under way: a gigabyte on a good line. On a machine that is taken away it is less than what is
+kept for its last reports."""
+
 LINK_PATIENCE_S = 10.0
 """A home that answers nothing for so long is dialled again: a third of the life of a lease."""
 

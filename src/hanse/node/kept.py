@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from hanse import limits
 from hanse.core.agent import Agent
-from hanse.core.messages import Report
+from hanse.core.messages import Report, SegmentNote
 from hanse.engines import port
 from hanse.errors import WorldError
-from hanse.ids import JobId
+from hanse.ids import JobId, LeaseId
 from hanse.node.spill import Spill, Spilled
 from hanse.payloads.payload import Payload
 from hanse.wire import codec
@@ -35,6 +35,14 @@ class _Value:
         self.spilled: Spilled | None = None
 
 
+def _before_ends(report: Report, saving: Collection[LeaseId]) -> int:
+    """The number of the last note that comes before an end, or a failure, of these leases."""
+    for number, note in enumerate(report.notes, report.first_note):
+        if note.lease in saving and not isinstance(note, SegmentNote):
+            return number - 1
+    return report.first_note + len(report.notes) - 1
+
+
 class Kept:
     """See `runtime.seat.Values`. On the runtime's loop, except `print`.
 
@@ -42,14 +50,16 @@ class Kept:
 
     Args:
         save: takes what items keep for later attempts.
+        done: told of items that have ended well, and need that no more.
         full: called when neither memory nor disk should take more.
     """
 
     def __init__(
         self, agent: Agent, spill: Spill, full: Callable[[], None],
         save: Callable[[JobId, port.Saved], None] = lambda job, event: None,
+        done: Callable[[LeaseId, int, int], None] = lambda lease, start, stop: None,
     ) -> None:  # fmt: skip
-        self._save = save
+        self._save, self._done = save, done
         self._agent = agent
         self._spill = spill
         self._values: deque[_Value] = deque()
@@ -62,6 +72,7 @@ class Kept:
 
     # --- what the site does -----------------------------------------------------------------------
     def segment(self, segment: port.Segment) -> None:
+        self._done(segment.lease, segment.start, segment.stop)
         value = _Value(self._agent.last_note + 1, segment)
         size = segment.payload.nbytes
         if self._bytes + size > limits.LINK_MEMORY_BYTES:
@@ -97,16 +108,21 @@ class Kept:
         return bool(self._lines)
 
     # --- what the home hears ----------------------------------------------------------------------
-    def told(self, boot: str, report: Report) -> tuple[Told, list[Payload]]:
-        """The report with the values that the home does not have."""
+    def told(
+        self, boot: str, report: Report, saving: Collection[LeaseId] = ()
+    ) -> tuple[Told, list[Payload]]:
+        """The report with the values that the home does not have. Of leases that are `saving` no
+        end is told, nor what comes after that."""
         segments: list[Segment] = []
         failures: list[Failed] = []
         payloads: list[Payload] = []
         size = 0
-        last = self._agent.last_note
+        last = _before_ends(report, saving)
         for each in self._values:
             if each.note <= self._told:
                 continue
+            if each.note > last:
+                break
             if size > limits.LINK_REPORT_BYTES or len(payloads) == limits.PARCEL_PAYLOADS:
                 last = each.note - 1
                 break

@@ -1,53 +1,101 @@
-"""What items at a site save for later attempts, on its way home beside reports: it may be large,
-and nobody waits for it. One thread sends; what is newer takes the place of what waits, and if too
-much waits, the oldest is lost."""
+"""What items at a site save for later attempts, on its way home beside reports: it may be large.
+What is newer takes the place of what waits, and if too much waits, the oldest is lost.
+
+A home takes what an item saves under a lease that it knows, and no other. So one thing waits for a
+save: that its lease has ended, or the item failed, is said after it, within bounds; else an item
+that saves at its very end would start elsewhere without that.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from hanse import limits
 from hanse.engines import port
-from hanse.errors import HanseError, JournalUnavailable, NodeUnavailable
-from hanse.ids import JobId
+from hanse.errors import BadLink, HanseError, JournalUnavailable, NodeUnavailable
+from hanse.ids import JobId, LeaseId
 
 _logger = logging.getLogger("hanse")
+_AWAY = (NodeUnavailable, JournalUnavailable, BadLink)  # one that comes back waits for our hello
+
+
+class _Waiting(NamedTuple):
+    event: port.Saved
+    since_s: float  # or long ago: nobody needs it
+
+    def of(self, lease: LeaseId, start: int, stop: int) -> bool:
+        return self.event.lease == lease and start <= self.event.item < stop
 
 
 class Saves:
     """
     Args:
         send: carries one to the home; raises HanseError.
+        sent: called in a thread of its own after each, whether it arrived or was lost.
     """
 
-    def __init__(self, send: Callable[[JobId, port.Saved], None]) -> None:
+    def __init__(
+        self, send: Callable[[JobId, port.Saved], None], sent: Callable[[], None] = lambda: None
+    ) -> None:
         self._send = send
-        self._waiting: OrderedDict[tuple[JobId, int], port.Saved] = OrderedDict()
+        self._sent = sent
+        self._waiting: OrderedDict[tuple[JobId, int], _Waiting] = OrderedDict()
         self._news = threading.Condition()
-        self._sending = False
+        self._sending: _Waiting | None = None
         self._over = False
         self._thread: threading.Thread | None = None
 
     def put(self, job: JobId, event: port.Saved) -> None:
         with self._news:
             self._waiting.pop((job, event.item), None)
-            self._waiting[job, event.item] = event
-            waits = sum(each.payload.nbytes for each in self._waiting.values())
-            while waits > limits.CHECKPOINT_WAIT_BYTES and len(self._waiting) > 1:
-                waits -= self._waiting.popitem(last=False)[1].payload.nbytes
+            self._waiting[job, event.item] = _Waiting(event, time.monotonic())
+            self._bound()
             self._news.notify_all()
             if self._thread is None and not self._over:
                 self._thread = threading.Thread(target=self._run, name="hanse-saves", daemon=True)
                 self._thread.start()
 
+    def _bound(self) -> None:
+        waits = sum(each.event.payload.nbytes for each in self._waiting.values())
+        while waits > limits.CHECKPOINT_WAIT_BYTES and len(self._waiting) > 1:
+            waits -= self._waiting.popitem(last=False)[1].event.payload.nbytes
+
+    def done(self, lease: LeaseId, start: int, stop: int) -> None:
+        """These items have ended well, and need nothing any more."""
+        if not self._waiting and self._sending is None:  # mostly
+            return
+        with self._news:
+            for key, each in list(self._waiting.items()):
+                if each.of(lease, start, stop):
+                    del self._waiting[key]
+            sending = self._sending
+            if sending is not None and sending.of(lease, start, stop):
+                self._sending = sending._replace(since_s=-math.inf)
+
+    def leases(self, within_s: float) -> set[LeaseId]:
+        """Those of which the home does not have a save yet that is no older than this."""
+        now_s = time.monotonic()
+        with self._news:
+            return {
+                each.event.lease for each in self._under_way() if now_s - each.since_s < within_s
+            }
+
+    def _under_way(self) -> Iterator[_Waiting]:
+        yield from self._waiting.values()
+        if self._sending is not None:
+            yield self._sending
+
     def flush(self) -> None:
         """Wait until the home has all of them, or it has taken too long."""
         with self._news:
             self._news.wait_for(
-                lambda: not self._waiting and not self._sending, limits.LINK_LEAVE_S
+                lambda: not self._waiting and self._sending is None, limits.LINK_LEAVE_S
             )
 
     def close(self) -> None:
@@ -62,7 +110,7 @@ class Saves:
         for _ in range(limits.SAVE_TRIES - 1):
             try:
                 return self._send(job, event)
-            except (NodeUnavailable, JournalUnavailable):
+            except _AWAY:
                 with self._news:
                     if self._news.wait_for(lambda: self._over, limits.SAVE_AGAIN_NS / 1e9):
                         raise
@@ -71,14 +119,17 @@ class Saves:
     def _run(self) -> None:
         while True:
             with self._news:
-                self._sending = False
+                self._sending = None
                 self._news.notify_all()
                 self._news.wait_for(lambda: self._waiting or self._over)
                 if self._over:
                     return
-                (job, item), event = self._waiting.popitem(last=False)
-                self._sending = True
+                (job, item), self._sending = self._waiting.popitem(last=False)
+                event = self._sending.event
             try:
                 self._deliver(job, event)
             except HanseError as error:
                 _logger.info("hanse: what item %d of %s saved is lost: %s", item, job, error)
+            with self._news:
+                self._sending = None
+            self._sent()

@@ -78,8 +78,11 @@ class Uplink:
         self._works: dict[LeaseId, Future[Work | None]] = {}
         agent = Agent(SiteId(hello.site), hello.incarnation, capacity, strict=True)
         self._spill = Spill(directory, limits.LINK_DISK_BYTES)
-        self._saves = Saves(self._save)
-        self._kept = Kept(agent, self._spill, self._give_back_soon, self._saves.put)
+        self._saves = Saves(self._save, self._saved)
+        self._unsaid = False  # the end of a lease waits for what its items have saved
+        self._kept = Kept(
+            agent, self._spill, self._give_back_soon, self._saves.put, self._saves.done
+        )
         self.seat: Seat = runtime.seat(agent, self, self._kept, self._print)
         self._sender = ThreadPoolExecutor(1, "hanse-link-report")
         self._fetchers = ThreadPoolExecutor(limits.LINK_FETCHES, "hanse-link-fetch")
@@ -101,7 +104,10 @@ class Uplink:
         return bool(self._boot) and not self._sending and not self._closing.is_set()
 
     def report(self, report: Report) -> None:
-        told, payloads = self._kept.told(self._boot, report)
+        patience_s = limits.LINK_SAVE_LEAVING_S if report.leaving else limits.LINK_SAVE_S
+        saving = self._saves.leases(patience_s)
+        self._unsaid = bool(saving)
+        told, payloads = self._kept.told(self._boot, report, saving)
         self._sending = True
         self._sender.submit(self._send, told, payloads)
 
@@ -257,12 +263,21 @@ class Uplink:
             self._dial.ask("POST", f"/v1/link/{self._hello.node}/machines", type(None), about)
 
     def _save(self, job: JobId, event: port.Saved) -> None:
-        """Raises HanseError; then it is lost, and the next one may not be."""
+        """Raises HanseError."""
         dial, boot = self._dial, self._boot
         if dial is None or not boot:
             raise NodeUnavailable("the home is away")
         told = link.Saved(boot=boot, lease=event.lease, job=job, item=event.item)
         dial.ask("POST", f"/v1/link/{self._hello.node}/saved", type(None), told, [event.payload])
+
+    def _saved(self) -> None:
+        """One is there, or lost."""
+
+        def tell() -> None:
+            if self._unsaid and not self._over:
+                self.seat.pump()
+
+        self._loop.post(tell)
 
     def _fetch(self, fetching: Fetching, grant: Grant) -> Work | None:
         wait_ns = limits.REDIAL_NS
