@@ -7,13 +7,15 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanse.core.place.plan import ALL, Goal, Offer, plan
+from hanse.core.place.ending import kept
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import ALL, Goal, plan
 from hanse.core.place.work import Left, Tail, Work
 from hanse.ids import SiteId
 
 HOUR = 3600e9
 TAIL = Tail(60e9, 0.01, 0.5, 15e9)
-FAST, SLOW = SiteId("fast"), SiteId("slow")
+FAST, SLOW, THIRD = SiteId("fast"), SiteId("slow"), SiteId("third")
 
 
 def offer(site: SiteId, speed: float, unit: float) -> Offer:
@@ -28,13 +30,45 @@ def goal(hours: float, whole: float) -> Goal:
     return Goal("cheapest", hours * HOUR, None, 5e9, whole * HOUR)
 
 
-def test_the_last_items_are_begun_where_they_end_in_time() -> None:
-    """A slow site stops taking items earlier, and the fastest is the last to do so."""
-    offers = [offer(SLOW, 0.5, 1.0), offer(FAST, 2.0, 3.0)]
-    for hours in (0.05, 0.01):
-        found = plan(offers, left(0.05), goal(hours, 4.0))
-        assert SLOW not in found.slots
-        assert found.slots[FAST]
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.3, 3), st.floats(0.3, 3), st.floats(1.05, 8), st.floats(0.1, 0.9))
+def test_last_items_are_begun_where_they_end_in_time(
+    one: float, other: float, dear: float, shape: float
+) -> None:
+    """Of sites that cost the same the slower stops taking items earlier, by no more than it is
+    slower; and the cheaper it is, the longer it takes them."""
+    cheap, dearer = offer(SLOW, one, 1.0), offer(FAST, other, dear)
+    rest = left(0.4)._replace(tail=TAIL._replace(shape=shape), whole=40 * HOUR)
+    last = kept([cheap, cheap._replace(site=THIRD, cost=cheap.cost / 2), dearer], rest,
+                HOUR, 10 * HOUR, 0.0)  # fmt: skip
+    assert 0 < last[THIRD] <= last[SLOW]
+    alike = kept([cheap, dearer._replace(cost=cheap.unit * dearer.speed)], rest,
+                 HOUR, 10 * HOUR, 0.0)  # fmt: skip
+    slow, fast = sorted((cheap, dearer), key=lambda each: each.speed)
+    assert alike[fast.site] <= alike[slow.site] * 1.000001
+    assert alike[slow.site] * slow.speed <= alike[fast.site] * fast.speed * 1.000001
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.1, 0.6), st.floats(0.1, 0.3))
+def test_the_heavier_the_tail_the_longer_is_kept(light: float, more: float) -> None:
+    sites = [offer(SLOW, 1.0, 1.0), offer(FAST, 2.0, 3.0)]
+    rest = left(6.0)._replace(whole=40 * HOUR)
+    times = [
+        kept(sites, rest._replace(tail=TAIL._replace(shape=shape)), HOUR, 10 * HOUR, 0.0)
+        for shape in (light, light + more)
+    ]
+    assert times[0][SLOW] <= times[1][SLOW]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.1, 30), st.floats(0.1, 10), st.floats(0, 1e15))
+def test_no_time_is_kept_that_the_work_needs(hours: float, time: float, spent: float) -> None:
+    sites = [offer(SLOW, 1.0, 1.0), offer(FAST, 2.0, 3.0)]
+    rest = left(hours)._replace(whole=2 * hours * HOUR)
+    last = kept(sites, rest, time * HOUR, 12 * HOUR, spent)
+    can = sum(each.does(time * HOUR - last[each.site]) for each in sites)
+    assert can >= rest.mean * 0.999999 or not any(last.values())
 
 
 def test_a_dear_site_is_not_begun_before_it_is_known_to_be_needed() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hanse.core.events import Describe, Timed
 from hanse.core.invariants import check
 from hanse.core.place.foresee import Items, foresee
-from hanse.core.place.plan import Offer as PlanOffer
+from hanse.core.place.offer import Offer as PlanOffer
 from hanse.core.place.renting import Kind, Lack, choose
 from hanse.core.place.work import Left, Tail
 from hanse.core.quoting import quote, unsettled

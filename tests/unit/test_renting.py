@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hanse.core.events import Describe
 from hanse.core.invariants import check
-from hanse.core.place.plan import Offer as PlanOffer
+from hanse.core.place.offer import Offer as PlanOffer
 from hanse.core.place.renting import Kind, Lack, choose, cost_of, cover
 from hanse.core.place.work import Left, Tail
 from hanse.core.renter import Renter

@@ -16,7 +16,8 @@ from hanse.core.lease import Lease
 from hanse.core.messages import SegmentNote
 from hanse.core.place.egress import Egress
 from hanse.core.place.near import Lot, Near, Share, any_where, follow, probe
-from hanse.core.place.plan import ALL, Goal, Offer, Plan, plan
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import ALL, Goal, Plan, plan
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from hanse import limits
 from hanse.core.place.near import Near
-from hanse.core.place.plan import ALL, Offer, Plan
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import ALL, Plan
 from hanse.core.place.work import Work
 from hanse.core.purse import Purse, cost_of
 from hanse.ids import SiteId

@@ -18,7 +18,8 @@ from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.egress import Egress
 from hanse.core.place.hazard import Hazard
-from hanse.core.place.plan import ALL, Goal, Offer, plan
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import ALL, Goal, plan
 from hanse.core.place.renting import Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
@@ -126,16 +127,15 @@ class Placing(Carrying):
     def _goal(self, job: Job, place: Placement) -> Goal:
         aims = place.aims
         time_ns = money = None
+        spent = place.purse.total() + place.purse.due(self._now_ns)
         if aims.deadline_ns is not None:
             time_ns = float(job.since_ns + aims.deadline_ns - self._now_ns)
         if aims.budget_nano is not None:
-            purse = place.purse
-            spent = purse.total() + purse.due(self._now_ns) + purse.reserved
-            money = float(aims.budget_nano - spent)
+            money = float(aims.budget_nano - spent - place.purse.reserved)
         span_ns = max(0.0, time_ns or 0.0) / PLAN_SHARE
         every_ns = min(max(span_ns, limits.PLAN_LEAST_NS), limits.REPORT_EVERY_NS)
         whole_ns = float(aims.deadline_ns or 0)
-        return Goal(aims.objective, time_ns, money, every_ns, whole_ns)
+        return Goal(aims.objective, time_ns, money, every_ns, whole_ns, float(spent))
 
     def may_run(self, job: Job, site: Site) -> bool:
         """Whether the site is there, and can and may run an item of it, once it has room."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.foresee import Bought, Items, foresee
-from hanse.core.place.plan import Goal, Offer, plan
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import Goal, plan
 from hanse.core.place.renting import Lack
 from hanse.core.place.work import Left
 from hanse.ids import SiteId

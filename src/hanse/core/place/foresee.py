@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
-from hanse.core.place.plan import Offer
+from hanse.core.place.offer import Offer
 from hanse.core.place.renting import Kind, Lack, choose
 from hanse.core.words import duration
 from hanse.ids import SiteId

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from hanse.core.place.chunks import Choice, score, settle
 from hanse.core.place.data import ByChunk, Places
 from hanse.core.place.efforts import Efforts
-from hanse.core.place.plan import ALL, Offer
+from hanse.core.place.offer import Offer
+from hanse.core.place.plan import ALL
 from hanse.ids import SiteId
 from hanse.model.ranges import Range
 

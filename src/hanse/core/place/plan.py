@@ -22,6 +22,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from hanse.core.place.ending import costs, kept
+from hanse.core.place.offer import Offer
 from hanse.core.place.work import Left
 from hanse.ids import SiteId
 
@@ -30,26 +32,6 @@ _KEEP = 0.03  # of the time left: by how much a site that is open must be idle t
 _LATE = 0.01  # of the time left: so much earlier than the last moment
 _SURE = 2.0  # spreads: what is left is hardly less than the mean less these
 _HOLD = 0.01  # of the time left: so much must be spare before the safety net is let go
-_RESCUE = 0.25  # how much of a long item, begun at a slow site, the fastest one does after all
-_TAIL = 0.04  # of all time: what is kept for the last items at most, at the fastest site
-
-
-class Offer(NamedTuple):
-    """A site that the job may use. Cost and speed are of one slot."""
-
-    site: SiteId
-    slots: int
-    speed: float  # work per nanosecond
-    cost: float  # nano per nanosecond
-    start_ns: float  # before its first item
-    lasts_ns: float  # how long it is expected to stay; inf: it is sure
-    carry: float = 0.0  # nano per unit of work, for bytes that it has to fetch
-    open: bool = False  # the job uses it now
-
-    @property
-    def unit(self) -> float:
-        """Nano per unit of work."""
-        return self.cost / self.speed + self.carry
 
 
 class Goal(NamedTuple):
@@ -58,6 +40,7 @@ class Goal(NamedTuple):
     money: float | None  # left of the budget
     every_ns: float  # how long until the next look
     whole_ns: float = 0.0  # from the beginning to the deadline
+    spent: float = 0.0  # nano so far
 
 
 class Plan(NamedTuple):
@@ -117,7 +100,9 @@ def _by_deadline(
     ranked: Sequence[Offer], left: Left, time_ns: float, goal: Goal
 ) -> tuple[dict[SiteId, int], dict[SiteId, str], bool]:
     late_ns = goal.every_ns + _LATE * max(0.0, time_ns)
-    last_ns = _kept(ranked, left, goal)
+    left = left.unbegun()
+    ranked = [offer._replace(busy=left.running.get(offer.site, 0.0)) for offer in ranked]
+    last_ns = kept(ranked, left, time_ns, goal.whole_ns, goal.spent)
     in_time = [offer for offer in ranked if time_ns > last_ns[offer.site]]
     open_to = in_time or _last(ranked, left, time_ns)
     reasons = {
@@ -126,7 +111,7 @@ def _by_deadline(
         if offer not in open_to
     }
     hold_ns = _HOLD * time_ns if all(offer.open for offer in open_to) else 0.0
-    if _must_hurry(open_to, left, last_ns, time_ns - late_ns - hold_ns):
+    if _must_hurry(open_to, left, time_ns - late_ns - hold_ns):
         return {offer.site: ALL for offer in open_to}, reasons, True
     slots: dict[SiteId, int] = {}
     before = 0.0  # what the cheaper sites can do by the deadline
@@ -139,26 +124,14 @@ def _by_deadline(
             reasons[offer.site] = "it is dearer than needed for the deadline"
         if use != ALL and use:
             reasons[offer.site] = f"{use} slots of it are enough for the deadline"
-        before += _does(offer, usable_ns)
+        before += offer.does(usable_ns)
     return slots, reasons, False
 
 
 def _last(ranked: Sequence[Offer], left: Left, time_ns: float) -> list[Offer]:
     """Where items begin that none should begin any more: at the fastest, if it can do them."""
     fastest = max(ranked, key=lambda offer: offer.speed)
-    return [fastest] if left.mean < _does(fastest, time_ns) else list(ranked)
-
-
-def _kept(ranked: Sequence[Offer], left: Left, goal: Goal) -> dict[SiteId, float]:
-    """For each site how long before the deadline its last item must begin: as long as the longest
-    ones that may come take. Some tails have no end, and one that turns out long at a slow site
-    begins again at the fastest (core/rescuing.py), so slow sites need less."""
-    fastest = max(offer.speed for offer in ranked)
-    last = left.last(sum(offer.slots for offer in ranked))
-    last = min(last, _TAIL * goal.whole_ns * fastest)
-    return {
-        offer.site: last / (_RESCUE * fastest + (1 - _RESCUE) * offer.speed) for offer in ranked
-    }
+    return [fastest] if left.mean < fastest.does(time_ns) else list(ranked)
 
 
 def _needed(
@@ -169,28 +142,21 @@ def _needed(
     if not before or usable_ns <= 0:
         return ALL
     if offer.open:
-        return ALL if lack > -_does(offer, _KEEP * time_ns) else 0
-    if lack > 0 and lack >= _does(offer, usable_ns - late_ns):
+        return ALL if lack > -offer.of(offer.slots).does(_KEEP * time_ns) else 0
+    if lack > 0 and lack >= offer.does(usable_ns - late_ns):
         return ALL
     low = left.mean - _SURE * (left.high - left.mean) - before
     if low <= 0:
         return 0
-    one = _does(offer._replace(slots=1), usable_ns)
+    one = offer.of(1).does(usable_ns)
     return min(offer.slots, max(1, math.ceil(low / max(one, 1.0))))
 
 
-def _must_hurry(
-    ranked: Sequence[Offer], left: Left, last_ns: Mapping[SiteId, float], time_ns: float
-) -> bool:
-    """Whether all sure sites together can only just do what may be left."""
+def _must_hurry(ranked: Sequence[Offer], left: Left, time_ns: float) -> bool:
+    """Whether all sure sites together can only just do what may be left, also in the time that
+    was kept for the last items."""
     sure = [offer for offer in ranked if math.isinf(offer.lasts_ns)] or ranked
-    return left.high >= sum(_does(offer, time_ns - last_ns[offer.site]) for offer in sure)
-
-
-def _does(offer: Offer, time_ns: float) -> float:
-    """Work that it is expected to do within so long."""
-    usable_ns = min(time_ns - (0.0 if offer.open else offer.start_ns), offer.lasts_ns)
-    return max(0.0, usable_ns) * offer.slots * offer.speed
+    return left.high >= sum(offer.does(time_ns) for offer in sure)
 
 
 # --- budgets ------------------------------------------------------------------------------------
@@ -198,32 +164,22 @@ def _soonest(ranked: Sequence[Offer], left: Left, money: float) -> float:
     """The least time in which what may be left can be paid for: by halving."""
     power = sum(offer.slots * offer.speed for offer in ranked)
     low = left.mean / max(power, 1e-30)
-    if _costs(ranked, left.high, low) <= money:
+    if costs(ranked, left.high, low) <= money:
         return low
     high = low
     for _ in range(60):
         high *= 2
-        if _costs(ranked, left.high, high) <= money:
+        if costs(ranked, left.high, high) <= money:
             break
     else:
         return high
     for _ in range(30):
         middle = (low + high) / 2
-        if _costs(ranked, left.high, middle) <= money:
+        if costs(ranked, left.high, middle) <= money:
             high = middle
         else:
             low = middle
     return high
-
-
-def _costs(ranked: Sequence[Offer], work: float, time_ns: float) -> float:
-    """Of doing so much by then, the cheapest sites first; what is too much goes to the cheapest."""
-    cost = 0.0
-    for offer in ranked:
-        part = min(work, _does(offer, time_ns))
-        cost += part * offer.unit
-        work -= part
-    return cost + work * ranked[-1].unit
 
 
 def _even(
@@ -235,12 +191,12 @@ def _even(
     lack = left.mean
     for offer in ranked:
         if lack > 0 or not slots:
-            one = _does(offer._replace(slots=1), time_ns)
+            one = offer.of(1).does(time_ns)
             use = math.ceil(lack / one) if one > 0 else offer.slots
             slots[offer.site] = ALL if use >= offer.slots else max(1, use)
         else:
             reasons[offer.site] = "the budget does not reach for it"
-        lack -= _does(offer, time_ns)
+        lack -= offer.does(time_ns)
     return slots, reasons, False
 
 
@@ -260,7 +216,7 @@ def _expected(
     fast_ns, slow_ns = left.mean / power + tail_ns, left.high / power + 2 * tail_ns
     if goal.objective == "cheapest" and goal.time_ns is not None and not hurry:
         every = max(goal.time_ns - tail_ns, 1.0)
-        cost, high = _costs(ranked, left.mean, every), _costs(ranked, left.high, every)
+        cost, high = costs(ranked, left.mean, every), costs(ranked, left.high, every)
         fast_ns, slow_ns = (
             min(fast_ns, max(goal.time_ns, 0.0)),
             max(min(slow_ns, goal.time_ns), fast_ns),

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from hanse.core.place.plan import Offer
+from hanse.core.place.offer import Offer
 from hanse.core.place.work import Left
 from hanse.core.words import duration, money
 from hanse.model.rental import Rental

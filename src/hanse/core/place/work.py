@@ -8,7 +8,7 @@ What is left is counted in nanoseconds of a slot of speed 1.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf, sqrt
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ _BLIND_VARIANCE = 0.5  # of one that tells nothing
 _LONGEST = 32  # items that the tail is judged by
 _INDEX, _INDEX_WEIGHT = 0.5, 4.0  # what tails are like before there are such
 _BEYOND_MEAN = 0.3  # of all items: lognormal and Pareto ones alike
+_SURE = 1.65  # deviations: 19 of 20 cases
 _PRIOR_SPREAD = 2.0  # batches' worth of belief that items differ as waiting times do
 
 
@@ -54,6 +55,17 @@ class Tail(NamedTuple):
         power = ln(_BEYOND_MEAN / self.share) / ln(self.at / self.mean)
         return _BEYOND_MEAN * exp(-power * ln(x / self.mean))
 
+    def longer(self, chance: float) -> float:
+        """What an item is longer than by such a chance."""
+        if self.at <= 0:
+            return 0.0
+        if chance < self.share:
+            return self.at * exp(min(30.0, ln(self.share / max(chance, 1e-12)) * self.shape))
+        if chance >= _BEYOND_MEAN or self.at <= self.mean:
+            return self.mean
+        power = ln(_BEYOND_MEAN / self.share) / ln(self.at / self.mean)
+        return self.mean * exp(ln(_BEYOND_MEAN / chance) / power)
+
     def excess(self, x: float) -> float:
         """How much of an item is beyond x, on average over all items; for x beyond `at`."""
         shape = min(self.shape, 0.9)
@@ -75,6 +87,16 @@ class Left(NamedTuple):
     each: float  # of an item from its begin
     tail: Tail
     sure: bool  # something has been timed
+    whole: float = 0.0  # of all items, those that are done too
+    spread: float = 0.0  # of what nobody has begun: from its mean to its high
+    running: Mapping[SiteId, float] = {}  # of items that have begun, where they run
+
+    def unbegun(self) -> Left:
+        """Without the items that run: their own slots do those."""
+        if not self.running:
+            return self
+        mean = max(0.0, self.mean - sum(self.running.values()))
+        return self._replace(mean=mean, high=mean + self.spread)
 
     def last(self, slots: int) -> float:
         """How much work a slot must have time for when it begins its last item, so that among all
@@ -216,11 +238,16 @@ class Work:
             min(_whole(age, mean, variance) - age, cap) for age, cap in zip(ages, most, strict=True)
         ]
         rest = (variance + 1) / 2 * mean
+        running: dict[SiteId, float] = {}
+        for (site, _), one in zip(begun, rests, strict=True):
+            running[site] = running.get(site, 0.0) + one
+        rest = (variance + 1) / 2 * mean
         total = coming * mean + sum(rests)
         chance = variance * mean * mean * (coming + coming * coming / items)
-        chance += rest * rest * len(rests)
-        high = total + 1.65 * sqrt(chance)
-        return Left(total, high, rest, mean, self.tail(), sure=True)
+        spread = _SURE * sqrt(chance)
+        high = total + _SURE * sqrt(chance + rest * rest * len(rests))
+        whole = total + items * self.moments()[0]
+        return Left(total, high, rest, mean, self.tail(), True, whole, spread, running)
 
     def tail(self) -> Tail:
         """Of the longest items that were seen, those that still run not among them."""
