@@ -201,4 +201,6 @@ def _left_of(left: Left, lots: Sequence[Lot], variance: float) -> Left:
     items, work = sum(lot.items for lot in lots), sum(lot.items * lot.work for lot in lots)
     mean = max(0.0, left.mean - left.each * items) + work
     chance = sum(lot.work**2 * lot.items * (1 + lot.items / max(1, lot.timed)) for lot in lots)
-    return left._replace(mean=mean, high=mean + 1.65 * sqrt(variance * chance))
+    spread = 1.65 * sqrt(variance * chance)
+    whole = left.whole + mean - left.mean
+    return left._replace(mean=mean, high=mean + spread, spread=spread, whole=whole)

@@ -73,7 +73,7 @@ def reckon(
     if not left.mean or not (lack.sites or machines):
         return None
     goal = Goal(objective or job.place.aims.objective, lack.time_ns, lack.money, REPORT_EVERY_NS,
-                lack.whole_ns)  # fmt: skip
+                lack.whole_ns, float(job.place.purse.total()))  # fmt: skip
     return _timed(lack, goal, machines, renting)
 
 
