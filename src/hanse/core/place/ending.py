@@ -19,9 +19,7 @@ _MISSED = 0.25  # of what the job costs: what a missed deadline weighs as much a
 _AT_MOST = 0.05  # of what the job costs: more is not spent for that
 _LEAST = 0.4  # of the time that is weighed: this much is kept whatever it costs
 _LONGEST = 0.25  # of all time: more is not kept
-_SAVED = (
-    0.1  # of the cost of an item: what it saves at least to wait until it is known to be needed
-)
+_SAVED = 0.4  # of what an item costs: what it saves at least to wait whether it is needed
 _RESCUE = 0.25  # how much of a long item, begun at a slow site, the fastest one does after all
 
 
