@@ -2,6 +2,11 @@
 
 Every run is a rehearsal: the real home, agents and wire in virtual time. The program knows all work
 and all speeds beforehand, cuts work like water and pays nothing for leases: no schedule is cheaper.
+
+Every deadline here is feasible with far more than 5% of slack, for whole items too: it is at least
+1.2 times what the real home took with all sites at once, which is a schedule of them. So every
+deadline that is missed counts as one that need not have been. Who does not know the items
+beforehand cannot be sure of any: the one that begins last may be the longest.
 """
 
 from __future__ import annotations
