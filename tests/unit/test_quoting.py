@@ -145,7 +145,11 @@ def test_what_would_be_rented_is_said_with_its_time_and_cost() -> None:
     assert tight.sooner is not None
     earlier = ask(town, 3600, in_time(3600), of=of).rows[0]
     assert abs(tight.sooner - (earlier.cost - tight.cost)) < 1e-6
-    assert wide.sooner == 0, "six hours are enough too"
+    assert wide.end_s is not None
+    earlier = ask(town, 3600, in_time(wide.end_s - 3600), of=of).rows[0]
+    assert wide.sooner is not None
+    assert abs(wide.sooner - (earlier.cost - wide.cost)) < 1e-6
+    assert wide.sooner > 0, "it will be done in five hours, and not in four"
 
 
 def test_where_no_site_can_run_it_the_first_machine_is_told() -> None:

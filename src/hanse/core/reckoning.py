@@ -118,14 +118,16 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
 
 
 def sooner(home: Home, job: Job, now_ns: int, by_ns: int) -> float | None:
-    """What it would cost more, in nano, to be done so much earlier; None if that cannot be said, or
-    done."""
+    """What it would cost more, in nano, to be done so much earlier than is expected; None if that
+    cannot be said, or done."""
     present = reckon(home, job, now_ns)
     if present is None or not present.timed:
         return None
     assert job.place is not None
     deadline_ns = job.place.aims.deadline_ns
-    end_ns = present.end_ns if deadline_ns is None else job.since_ns + deadline_ns - now_ns
+    end_ns = present.end_ns
+    if deadline_ns is not None:  # it may take until then, or be done before
+        end_ns = min(end_ns, job.since_ns + deadline_ns - now_ns)
     if end_ns <= by_ns:
         return None
     earlier = reckon(home, job, now_ns, "cheapest", end_ns - by_ns)
