@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from placement.data import SITES, Draw
 
@@ -32,8 +32,8 @@ class Outcome(NamedTuple):
     end_s: float
 
 
-def run(drawn: Draw, seed: int, follows: bool = True) -> Outcome:
-    """The job under the real home. Not `follows`: its home is told only what lies where in all."""
+def run(drawn: Draw, seed: int) -> Outcome:
+    """The job under the real home."""
     data = tuple(
         Lies(n * ITEMS, (n + 1) * ITEMS, f"region-{home}", size, f"chunk-{n}")
         for n, (size, home) in enumerate(zip(drawn.sizes, drawn.homes, strict=True))
@@ -80,6 +80,3 @@ class _Efforts(Work):
 
     def takes_ns(self, job: JobId, item: int) -> int:
         return self._each[item // ITEMS]
-
-
-__all__: Any = ["Outcome", "run"]

@@ -24,9 +24,9 @@ from hanse.core.site import Site
 from hanse.limits import SECOND
 
 _GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not matter who has what
-_SPARE = 0.02  # of the time left: so much sooner all is to be done, where sites keep to them
+_SPARE = 0.01  # of the time left: so much sooner all is to be done, where sites keep to them
 _TRIED_NS, _TRIED = 10 * SECOND, 0.02  # so long, or of all time, one item of a chunk is tried
-_LONG = 4
+_CLOSE = 1.25
 _SEEN = 1000  # items of a chunk that the others are taken to be like
 
 
@@ -88,10 +88,10 @@ class Carrying(Indexes):
         offers, left, lots = self._by_chunks(job, near, offers, left)
         found = plan(offers, left, goal)
         loose = Way(found, any_where(offers, lots), strict=False)
-        if goal.objective != "cheapest" or found.hurry or not offers:
-            return loose
         if near.strict and not near.ready:  # whatever comes back is for those who had it
             return Way(found._replace(slots=place.quota), near.shares, strict=True)
+        if goal.objective != "cheapest" or found.hurry or not offers:
+            return loose
         time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)
         busy = [self._busy_ns(job, near, offer) for offer in offers]
         way = follow(offers, lots, busy, time_ns)
@@ -150,11 +150,13 @@ class Carrying(Indexes):
         return found
 
     def _near_end(self, job: Job, near: Near, lease: Lease, left_ns: int) -> bool:
-        """Whether its item, if it is a few times as long as others of its chunk, can be late."""
+        """Whether its item is expected to be late, or nearly: by others of its chunk, or if it has
+        outrun them, to go on for as long again."""
         assert job.data is not None
         chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
         each_ns = near.efforts.work(chunk) / (near.efforts.speed(lease.site) or 1.0)
-        return left_ns < _LONG * each_ns
+        age_ns = self._now_ns - lease.begun_ns
+        return left_ns < _CLOSE * (each_ns - age_ns if age_ns < each_ns else age_ns)
 
     def _busy_ns(self, job: Job, near: Near, offer: Offer) -> float:
         """For how long the site has work of the job, or has to begin with."""
@@ -196,11 +198,15 @@ def _by_chunk(offer: Offer, near: Near, lots: Sequence[Lot], at: int) -> Offer:
 
 def _left_of(left: Left, lots: Sequence[Lot], variance: float) -> Left:
     """What is left, where chunks differ in how long their items take."""
-    if not left.sure or not left.mean or not lots:
+    if not left.sure or not left.mean or not any(lot.items for lot in lots):
         return left
     items, work = sum(lot.items for lot in lots), sum(lot.items * lot.work for lot in lots)
     mean = max(0.0, left.mean - left.each * items) + work
     chance = sum(lot.work**2 * lot.items * (1 + lot.items / max(1, lot.timed)) for lot in lots)
+    # Longest ones of all chunks together would be those of one chunk, not a tail.
+    rest = max((lot.work for lot in lots if lot.items), default=left.each) * (1 + variance)
     spread = 1.65 * sqrt(variance * chance)
-    whole = left.whole + mean - left.mean
-    return left._replace(mean=mean, high=mean + spread, spread=spread, whole=whole)
+    return left._replace(
+        mean=mean, high=mean + spread, spread=spread, whole=left.whole + mean - left.mean,
+        rest=rest, tail=left.tail._replace(at=0.0),
+    )  # fmt: skip

@@ -92,10 +92,11 @@ class Purse:
         """What is out is paid up to now: that is to be recorded, and does not become less."""
         for id, one in self.open.items():
             held = max(0, now_ns - one.since_ns)
-            if held:
+            if held or one.fixed_nano:
                 self.spent[one.site] = self.spent.get(one.site, 0) + one.due(now_ns)
+                since_ns = now_ns if held else one.since_ns  # one that stands in line goes on so
                 paid_ns = one.paid_ns + held
-                self.open[id] = one._replace(fixed_nano=0, paid_ns=paid_ns, since_ns=now_ns)
+                self.open[id] = one._replace(fixed_nano=0, paid_ns=paid_ns, since_ns=since_ns)
 
     def total(self) -> int:
         return sum(self.spent.values())

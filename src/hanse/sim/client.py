@@ -28,6 +28,7 @@ from hanse.core.events import (
 )
 from hanse.core.job import Job
 from hanse.ids import JobId
+from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 from hanse.sim.network import Direction
@@ -89,7 +90,7 @@ def steps_of(plan: JobPlan) -> list[Submit | Grow | Seal]:
     """How the job comes to be."""
     job, steps = JobId(plan.name), list[Submit | Grow | Seal]()
     if not plan.waits and len(plan.sizes) == 1 and not plan.pause_ns:
-        return [Submit(job, spec_of(plan), plan.size, True)]
+        return [Submit(job, spec_of(plan), plan.size, True, lies_of(plan, 0, plan.size))]
     steps.append(Submit(job, spec_of(plan), 0, False))
     before = 0
     for size in plan.sizes:
@@ -98,9 +99,22 @@ def steps_of(plan: JobPlan) -> list[Submit | Grow | Seal]:
             for item, refs in plan.waits
             if before <= item < size
         }
-        steps.append(Grow(job, size, waits))
+        steps.append(Grow(job, size, waits, data=lies_of(plan, before, size)))
         before = size
     return [*steps, Seal(job)]
+
+
+def lies_of(plan: JobPlan, start: int, stop: int) -> list[Lies]:
+    """Where what these items read lies: every third run of them reads nothing."""
+    found = []
+    while plan.data and start < stop:
+        last = min(stop, (start // plan.data + 1) * plan.data)
+        place = start // plan.data % 3
+        if place:
+            region = ("north", "south")[place - 1]
+            found.append(Lies(start, last, region, (last - start) * (start % 7) * 10**8))
+        start = last
+    return found
 
 
 @dataclass

@@ -77,10 +77,20 @@ def _with_aims(
         ))
         for site in sites
     ]  # fmt: skip
-    return sites, [
+    placed = [
         job.replace(aims=_aims(seed, draws, job, sites)) if draws.chance(600) else job
         for job in jobs
     ]
+    return sites, [_with_data(seed, job) for job in placed]
+
+
+def _with_data(seed: int, job: JobPlan) -> JobPlan:
+    """In some jobs with aims items say where what they read lies."""
+    draws = Draws(seed, "data", job.name)
+    if job.aims is None or not draws.chance(400):
+        return job
+    aims = msgspec.structs.replace(job.aims, follows=True)
+    return job.replace(aims=aims, data=draws.pick((1, 3, 20, 1000)))
 
 
 def _aims(seed: int, draws: Draws, job: JobPlan, sites: list[SitePlan]) -> Aims:

@@ -67,6 +67,7 @@ class JobPlan(msgspec.Struct, frozen=True):
     cancel_ns: int = 0  # after its submission, if at all
     drop: tuple[int, int, int] | None = None  # after so long, drop the items from .. to ..
     aims: Aims | None = None
+    data: int = 0  # so many items in a row read data that lies together; 0: nothing is said of it
     forget: bool = False  # the client wants no more of it when it has ended
 
     @property

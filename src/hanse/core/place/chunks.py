@@ -3,12 +3,12 @@
 A chunk is worked on at one site as a whole, at its own for no egress. Sites work side by side, each
 through its chunks; all is to be done by the deadline, at the least cost. Few chunks are decided by
 search with bounds, which finds the optimum; many by what each loses if it does not get its best
-site (regret), the largest first, and then by moves and swaps while they gain.
+site (regret), the largest first, and then by moves while they gain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _SEARCHED = 20_000  # ways to place all chunks: up to so many are looked at one by one
@@ -86,19 +86,36 @@ def _search(
 def _by_regret(
     choices: Sequence[Sequence[Choice]], deadline_ns: float, busy: Sequence[float]
 ) -> list[int]:
+    """By the loss, and by the loss for each moment of the best site: whichever comes out better."""
+
     def regret(row: Sequence[Choice]) -> float:
         costs = sorted(choice.cost for choice in row)
         return costs[1] - costs[0] if len(costs) > 1 else 0.0
 
+    def dense(row: Sequence[Choice]) -> float:
+        return regret(row) / max(min(row).time_ns, 1e-9)
+
+    ways = [
+        _improved(choices, _placed(choices, by, deadline_ns, busy), deadline_ns, busy)
+        for by in (regret, dense)
+    ]
+    return min(ways, key=lambda way: _score(choices, way, deadline_ns, busy))
+
+
+def _placed(
+    choices: Sequence[Sequence[Choice]], by: Callable[[Sequence[Choice]], float],
+    deadline_ns: float, busy: Sequence[float],
+) -> list[int]:  # fmt: skip
+    """One after the other, the largest first, each at the best site that has time for it."""
     sites = range(len(choices[0]))
     times = list(busy)
     way = [0] * len(choices)
-    for chunk in sorted(range(len(choices)), key=lambda n: (-regret(choices[n]), n)):
+    for chunk in sorted(range(len(choices)), key=lambda n: (-by(choices[n]), n)):
         row = choices[chunk]
         way[chunk] = min(sites, key=lambda s: (
             max(0.0, times[s] + row[s].time_ns - deadline_ns), row[s].cost, s))  # fmt: skip
         times[way[chunk]] += row[way[chunk]].time_ns
-    return _improved(choices, way, deadline_ns, busy)
+    return way
 
 
 def _improved(

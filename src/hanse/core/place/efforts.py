@@ -16,7 +16,7 @@ _ROUNDS = 8
 _TOLD_VARIANCE = 0.005  # as in `work`: of the logarithm of a speed that a site tells of itself
 _BLIND_VARIANCE = 0.5
 _PRIOR_SPREAD = 2.0
-_BELIEF = 2.0  # items' worth of belief that a chunk is like the others
+_BELIEF = 0.5  # items' worth of belief that a chunk is like the others
 
 
 class _Timed:
@@ -105,6 +105,7 @@ class Efforts:
         """Of one item, in nanoseconds at speed 1; 0 if nothing at all was timed."""
         if not self._means:
             return 0.0
-        usual = sum(busy / items for busy, items in self._means.values()) / len(self._means)
-        busy, items = self._means.get(chunk, (0.0, 0))
-        return (busy + _BELIEF * usual) / (items + _BELIEF)
+        logs = {chunk: ln(busy / items) for chunk, (busy, items) in self._means.items()}
+        usual = sum(logs.values()) / len(logs)
+        items = self._means.get(chunk, (0.0, 0))[1]
+        return exp((logs.get(chunk, usual) * items + usual * _BELIEF) / (items + _BELIEF))
