@@ -198,8 +198,8 @@ class Site:
             try:
                 self._start_head()
                 tries = 0
-            except EngineError as error:
-                _logger.warning("%s", error)
+            except (EngineError, OSError) as error:  # no memory, no descriptors: others may go
+                _logger.warning("Ray's head cannot be started: %s", error)
 
     def close(self) -> None:
         """End what was started here. After the engine."""
