@@ -47,8 +47,12 @@ class Carrying(Indexes):
 
     def _carries(self, job: Job, site: Site, start: int, stop: int) -> tuple[int, int]:
         """Bytes that these items fetch from other regions if they run there, and nano for them."""
+        return self._carries_to(job, site.tariff.region, start, stop)
+
+    def _carries_to(self, job: Job, there: str, start: int, stop: int) -> tuple[int, int]:
+        """The same for a region."""
         assert job.place is not None
-        there, nbytes, nano = site.tariff.region, 0, 0
+        nbytes = nano = 0
         parts: list[tuple[str, int]] = []
         if job.place.aims.data:
             count = max(1, job.spec.total or job.size)

@@ -20,7 +20,7 @@ from hanse.core.place.egress import Egress
 from hanse.core.place.hazard import Hazard
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, plan
-from hanse.core.place.renting import Kind, Lack, Rents
+from hanse.core.place.renting import Held, Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
@@ -218,7 +218,7 @@ class Placing(Carrying):
         carry = self._carry(job, site, 1) / mean if known else 0.0
         speed = place.work.speed(site.id)
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
-                     bool(place.quota.get(site.id)))  # fmt: skip
+                     bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
 
     def _slot_price(self, job: Job, site: Site) -> int:
         """Of what one item of it holds, for an hour: its part of the price of the site."""
@@ -250,8 +250,9 @@ class Placing(Carrying):
         running = (job for job in self._placed.values() if not job.state.ended and not job.withheld)
         return sorted(running, key=lambda job: (_due_ns(job), job.id))
 
-    def lack(self, job: Job, coming: Sequence[Kind], now_ns: int) -> Lack:
-        """What the job has to do, and who for; `coming` are machines that are on their way."""
+    def lack(self, job: Job, held: Sequence[Held], coming: Sequence[Kind], now_ns: int) -> Lack:
+        """What the job has to do, and who for; `held` are machines that were brought for it, and
+        `coming` those of others that will have room."""
         place = job.place
         assert place is not None
         self._now_ns = max(self._now_ns, now_ns)
@@ -259,12 +260,12 @@ class Placing(Carrying):
         offers = self._offers(job, place)
         if place.near is not None:
             offers, left, _ = self._by_chunks(job, place.near, offers, left)
-        return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming)
+        return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming, held)
 
-    def kind_of(self, job: Job, rental: Rental, room: int, start_ns: int, like: Sequence[SiteId],
-                ) -> Kind | str:  # fmt: skip
+    def kind_of(self, job: Job, rental: Rental, room: int, start_ns: float, like: Sequence[SiteId],
+                lasts_ns: float) -> Kind | str:  # fmt: skip
         """What such a machine is to the job; in words, why it is nothing. `like` are sites of the
-        kind, which have shown how fast it is."""
+        kind, which have shown how fast it is; `lasts_ns` is how long one stays."""
         place, needs = job.place, job.spec.needs
         assert place is not None
         if not rental.amount.fits(needs):
@@ -275,12 +276,10 @@ class Placing(Carrying):
         speeds = [place.work.speed(site) for site in like if site in place.quota]
         told = rental.tariff.speed_milli / 1000 or 1.0
         speed = sum(speeds) / len(speeds) if speeds else told
-        lasts_ns = math.inf
-        if rental.tariff.spot and place.aims.deadline_ns is not None:
-            hazard = self.hazards.setdefault(rental.tariff.region, Hazard())
-            lasts_ns = hazard.lasts_ns(0, place.aims.deadline_ns)
         slots = rental.amount.times(needs)
-        return Kind(rental, slots, speed, room, float(start_ns), lasts_ns)
+        mean, _, known = place.work.moments()
+        carry = self._carries_to(job, rental.tariff.region, 0, 1)[1] / mean if known else 0.0
+        return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
 
     def drain(self, sites: Mapping[SiteId, str]) -> None:
         """These get nothing more, for such reasons, and no others."""

@@ -14,18 +14,25 @@ A machine is sent away when
 A kind that fails is left alone for a while, twice as long each time, so the next cheapest is tried;
 so is one that a job was brought and made no use of. What a machine costs beside the leases that run
 on it counts against the budget of the job that it was brought for.
+
+Where machines can be taken away, `place.streams` decides by what `core.spots` has seen of them. A
+machine that another is brought in place of goes on until that one is up, and ends what it runs.
+Machines of one job that will have room count for the jobs that are due later.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
-from hanse.core.place.renting import Kind, Rents, choose
+from hanse.core.place.renting import Choice, Held, Kind, Lack, Rents, choose
+from hanse.core.place.streams import Streams
 from hanse.core.site import Site
+from hanse.core.spots import Spots
 from hanse.core.words import duration
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import HOUR_NS
@@ -33,6 +40,7 @@ from hanse.model.rental import Rental, Rented
 from hanse.model.resources import Amount
 
 _PAID_MARGIN = 0.05  # of a step that is paid for: what is left of it when a machine is sent away
+_STAYS = 5  # times as long as a machine takes to come up: before that it is left for no other
 
 
 class Steps(NamedTuple):
@@ -54,8 +62,8 @@ class Failing:
     def __init__(self) -> None:
         self.count, self.until_ns, self.why = 0, 0, ""
 
-    def again(self, why: str, now_ns: int) -> None:
-        wait_ns = min(limits.RENT_RETRY_NS << min(self.count, 20), limits.RENT_RETRY_MAX_NS)
+    def again(self, why: str, now_ns: int, most_ns: int = limits.RENT_RETRY_MAX_NS) -> None:
+        wait_ns = min(limits.RENT_RETRY_NS << min(self.count, 20), most_ns)
         self.count, self.until_ns, self.why = self.count + 1, now_ns + wait_ns, why
 
 
@@ -72,6 +80,8 @@ class Renter:
         self.machines: dict[str, Rented] = {}
         self.failing: dict[str, Failing] = {}  # by kind
         self.useless: dict[tuple[JobId, str], Failing] = {}
+        self.spots = Spots(self.rentals.values())
+        self._streams: dict[JobId, Streams] = {}
         self._run, self._next = run, 1
 
     # --- what is told ---------------------------------------------------------------------------
@@ -91,23 +101,44 @@ class Renter:
         """It could not be brought."""
         machine = self.machines.pop(id, None)
         if machine is not None:
-            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+            self._fails(machine, why, now_ns)
 
     def doubted(self, id: str, why: str, now_ns: int) -> None:
         """Nobody can say whether it was brought: it is sent away, as if it had been."""
         machine = self.machines.get(id)
         if machine is not None:
             machine.why = machine.why or why
-            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+            self._fails(machine, why, now_ns)
 
     def lost(self, id: str, now_ns: int) -> None:
         """Its provider has it no more."""
         machine = self.machines.get(id)
         if machine is not None:
             if not machine.site and not machine.why:
-                failing = self.failing.setdefault(machine.kind, Failing())
-                failing.again("one was gone before it was there", now_ns)
+                self._fails(machine, "one was gone before it was there", now_ns)
+            elif not machine.why:
+                self._taken(machine, now_ns)
             self.gone(id)
+
+    def _fails(self, machine: Rented, why: str, now_ns: int) -> None:
+        rental = self.rentals.get(machine.kind)
+        spot = rental is not None and rental.tariff.spot
+        most_ns = limits.RENT_RETRY_SPOT_NS if spot else limits.RENT_RETRY_MAX_NS
+        self.failing.setdefault(machine.kind, Failing()).again(why, now_ns, most_ns)
+        self.spots.refused(machine.kind, self._others(machine), now_ns)
+
+    def _taken(self, machine: Rented, now_ns: int) -> None:
+        if machine.up and not machine.lost:
+            machine.lost = True
+            self.spots.lost(machine.kind, self._others(machine), now_ns)
+
+    def _others(self, machine: Rented) -> int:
+        """Of its kind, that are there."""
+        return sum(
+            each.up and not each.lost and not each.why
+            for each in self.machines.values()
+            if each.kind == machine.kind and each is not machine
+        )
 
     def gone(self, id: str) -> None:
         """It was sent away."""
@@ -116,28 +147,39 @@ class Renter:
     # --- looks ----------------------------------------------------------------------------------
     def look(self, now_ns: int) -> Steps:
         """What is to be done now. Whoever asks sees to it, and tells how it went."""
-        away = []
         for job in self.home.placed:
             if job.place is not None:
                 job.place.purse.reserved = 0
-        for machine in list(self.machines.values()):
+        for machine in self.machines.values():
             self._count(machine, now_ns)
+            self._follow(machine, now_ns)
             machine.why = machine.why or self._why_away(machine, now_ns)
-            if machine.why:
-                away.append(machine)
+        there = [each for each in self.machines.values() if each.up and not each.lost]
+        self.spots.look((each for each in there if not each.why), now_ns)
+        used_ns: dict[str, float] = {}
         for job in self.home.placed:
-            self._choose_for(job, now_ns)
-        self.home.drain({each.site: each.leaving for each in self.machines.values()
-                         if each.up and each.leaving})  # fmt: skip
-        bring = [each for each in self.machines.values() if not each.asked and not each.why]
+            self._choose_for(job, used_ns, now_ns)
+        self.home.drain({each.site: each.leaving for each in there if each.leaving})
         self._forget_old()
-        return Steps(away, bring)
+        every = list(self.machines.values())
+        bring = [each for each in every if not each.asked and not each.why]
+        return Steps([each for each in every if each.why], bring)
 
-    def _choose_for(self, job: Job, now_ns: int) -> None:
+    def _follow(self, machine: Rented, now_ns: int) -> None:
+        """It goes once the one that was brought in its place is up."""
+        before = self.machines.get(machine.instead)
+        if before is not None and self._is_up(machine):
+            before.leaving = before.leaving or f"{machine.id} is there in its place"
+
+    def _choose_for(self, job: Job, used_ns: dict[str, float], now_ns: int) -> None:
+        """`used_ns` is how long each machine is busy for jobs that are due earlier."""
         place = job.place
         assert place is not None
-        kinds, coming, refused = self.rents(job, now_ns)
-        choice = choose(self.home.lack(job, coming, now_ns), kinds)
+        kinds, refused = self._kinds(job, now_ns)
+        lack = self.home.lack(
+            job, self._held(job, now_ns), self._roomy(job, used_ns, now_ns), now_ns
+        )
+        choice = self._choice(job, lack, kinds, now_ns)
         has = any(machine.job == job.id for machine in self.machines.values())
         place.renting = choice.reasons + (
             [f"no {name}: {why}" for name, why in refused.items()] if choice.reasons or has else []
@@ -145,21 +187,38 @@ class Renter:
         place.renting += self._on_their_way(job, now_ns)
         for name, count in choice.bring.items():
             for _ in range(count):
-                id = f"{name}-{self._run}-{self._next}"
-                self._next += 1
-                self.machines[id] = Rented(
-                    id=id, kind=name, job=job.id, since_ns=now_ns, seen_ns=now_ns,
-                    because=choice.reasons[0],
-                )  # fmt: skip
+                self._bring(job, name, choice.reasons[0], now_ns)
+        for id, name in choice.moves:
+            self._bring(job, name, choice.reasons[0], now_ns, instead=id)
+        for id, why in choice.leave.items():
+            self.machines[id].leaving = why
+        self._use(job, lack, used_ns, now_ns)
+
+    def _choice(self, job: Job, lack: Lack, kinds: list[Kind], now_ns: int) -> Choice:
+        spot = any(kind.rental.tariff.spot for kind in kinds)
+        if not spot or not lack.left.sure or lack.time_ns is None:
+            return choose(lack, kinds)
+        streams = self._streams.setdefault(job.id, Streams(self.spots.pools))
+        return streams.choose(lack, kinds, now_ns)
+
+    def _bring(self, job: Job, name: str, why: str, now_ns: int, instead: str = "") -> None:
+        id = f"{name}-{self._run}-{self._next}"
+        self._next += 1
+        self.machines[id] = Rented(
+            id=id, kind=name, job=job.id, since_ns=now_ns, seen_ns=now_ns, because=why,
+            instead=instead,
+        )  # fmt: skip
 
     def rents(self, job: Job, now_ns: int) -> Rents:
         """What could be brought for the job, and what is on its way for it."""
         kinds, refused = self._kinds(job, now_ns)
-        return Rents(kinds, self._coming(job, now_ns), refused)
+        coming = [each.kind for each in self._held(job, now_ns) if not each.up]
+        return Rents(kinds, coming, refused)
 
     def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], dict[str, str]]:
-        """Those that may be brought for the job, and why the others may not."""
+        """Those that can run the job, without room if none may be brought now, and why that is."""
         kinds, refused = [], {}
+        lasts_ns = self.spots.lasts_ns()
         for name, rental in self.rentals.items():
             held = [each for each in self.machines.values() if each.kind == name]
             why: str | None = None
@@ -170,29 +229,77 @@ class Renter:
                     why = f"{found.why}; again in {duration(found.until_ns - now_ns)}"
             if len(held) >= rental.most:
                 why = f"{rental.most} are there or on their way, which is the limit"
-            room = rental.most - len(held)
+            room = rental.most - len(held) if why is None else 0
             like = [each.site for each in held if each.site]
-            kind = self.home.kind_of(job, rental, room, rental.tariff.start_ns, like)
-            if isinstance(kind, Kind) and why is None:
+            start_ns = rental.tariff.start_ns
+            stays_ns = lasts_ns.get(name, math.inf)
+            kind = self.home.kind_of(job, rental, room, start_ns, like, stays_ns)
+            if isinstance(kind, Kind):
                 kinds.append(kind)
-            else:
-                refused[name] = why or str(kind)
+            if why is not None or not isinstance(kind, Kind):
+                refused[name] = f"{why or kind}{self._seen(name)}"
         return kinds, refused
 
-    def _coming(self, job: Job, now_ns: int) -> list[Kind]:
-        """Machines that are on their way for the job. One that is late is reckoned to take a
-        quarter of its time yet."""
+    def _seen(self, name: str) -> str:
+        words = self.spots.words(name)
+        return f" ({words})" if words else ""
+
+    def _held(self, job: Job, now_ns: int) -> list[Held]:
+        """What was brought for the job, and will be there."""
+        mine = [each for each in self.machines.values() if each.job == job.id]
+        followed = {each.instead for each in mine if not each.why}
         found = []
-        for machine in self.machines.values():
-            rental = self.rentals.get(machine.kind)
-            if machine.job != job.id or self._is_up(machine) or machine.why or rental is None:
-                continue
+        for machine in mine:
+            kind = self._as_kind(job, machine, now_ns)
+            if kind is not None:
+                rental, age_ns = kind.rental, now_ns - machine.since_ns
+                fresh = age_ns < (1 + _STAYS) * rental.tariff.start_ns
+                found.append(Held(
+                    machine.id, kind, machine.up, fresh or not _paid_up(rental, age_ns),
+                    machine.id in followed,
+                ))  # fmt: skip
+        return found
+
+    def _as_kind(self, job: Job, machine: Rented, now_ns: int) -> Kind | None:
+        """What a machine that was brought is to a job; None if it is nothing. One that is late is
+        reckoned to take a quarter of its time yet."""
+        rental = self.rentals.get(machine.kind)
+        if rental is None or machine.why or machine.leaving or machine.lost:
+            return None
+        left_ns, like = 0, [machine.site] if machine.site else []
+        if not self._is_up(machine):
             start_ns = rental.tariff.start_ns
             left_ns = max(start_ns - (now_ns - machine.since_ns), start_ns // 4)
-            kind = self.home.kind_of(job, rental, 1, left_ns, ())
-            if isinstance(kind, Kind):
-                found.append(kind)
+        stays_ns = self.spots.lasts_ns().get(machine.kind, math.inf)
+        kind = self.home.kind_of(job, rental, 1, left_ns, like, stays_ns)
+        return kind if isinstance(kind, Kind) else None
+
+    def _roomy(self, job: Job, used_ns: dict[str, float], now_ns: int) -> list[Kind]:
+        """Machines of jobs that are due earlier, once those are done with them. What is free there
+        now is known already."""
+        found = []
+        for machine in self.machines.values():
+            if machine.job == job.id or machine.id not in used_ns:
+                continue
+            site = self.home.sites.get(machine.site)
+            if machine.up and (site is None or site.free.fits(job.spec.needs)):
+                continue
+            kind = self._as_kind(job, machine, now_ns)
+            if kind is not None:
+                found.append(kind._replace(start_ns=kind.start_ns + used_ns[machine.id]))
         return found
+
+    def _use(self, job: Job, lack: Lack, used_ns: dict[str, float], now_ns: int) -> None:
+        """How long the job keeps its machines busy, all of them alike."""
+        held = self._held(job, now_ns)
+        power = sum(each.kind.power for each in held)
+        power += sum(
+            site.slots * site.speed
+            for site in lack.sites
+            if site.site not in self.machines or self.machines[site.site].job != job.id
+        )
+        for each in held:
+            used_ns[each.id] = lack.left.mean / power
 
     def _on_their_way(self, job: Job, now_ns: int) -> list[str]:
         return [
@@ -220,9 +327,12 @@ class Renter:
             return self._why_not_awaited(machine, rental, now_ns)
         site = self.home.sites.get(machine.site)
         if site is None or (gone := _silent(site, now_ns)):
+            self._taken(machine, now_ns)
             return "it has fallen silent" if site is None else gone
         if age_ns > rental.life_ns - self._ahead_ns(site, rental):
             machine.leaving = machine.leaving or f"it has lived for {duration(age_ns)}"
+        if site.leaving:
+            self._taken(machine, now_ns)
         if machine.leaving and not site.leases:
             return machine.leaving
         if site.leases:
@@ -255,8 +365,10 @@ class Renter:
         age_ns = now_ns - machine.since_ns
         if age_ns > max(rental.patience_ns, rental.tariff.start_ns):
             why = f"it was not there after {duration(age_ns)}"
-            self.failing.setdefault(machine.kind, Failing()).again(why, now_ns)
+            self._fails(machine, why, now_ns)
             return why
+        if machine.leaving:
+            return machine.leaving
         job = self.home.jobs.get(machine.job)
         if (job is None or job.state.ended) and not self._wanted(rental):
             return "nobody waits for it any more"
@@ -304,6 +416,9 @@ class Renter:
         if len(self.useless) > limits.RENT_USELESS:
             live = {job.id for job in self.home.placed}
             self.useless = {key: one for key, one in self.useless.items() if key[0] in live}
+        if self._streams:
+            live = {job.id for job in self.home.placed}
+            self._streams = {id: one for id, one in self._streams.items() if id in live}
 
 
 def _silent(site: Site, now_ns: int) -> str:

@@ -278,6 +278,9 @@ RENT_RETRY_NS = 15 * SECOND
 RENT_RETRY_MAX_NS = 1800 * SECOND
 """An offer that failed is tried again after this long, twice as long each time."""
 
+RENT_RETRY_SPOT_NS = 300 * SECOND
+"""... and no longer than this where machines come and go: slack that is waited away is lost."""
+
 RENT_LEAVE_NS = 120 * SECOND
 """A rented machine gets nothing more so long before its life is over, or twice what an item takes,
 but no more than a quarter of its life: what EC2 gives when it takes a spot machine."""

@@ -66,7 +66,9 @@ class Rented(msgspec.Struct, kw_only=True):
         used: it was ever granted a lease.
         why: it is being sent away, for this reason; empty: it stays.
         seen_ns: up to when what it has cost beside leases is counted.
+        instead: the machine that it was brought in place of, which goes once this one is up.
         leaving: it gets nothing more, for this reason, and goes once it has nothing to do.
+        lost: it was taken away, and that was learnt.
     """
 
     id: str
@@ -81,4 +83,6 @@ class Rented(msgspec.Struct, kw_only=True):
     used: bool = False
     why: str = ""
     seen_ns: int = 0
+    instead: str = ""
     leaving: str = ""
+    lost: bool = False

@@ -1,10 +1,12 @@
 """A rehearsal in which machines are rented: the real renter, and a cloud that does not always keep
-its word. Machines are refused, never come up, come late and are evicted, as the seed has it."""
+its word. Machines are refused, never come up, come late and are evicted, as the seed has it; and
+offers have spells in which there are none of them, which take those away that there are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import structs
@@ -31,26 +33,39 @@ class Luck(NamedTuple):
     evicted: int = 0
 
 
+KEPT = Luck()
+
+
 class RentingStage(Stage):
     """
     Attributes:
         brought, most_at_once: machines that were asked for, by kind; and how many there were.
         paid_nano: for machines that are gone.
         troubles: machines with which something went wrong.
+        moves: machines that were brought in place of others.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, rentals: Sequence[Rental], luck: Luck
-    ) -> None:
+        self, scenario: Scenario, seed: int, rentals: Sequence[Rental], luck: Luck = KEPT,
+        spells: Mapping[str, Sequence[int]] | None = None, look_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """`spells` has for offers the moments at which there are none any more, and some again, in
+        turn; `look_ns` is how often the renter looks."""
         super().__init__(scenario, seed)
+        self.spells = spells or {}
+        self._look_ns = look_ns or limits.RENT_LOOK_NS
         self.renter = Renter(self.home.home, rentals)
         self.luck = luck
         self.brought = {rental.name: 0 for rental in rentals}
         self.most_at_once = dict(self.brought)
         self.paid_nano = 0.0
         self.troubles = 0
+        self.moves = 0
         self._up: dict[str, Machine] = {}
-        self.world.after(limits.RENT_LOOK_NS, self._look)
+        self.world.after(self._look_ns, self._look)
+        for name, moments in self.spells.items():
+            for moment_ns in moments[::2]:
+                self.world.at(moment_ns, self._none_left, name)
 
     def play(self, longest_ns: int) -> None:
         """Until all jobs have ended and every machine was sent away, or for so long."""
@@ -70,13 +85,24 @@ class RentingStage(Stage):
         for name in self.most_at_once:
             held = sum(each.kind == name for each in self.renter.machines.values())
             self.most_at_once[name] = max(self.most_at_once[name], held)
-        self.world.after(limits.RENT_LOOK_NS, self._look)
+        self.world.after(self._look_ns, self._look)
+
+    def _none(self, kind: str) -> bool:
+        """There are none of the kind at this moment."""
+        return bool(bisect_right(self.spells.get(kind, ()), self.world.now_ns) % 2)
+
+    def _none_left(self, kind: str) -> None:
+        for rented in list(self.renter.machines.values()):
+            if rented.kind == kind:
+                self.troubles += rented.id in self._up
+                self._evicted(rented)
 
     def _bring(self, rented: Rented, draws: Draws) -> None:
         rented.asked = True
         self.brought[rented.kind] += 1
+        self.moves += bool(rented.instead)
         start_ns = self.renter.rentals[rented.kind].tariff.start_ns
-        if draws.chance(self.luck.refused):
+        if self._none(rented.kind) or draws.chance(self.luck.refused):
             self.troubles += 1
             self.world.after(limits.SECOND, self._refused, rented)
         elif draws.chance(self.luck.stillborn):
@@ -95,6 +121,10 @@ class RentingStage(Stage):
 
     def _come_up(self, rented: Rented) -> None:
         if rented.id not in self.renter.machines:
+            return
+        if self._none(rented.kind):
+            self.troubles += 1
+            self.renter.lost(rented.id, self.world.now_ns)
             return
         rental = self.renter.rentals[rented.kind]
         kind = SiteKind(

@@ -19,6 +19,7 @@ class Offer(NamedTuple):
     carry: float = 0.0  # nano per unit of work, for bytes that it has to fetch
     open: bool = False  # the job uses it now
     busy: float = 0.0  # work of the items that it runs now, until they end
+    sunk: bool = False  # it is paid for whether it is used or not
 
     @property
     def unit(self) -> float:

@@ -13,7 +13,8 @@ and if it is more there is room. Three rules:
   opened (the same paper's safety net). Sites that may be lost count for what they are expected to
   last, and for nothing in the last rule, if there are others.
 
-A site that is open closes only when it is not needed by a margin, so nothing flaps.
+A site that is open closes only when it is not needed by a margin, so nothing flaps. Machines that
+were rented are used first: they are paid for in any case.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Plan(NamedTuple):
 
 def plan(offers: Sequence[Offer], left: Left, goal: Goal) -> Plan:
     """Decide anew. The offers are those that may be used at all."""
-    ranked = sorted(offers, key=lambda offer: (offer.unit, offer.site))
+    ranked = sorted(offers, key=lambda offer: (not offer.sunk, offer.unit, offer.site))
     if not ranked:
         return Plan({}, {}, 0.0, 0.0, 0.0, 0.0, hurry=False)
     slots, reasons, hurry = _choose(ranked, left, goal)
@@ -139,7 +140,7 @@ def _needed(
 ) -> int:
     """How many slots of it are to be used now, when the cheaper ones can do so much."""
     lack = left.mean - before
-    if not before or usable_ns <= 0:
+    if not before or usable_ns <= 0 or offer.sunk:
         return ALL
     if offer.open:
         return ALL if lack > -offer.of(offer.slots).does(_KEEP * time_ns) else 0

@@ -19,15 +19,16 @@ and sends away (`core.renter`) keeps what is paid for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.place.offer import Offer
 from hanse.core.place.work import Left
 from hanse.core.words import duration, money
+from hanse.model.aims import HOUR_NS
 from hanse.model.rental import Rental
 
-_MARGIN = 0.02  # of the time left: what estimates err by
+MARGIN = 0.02  # of the time left: what estimates err by
 _TAIL = 0.05  # of all time: what is kept for the last items at most
 _VAGUE, _LEARN = 1.5, 0.1  # an estimate may be vaguer than this for such a part of all time
 _STARTS = 3.0  # machines are not waited with once there is time for so many starts only
@@ -42,16 +43,44 @@ class Kind(NamedTuple):
     room: int  # how many more there may be
     start_ns: float  # from now until its first item
     lasts_ns: float = math.inf  # how long it is expected to stay
+    carry: float = 0.0  # nano per unit of work, for bytes that it has to fetch
+
+    @property
+    def power(self) -> float:
+        """Work per nanosecond."""
+        return self.slots * self.speed
+
+    @property
+    def unit(self) -> float:
+        """Nano per unit of work, once it runs."""
+        return self.rental.tariff.price_nano / HOUR_NS / self.power + self.carry
 
     def does(self, time_ns: float) -> float:
         """Work of one machine that is brought now, within so long."""
         usable_ns = min(time_ns - self.start_ns, self.lasts_ns)
-        return max(0.0, usable_ns) * self.slots * self.speed
+        return max(0.0, usable_ns) * self.power
 
     def cost(self, work: float) -> float:
         """Nano, for one machine that comes, does so much, idles for a while and goes."""
-        busy_ns = work / (self.slots * self.speed)
-        return self.rental.cost_nano(self.start_ns + busy_ns + self.rental.idle_ns)
+        paid_ns = self.start_ns + work / self.power + self.rental.idle_ns
+        return self.rental.cost_nano(paid_ns) + self.carry * work
+
+
+class Held(NamedTuple):
+    """A machine that was brought for the job. `kind.start_ns` is what it takes yet until its first
+    item.
+
+    Attributes:
+        up: it takes part: it is one of the sites.
+        kept: it is not left of its own accord now, as it is paid for or has only come.
+        followed: another is on its way in its place.
+    """
+
+    id: str
+    kind: Kind
+    up: bool
+    kept: bool = False
+    followed: bool = False
 
 
 class Lack(NamedTuple):
@@ -62,7 +91,12 @@ class Lack(NamedTuple):
     whole_ns: float  # from its beginning to that
     money: float | None  # left of its budget
     sites: Sequence[Offer]  # that it may use
-    coming: Sequence[Kind] = ()  # machines that are on their way for it
+    coming: Sequence[Kind] = ()  # others' machines that will have room for it
+    held: Sequence[Held] = ()  # its own
+
+    def on_way(self) -> list[Kind]:
+        """Machines that are no sites of it yet."""
+        return [*self.coming, *(each.kind for each in self.held if not each.up)]
 
 
 class Rents(NamedTuple):
@@ -74,11 +108,18 @@ class Rents(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What to bring, by the names of the offers, what that is expected to cost, and why."""
+    """What to bring, by the names of the offers, what that is expected to cost, and why.
+
+    Attributes:
+        moves: which of its machines another kind is brought for, in its place.
+        leave: those that are left with nothing in their place, and why.
+    """
 
     bring: dict[str, int]
     cost: float
     reasons: list[str]
+    moves: Sequence[tuple[str, str]] = ()
+    leave: Mapping[str, str] = {}
 
 
 def choose(lack: Lack, kinds: Sequence[Kind]) -> Choice:
@@ -86,93 +127,94 @@ def choose(lack: Lack, kinds: Sequence[Kind]) -> Choice:
     if not lack.left.sure:
         return _first(lack, kinds)
     if lack.time_ns is None:
-        if lack.sites or lack.coming or not (lack.left.mean or lack.left.high):
-            return _nothing()
+        if lack.sites or lack.on_way() or not (lack.left.mean or lack.left.high):
+            return nothing()
         return _first(lack, kinds)
-    time_ns = lack.time_ns - _tail_ns(lack)
+    time_ns = lack.time_ns - tail_ns(lack)
     if time_ns <= 0:
-        return _nothing("its deadline is too near for a machine to help")
+        return nothing("its deadline is too near for a machine to help")
     short = _short(lack, kinds, time_ns)
     if short <= 0:
-        return _nothing()
+        return nothing()
     useful = [kind for kind in kinds if kind.room > 0 and kind.does(time_ns) > 0]
     if not useful:
         why = "is up in time" if any(kind.room > 0 for kind in kinds) else "can be brought now"
-        return _nothing(f"the sites that there are will not finish it in time, and nothing {why}")
-    return _buy(lack, useful, short, time_ns)
+        return nothing(f"the sites that there are will not finish it in time, and nothing {why}")
+    return buy(lack, useful, short, time_ns)
 
 
-def _nothing(*reasons: str) -> Choice:
+def nothing(*reasons: str) -> Choice:
     return Choice({}, 0.0, list(reasons))
 
 
 def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
     """Nothing has been timed yet: one machine, if there is none that could."""
-    if lack.sites or lack.coming:
-        return _nothing()
+    if lack.sites or lack.on_way():
+        return nothing()
     found = [kind for kind in kinds if kind.room > 0]
     if lack.time_ns is not None:
         found = [kind for kind in found if kind.start_ns < lack.time_ns]
     if not found:
-        return _nothing("no site can run it, and no machine that could can be brought now")
-    best = min(found, key=lambda kind: (_price(kind), kind.rental.name))
+        return nothing("no site can run it, and no machine that could can be brought now")
+    best = min(found, key=lambda kind: (kind.unit, kind.rental.name))
     cost = best.cost(0.0)
     if lack.money is not None and cost > lack.money:
-        return _nothing(_too_dear(cost, lack.money))
+        return nothing(too_dear(cost, lack.money))
     why = "no site can run it: one machine is brought, and its items are timed there"
     return Choice({best.rental.name: 1}, cost, [why])
 
 
-def _price(kind: Kind) -> float:
-    """Of so much work."""
-    return kind.rental.tariff.price_nano / (kind.slots * kind.speed)
-
-
 # --- how much is short --------------------------------------------------------------------------
-def _tail_ns(lack: Lack) -> float:
+def tail_ns(lack: Lack) -> float:
     """What is kept for items that begin last."""
-    slots = sum(offer.slots for offer in lack.sites) + sum(kind.slots for kind in lack.coming)
+    slots = sum(offer.slots for offer in lack.sites) + sum(kind.slots for kind in lack.on_way())
     speeds = [offer.speed for offer in lack.sites] or [1.0]
     tail_ns = min(lack.left.last(max(1, slots)) / max(speeds), _TAIL * lack.whole_ns)
-    return tail_ns + _MARGIN * max(0.0, lack.time_ns or 0.0)
+    return tail_ns + MARGIN * max(0.0, lack.time_ns or 0.0)
 
 
 def _short(lack: Lack, kinds: Sequence[Kind], time_ns: float) -> float:
     """Work that has to be done by others, of what is to be reckoned with now."""
-    have = sum(_site_does(offer, time_ns) for offer in lack.sites)
-    have += sum(kind.does(time_ns) for kind in lack.coming)
+    have = sum(site_does(offer, time_ns) for offer in lack.sites)
+    have += sum(kind.does(time_ns) for kind in lack.on_way())
     mean, high = lack.left.mean, lack.left.high
-    if mean * (1 + _MARGIN) <= have and high <= have:
+    if mean * (1 + MARGIN) <= have and high <= have:
         return 0.0
     useful = [kind for kind in kinds if kind.room > 0]
     more = sum(kind.room * kind.does(time_ns) for kind in useful)
-    vague = high > _VAGUE * mean and (lack.time_ns or 0.0) > (1 - _LEARN) * lack.whole_ns
-    if not vague and high - have >= more * (1 - 2 * _MARGIN):
+    unsure = vague(lack)
+    if not unsure and high - have >= more * (1 - 2 * MARGIN):
         return high - have
-    if mean - have <= _MARGIN * mean:
+    if mean - have <= MARGIN * mean:
         return 0.0
     start_ns = max((kind.start_ns for kind in useful), default=0.0)
     if time_ns < _STARTS * start_ns + 1:
         return mean - have
     surely = 2 * mean - high - have  # also if the items turn out short
-    return surely if vague or surely <= 0 else mean - have
+    return surely if unsure or surely <= 0 else mean - have
 
 
-def _site_does(offer: Offer, time_ns: float) -> float:
+def vague(lack: Lack) -> bool:
+    """Too little is known to bring what is expected, and there is time to learn."""
+    early = (lack.time_ns or 0.0) > (1 - _LEARN) * lack.whole_ns
+    return early and lack.left.high > _VAGUE * lack.left.mean
+
+
+def site_does(offer: Offer, time_ns: float) -> float:
     usable_ns = min(time_ns - (0.0 if offer.open else offer.start_ns), offer.lasts_ns)
     return max(0.0, usable_ns) * offer.slots * offer.speed
 
 
 # --- what to buy --------------------------------------------------------------------------------
-def _buy(lack: Lack, kinds: Sequence[Kind], short: float, time_ns: float) -> Choice:
+def buy(lack: Lack, kinds: Sequence[Kind], short: float, time_ns: float) -> Choice:
     bring, left_over = cover(short, kinds, lambda kind: kind.does(time_ns))
     cost = cost_of(bring, kinds, short, lambda kind: kind.does(time_ns))
-    names = _named(bring)
+    names = named(bring)
     if lack.money is not None:
-        room = lack.money - _own(lack, time_ns)
+        room = lack.money - own_cost(lack, time_ns)
         if cost > room:
-            return _nothing(f"its deadline would take {names}: {_too_dear(cost, room)}")
-    words = f"{_needs(lack)}: {names} will be brought, for about {money(cost)}"
+            return nothing(f"its deadline would take {names}: {too_dear(cost, room)}")
+    words = f"{needs(lack)}: {names} will be brought, for about {money(cost)}"
     if left_over > 0:
         words += ", which is all that may be, and not enough"
     return Choice(bring, cost, [words])
@@ -223,28 +265,28 @@ def cost_of(
     return cost
 
 
-def _own(lack: Lack, time_ns: float) -> float:
+def own_cost(lack: Lack, time_ns: float) -> float:
     """What the sites that there are will cost, the cheapest first."""
     work, cost = lack.left.mean, 0.0
     for offer in sorted(lack.sites, key=lambda offer: (offer.unit, offer.site)):
-        part = min(work, _site_does(offer, time_ns))
+        part = min(work, site_does(offer, time_ns))
         cost += part * offer.unit
         work -= part
-    return cost + sum(kind.cost(kind.does(time_ns)) for kind in lack.coming)
+    return cost + sum(kind.cost(kind.does(time_ns)) for kind in lack.on_way())
 
 
-def _needs(lack: Lack) -> str:
+def needs(lack: Lack) -> str:
     power = sum(offer.slots * offer.speed for offer in lack.sites)
-    power += sum(kind.slots * kind.speed for kind in lack.coming)
+    power += sum(kind.power for kind in lack.on_way())
     if not power:
         return "no site that there is can run it"
     needs, has = duration(int(lack.left.mean / power)), duration(int(lack.time_ns or 0))
     return f"the sites that there are would need {needs}, and its deadline is in {has}"
 
 
-def _named(bring: dict[str, int]) -> str:
+def named(bring: dict[str, int]) -> str:
     return " and ".join(f"{count} {name}" for name, count in bring.items())
 
 
-def _too_dear(cost: float, room: float) -> str:
+def too_dear(cost: float, room: float) -> str:
     return f"that costs about {money(cost)}, and its budget has room for {money(max(0.0, room))}"

@@ -77,22 +77,39 @@ class Pool:
     """What was seen of the spot machines of one zone: for how long there was one and none, and how
     often that ended."""
 
-    __slots__ = ("back", "down", "lost", "seen_ns", "up", "was_up")
+    __slots__ = ("back", "down", "lost", "machines", "seen_ns", "up", "was_up")
 
     def __init__(self) -> None:
         self.up = self.lost = 0.0  # hours and ends, as far as they did not fade
         self.down = self.back = 0.0
-        self.was_up: bool | None = None
+        self.was_up: bool | None = None  # None: what comes next tells nothing of the time before
+        self.machines = 1  # that there were, if any
         self.seen_ns = 0
 
-    def see(self, up: bool, now_ns: int) -> None:
-        """There is a machine, or none. Between two looks that agree nothing is taken to change."""
+    def see(self, up: bool, now_ns: int, machines: int = 1) -> None:
+        """There are so many machines, or none. Between two looks that agree nothing is taken to
+        change."""
         span_ns = now_ns - self.seen_ns
         if self.was_up is not None and span_ns > 0:
             self._fade(span_ns / HOUR)
             if span_ns <= _LOOKS:
-                self._count(self.was_up, span_ns / HOUR, ended=up is not self.was_up)
-        self.was_up, self.seen_ns = up, now_ns
+                hours = span_ns / HOUR * (self.machines if self.was_up else 1)
+                self._count(self.was_up, hours, ended=up is not self.was_up)
+        self.was_up, self.seen_ns, self.machines = up, now_ns, machines
+
+    def lose(self, now_ns: int, others: int) -> None:
+        """One machine was lost, and so many others are still there."""
+        if not others:
+            self.lost += self.was_up is None
+            self.see(False, now_ns)
+            return
+        self.see(True, now_ns, others)
+        self.lost += 1
+
+    def rest(self) -> None:
+        """Machines were given up: whether there would be one is not known any more."""
+        if self.was_up:
+            self.was_up = None
 
     def _fade(self, hours: float) -> None:
         keeps = exp(-min(600.0, 0.6931471805599453 * hours / _HALF_HOURS))
@@ -111,12 +128,12 @@ class Zones:
 
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
-        every_ns: int,
+        every_ns: int, pools: Sequence[Pool] | None = None,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
-        often it is decided."""
+        often it is decided. Jobs may share what was seen, their `pools`."""
         self.zones = list(zones)
-        self.pools = [Pool() for _ in zones]
+        self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
@@ -192,6 +209,14 @@ class Zones:
                     best, least = n, cost
         return Where(best, True)
 
+    def cost(self, now: Standing) -> float:
+        """What the rest is expected to cost, where nothing runs and no spot machine can be had at
+        this moment."""
+        view = self._view(now, None)
+        sure = self._sure(now)
+        begin = self.zones[sure.zone].sure * self._move(now.where, sure.zone).ns / HOUR
+        return min(view.waits(view.none), begin + view.stays(view.none))
+
     # --- what choices cost ----------------------------------------------------------------------
     def _view(self, now: Standing, stay: Where | None) -> _View:
         restart_ns = self._restart_ns(now)
@@ -245,19 +270,20 @@ class Zones:
         return top, table[0]
 
     def rates(self) -> list[tuple[float, float]]:
-        """For each zone, ends for an hour: of its machines, with care, and of the times without."""
-        pools = self.pools
-        lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / _LOST)
-        back = (sum(pool.back for pool in pools) + 1) / (
-            sum(pool.down for pool in pools) + 1 / _BACK
-        )
-        found = []
-        for pool in pools:
-            seen = pool.lost + _WEIGHT
-            care = 1 + _CARE / math.sqrt(seen)
-            ends = (pool.back + _WEIGHT) / (pool.down + _WEIGHT / back)
-            found.append((seen / (pool.up + _WEIGHT / lost) * care, ends))
-        return found
+        return rates_of(self.pools)
+
+
+def rates_of(pools: Sequence[Pool]) -> list[tuple[float, float]]:
+    """For each zone, ends for an hour: of its machines, with care, and of the times without."""
+    lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / _LOST)
+    back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / _BACK)
+    found = []
+    for pool in pools:
+        seen = pool.lost + _WEIGHT
+        care = 1 + _CARE / math.sqrt(seen)
+        ends = (pool.back + _WEIGHT) / (pool.down + _WEIGHT / back)
+        found.append((seen / (pool.up + _WEIGHT / lost) * care, ends))
+    return found
 
 
 class _View(NamedTuple):
