@@ -33,6 +33,7 @@ _MOST = 64  # streams
 _AGAIN = 0.15  # their number is chosen anew when work or time have changed by such a part
 _BETTER = 0.98  # of the cost: to change it
 _NO_SURE = 50.0  # times the dearest: what a sure machine costs where there is none
+_MORE = 1.3  # times the work that is left: tables reach so far, as estimates go up and down
 _PRICES = 50  # steps of a price, for a factor of e, so tables can be kept
 
 
@@ -124,7 +125,7 @@ class Streams:
         if self._zones is None or names != self._names:
             self._names = names
             pools = [self._pools.get(name) or Pool() for name in names]
-            self._zones = Zones(zones, self._moving, 0, limits.RENT_LOOK_NS, pools)
+            self._zones = Zones(zones, self._moving, 0, limits.RENT_LOOK_NS, pools, more=_MORE)
         else:
             self._zones.zones[:] = zones
 
@@ -221,9 +222,9 @@ class _Look:
             spare -= self._decide(each, spare)
         if spare < -0.02 * self.streams.power:
             self._fill(-spare)
-        cost = self._cost()
+        cost = self._cost() if self.bring or self.moves else 0.0
         room = self.lack.money
-        if room is not None and (self.bring or self.moves):
+        if room is not None and cost:
             room -= renting.own_cost(self.lack, self.need.time_ns)
             if cost > room:
                 return renting.nothing(

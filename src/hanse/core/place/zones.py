@@ -128,15 +128,17 @@ class Zones:
 
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
-        every_ns: int, pools: Sequence[Pool] | None = None,
+        every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
-        often it is decided. Jobs may share what was seen, their `pools`."""
+        often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
+        estimates, which go up and down, tables are made for `more` times as much."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
+        self._more = more
         self._slack_price: float | None = None  # as of the last look; None: there was none
         self._tables: dict[tuple[tuple[int, Rank], ...], tuple[Chain, float, float]] = {}
 
@@ -264,6 +266,7 @@ class Zones:
         table = self._tables.get(key)
         if table is None or not (work <= table[1] < 2 * work and slack <= table[2] < 2 * slack + 1):
             sure = min(zone.sure for zone in self.zones)
+            work, slack = self._more * work, self._more * slack
             table = self._tables[key] = Chain(ranks, sure, restart, work, slack), work, slack
             if len(self._tables) > _TABLES:
                 del self._tables[next(iter(self._tables))]
