@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -159,6 +160,34 @@ def test_a_machine_whose_life_ends_is_replaced_and_what_it_runs_ends_there(renta
     assert len(ran) <= 31, "one, if this machine stood still for longer than is kept for its end"
 
 
+def test_a_job_goes_on_in_another_zone_and_a_sure_machine_waits_for_the_last_moment(
+    rental: Rental,
+) -> None:
+    a, b = (rental.offer(name, price, "spot = true") for name, price in (("a", 10), ("b", 12)))
+    sure = rental.offer("sure", price=100)
+    home = rental.home("--no-work")
+    gates = rental.directory / "gates"
+    gates.mkdir()
+    with home.connect() as client:
+        job = client.map(staged, range(9), [str(gates)] * 9, deadline=900)
+        until(lambda: job.progress().done >= 3, 60)
+        take_away(a)
+        until(lambda: cloud.machines(b), 60)
+        (gates / "1").touch()
+        until(lambda: job.progress().done >= 6, 60)
+        assert "lost once" in home.command("providers").stdout
+        take_away(b)
+        until(lambda: "costs less than one that is sure" in waits(job), 60)
+        assert not cloud.ever(sure)
+        (gates / "2").touch()
+        due = client.map(slow, range(2), [0.1] * 2, deadline=4)
+        assert all("cloud-sure" in place for _, place in due)
+        places = [Path(place).parent.name for _, place in job]
+    assert places[:3] == ["cloud-a"] * 3
+    assert places[3:6] == ["cloud-b"] * 3
+    assert places[6:] == ["cloud-sure"] * 3, "it had room, while it was there"
+
+
 def test_a_wrong_file_is_refused_with_its_line(rental: Rental) -> None:
     rental.offer("cheap", more="cpu = 3")
     ran = rental.hosts.refused("home", "--providers", str(rental.file))
@@ -191,6 +220,20 @@ def gated(item: int, gate: str) -> tuple[int, str]:
     while not os.path.exists(gate):
         time.sleep(0.02)
     return item, os.environ["HANSE_HOME"]
+
+
+def staged(item: int, gates: str) -> tuple[int, str]:
+    """Three at once; the others once their gate is open."""
+    while item >= 3 and not os.path.exists(os.path.join(gates, str(item // 3))):
+        time.sleep(0.02)
+    return item, os.environ["HANSE_HOME"]
+
+
+def take_away(place: Path) -> None:
+    """All machines of a zone, and there are no others."""
+    (place / "refuse").touch()
+    for machine in cloud.machines(place):
+        os.killpg(int((machine / "pid").read_text()), signal.SIGKILL)
 
 
 def machines_of(home: Node) -> list[api.RentedInfo]:

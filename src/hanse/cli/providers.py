@@ -29,7 +29,7 @@ def providers(out: Output, home: Path | None) -> None:
         (provider.name, offer.name, f"{offer.amount.cpus_milli / 1000:g}",
          f"{offer.amount.gpus_milli / 1000:g}", f"{offer.price:g}" + " spot" * offer.spot,
          offer.region, f"{sum(m.offer == offer.name for m in provider.machines)} of {offer.most}",
-         f"{offer.spent:.2f}", provider.trouble or offer.trouble)
+         f"{offer.spent:.2f}", offer.seen, provider.trouble or offer.trouble)
         for provider in found for offer in provider.offers
     ]  # fmt: skip
     machines = [
@@ -40,7 +40,7 @@ def providers(out: Output, home: Path | None) -> None:
 
     def show() -> None:
         head = ("~provider", "offer", "cpus", "gpus", "an hour", "region", "there", ">spent")
-        out.table((*head, "~trouble"), offers)
+        out.table((*head, "~seen", "~trouble"), offers)
         if machines:
             out.table(
                 ("~machine", "offer", "~handle", "since", ">cost", "~for", "~state"), machines

@@ -250,7 +250,9 @@ class Placing(Carrying):
         running = (job for job in self._placed.values() if not job.state.ended and not job.withheld)
         return sorted(running, key=lambda job: (_due_ns(job), job.id))
 
-    def lack(self, job: Job, held: Sequence[Held], coming: Sequence[Kind], now_ns: int) -> Lack:
+    def lack(
+        self, job: Job, coming: Sequence[Kind], now_ns: int, held: Sequence[Held] = ()
+    ) -> Lack:
         """What the job has to do, and who for; `held` are machines that were brought for it, and
         `coming` those of others that will have room."""
         place = job.place

@@ -176,9 +176,8 @@ class Renter:
         place = job.place
         assert place is not None
         kinds, refused = self._kinds(job, now_ns)
-        lack = self.home.lack(
-            job, self._held(job, now_ns), self._roomy(job, used_ns, now_ns), now_ns
-        )
+        held = self._held(job, now_ns)
+        lack = self.home.lack(job, self._roomy(job, used_ns, now_ns), now_ns, held)
         choice = self._choice(job, lack, kinds, now_ns)
         has = any(machine.job == job.id for machine in self.machines.values())
         place.renting = choice.reasons + (

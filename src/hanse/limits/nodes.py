@@ -303,3 +303,10 @@ RENT_CALLS = 8
 RENTED_PATIENCE_S = 900.0
 """A rented machine ends when the node that rented it has been away for so long. A node that is
 started again within that finds it."""
+
+RENT_SEEN_S = 60.0
+"""What was seen of spot machines is written down this often: a kill loses so much of it."""
+
+RENT_ASK_AFTER = 8
+"""So many looks in a row a provider is asked after a machine that is not linked any more: it may
+have been taken away."""

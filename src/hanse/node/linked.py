@@ -57,6 +57,11 @@ class LinkedSite:
         self.orders, self.number = codec.encode(orders), self.number + 1
         self.wake()
 
+    @property
+    def connected(self) -> bool:
+        """Orders would reach it at once."""
+        return bool(self._listening)
+
     def wake(self) -> None:
         with self._lock:
             listening = list(self._listening)

@@ -275,6 +275,7 @@ class OfferInfo(msgspec.Struct, frozen=True, kw_only=True):
     most: int
     trouble: str = ""  # why it is not brought now
     spent: float = 0.0  # on machines that are gone
+    seen: str = ""  # what is known of its spot machines, in words
 
 
 class RentedInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,6 +154,10 @@ def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
     found = [kind for kind in kinds if kind.room > 0]
     if lack.time_ns is not None:
         found = [kind for kind in found if kind.start_ns < lack.time_ns]
+    spot = [kind for kind in found if kind.rental.tariff.spot]
+    if not spot and _may_wait(lack, kinds):
+        return nothing("no site can run it: for a while, one that can be taken away is waited for")
+    found = spot if _may_wait(lack, kinds) else found
     if not found:
         return nothing("no site can run it, and no machine that could can be brought now")
     best = min(found, key=lambda kind: (kind.unit, kind.rental.name))
@@ -196,8 +200,18 @@ def _short(lack: Lack, kinds: Sequence[Kind], time_ns: float) -> float:
 
 def vague(lack: Lack) -> bool:
     """Too little is known to bring what is expected, and there is time to learn."""
-    early = (lack.time_ns or 0.0) > (1 - _LEARN) * lack.whole_ns
-    return early and lack.left.high > _VAGUE * lack.left.mean
+    return _early(lack) and lack.left.high > _VAGUE * lack.left.mean
+
+
+def _early(lack: Lack) -> bool:
+    return (lack.time_ns or 0.0) > (1 - _LEARN) * lack.whole_ns
+
+
+def _may_wait(lack: Lack, kinds: Sequence[Kind]) -> bool:
+    """Whether a machine that costs less may come."""
+    sure = [kind.unit for kind in kinds if not kind.rental.tariff.spot]
+    spot = [kind.unit for kind in kinds if kind.rental.tariff.spot]
+    return bool(spot) and (not sure or min(spot) < min(sure)) and _early(lack)
 
 
 def site_does(offer: Offer, time_ns: float) -> float:

@@ -34,6 +34,7 @@ _AGAIN = 0.15  # their number is chosen anew when work or time have changed by s
 _BETTER = 0.98  # of the cost: to change it
 _NO_SURE = 50.0  # times the dearest: what a sure machine costs where there is none
 _MORE = 1.3  # times the work that is left: tables reach so far, as estimates go up and down
+_HURRY = 0.05  # of the cost: a machine that is there is taken, unless to wait saves so much
 _PRICES = 50  # steps of a price, for a factor of e, so tables can be kept
 
 

@@ -129,16 +129,18 @@ class Zones:
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
         every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0,
+        hurry: float = 0.0,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
         often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
-        estimates, which go up and down, tables are made for `more` times as much."""
+        estimates, which go up and down, tables are made for `more` times as much. `hurry` is the
+        part of what is to be paid that waiting for a better machine must save."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
-        self._more = more
+        self._more, self._hurry = more, hurry
         self._slack_price: float | None = None  # as of the last look; None: there was none
         self._tables: dict[tuple[tuple[int, Rank], ...], tuple[Chain, float, float]] = {}
 
@@ -188,7 +190,7 @@ class Zones:
         found = []
         for cost, n in view.arrivals:
             rank = view.rank(n)
-            if cost <= min(view.waits(rank), begin + view.stays(rank)):
+            if (1 - self._hurry) * cost <= min(view.waits(rank), begin + view.stays(rank)):
                 found.append(Where(n, False))
         if view.waits(view.none) < begin + view.stays(view.none):
             return [*found, Where(now.where.zone if now.where else 0, None)]
