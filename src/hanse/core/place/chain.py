@@ -165,9 +165,11 @@ class Chain:
         """The same, if nothing is begun for a while, and that rank is the best to be had now."""
         if slack < self._unit:
             return NEVER
-        cost = 0.0
+        # Below the first row a line to nothing would forget that something has to be begun.
+        short = max(0.0, self._step - work)
+        cost = -short * min([self.sure, *(each.price for each in self.ranks)])
         for target, chance in self._waits[rank]:
-            cost += chance * self._look(self._idle[target], work, slack - self._unit)
+            cost += chance * self._look(self._idle[target], work + short, slack - self._unit)
         return cost
 
     def stays(self, rank: int, work: float, slack: float) -> float:
