@@ -169,7 +169,8 @@ class Renting:
         return api.OfferInfo(
             name=rental.name, amount=rental.amount, region=rental.tariff.region,
             price=rental.tariff.price_nano / NANO, spot=rental.tariff.spot, most=rental.most,
-            trouble=why, seen=self._renter.spots.words(rental.name), spent=self._spent_nano.get(rental.name, 0) / NANO,
+            trouble=why, seen=self._renter.spots.words(rental.name),
+            spent=self._spent_nano.get(rental.name, 0) / NANO,
         )  # fmt: skip
 
     def _about(self, machine: _Machine, now_ns: int) -> api.RentedInfo:
