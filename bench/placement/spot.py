@@ -113,6 +113,8 @@ class Hanse:
         elif now.where is not None and self.ran is not None:
             zones.see(self.ran, False, now.now_ns)  # it was lost
         self.ran = None
+        for zone in zones.looks(now):
+            zones.see(zone, tried(zone), now.now_ns)
         for where in zones.options(now):
             if where.sure is not False:
                 return where

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.core.place.chain import Chain, Rank
+from hanse.core.place.lone import Lone
+from hanse.core.place.spells import EDGES, hazards
 from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 
 TICK = HOUR // 6
@@ -43,7 +45,10 @@ def run(zones: Zones, work_ns: int, time_ns: int, ups: Sequence[Sequence[bool]])
             zones.see(where.zone, up[where.zone], now_ns)
             if not up[where.zone]:
                 where, starting = Where(where.zone, None), 0
-        options = zones.options(Standing(now_ns, left, time_ns - now_ns, where, starting))
+        standing = Standing(now_ns, left, time_ns - now_ns, where, starting)
+        for zone in zones.looks(standing):
+            zones.see(zone, up[zone], now_ns)
+        options = zones.options(standing)
         assert len(set(options)) == len(options)
         assert options[-1] == where or options[-1].sure is not False
         for found in options:
@@ -169,3 +174,55 @@ def test_without_spot_machines_the_cost_is_that_of_a_sure_one() -> None:
 def test_slack_is_worth_more_where_there_is_less_of_it() -> None:
     chain = Chain([SHAKY], 20.0, 0.2, 40.0, 10.0)
     assert chain.slack_price(0, 30.0, 0.5) > chain.slack_price(0, 30.0, 9.0) >= 0
+
+
+# --- a single zone ------------------------------------------------------------------------------
+FLAT = [0.2] * len(EDGES)
+YOUNG_DIE = [2.0, 0.5, 0.1, 0.02]
+
+
+def test_alone_more_slack_never_costs_more_and_more_work_never_less() -> None:
+    lone = Lone(YOUNG_DIE, YOUNG_DIE, 3.0, 20.0, 0.2, 40.0, 10.0)
+    for age in range(len(EDGES)):
+        by_slack = [lone.moved(age, 30.0, 1 + slack / 2) for slack in range(18)]
+        assert all(more <= less + 1e-6 for less, more in pairwise(by_slack))
+        by_work = [lone.moved(age, float(work), 5.0) for work in range(40)]
+        assert by_work == sorted(by_work)
+
+
+def test_alone_where_nothing_is_lost_the_cost_is_the_price_of_the_work() -> None:
+    lone = Lone([0.0] * len(EDGES), FLAT, 3.0, 20.0, 0.2, 40.0, 10.0)
+    assert abs(lone.moved(0, 30.0, 5.0) - 3.0 * 30.2) < 1e-6
+
+
+def test_alone_where_no_machine_comes_the_cost_is_that_of_a_sure_one() -> None:
+    lone = Lone(FLAT, [0.0] * len(EDGES), 3.0, 20.0, 0.2, 40.0, 10.0)
+    assert abs(lone.stays(lone.down(0), 30.0, 5.0) - 600.0) < 1e-6
+
+
+def test_alone_an_old_spell_is_worth_more_than_a_young_one() -> None:
+    lone = Lone(YOUNG_DIE, YOUNG_DIE, 3.0, 20.0, 0.2, 40.0, 10.0)
+    old, young = len(EDGES) - 1, 0
+    assert lone.moved(old, 30.0, 3.0) < lone.moved(young, 30.0, 3.0)
+    assert lone.waits(lone.down(young), 30.0, 3.0) < lone.waits(lone.down(old), 30.0, 3.0)
+
+
+def test_ends_are_learnt_by_age() -> None:
+    """Every second machine is lost within ten minutes, the others after a day."""
+    zones = choice([Zone("z", "a", 3.0, 15.0)])
+    pattern = [True] + [False] * 2 + [True] * 144 + [False] * 2
+    for tick in range(8 * len(pattern)):
+        zones.see(0, pattern[tick % len(pattern)], tick * TICK)
+    (lost,) = hazards([zones.pools[0].ups], 0.1)
+    assert lost[0] > 1 > 0.1 > lost[2]
+
+
+def test_a_job_that_pays_for_a_sure_machine_finds_out_that_others_last_now() -> None:
+    """Machines were lost every twenty minutes for days; from some hours on none is."""
+    zones = choice([Zone("z", "a", 3.0, 15.0)])
+    for tick in range(-400, 0):
+        zones.see(0, tick % 4 > 1, tick * TICK)
+    ups = [[tick > 40 or tick % 4 > 1] for tick in range(400)]
+    ran = run(zones, 300 * TICK, 360 * TICK, ups)
+    assert ran.left_ns <= 0
+    assert ran.cost < 0.4 * 50 * 15.0

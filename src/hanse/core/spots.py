@@ -27,6 +27,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         down, back: hours in which there was none, and how often there was one again.
         ago_ns: how long ago it was last known.
         there: what it was like then; None: nobody knows.
+        spells: the same by age (`place.spells`): hours and ends up, hours and ends down.
     """
 
     up: float
@@ -35,6 +36,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     back: float
     ago_ns: int
     there: bool | None = None
+    spells: list[list[float]] = []
 
 
 class Spots:
@@ -91,6 +93,7 @@ class Spots:
             name: Seen(
                 up=pool.up, lost=pool.lost, down=pool.down, back=pool.back,
                 ago_ns=now_ns - pool.seen_ns, there=pool.was_up,
+                spells=[pool.ups.hours, pool.ups.ends, pool.downs.hours, pool.downs.ends],
             )
             for name, pool in self.pools.items()
             if pool.up or pool.down or pool.was_up is not None
@@ -103,6 +106,8 @@ class Spots:
                 pool.up, pool.lost = max(0.0, seen.up), max(0.0, seen.lost)
                 pool.down, pool.back = max(0.0, seen.down), max(0.0, seen.back)
                 pool.was_up, pool.seen_ns = seen.there, now_ns - max(0, seen.ago_ns)
+                pool.since_ns = pool.seen_ns
+                pool.recall(seen.spells)
 
 
 def _times(count: float) -> str:

@@ -152,7 +152,7 @@ class Chain:
         money = kind.price * self.restart + kind.carry
         least = self.restart / self._unit
         return [
-            NEVER if slack < least - _LEAST else money + _between(row, max(0.0, slack - least))
+            NEVER if slack < least - _LEAST else money + between(row, max(0.0, slack - least))
             for slack in range(self._slacks)
         ]
 
@@ -197,10 +197,10 @@ class Chain:
         at = min(max(work / self._step, 0.0), len(table) - 1.0)
         row = min(int(at), len(table) - 2)
         part, column = at - row, slack / self._unit
-        return (1 - part) * _between(table[row], column) + part * _between(table[row + 1], column)
+        return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
 
 
-def _between(row: list[float], at: float) -> float:
+def between(row: list[float], at: float) -> float:
     at = min(at, len(row) - 1.0)
     low = int(at)
     part = at - low

@@ -16,7 +16,9 @@ What is decided, and from what:
   be as the others are (an empirical Bayes estimate of the weight of one loss).
 
 Nobody is asked how things stand in other zones: zones are tried in the order of the answer, and the
-first that has a machine is taken. A try that fails costs nothing, and is learnt from.
+first that has a machine is taken. A try that fails costs nothing, and is learnt from. While a sure
+machine runs, the cheapest zones are tried only to learn (`looks`): a job that believes that no spot
+machine lasts would never find out that they do now.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from typing import NamedTuple
 
 from hanse.core.place.chain import NEVER, Chain, Rank
 from hanse.core.place.exact import exp, ln
+from hanse.core.place.lone import Lone
+from hanse.core.place.spells import EDGES, Spells, class_of, hazards
 
 HOUR = 3600 * 10**9
 _HALF_HOURS = 72.0  # after so long what was seen counts half
@@ -34,6 +38,8 @@ _WEIGHT = 1.0  # of the other zones, in losses
 _CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _LOST, _BACK = 0.1, 0.5  # for an hour, before anything is seen
 _LOOKS = HOUR  # two looks that are further apart tell nothing of the time between
+_LOOK_AGAIN = HOUR // 2  # where there was a machine: to look costs its least time
+_LOOKED = 3  # zones that are looked at
 _TOP = 6  # zones that the tables tell apart
 _MARGIN = 0.002  # of what is still to be paid
 _GRID = 4  # steps of a rate, for a factor of e
@@ -77,7 +83,9 @@ class Pool:
     """What was seen of the spot machines of one zone: for how long there was one and none, and how
     often that ended."""
 
-    __slots__ = ("back", "down", "lost", "machines", "seen_ns", "up", "was_up")
+    __slots__ = (
+        "back", "down", "downs", "lost", "machines", "seen_ns", "since_ns", "up", "ups", "was_up",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.up = self.lost = 0.0  # hours and ends, as far as they did not fade
@@ -85,6 +93,8 @@ class Pool:
         self.was_up: bool | None = None  # None: what comes next tells nothing of the time before
         self.machines = 1  # that there were, if any
         self.seen_ns = 0
+        self.since_ns = 0  # it has been so at least since then
+        self.ups, self.downs = Spells(), Spells()
 
     def see(self, up: bool, now_ns: int, machines: int = 1) -> None:
         """There are so many machines, or none. Between two looks that agree nothing is taken to
@@ -95,6 +105,8 @@ class Pool:
             if span_ns <= _LOOKS:
                 hours = span_ns / HOUR * (self.machines if self.was_up else 1)
                 self._count(self.was_up, hours, ended=up is not self.was_up)
+        if up is not self.was_up or span_ns > _LOOKS:
+            self.since_ns = now_ns
         self.was_up, self.seen_ns, self.machines = up, now_ns, machines
 
     def lose(self, now_ns: int, others: int) -> None:
@@ -115,8 +127,23 @@ class Pool:
         keeps = exp(-min(600.0, 0.6931471805599453 * hours / _HALF_HOURS))
         self.up, self.lost = self.up * keeps, self.lost * keeps
         self.down, self.back = self.down * keeps, self.back * keeps
+        self.ups.fade(keeps)
+        self.downs.fade(keeps)
+
+    def recall(self, spells: Sequence[Sequence[float]]) -> None:
+        """What an earlier run has seen by age, if it was kept in these classes."""
+        if [len(each) for each in spells] == [len(EDGES)] * 4:
+            told = [[max(0.0, number) for number in each] for each in spells]
+            self.ups.hours, self.ups.ends, self.downs.hours, self.downs.ends = told
+
+    def age(self, up: bool, now_ns: int) -> float:
+        """Hours for which it has been so, as far as is known."""
+        known = self.was_up is up and now_ns - self.seen_ns <= _LOOKS
+        return (now_ns - self.since_ns) / HOUR if known else 0.0
 
     def _count(self, up: bool, hours: float, *, ended: bool) -> None:
+        age = (self.seen_ns - self.since_ns) / HOUR
+        (self.ups if up else self.downs).count(age, hours, ended=ended)
         if up:
             self.up, self.lost = self.up + hours, self.lost + ended
         else:
@@ -142,6 +169,7 @@ class Zones:
         self._every_ns = every_ns
         self._more, self._hurry = more, hurry
         self._slack_price: float | None = None  # as of the last look; None: there was none
+        self._lone: Lone | None = None
         self._tables: dict[tuple[tuple[int, Rank], ...], tuple[Chain, float, float]] = {}
 
     def see(self, zone: int, up: bool, now_ns: int) -> None:
@@ -155,10 +183,25 @@ class Zones:
             return [Where(now.where.zone if now.where else 0, None)]
         if not self._can_wait(now, stay):
             return [stay if stay is not None and stay.sure else self._sure(now)]
+        if len(self.zones) == 1 and math.isfinite(self.zones[0].spot + self.zones[0].sure):
+            return self._alone(now, stay)
         view = self._view(now, stay)
         if stay is None:
             return self._from_nothing(now, view)
         return self._from_sure(stay, view) if stay.sure else self._from_spot(stay, view)
+
+    def looks(self, now: Standing) -> list[int]:
+        """Zones to try before `options` are asked for, only to see whether there is a machine. One
+        that is begun and not taken then is given back."""
+        if now.where is None or not now.where.sure or not self._can_wait(now, now.where):
+            return []
+        finite = [n for n, zone in enumerate(self.zones) if math.isfinite(zone.spot)]
+        finite.sort(key=lambda n: self.zones[n].spot)
+        return [n for n in finite[:_LOOKED] if self._is_old(n, now.now_ns)]
+
+    def _is_old(self, zone: int, now_ns: int) -> bool:
+        pool = self.pools[zone]
+        return pool.was_up is not True or now_ns - pool.seen_ns >= _LOOK_AGAIN
 
     def _can_wait(self, now: Standing, stay: Where | None) -> bool:
         """Whether a sure machine still makes it if it is begun at the next look: the safety net.
@@ -220,6 +263,40 @@ class Zones:
         sure = self._sure(now)
         begin = self.zones[sure.zone].sure * self._move(now.where, sure.zone).ns / HOUR
         return min(view.waits(view.none), begin + view.stays(view.none))
+
+    # --- a single zone --------------------------------------------------------------------------
+    def _alone(self, now: Standing, stay: Where | None) -> list[Where]:
+        """There is nowhere to move to: a spot machine runs on; a sure one is left where that pays,
+        and where there is none, the question is how long to wait."""
+        if stay is not None and not stay.sure:
+            return [stay]
+        restart_ns = self._restart_ns(now)
+        spare_ns = now.time_ns - now.work_ns - restart_ns - self._every_ns
+        if stay is not None:
+            spare_ns -= now.starting_ns
+        work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
+        lone = self._lone_table(restart_ns / HOUR, work, slack)
+        up = class_of(self.pools[0].age(True, now.now_ns))
+        down = class_of(self.pools[0].age(False, now.now_ns))
+        begin = 0.0 if stay else self.zones[0].sure * restart_ns / HOUR
+        margin = 1 - _MARGIN if stay else 1.0
+        found = []
+        if lone.moved(up, work, slack) < (begin + lone.stays(up, work, slack)) * margin:
+            found.append(Where(0, False))
+        none = lone.down(down)
+        if lone.waits(none, work, slack) < (begin + lone.stays(none, work, slack)) * margin:
+            return [*found, Where(0, None)]
+        return [*found, stay or Where(0, True)]
+
+    def _lone_table(self, restart: float, work: float, slack: float) -> Lone:
+        """Kept while what is known stays much the same."""
+        pool, zone = self.pools[0], self.zones[0]
+        care = 1 + _CARE / math.sqrt(pool.lost + _WEIGHT)
+        lost = [care * rate for rate in hazards([pool.ups], _LOST)[0]]
+        back = hazards([pool.downs], _BACK)[0]
+        if self._lone is None or not self._lone.holds(lost, back, zone.spot, work, slack):
+            self._lone = Lone(lost, back, zone.spot, zone.sure, restart, work, slack)
+        return self._lone
 
     # --- what choices cost ----------------------------------------------------------------------
     def _view(self, now: Standing, stay: Where | None) -> _View:
