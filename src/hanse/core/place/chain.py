@@ -50,7 +50,7 @@ class Chain:
         step = min(work / _WORKS, 0.5 / max(often, _LEAST))
         self._step = max(step, work / _MORE_WORKS, restart / 2, _LEAST)
         self._unit = max(slack / _SLACKS, restart / 2, _LEAST)
-        self._works = int(work / self._step) + 2
+        self._works = max(3, int(work / self._step) + 2)
         self._slacks = int(slack / self._unit) + 2
         self._runs, self._waits = self._changes(self._step), self._changes(self._unit)
         count = len(self.ranks)
@@ -165,12 +165,19 @@ class Chain:
         """The same, if nothing is begun for a while, and that rank is the best to be had now."""
         if slack < self._unit:
             return NEVER
-        # Below the first row a line to nothing would forget that something has to be begun.
-        short = max(0.0, self._step - work)
-        cost = -short * min([self.sure, *(each.price for each in self.ranks)])
+        cost = 0.0
         for target, chance in self._waits[rank]:
-            cost += chance * self._look(self._idle[target], work + short, slack - self._unit)
+            cost += chance * self._begins(self._idle[target], work, slack - self._unit)
         return cost
+
+    def _begins(self, table: Rows, work: float, slack: float) -> float:
+        """As `_look`; below the first row a line to nothing would forget that something has to be
+        begun, so the line through the next two goes on."""
+        if work >= self._step:
+            return self._look(table, work, slack)
+        first = self._look(table, self._step, slack)
+        second = self._look(table, 2 * self._step, slack)
+        return first - (1 - work / self._step) * (second - first)
 
     def stays(self, rank: int, work: float, slack: float) -> float:
         """The same, if a sure machine runs and is not left at once."""
