@@ -29,6 +29,7 @@ class Place:
     home/audit.log, home/audit.log.1               who did what
     home/links.json, home/sites.json               homes that it works for; sites that work for it
     home/providers.toml, home/rented.json          what can be rented; machines that are
+    home/spots.json                                what was seen of machines that can be taken away
     home/egress.toml                               what bytes between regions cost
     home/runs                                      how often it was started
     home/node.json, home/lock                      who runs here

@@ -212,7 +212,7 @@ class _Look:
         self.sure_power = sum(kind.room * kind.power for kind in sure) + sum(
             each.kind.power for each in lack.held if not each.kind.rental.tariff.spot
         )
-        if not sure:
+        if not self.sure_power:  # there is no safety net to be kept time for
             self.sure_power = math.inf
 
     def choice(self) -> Choice:

@@ -111,12 +111,12 @@ class Pool:
 
     def lose(self, now_ns: int, others: int) -> None:
         """One machine was lost, and so many others are still there."""
-        if not others:
-            self.lost += self.was_up is None
-            self.see(False, now_ns)
-            return
-        self.see(True, now_ns, others)
+        if self.was_up is not False:
+            self.see(True, now_ns, others)
         self.lost += 1
+        self.ups.count((now_ns - self.since_ns) / HOUR, 0.0, ended=True)
+        if not others:
+            self.was_up, self.since_ns = False, now_ns
 
     def rest(self) -> None:
         """Machines were given up: whether there would be one is not known any more."""
