@@ -115,8 +115,9 @@ class Pool:
             self.see(True, now_ns, others)
         self.lost += 1
         self.ups.count((now_ns - self.since_ns) / HOUR, 0.0, ended=True)
+        self.was_up = others > 0
         if not others:
-            self.was_up, self.since_ns = False, now_ns
+            self.since_ns = now_ns
 
     def rest(self) -> None:
         """Machines were given up: whether there would be one is not known any more."""
