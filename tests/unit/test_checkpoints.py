@@ -350,12 +350,12 @@ def test_it_is_known_whose_saves_are_under_way_and_those_of_items_that_are_done_
     assert begun.wait(60)
     saves.put(JOB, Saved(one, 5, payload(b"new")))
     saves.put(JOB, Saved(two, 9, payload(b"x")))
-    assert saves.leases(1000) == {one, two}
-    assert saves.leases(0) == set()
+    assert saves.items(1000) == {(one, 5), (two, 9)}
+    assert saves.items(0) == set()
     saves.done(two, 8, 10)
-    assert saves.leases(1000) == {one}
+    assert saves.items(1000) == {(one, 5)}
     saves.done(one, 5, 6)
-    assert saves.leases(1000) == set()
+    assert saves.items(1000) == set()
     saves.put(JOB, Saved(one, 6, payload(b"y")))
     may.set()
     saves.flush()

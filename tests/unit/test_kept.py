@@ -261,16 +261,18 @@ def test_the_end_of_a_lease_is_told_after_what_its_items_have_saved(tmp_path: Pa
     )
     site.segment(10)
 
-    def told(saving: set[LeaseId]) -> list[type]:
+    def told(saving: set[tuple[LeaseId, int]]) -> list[type]:
         report, payloads = site.kept.told("b", site.agent.report(0, lambda _: 2), saving)
         found = codec.decode_report(report.report)
         assert len(payloads) == sum(isinstance(note, SegmentNote) for note in found.notes)
         assert [each.lease for each in found.running] == [LEASE]
         return [type(note) for note in found.notes]
 
-    assert told({LEASE}) == [SegmentNote]
-    assert told({LeaseId(7)}) == [SegmentNote, FailureNote, SegmentNote]
+    assert told({(LEASE, 1)}) == [SegmentNote]
+    assert told({(LEASE, 2)}) == [SegmentNote, FailureNote, SegmentNote], "another item saves"
+    assert told({(LeaseId(7), 1)}) == [SegmentNote, FailureNote, SegmentNote]
     assert told(set()) == [SegmentNote, FailureNote, SegmentNote]
     site.agent.ended(LEASE, 0)
     site.tell(arrives=False)
-    assert told({LEASE}) == [SegmentNote], "and it is said to run until then"
+    assert told({(LEASE, 2)}) == [SegmentNote, FailureNote, SegmentNote]
+    assert told({(LEASE, 1)}) == [SegmentNote], "and it is said to run until then"

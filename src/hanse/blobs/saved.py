@@ -100,7 +100,8 @@ class SavedStates:
             return None
         found = Stored(shape, lambda: _read(path, _which(about), at))
         whole = at + found.nbytes == about.st_size and found.count == 1
-        return found if whole and found.nbytes <= limits.CHECKPOINT_BYTES else None
+        most = limits.CHECKPOINT_BYTES + limits.LABEL_BYTES  # as `get` takes: its parts are padded
+        return found if whole and found.nbytes <= most else None
 
     def get(self, job: JobId, item: int) -> Payload | None:
         """The same, in memory."""

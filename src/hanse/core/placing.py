@@ -34,6 +34,7 @@ PLAN_SHARE = 200
 
 RENTED = "it was rented for jobs with a deadline or a budget, and runs no others"
 
+_MOST_MOVED = 1 << 62  # bytes: a record has room for no more
 _LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
 
 
@@ -339,7 +340,7 @@ class Placing(Carrying):
             nbytes, nano = self._carries(job, site, lease.begun, lease.stop)
             if nbytes:
                 before = place.moved.get(site.id, (0, 0))
-                place.moved[site.id] = before[0] + nbytes, before[1] + nano
+                place.moved[site.id] = min(before[0] + nbytes, _MOST_MOVED), before[1] + nano
             place.purse.granted(lease, price, nano, bound_ns, self._now_ns)
         self._requoted(job, site)
 

@@ -26,6 +26,10 @@ beside it."""
 BODY_WAIT_S = 5.0
 """A body that finds no room waits so long, half of what a link has patience for."""
 
+BODY_SILENT_S = 60.0
+"""A body of which nothing more has come for so long is given up: its sender may be gone without a
+word."""
+
 FOLLOWED_BYTES = 16 * MIB
 """The newest entries of a running job are kept in memory up to this size, for those who follow it;
 who is further behind reads the journal."""

@@ -11,7 +11,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.agent import Agent
-from hanse.core.messages import Report, SegmentNote
+from hanse.core.messages import FailureNote, Report, SegmentNote
 from hanse.engines import port
 from hanse.errors import WorldError
 from hanse.ids import JobId, LeaseId
@@ -35,10 +35,14 @@ class _Value:
         self.spilled: Spilled | None = None
 
 
-def _before_ends(report: Report, saving: Collection[LeaseId]) -> int:
-    """The number of the last note that comes before an end, or a failure, of these leases."""
+def _before_ends(report: Report, saving: Collection[tuple[LeaseId, int]]) -> int:
+    """The number of the last note that comes before a failure of these items, or the end of their
+    leases."""
+    leases = {lease for lease, _ in saving}
     for number, note in enumerate(report.notes, report.first_note):
-        if note.lease in saving and not isinstance(note, SegmentNote):
+        if note.lease not in leases or isinstance(note, SegmentNote):
+            continue
+        if not isinstance(note, FailureNote) or (note.lease, note.item) in saving:
             return number - 1
     return report.first_note + len(report.notes) - 1
 
@@ -109,10 +113,10 @@ class Kept:
 
     # --- what the home hears ----------------------------------------------------------------------
     def told(
-        self, boot: str, report: Report, saving: Collection[LeaseId] = ()
+        self, boot: str, report: Report, saving: Collection[tuple[LeaseId, int]] = ()
     ) -> tuple[Told, list[Payload]]:
-        """The report with the values that the home does not have. Of leases that are `saving` no
-        end is told, nor what comes after that."""
+        """The report with the values that the home does not have. Of items that are `saving` no
+        failure is told, nor the end of their leases, nor what comes after that."""
         segments: list[Segment] = []
         failures: list[Failed] = []
         payloads: list[Payload] = []

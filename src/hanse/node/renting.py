@@ -377,8 +377,10 @@ class Renting:
             _logger.error("hanse: %s cannot be sent away: %s", kept.id, error)
             return
         _logger.info("hanse: %s was sent away: %s", kept.id, kept.leaving)
-        self._drop(machine)
-        self._gone(kept.id)
+        try:
+            self._drop(machine)
+        finally:  # also with a full disk
+            self._gone(kept.id)
 
     def _drop(self, machine: _Machine, paid: bool = True) -> None:
         """It is not there any more; not `paid`: it never was."""
@@ -388,7 +390,8 @@ class Renting:
         with self._lock:
             there = self._machines.pop(kept.id, None)
             if paid and there is not None and rental is not None:
-                nano = int(rental.cost_nano(max(0.0, time.time() - kept.since_s) * 1e9))
+                age_ns = max(0.0, time.time() - kept.since_s) * 1e9
+                nano = int(rental.cost_nano(min(age_ns, rental.life_ns)))
                 self._spent_nano[kept.kind] = self._spent_nano.get(kept.kind, 0) + nano
             self._write()
 

@@ -53,8 +53,9 @@ class Saves:
 
     def put(self, job: JobId, event: port.Saved) -> None:
         with self._news:
-            self._waiting.pop((job, event.item), None)
-            self._waiting[job, event.item] = _Waiting(event, time.monotonic())
+            before = self._waiting.pop((job, event.item), None)
+            since_s = time.monotonic() if before is None else before.since_s
+            self._waiting[job, event.item] = _Waiting(event, since_s)
             self._bound()
             self._news.notify_all()
             if self._thread is None and not self._over:
@@ -78,12 +79,15 @@ class Saves:
             if sending is not None and sending.of(lease, start, stop):
                 self._sending = sending._replace(since_s=-math.inf)
 
-    def leases(self, within_s: float) -> set[LeaseId]:
-        """Those of which the home does not have a save yet that is no older than this."""
+    def items(self, within_s: float) -> set[tuple[LeaseId, int]]:
+        """Those, with their leases, of which the home does not have a save yet that has waited no
+        longer than this."""
         now_s = time.monotonic()
         with self._news:
             return {
-                each.event.lease for each in self._under_way() if now_s - each.since_s < within_s
+                (each.event.lease, each.event.item)
+                for each in self._under_way()
+                if now_s - each.since_s < within_s
             }
 
     def _under_way(self) -> Iterator[_Waiting]:

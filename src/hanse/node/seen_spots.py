@@ -30,12 +30,18 @@ def read(path: Path) -> dict[str, Seen]:
     try:
         private.files([str(path)])
         kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        since_ns = int(max(0.0, time.time() - kept.told_s) * 1e9)
     except FileNotFoundError:
         return {}
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError, JournalError) as error:
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        OverflowError,
+        OSError,
+        JournalError,
+    ) as error:
         _logger.warning("hanse: what was seen of spot machines is learnt anew: %s", error)
         return {}
-    since_ns = int(max(0.0, time.time() - kept.told_s) * 1e9)
     return {
         name: msgspec.structs.replace(seen, ago_ns=seen.ago_ns + since_ns)
         for name, seen in kept.offers.items()

@@ -105,7 +105,7 @@ class Uplink:
 
     def report(self, report: Report) -> None:
         patience_s = limits.LINK_SAVE_LEAVING_S if report.leaving else limits.LINK_SAVE_S
-        saving = self._saves.leases(patience_s)
+        saving = self._saves.items(patience_s)
         self._unsaid = bool(saving)
         told, payloads = self._kept.told(self._boot, report, saving)
         self._sending = True

@@ -101,14 +101,15 @@ class Call:
         to this account of its token. Raises BadParcel, UsageError, NodeUnavailable if too much is
         on its way."""
         taking, window = Unwrapping(most), self.squeezed * (1 << limits.SQUEEZE_WINDOW_LOG)
-        came = window
+        came = 0
         body = self._bodies.begin(self.token.id if self.token is not None else "", account)
         self._taken = body
         async for piece in self._body(most + limits.LABEL_BYTES + 4):
             came += len(piece)
             await body.reach(came)
             taking.feed(piece)
-            await body.reach(window + taking.nbytes)
+            if taking.nbytes > limits.BODY_FREE_BYTES:  # as its first bytes say
+                await body.reach(window + taking.nbytes)
         taking.end()
         assert taking.about is not None
         try:
@@ -121,7 +122,7 @@ class Call:
         BadEncoding."""
         expander = Expander(most) if self.squeezed else None
         try:
-            async for piece in self.request.stream():
+            async for piece in self._pieces():
                 if expander is None:
                     yield piece
                     continue
@@ -132,6 +133,19 @@ class Call:
             raise WorldError("the client left in the middle of a request") from error
         if expander is not None:
             expander.end()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """As they come. A sender that is gone without a word must not keep its room for ever."""
+        stream = aiter(self.request.stream())
+        while True:
+            try:
+                async with asyncio.timeout(limits.BODY_SILENT_S):
+                    piece = await anext(stream, None)
+            except TimeoutError:
+                raise WorldError("nothing more came of a request that was on its way") from None
+            if piece is None:
+                return
+            yield piece
 
     @property
     def squeezed(self) -> bool:
