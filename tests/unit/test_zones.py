@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.lone import Lone
 from hanse.core.place.spells import EDGES, hazards
-from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
+from hanse.core.place.zones import HOUR, Moving, Pool, Standing, Where, Zone, Zones
 
 TICK = HOUR // 6
 RESTART, FAR = HOUR // 5, HOUR * 7 // 30
@@ -226,3 +226,25 @@ def test_a_job_that_pays_for_a_sure_machine_finds_out_that_others_last_now() -> 
     ran = run(zones, 300 * TICK, 360 * TICK, ups)
     assert ran.left_ns <= 0
     assert ran.cost < 0.4 * 50 * 15.0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["up", "down", "lose", "rest"]), st.integers(0, 3),
+                          st.integers(0, 3 * HOUR)), max_size=30))  # fmt: skip
+def test_whatever_is_seen_of_machines_in_whatever_order_is_counted(
+    seen: list[tuple[str, int, int]],
+) -> None:
+    pool, now_ns, losses = Pool(), 0, 0
+    for what, others, span_ns in seen:
+        now_ns += span_ns
+        if what == "lose":
+            pool.lose(now_ns, others)
+            losses += 1
+        elif what == "rest":
+            pool.rest()
+        else:
+            pool.see(what == "up", now_ns, max(1, others))
+        numbers = [pool.up, pool.lost, pool.down, pool.back, *pool.ups.hours, *pool.downs.hours]
+        assert min(numbers) >= 0
+        assert all(age >= 0 for age in (pool.age(True, now_ns), pool.age(False, now_ns)))
+    assert (pool.lost > 0) >= (losses > 0)
+    assert all(rate > 0 for rate in hazards([pool.ups], 0.1)[0])

@@ -80,6 +80,8 @@ class Carrying(Indexes):
         parts = list(job.data.parts(note.start, note.stop))
         if len(parts) == 1:
             items = note.stop - note.start
+            if not near.efforts.timed(parts[0][0]) and job.place is not None:
+                job.place.look_ns = 0  # one item of it was tried; the others wait for that
             near.efforts.observe(parts[0][0], site.id, items, note.busy_ns)
 
     def _way(
@@ -93,7 +95,9 @@ class Carrying(Indexes):
         found = plan(offers, left, goal)
         loose = Way(found, any_where(offers, lots), strict=False)
         if near.strict and not near.ready:  # whatever comes back is for those who had it
-            return Way(found._replace(slots=place.quota), near.shares, strict=True)
+            there = {offer.site for offer in offers}
+            slots = {site: count for site, count in place.quota.items() if site in there}
+            return Way(found._replace(slots=slots), near.shares, strict=True)
         if goal.objective != "cheapest" or found.hurry or not offers:
             return loose
         time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)

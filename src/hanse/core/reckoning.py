@@ -74,7 +74,14 @@ def reckon(
         return None
     goal = Goal(objective or job.place.aims.objective, lack.time_ns, lack.money, REPORT_EVERY_NS,
                 lack.whole_ns, float(job.place.purse.total()))  # fmt: skip
-    return _timed(lack, goal, machines, renting)
+    told = _timed(lack, goal, machines, renting)
+    place = job.place
+    if place.near is None or place.plan is None or objective is not None or time_ns is not None:
+        return told
+    # Which chunks go where, and so which bytes travel, is in the plan that was made with them.
+    sites = [(offer, share, 0.0) for offer, share, _ in told.sites]
+    high = max(place.plan.cost, place.plan.high_cost)
+    return told._replace(cost=place.plan.cost, cost_high=high, sites=sites)
 
 
 def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:

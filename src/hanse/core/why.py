@@ -127,7 +127,7 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     parts = ", ".join(f"{money(nano)} at {site}" for site, nano in found.by_site().items())
     lines.append(
         f"About {money(found.cost)} more is expected, at most {money(found.cost_high)} in 19 of 20 "
-        f"cases: {parts}"
+        f"cases{': ' if parts else ''}{parts}"
         f"{'; all sites are used, as the deadline is near' if place.plan.hurry else ''}."
     )
     more = sooner(home, job, now_ns, HOUR_NS)

@@ -193,7 +193,7 @@ class Checkpoints:
                 found = _some(
                     job, ((item, here or get(job, item)) for item, here in within.items())
                 )
-            except HanseError as error:
+            except Exception as error:  # noqa: BLE001 - others wait for this thread too
                 _logger.warning("hanse: what items of %s have saved: %s", job, error)
                 found = {}
             self._post(partial(then, found))

@@ -39,7 +39,7 @@ class Spells:
 
 def class_of(age: float) -> int:
     at = len(EDGES) - 1
-    while age < EDGES[at]:
+    while at and age < EDGES[at]:
         at -= 1
     return at
 

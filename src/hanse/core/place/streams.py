@@ -34,7 +34,6 @@ _AGAIN = 0.15  # their number is chosen anew when work or time have changed by s
 _BETTER = 0.98  # of the cost: to change it
 _NO_SURE = 50.0  # times the dearest: what a sure machine costs where there is none
 _MORE = 1.3  # times the work that is left: tables reach so far, as estimates go up and down
-_HURRY = 0.05  # of the cost: a machine that is there is taken, unless to wait saves so much
 _PRICES = 50  # steps of a price, for a factor of e, so tables can be kept
 
 
@@ -226,12 +225,14 @@ class _Look:
         cost = self._cost() if self.bring or self.moves else 0.0
         room = self.lack.money
         if room is not None and cost:
-            room -= renting.own_cost(self.lack, self.need.time_ns)
+            mine = {each.id for each in self.lack.held}  # `cost` has what these do, too
+            sites = [site for site in self.lack.sites if site.site not in mine]
+            others = self.lack._replace(sites=sites, held=())
+            room -= renting.own_cost(others, self.need.time_ns)
             if cost > room:
-                return renting.nothing(
-                    f"its deadline would take {renting.named(self.bring)}: "
-                    f"{renting.too_dear(cost, room)}"
-                )
+                names = renting.named(self.bring) or "a machine in the place of another"
+                why = f"its deadline would take {names}: {renting.too_dear(cost, room)}"
+                return Choice({}, 0.0, [why], leave=self.leave)
         return Choice(self.bring, cost, self.reasons, self.moves, self.leave)
 
     def _options(self, where: Where | None, starting_ns: float) -> list[Where]:

@@ -111,12 +111,12 @@ class Pool:
 
     def lose(self, now_ns: int, others: int) -> None:
         """One machine was lost, and so many others are still there."""
-        if self.was_up is not False:
-            self.see(True, now_ns, others)
+        was_up = self.was_up is not False  # or it was gone before it was seen
+        self.see(was_up, now_ns, others)
         self.lost += 1
-        self.ups.count((now_ns - self.since_ns) / HOUR, 0.0, ended=True)
+        self.ups.count((now_ns - self.since_ns) / HOUR if was_up else 0.0, 0.0, ended=True)
         self.was_up = others > 0
-        if not others:
+        if self.was_up is not was_up:
             self.since_ns = now_ns
 
     def rest(self) -> None:
@@ -143,7 +143,7 @@ class Pool:
         return (now_ns - self.since_ns) / HOUR if known else 0.0
 
     def _count(self, up: bool, hours: float, *, ended: bool) -> None:
-        age = (self.seen_ns - self.since_ns) / HOUR
+        age = max(0, self.seen_ns - self.since_ns) / HOUR
         (self.ups if up else self.downs).count(age, hours, ended=ended)
         if up:
             self.up, self.lost = self.up + hours, self.lost + ended
@@ -157,18 +157,16 @@ class Zones:
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
         every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0,
-        hurry: float = 0.0,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
         often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
-        estimates, which go up and down, tables are made for `more` times as much. `hurry` is the
-        part of what is to be paid that waiting for a better machine must save."""
+        estimates, which go up and down, tables are made for `more` times as much."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
-        self._more, self._hurry = more, hurry
+        self._more = more
         self._slack_price: float | None = None  # as of the last look; None: there was none
         self._lone: Lone | None = None
         self._tables: dict[tuple[tuple[int, Rank], ...], tuple[Chain, float, float]] = {}
@@ -234,7 +232,7 @@ class Zones:
         found = []
         for cost, n in view.arrivals:
             rank = view.rank(n)
-            if (1 - self._hurry) * cost <= min(view.waits(rank), begin + view.stays(rank)):
+            if cost <= min(view.waits(rank), begin + view.stays(rank)):
                 found.append(Where(n, False))
         if view.waits(view.none) < begin + view.stays(view.none):
             return [*found, Where(now.where.zone if now.where else 0, None)]
