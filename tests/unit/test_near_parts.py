@@ -201,3 +201,13 @@ def test_the_home_finds_what_brute_force_finds_and_moves_less(seed: int) -> None
     assert paid <= 1.05 * cost([at_one] * 4)[1]
     moved = sum(nbytes for nbytes, _ in place.moved.values())
     assert moved <= 40 * size * sum(home != at_one for home in homes)
+
+
+def test_a_name_for_each_file_does_not_hide_where_the_files_lie() -> None:
+    places = Places()
+    places.add(Lies(n, n + 1, ("us", "eu", "asia")[n // 60], 7, f"file {n}") for n in range(180))
+    assert sum(items for items, _ in places.totals().values()) == 180
+    assert places.nbytes(0, 180) == {"us": 420, "eu": 420, "asia": 420}
+    chunks = {chunk for chunk, _, _ in places.parts(100, 180)}
+    assert {places.regions[chunk] for chunk in chunks} == {"eu", "asia"}
+    assert len(chunks) == 2, "they are one run each"

@@ -216,5 +216,7 @@ seconds while uv has its wheels."""
 
 DATA_RUNS = 100_000
 DATA_CHUNKS = 64
+DATA_SETS = 32
 """Of a job whose items say where their data lies, so many runs of items in a row whose data lies
-together are known, and so many data sets in regions; what is beyond runs anywhere."""
+together are known, and so many chunks, of which so many are data sets with names: further ones
+count to their regions. What is beyond runs anywhere."""

@@ -55,12 +55,15 @@ class Places:
         return self._bytes[-1] * (one.stop - one.start) == one.nbytes * count
 
     def _chunk(self, region: str, name: str) -> int:
-        """Beyond so many chunks data sets are not told apart, and then regions neither."""
+        """Beyond so many named ones data sets of a region are not told apart; regions have a share
+        of their own, so a job that names each of a million files is placed by regions."""
         found = self._index.get((region, name))
         if found is not None:
             return found
+        if name and len(self.regions) > limits.DATA_SETS:
+            return self._chunk(region, "")
         if len(self.regions) > limits.DATA_CHUNKS:
-            return self._chunk(region, "") if name else NOWHERE
+            return NOWHERE
         self.regions.append(region)
         self._index[region, name] = len(self.regions) - 1
         return len(self.regions) - 1
