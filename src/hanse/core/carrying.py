@@ -97,14 +97,16 @@ class Carrying(Indexes):
         if near.strict and not near.ready:  # whatever comes back is for those who had it
             there = {offer.site for offer in offers}
             slots = {site: count for site, count in place.quota.items() if site in there}
-            return Way(found._replace(slots=slots), near.shares, strict=True)
+            cost, high = _here(offers, left, goal)
+            told = found._replace(slots=slots, cost=cost, high_cost=high)
+            return Way(told, near.shares, strict=True)
         if goal.objective != "cheapest" or found.hurry or not offers:
             return loose
         time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)
         busy = [self._busy_ns(job, near, offer) for offer in offers]
         way = follow(offers, lots, busy, time_ns)
         begun = max(0.0, left.mean - sum(lot.items * lot.work for lot in lots))
-        rest = begun * found.cost / left.mean if left.mean else 0.0
+        rest = begun * _here(offers, left, goal)[0] / left.mean if left.mean else 0.0
         if goal.time_ns is not None and left.sure and _spread(lots) < _GAIN * found.cost:
             return loose
         slots = {o.site: ALL for o in offers if way.shares[o.site] or place.held.get(o.site)}
@@ -194,6 +196,12 @@ def _leased(job: Job) -> set[int]:
 def _spread(lots: Sequence[Lot]) -> float:
     """How much more all bytes cost at the worst than at the best."""
     return sum(lot.items * (max(lot.carry) - min(lot.carry)) for lot in lots)
+
+
+def _here(offers: Sequence[Offer], left: Left, goal: Goal) -> tuple[float, float]:
+    """What is left costs so much, and at most, without bytes: what has begun has paid for them."""
+    found = plan([offer._replace(carry=0.0) for offer in offers], left, goal)
+    return found.cost, found.high_cost
 
 
 def _by_chunk(offer: Offer, near: Near, lots: Sequence[Lot], at: int) -> Offer:
