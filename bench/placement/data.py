@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from hanse.core.place.chunks import Choice, settle
@@ -64,28 +64,30 @@ def lines(seeds: int) -> Iterator[Any]:
     yield from _under_the_home(min(seeds, REHEARSED))
 
 
-def _alone(seeds: int) -> Iterator[Any]:
-    from placement.run import Line
+class Found(NamedTuple):
+    cost: float
+    late: bool
+    moved: int  # bytes that went to another region
 
-    ratios, saved, missed = [], [], 0
-    for seed in range(1, seeds + 1):
-        drawn = draw(seed)
-        best = optimum(drawn)
-        if best is None:
-            continue
-        way = settle(drawn.choices, drawn.deadline_ns)
-        late, cost = _score(drawn.choices, way, drawn.deadline_ns)
-        missed += bool(late)
-        ratios.append(cost / best)
-        sizes = zip(drawn.sizes, drawn.homes, way, strict=True)
-        saved.append((sum(size for size, home, at in sizes if at != home), copied(drawn)))
-    yield Line("chunks at three sites, over brute force", "Hanse", ratios, missed, "worst 1.05")
-    yield Line("the same: bytes moved, over copying all to one site", "Hanse", [_share(saved)], 0,
-               "at most 0.5")  # fmt: skip
+
+def _alone(seeds: int) -> Iterator[Any]:
+    names = (
+        "chunks at three sites, over brute force",
+        "the same: bytes moved, over copying all to one site",
+    )
+    yield from _compared(seeds, _settled, *names)
 
 
 def _under_the_home(seeds: int) -> Iterator[Any]:
-    from placement.chunks import run
+    name = "the same under the home"
+    names = f"{name}, as 100 items each, {seeds} draws", f"{name}: bytes moved"
+    yield from _compared(seeds, _rehearsed, *names)
+
+
+def _compared(
+    seeds: int, way: Callable[[Draw, int], Found], name: str, of_bytes: str
+) -> Iterator[Any]:
+    """Cost over that of brute force, where something is in time, and bytes over copying all."""
     from placement.run import Line
 
     ratios, saved, missed = [], [], 0
@@ -94,13 +96,26 @@ def _under_the_home(seeds: int) -> Iterator[Any]:
         best = optimum(drawn)
         if best is None:
             continue
-        found = run(drawn, seed)
-        missed += found.end_s * 1e9 > drawn.deadline_ns
+        found = way(drawn, seed)
+        missed += found.late
         ratios.append(found.cost / best)
         saved.append((found.moved, copied(drawn)))
-    yield Line(f"the same under the home, as 100 items each, {seeds} draws", "Hanse", ratios,
-               missed, "worst 1.05")  # fmt: skip
-    yield Line("the same under the home: bytes moved", "Hanse", [_share(saved)], 0, "at most 0.5")
+    yield Line(name, "Hanse", ratios, missed, "worst 1.05")
+    yield Line(of_bytes, "Hanse", [_share(saved)], 0, "at most 0.5")
+
+
+def _settled(drawn: Draw, seed: int) -> Found:
+    way = settle(drawn.choices, drawn.deadline_ns)
+    late, cost = _score(drawn.choices, way, drawn.deadline_ns)
+    sizes = zip(drawn.sizes, drawn.homes, way, strict=True)
+    return Found(cost, late > 0, sum(size for size, home, at in sizes if at != home))
+
+
+def _rehearsed(drawn: Draw, seed: int) -> Found:
+    from placement.chunks import run
+
+    found = run(drawn, seed)
+    return Found(found.cost, found.end_s * 1e9 > drawn.deadline_ns, found.moved)
 
 
 def optimum(drawn: Draw) -> float | None:

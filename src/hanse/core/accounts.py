@@ -71,7 +71,7 @@ def _with_aims(told: Account, home: Home, job: Job, place: Placement, now_ns: in
     found = reckon(home, job, now_ns)
     if plan is None or found is None or not (found.timed and found.cost):
         return told
-    more = sooner(home, job, now_ns, HOUR_NS)
+    more = sooner(home, job, now_ns, HOUR_NS, found)
     by_site = found.by_site()
     sites = [replace(site, expected=by_site.pop(site.site, 0.0) / NANO) for site in told.sites]
     sites += [SiteAccount(site=site, expected=nano / NANO) for site, nano in by_site.items()]

@@ -52,7 +52,7 @@ def quote(
                 unrented.append({f"{name}, rented,": words for name, words in rents.items()})
             mean, variance, count = job.place.work.moments()
             if found is not None and spec.total:
-                more = sooner(home, job, now_ns, HOUR_NS)
+                more = sooner(home, job, now_ns, HOUR_NS, found)
                 rows.append(_row(found, each, more))
         told = replace(told, able=told.able or able)
         if count:

@@ -130,7 +130,7 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         f"cases{': ' if parts else ''}{parts}"
         f"{'; all sites are used, as the deadline is near' if place.plan.hurry else ''}."
     )
-    more = sooner(home, job, now_ns, HOUR_NS)
+    more = sooner(home, job, now_ns, HOUR_NS, found)
     if more is not None:
         lines.append(f"To finish an hour earlier would cost {money(more)} more.")
     return lines
