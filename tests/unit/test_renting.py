@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hanse.core.events import Describe
 from hanse.core.invariants import check
 from hanse.core.place.offer import Offer as PlanOffer
-from hanse.core.place.renting import Kind, Lack, choose, cost_of, cover
+from hanse.core.place.renting import Group, Kind, Lack, choose, cost_of, cover
 from hanse.core.place.work import Left, Tail
 from hanse.core.renter import Renter
 from hanse.core.why import explain, unable
@@ -86,7 +86,7 @@ def test_a_machine_that_comes_up_too_late_is_not_brought() -> None:
 
 def test_machines_on_their_way_are_counted() -> None:
     one = kind(rental("a"))
-    found = choose(lack(left(10), 4)._replace(coming=[one, one]), [one])
+    found = choose(lack(left(10), 4)._replace(coming=[Group(one, 2)]), [one])
     assert found.bring == {}
 
 

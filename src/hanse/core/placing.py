@@ -20,7 +20,7 @@ from hanse.core.place.egress import Egress
 from hanse.core.place.hazard import Hazard
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, plan
-from hanse.core.place.renting import Held, Kind, Lack, Rents
+from hanse.core.place.renting import Group, Held, Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
@@ -252,7 +252,7 @@ class Placing(Carrying):
         return sorted(running, key=lambda job: (_due_ns(job), job.id))
 
     def lack(
-        self, job: Job, coming: Sequence[Kind], now_ns: int, held: Sequence[Held] = ()
+        self, job: Job, coming: Sequence[Group], now_ns: int, held: Sequence[Held] = ()
     ) -> Lack:
         """What the job has to do, and who for; `held` are machines that were brought for it, and
         `coming` those of others that will have room."""

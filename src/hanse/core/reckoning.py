@@ -42,9 +42,13 @@ class Reckoned(NamedTuple):
     def by_site(self) -> dict[str, float]:
         """What is expected to be paid, in nano, and where."""
         found = {str(offer.site): cost for offer, _, cost in self.sites if cost}
+        counts: dict[tuple[str, bool], tuple[int, float]] = {}
         for each, _, cost in self.machines:
-            name = f"{each.many} {each.kind.rental.name}, to be rented"
-            found[name] = found.get(name, 0.0) + cost
+            key = each.kind.rental.name, each.asked
+            many, before = counts.get(key, (0, 0.0))
+            counts[key] = many + each.many, before + cost
+        for (name, asked), (many, cost) in counts.items():
+            found[f"{many} {name}, {'on the way' if asked else 'to be rented'}"] = cost
         return found
 
 
@@ -60,13 +64,13 @@ def reckon(
     """
     assert job.place is not None
     rents = home.rents(job, now_ns)
-    lack = home.lack(job, rents.coming, now_ns)
+    lack = home.lack(job, (), now_ns, rents.held)
     if time_ns is not None:
         lack = lack._replace(time_ns=time_ns)
     left = lack.left
     items = Items(round(left.mean / left.each) if left.each else 0, job.place.work.items)
     found, renting = foresee(lack, rents.kinds, items)
-    machines = [*(Bought(kind, 1, 0.0) for kind in rents.coming), *found]
+    machines = [*(Bought(kind, many, 0.0, asked=True) for kind, many in lack.on_way()), *found]
     renting = renting if home.rentals else []
     if not left.sure:
         return _untimed(machines, renting)

@@ -23,13 +23,13 @@ Machines of one job that will have room count for the jobs that are due later.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
-from hanse.core.place.renting import Choice, Held, Kind, Lack, Rents, choose
+from hanse.core.place.renting import Choice, Group, Held, Kind, Lack, Rents, choose, grouped
 from hanse.core.place.streams import Streams
 from hanse.core.site import Site
 from hanse.core.spots import Spots
@@ -150,8 +150,9 @@ class Renter:
         for job in self.home.placed:
             if job.place is not None:
                 job.place.purse.reserved = 0
+        paid = self._paid(now_ns) if self.machines else {}
         for machine in self.machines.values():
-            self._count(machine, now_ns)
+            self._count(machine, paid.get(machine.site, 0), now_ns)
             self._follow(machine, now_ns)
             machine.why = machine.why or self._why_away(machine, now_ns)
         there = [each for each in self.machines.values() if each.up and not each.lost]
@@ -209,10 +210,9 @@ class Renter:
         )  # fmt: skip
 
     def rents(self, job: Job, now_ns: int) -> Rents:
-        """What could be brought for the job, and what is on its way for it."""
+        """What could be brought for the job, and what was."""
         kinds, refused = self._kinds(job, now_ns)
-        coming = [each.kind for each in self._held(job, now_ns) if not each.up]
-        return Rents(kinds, coming, refused)
+        return Rents(kinds, self._held(job, now_ns), refused)
 
     def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], dict[str, str]]:
         """Those that can run the job, without room if none may be brought now, and why that is."""
@@ -247,9 +247,10 @@ class Renter:
         """What was brought for the job, and will be there."""
         mine = [each for each in self.machines.values() if each.job == job.id]
         followed = {each.instead for each in mine if not each.why}
+        lasts_ns = self.spots.lasts_ns() if mine else {}
         found = []
         for machine in mine:
-            kind = self._as_kind(job, machine, now_ns)
+            kind = self._as_kind(job, machine, lasts_ns, now_ns)
             if kind is not None:
                 rental, age_ns = kind.rental, now_ns - machine.since_ns
                 fresh = age_ns < (1 + _STAYS) * rental.tariff.start_ns
@@ -259,9 +260,11 @@ class Renter:
                 ))  # fmt: skip
         return found
 
-    def _as_kind(self, job: Job, machine: Rented, now_ns: int) -> Kind | None:
+    def _as_kind(
+        self, job: Job, machine: Rented, lasts_ns: Mapping[str, float], now_ns: int
+    ) -> Kind | None:
         """What a machine that was brought is to a job; None if it is nothing. One that is late is
-        reckoned to take a quarter of its time yet."""
+        reckoned to take a quarter of its time yet. `lasts_ns` is by kind."""
         rental = self.rentals.get(machine.kind)
         if rental is None or machine.why or machine.leaving or machine.lost:
             return None
@@ -269,24 +272,24 @@ class Renter:
         if not self._is_up(machine):
             start_ns = rental.tariff.start_ns
             left_ns = max(start_ns - (now_ns - machine.since_ns), start_ns // 4)
-        stays_ns = self.spots.lasts_ns().get(machine.kind, math.inf)
+        stays_ns = lasts_ns.get(machine.kind, math.inf)
         kind = self.home.kind_of(job, rental, 1, left_ns, like, stays_ns)
         return kind if isinstance(kind, Kind) else None
 
-    def _roomy(self, job: Job, used_ns: dict[str, float], now_ns: int) -> list[Kind]:
+    def _roomy(self, job: Job, used_ns: dict[str, float], now_ns: int) -> list[Group]:
         """Machines of jobs that are due earlier, once those are done with them. What is free there
         now is known already."""
-        found = []
+        found, lasts_ns = [], self.spots.lasts_ns()
         for machine in self.machines.values():
             if machine.job == job.id or machine.id not in used_ns:
                 continue
             site = self.home.sites.get(machine.site)
             if machine.up and (site is None or site.free.fits(job.spec.needs)):
                 continue
-            kind = self._as_kind(job, machine, now_ns)
+            kind = self._as_kind(job, machine, lasts_ns, now_ns)
             if kind is not None:
                 found.append(kind._replace(start_ns=kind.start_ns + used_ns[machine.id]))
-        return found
+        return grouped(found)
 
     def _use(self, job: Job, lack: Lack, used_ns: dict[str, float], now_ns: int) -> None:
         """How long the job keeps its machines busy, all of them alike."""
@@ -381,20 +384,24 @@ class Renter:
         )
 
     # --- money ----------------------------------------------------------------------------------
-    def _count(self, machine: Rented, now_ns: int) -> None:
-        """Its time that no lease paid for is paid by the job that it was brought for."""
+    def _paid(self, now_ns: int) -> dict[SiteId, int]:
+        """What the leases that run now pay for an hour, by site."""
+        paid: dict[SiteId, int] = {}
+        for job in self.home.placed:
+            if job.place is not None:
+                for one in job.place.purse.open.values():
+                    if one.since_ns <= now_ns:
+                        paid[one.site] = paid.get(one.site, 0) + one.price_nano
+        return paid
+
+    def _count(self, machine: Rented, paid: int, now_ns: int) -> None:
+        """Its time that no lease paid for is paid by the job that it was brought for; leases pay
+        `paid` for an hour."""
         rental = self.rentals.get(machine.kind)
         since_ns, machine.seen_ns = machine.seen_ns, now_ns
         if rental is None:
             return
         price = rental.tariff.price_nano
-        paid = sum(
-            one.price_nano
-            for job in self.home.placed
-            if job.place is not None
-            for one in job.place.purse.open.values()
-            if one.site == machine.site and one.since_ns <= now_ns
-        )  # fmt: skip
         nano = max(0, price - paid) * (now_ns - since_ns) // HOUR_NS if machine.asked else 0
         age_ns = now_ns - machine.since_ns
         start_ns = 0 if machine.up else max(age_ns, rental.tariff.start_ns) - age_ns

@@ -116,8 +116,8 @@ class Board:
         )  # fmt: skip
 
     def quote(self, ask: AskQuote) -> Quote:
-        """What such a job would take and cost."""
-        return self.runtime.quote(ask.spec, ask.timed, ask.aims, ask.of)
+        """What such a job would take and cost, by what is known now."""
+        return self.runtime.quoted(ask.spec, ask.timed, ask.aims, ask.of)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:

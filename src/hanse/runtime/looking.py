@@ -46,11 +46,22 @@ class Looking:
     ) -> Quote:
         """See `runner.Runner`."""
         asked_ns = self.loop.now_ns()
-        until_ns = asked_ns + limits.REPORT_EVERY_NS + limits.SECOND
-        while of is not None and self.loop.now_ns() < until_ns:
-            if not self.ask(lambda: unsettled(self.home, asked_ns)):
-                break
+        while of is not None and self.unsettled(asked_ns):
             time.sleep(limits.FULL_LOOK_NS / 1e9)
+        return self.quoted(spec, timed, aims, of)
+
+    def unsettled(self, asked_ns: int) -> bool:
+        """Whether what is free is not yet known well enough to quote for a job that is here, and
+        was asked about then. Not for long: a site that says nothing is as it was."""
+        waited_ns = self.loop.now_ns() - asked_ns
+        if waited_ns > limits.REPORT_EVERY_NS + limits.SECOND:
+            return False
+        return self.ask(lambda: unsettled(self.home, asked_ns))  # type: ignore[no-any-return]
+
+    def quoted(
+        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+    ) -> Quote:
+        """As `quote`, by what is known now."""
         return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns(), of))  # type: ignore[no-any-return]
 
     # --- for the loop's thread ------------------------------------------------------------------

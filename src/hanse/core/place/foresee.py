@@ -12,7 +12,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from hanse.core.place.offer import Offer
-from hanse.core.place.renting import Kind, Lack, choose
+from hanse.core.place.renting import Group, Kind, Lack, choose
 from hanse.core.words import duration
 from hanse.ids import SiteId
 from hanse.model.aims import HOUR_NS
@@ -21,11 +21,12 @@ _LOOKS = 50  # from now to the deadline
 
 
 class Bought(NamedTuple):
-    """So many machines of a kind, asked for so long from now."""
+    """So many machines of a kind, asked for so long from now; `asked`: they are on their way."""
 
     kind: Kind
     many: int
     at_ns: float
+    asked: bool = False
 
     @property
     def up_ns(self) -> float:
@@ -60,14 +61,16 @@ class Items(NamedTuple):
 
 def foresee(lack: Lack, kinds: Sequence[Kind], items: Items) -> tuple[list[Bought], list[str]]:
     """What is brought, and when; with the reasons for that, or why nothing is."""
-    if lack.time_ns is None or not lack.left.sure or not kinds:
+    time_ns = lack.time_ns
+    if time_ns is None or not lack.left.sure or not kinds:
         choice = choose(lack, kinds)
         return _bought(choice.bring, kinds, 0.0), choice.reasons
-    coming = [Bought(kind, 1, 0.0) for kind in lack.coming]
+    coming = [Bought(kind, many, 0.0) for kind, many in lack.on_way()]
+    lack = lack._replace(held=())
     found: list[Bought] = []
     reasons: list[str] = []
     done = spent = 0.0
-    step_ns = lack.time_ns / _LOOKS
+    step_ns = time_ns / _LOOKS
     for look in range(_LOOKS):
         if done >= lack.left.mean:
             break
@@ -107,9 +110,8 @@ def _then(
     mean = left.mean - done
     high = mean + (left.high - left.mean) * _narrowed(items, mean / left.mean)
     coming = [
-        each.kind._replace(start_ns=max(0.0, each.up_ns - at_ns), room=1)
+        Group(each.kind._replace(start_ns=max(0.0, each.up_ns - at_ns)), each.many)
         for each in found
-        for _ in range(each.many)
     ]
     sites = [
         offer._replace(start_ns=max(0.0, offer.start_ns - at_ns), lasts_ns=offer.lasts_ns - at_ns)

@@ -19,7 +19,7 @@ and sends away (`core.renter`) keeps what is paid for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.place.offer import Offer
@@ -66,6 +66,13 @@ class Kind(NamedTuple):
         return self.rental.cost_nano(paid_ns) + self.carry * work
 
 
+class Group(NamedTuple):
+    """So many machines that are alike."""
+
+    kind: Kind
+    many: int
+
+
 class Held(NamedTuple):
     """A machine that was brought for the job. `kind.start_ns` is what it takes yet until its first
     item.
@@ -91,19 +98,28 @@ class Lack(NamedTuple):
     whole_ns: float  # from its beginning to that
     money: float | None  # left of its budget
     sites: Sequence[Offer]  # that it may use
-    coming: Sequence[Kind] = ()  # others' machines that will have room for it
+    coming: Sequence[Group] = ()  # others' machines that will have room for it
     held: Sequence[Held] = ()  # its own
 
-    def on_way(self) -> list[Kind]:
+    def on_way(self) -> list[Group]:
         """Machines that are no sites of it yet."""
-        return [*self.coming, *(each.kind for each in self.held if not each.up)]
+        return [*self.coming, *grouped(each.kind for each in self.held if not each.up)]
+
+
+def grouped(kinds: Iterable[Kind]) -> list[Group]:
+    """Machines, one by one, as groups of those that are alike."""
+    found: dict[tuple[str, float, float, float], Group] = {}
+    for kind in kinds:
+        key = kind.rental.name, kind.start_ns, kind.speed, kind.carry
+        found[key] = Group(kind, found[key].many + 1 if key in found else 1)
+    return list(found.values())
 
 
 class Rents(NamedTuple):
-    """What could be rented for a job, what is on its way for it, and by name why others cannot."""
+    """What could be rented for a job, what was, and by name why others cannot."""
 
     kinds: Sequence[Kind]
-    coming: Sequence[Kind]
+    held: Sequence[Held]
     refused: dict[str, str]
 
 
@@ -171,7 +187,8 @@ def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
 # --- how much is short --------------------------------------------------------------------------
 def tail_ns(lack: Lack) -> float:
     """What is kept for items that begin last."""
-    slots = sum(offer.slots for offer in lack.sites) + sum(kind.slots for kind in lack.on_way())
+    slots = sum(offer.slots for offer in lack.sites)
+    slots += sum(many * kind.slots for kind, many in lack.on_way())
     speeds = [offer.speed for offer in lack.sites] or [1.0]
     tail_ns = min(lack.left.last(max(1, slots)) / max(speeds), _TAIL * lack.whole_ns)
     return tail_ns + MARGIN * max(0.0, lack.time_ns or 0.0)
@@ -180,7 +197,7 @@ def tail_ns(lack: Lack) -> float:
 def _short(lack: Lack, kinds: Sequence[Kind], time_ns: float) -> float:
     """Work that has to be done by others, of what is to be reckoned with now."""
     have = sum(site_does(offer, time_ns) for offer in lack.sites)
-    have += sum(kind.does(time_ns) for kind in lack.on_way())
+    have += sum(many * kind.does(time_ns) for kind, many in lack.on_way())
     mean, high = lack.left.mean, lack.left.high
     if mean * (1 + MARGIN) <= have and high <= have:
         return 0.0
@@ -272,10 +289,13 @@ def cost_of(
     cost = 0.0
     ranked = sorted(kinds, key=lambda kind: (kind.cost(does(kind)) / does(kind), kind.rental.name))
     for kind in ranked:
-        for _ in range(bring.get(kind.rental.name, 0)):
-            part = min(work, does(kind))
-            cost += kind.cost(part)
-            work -= part
+        count, each = bring.get(kind.rental.name, 0), does(kind)
+        full = min(count, int(work / each))
+        cost += full * kind.cost(each)
+        work -= full * each
+        if count > full:
+            cost += kind.cost(max(0.0, work)) + (count - full - 1) * kind.cost(0.0)
+            work = 0.0
     return cost
 
 
@@ -286,12 +306,12 @@ def own_cost(lack: Lack, time_ns: float) -> float:
         part = min(work, site_does(offer, time_ns))
         cost += part * offer.unit
         work -= part
-    return cost + sum(kind.cost(kind.does(time_ns)) for kind in lack.on_way())
+    return cost + sum(many * kind.cost(kind.does(time_ns)) for kind, many in lack.on_way())
 
 
 def needs(lack: Lack) -> str:
     power = sum(offer.slots * offer.speed for offer in lack.sites)
-    power += sum(kind.power for kind in lack.on_way())
+    power += sum(many * kind.power for kind, many in lack.on_way())
     if not power:
         return "no site that there is can run it"
     needs, has = duration(int(lack.left.mean / power)), duration(int(lack.time_ns or 0))

@@ -325,7 +325,7 @@ def _need(lack: Lack, kinds: Sequence[Kind]) -> Need | None:
     mine = {each.id for each in lack.held}
     time_ns = lack.time_ns - tail_ns(lack)
     have = sum(site_does(site, time_ns) for site in lack.sites if site.site not in mine)
-    have += sum(kind.does(time_ns) for kind in lack.coming)
+    have += sum(many * kind.does(time_ns) for kind, many in lack.coming)
     mean, high = lack.left.mean, lack.left.high
     vague = renting.vague(lack)
     if vague:
