@@ -21,6 +21,7 @@ from hanse.core.place.plan import ALL, Goal, Plan, plan
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
+from hanse.ids import SiteId
 from hanse.limits import SECOND
 
 _GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not matter who has what
@@ -45,14 +46,14 @@ class Carrying(Indexes):
         super().__init__(first_lease)
         self.egress = Egress()  # whoever owns the home may set another
 
-    def _carries(self, job: Job, site: Site, start: int, stop: int) -> tuple[int, int]:
-        """Bytes that these items fetch from other regions if they run there, and nano for them."""
-        return self._carries_to(job, site.tariff.region, start, stop)
+    def _carries(self, job: Job, there: str, start: int, stop: int) -> tuple[int, int]:
+        """Bytes that these items fetch from other regions if they run in that one, and nano for
+        them."""
+        return self._fetched(self._reads(job, start, stop), there)
 
-    def _carries_to(self, job: Job, there: str, start: int, stop: int) -> tuple[int, int]:
-        """The same for a region."""
+    def _reads(self, job: Job, start: int, stop: int) -> list[tuple[str, int]]:
+        """What these items read: regions, and bytes there."""
         assert job.place is not None
-        nbytes = nano = 0
         parts: list[tuple[str, int]] = []
         if job.place.aims.data:
             count = max(1, job.spec.total or job.size)
@@ -60,6 +61,10 @@ class Carrying(Indexes):
                      for region, size in job.place.aims.data]  # fmt: skip
         if job.data is not None:
             parts += job.data.nbytes(start, stop).items()
+        return parts
+
+    def _fetched(self, parts: Sequence[tuple[str, int]], there: str) -> tuple[int, int]:
+        nbytes = nano = 0
         for region, size in parts:
             if region != there:
                 nbytes += size
@@ -71,7 +76,7 @@ class Carrying(Indexes):
         assert job.place is not None
         near = job.place.near
         span = (0, items) if near is None else near.next_for(site.id, items) or (0, 0)
-        return self._carries(job, site, *span)[1]
+        return self._carries(job, site.tariff.region, *span)[1]
 
     # --- which site works on which chunk ----------------------------------------------------------
     def _learn_chunk(self, job: Job, near: Near, site: Site, note: SegmentNote) -> None:
@@ -103,8 +108,7 @@ class Carrying(Indexes):
         if goal.objective != "cheapest" or found.hurry or not offers:
             return loose
         time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)
-        busy = [self._busy_ns(job, near, offer) for offer in offers]
-        way = follow(offers, lots, busy, time_ns)
+        way = follow(offers, lots, self._busy_ns(job, near, offers), time_ns)
         begun = max(0.0, left.mean - sum(lot.items * lot.work for lot in lots))
         rest = begun * _here(offers, left, goal)[0] / left.mean if left.mean else 0.0
         if goal.time_ns is not None and left.sure and _spread(lots) < _GAIN * found.cost:
@@ -133,19 +137,21 @@ class Carrying(Indexes):
         """What is ready, by chunk; all chunks are named, as more may become ready."""
         assert job.data is not None
         found, ages = [], self._ages(job, near)
+        there = [self.sites[offer.site].tariff.region for offer in offers]
         for chunk, region in enumerate(job.data.regions):
             items = near.ready.chunks.get(chunk)
-            there = [self.sites[offer.site] for offer in offers]
             if items:
                 start, stop = near.ready.next_of(chunk, _SEEN)
-                each = [self._carries(job, site, start, stop)[1] / (stop - start) for site in there]
+                parts = self._reads(job, start, stop)
+                each = {one: self._fetched(parts, one)[1] / (stop - start)
+                        for one in dict.fromkeys(there)}  # fmt: skip
             else:
-                each = [float(chunk and self.egress.price(region, one.tariff.region))
-                        for one in there]  # fmt: skip
+                each = {one: float(chunk and self.egress.price(region, one))
+                        for one in dict.fromkeys(there)}  # fmt: skip
             work, timed = near.efforts.work(chunk), near.efforts.timed(chunk)
             if not timed and work:  # it is at least as much as was done of one
                 work = max(work, ages.get(chunk, 0.0))
-            found.append(Lot(chunk, len(items or ()), work, timed, each))
+            found.append(Lot(chunk, len(items or ()), work, timed, [each[one] for one in there]))
         return found
 
     def _ages(self, job: Job, near: Near) -> dict[int, float]:
@@ -168,16 +174,20 @@ class Carrying(Indexes):
         age_ns = self._now_ns - lease.begun_ns
         return left_ns < _CLOSE * (each_ns - age_ns if age_ns < each_ns else age_ns)
 
-    def _busy_ns(self, job: Job, near: Near, offer: Offer) -> float:
-        """For how long the site has work of the job, or has to begin with."""
+    def _busy_ns(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[float]:
+        """For how long each site has work of the job, or has to begin with."""
         assert job.data is not None
-        work = 0.0
+        work: dict[SiteId, float] = {}
         for lease in job.leases.values():
-            if lease.site == offer.site and lease.begun < lease.stop:
+            if lease.begun < lease.stop:
                 chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
-                work += (lease.stop - lease.begun) * near.efforts.work(chunk)
-        start_ns = 0.0 if offer.open else offer.start_ns
-        return start_ns + work / (offer.speed * max(1, offer.slots))
+                more = (lease.stop - lease.begun) * near.efforts.work(chunk)
+                work[lease.site] = work.get(lease.site, 0.0) + more
+        return [
+            (0.0 if offer.open else offer.start_ns)
+            + work.get(offer.site, 0.0) / (offer.speed * max(1, offer.slots))
+            for offer in offers
+        ]
 
     def _follow(self, job: Job, near: Near, way: Way) -> None:
         """From now on."""

@@ -281,7 +281,7 @@ class Placing(Carrying):
         speed = sum(speeds) / len(speeds) if speeds else told
         slots = rental.amount.times(needs)
         mean, _, known = place.work.moments()
-        carry = self._carries_to(job, rental.tariff.region, 0, 1)[1] / mean if known else 0.0
+        carry = self._carries(job, rental.tariff.region, 0, 1)[1] / mean if known else 0.0
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
 
     def drain(self, sites: Mapping[SiteId, str]) -> None:
@@ -337,7 +337,7 @@ class Placing(Carrying):
         if lease.id < self._first_lease:
             place.purse.taken_back(lease, price, bound_ns)
         else:
-            nbytes, nano = self._carries(job, site, lease.begun, lease.stop)
+            nbytes, nano = self._carries(job, site.tariff.region, lease.begun, lease.stop)
             if nbytes:
                 before = place.moved.get(site.id, (0, 0))
                 place.moved[site.id] = min(before[0] + nbytes, _MOST_MOVED), before[1] + nano

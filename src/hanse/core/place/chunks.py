@@ -8,7 +8,7 @@ site (regret), the largest first, and then by moves while they gain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _SEARCHED = 20_000  # ways to place all chunks: up to so many are looked at one by one
@@ -60,6 +60,11 @@ def _search(
     choices: Sequence[Sequence[Choice]], deadline_ns: float, times: list[float]
 ) -> list[int]:
     order = sorted(range(len(choices)), key=lambda n: -min(c.time_ns for c in choices[n]))
+    sites = [_by_cost(choices[chunk]) for chunk in order]
+    least = [0.0]  # what all from that depth on cost at least
+    for chunk in reversed(order):
+        least.append(least[-1] + min(choice.cost for choice in choices[chunk]))
+    least.reverse()
     best: tuple[float, float] | None = None
     found: list[int] = []
     way = [0] * len(choices)
@@ -67,13 +72,14 @@ def _search(
     def place(depth: int, cost: float) -> None:
         nonlocal best, found
         late = max(0.0, max(times, default=0.0) - deadline_ns)
-        if best is not None and (late, cost) >= best:
+        if best is not None and (late, cost + least[depth]) >= best:
             return
         if depth == len(order):
             best, found = (late, cost), list(way)
             return
         chunk = order[depth]
-        for site, choice in sorted(enumerate(choices[chunk]), key=lambda one: one[1].cost):
+        for site in sites[depth]:
+            choice = choices[chunk][site]
             way[chunk] = site
             times[site] += choice.time_ns
             place(depth + 1, cost + choice.cost)
@@ -83,55 +89,88 @@ def _search(
     return found
 
 
+def _by_cost(row: Sequence[Choice]) -> list[int]:
+    """The sites, the cheapest first."""
+    costs = [choice.cost for choice in row]
+    return sorted(range(len(row)), key=costs.__getitem__)
+
+
 def _by_regret(
     choices: Sequence[Sequence[Choice]], deadline_ns: float, busy: Sequence[float]
 ) -> list[int]:
     """By the loss, and by the loss for each moment of the best site: whichever comes out better."""
-
-    def regret(row: Sequence[Choice]) -> float:
-        costs = sorted(choice.cost for choice in row)
-        return costs[1] - costs[0] if len(costs) > 1 else 0.0
-
-    def dense(row: Sequence[Choice]) -> float:
-        return regret(row) / max(min(row).time_ns, 1e-9)
-
+    known: dict[int, list[int]] = {}  # pieces of one chunk share their row
+    orders = [known.get(id(row)) or known.setdefault(id(row), _by_cost(row)) for row in choices]
+    regret = [row[order[1]].cost - row[order[0]].cost if len(order) > 1 else 0.0
+              for row, order in zip(choices, orders, strict=True)]  # fmt: skip
+    dense = [loss / max(row[order[0]].time_ns, 1e-9)
+             for loss, row, order in zip(regret, choices, orders, strict=True)]  # fmt: skip
     ways = [
-        _improved(choices, _placed(choices, by, deadline_ns, busy), deadline_ns, busy)
+        _improved(choices, orders, _placed(choices, orders, by, deadline_ns, busy), deadline_ns,
+                  busy)
         for by in (regret, dense)
-    ]
+    ]  # fmt: skip
     return min(ways, key=lambda way: _score(choices, way, deadline_ns, busy))
 
 
 def _placed(
-    choices: Sequence[Sequence[Choice]], by: Callable[[Sequence[Choice]], float],
+    choices: Sequence[Sequence[Choice]], orders: Sequence[Sequence[int]], by: Sequence[float],
     deadline_ns: float, busy: Sequence[float],
 ) -> list[int]:  # fmt: skip
     """One after the other, the largest first, each at the best site that has time for it."""
-    sites = range(len(choices[0]))
     times = list(busy)
     way = [0] * len(choices)
-    for chunk in sorted(range(len(choices)), key=lambda n: (-by(choices[n]), n)):
+    for chunk in sorted(range(len(choices)), key=lambda n: (-by[n], n)):
         row = choices[chunk]
-        way[chunk] = min(sites, key=lambda s: (
-            max(0.0, times[s] + row[s].time_ns - deadline_ns), row[s].cost, s))  # fmt: skip
-        times[way[chunk]] += row[way[chunk]].time_ns
+        site = way[chunk] = _least_late(row, orders[chunk], times, deadline_ns, 0.0)
+        times[site] += row[site].time_ns
     return way
+
+
+def _least_late(
+    row: Sequence[Choice], order: Sequence[int], times: Sequence[float], deadline_ns: float,
+    least_ns: float,
+) -> int:  # fmt: skip
+    """The cheapest site that is not late, or the least late; to be late by less than `least_ns` is
+    worth nothing."""
+    found, found_late = order[0], -1.0
+    for site in order:
+        late = max(least_ns, times[site] + row[site].time_ns - deadline_ns)
+        if found_late < 0 or late < found_late:
+            found, found_late = site, late
+            if late <= least_ns:
+                break
+    return found
 
 
 def _improved(
-    choices: Sequence[Sequence[Choice]], way: list[int], deadline_ns: float, busy: Sequence[float]
-) -> list[int]:
+    choices: Sequence[Sequence[Choice]], orders: Sequence[Sequence[int]], way: list[int],
+    deadline_ns: float, busy: Sequence[float],
+) -> list[int]:  # fmt: skip
     """Move single chunks while that gains; a few rounds are enough."""
-    best = _score(choices, way, deadline_ns, busy)
+    times = list(busy)
+    for row, site in zip(choices, way, strict=True):
+        times[site] += row[site].time_ns
     for _ in range(4):
-        before = best
-        for chunk, was in enumerate(list(way)):
-            for site in range(len(choices[chunk])):
+        before = list(way)
+        for chunk, row in enumerate(choices):
+            was = way[chunk]
+            times[was] -= row[was].time_ns
+            others = max(0.0, max(times) - deadline_ns)  # so late it is whatever is done with it
+            site = _least_late(row, orders[chunk], times, deadline_ns, others)
+            if _is_better(row, site, was, times, deadline_ns, others):
                 way[chunk] = site
-                found = _score(choices, way, deadline_ns, busy)
-                if found < best:
-                    best, was = found, site
-            way[chunk] = was
-        if best == before:
+            times[way[chunk]] += row[way[chunk]].time_ns
+        if way == before:
             break
     return way
+
+
+def _is_better(
+    row: Sequence[Choice], site: int, was: int, times: Sequence[float], deadline_ns: float,
+    others: float,
+) -> bool:  # fmt: skip
+    def score(at: int) -> tuple[float, float]:
+        return max(others, times[at] + row[at].time_ns - deadline_ns), row[at].cost
+
+    return score(site) < score(was)

@@ -30,12 +30,14 @@ class _Timed:
 class Efforts:
     """Of one job."""
 
-    __slots__ = ("_means", "_speeds", "_timed")
+    __slots__ = ("_means", "_speeds", "_timed", "_usual", "_works")
 
     def __init__(self) -> None:
         self._timed: dict[tuple[int, SiteId], _Timed] = {}
         self._speeds: dict[SiteId, float] = {}
         self._means: dict[int, tuple[float, int]] = {}  # work and items that were timed, by chunk
+        self._works: dict[int, float] = {}  # of one item of these chunks
+        self._usual = 0.0  # of one of any other
 
     def observe(self, chunk: int, site: SiteId, items: int, busy_ns: int) -> None:
         timed = self._timed.get((chunk, site))
@@ -52,7 +54,10 @@ class Efforts:
 
     def fit(self, told: Mapping[SiteId, float]) -> None:
         """Reckon anew. `told` are the speeds that sites tell of themselves, of those that do."""
-        sites = dict.fromkeys(site for _, site in self._timed)
+        sites: dict[SiteId, list[tuple[int, int, float]]] = {}  # chunk, batches, logs
+        for (chunk, site), timed in self._timed.items():
+            sites.setdefault(site, []).append((chunk, timed.batches, timed.logs))
+        batches_at = {site: sum(part[1] for part in parts) for site, parts in sites.items()}
         hints = {site: ln(told[site]) if told.get(site) else 0.0 for site in sites}
         logs = dict(hints)
         batches = sum(timed.batches for timed in self._timed.values())
@@ -60,16 +65,25 @@ class Efforts:
         within = (squares + 1.0) / max(1, batches - len(self._timed) + 1)
         for _ in range(_ROUNDS):
             levels = self._levels(logs)
-            for site in sites:
+            for site, parts in sites.items():
                 prior = _TOLD_VARIANCE if told.get(site) else _BLIND_VARIANCE
-                count, faster = 0, 0.0
-                for (chunk, at), timed in self._timed.items():
-                    if at == site:
-                        count += timed.batches
-                        faster += levels[chunk] * timed.batches - timed.logs
+                count = batches_at[site]
+                faster = sum(levels[chunk] * many - sums for chunk, many, sums in parts)
                 logs[site] = (faster * prior + hints[site] * within) / (count * prior + within)
         self._speeds = {site: exp(log) for site, log in logs.items()}
         self._means = self._sums()
+        self._spread()
+
+    def _spread(self) -> None:
+        """Each chunk is taken to be a little like the others."""
+        found = {chunk: ln(busy / items) for chunk, (busy, items) in self._means.items()}
+        usual = sum(found.values()) / len(found) if found else 0.0
+        self._usual = exp(usual) if found else 0.0
+        self._works = {
+            chunk: exp((log * items + usual * _BELIEF) / (items + _BELIEF))
+            for chunk, log in found.items()
+            for items in [self._means[chunk][1]]
+        }
 
     def _levels(self, logs: Mapping[SiteId, float]) -> dict[int, float]:
         sums: dict[int, tuple[float, int]] = {}
@@ -103,9 +117,4 @@ class Efforts:
 
     def work(self, chunk: int) -> float:
         """Of one item, in nanoseconds at speed 1; 0 if nothing at all was timed."""
-        if not self._means:
-            return 0.0
-        logs = {chunk: ln(busy / items) for chunk, (busy, items) in self._means.items()}
-        usual = sum(logs.values()) / len(logs)
-        items = self._means.get(chunk, (0.0, 0))[1]
-        return exp((logs.get(chunk, usual) * items + usual * _BELIEF) / (items + _BELIEF))
+        return self._works.get(chunk, self._usual)

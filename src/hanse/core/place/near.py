@@ -10,6 +10,7 @@ it does not, or where time is all that counts, every site takes any item, those 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from heapq import nsmallest
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -96,8 +97,8 @@ class Near:
 def any_where(offers: Sequence[Offer], lots: Sequence[Lot]) -> Share:
     """Every site takes all, first what loses the most if others take it."""
     return {
-        offer.site: {lot.chunk: ALL for lot in _ranked(offers, lots, at)}
-        for at, offer in enumerate(offers)
+        offer.site: {lot.chunk: ALL for lot in ranked}
+        for offer, ranked in zip(offers, _ranked(offers, lots), strict=True)
     }
 
 
@@ -119,16 +120,15 @@ def follow(
     if time_ns is None or any(lot.items and not lot.work for lot in lots):
         return _cheapest(offers, lots, cost)
     pieces = _pieces(lots)
-    choices = [
-        [
-            Choice(
-                items * cost[number][at],
-                items * lots[number].work / (offer.speed * max(1, offer.slots)),
-            )
-            for at, offer in enumerate(offers)
+    powers = [offer.speed * max(1, offer.slots) for offer in offers]
+    rows = {
+        (number, items): [
+            Choice(items * nano, items * lots[number].work / power)
+            for nano, power in zip(cost[number], powers, strict=True)
         ]
-        for number, items in pieces
-    ]
+        for number, items in set(pieces)
+    }
+    choices = [rows[piece] for piece in pieces]
     way = settle(choices, time_ns, busy)
     _, total = score(choices, way, time_ns, busy)
     given: list[dict[int, int]] = [{} for _ in offers]
@@ -140,8 +140,9 @@ def follow(
     for number, lot in enumerate(lots):
         if not lot.items:
             given[min(range(len(offers)), key=lambda at: cost[number][at])][number] = 0
+    seconds = [_least_two(row) for row in cost]
     for at, offer in enumerate(offers):
-        order = sorted(given[at], key=lambda n: (_loses(cost[n], at), lots[n].chunk))
+        order = sorted(given[at], key=lambda n: (_loses(cost[n], seconds[n], at), lots[n].chunk))
         shares[offer.site] = {
             lots[n].chunk: ALL if given[at][n] == lots[n].items else given[at][n] for n in order
         }
@@ -166,11 +167,9 @@ def _cheapest(
             shares[offers[at].site][lot.chunk] = ALL
             times[at] += lot.items * lot.work / power
         total += lot.items * best
-    for at, offer in enumerate(offers):
+    for offer, ranked in zip(offers, _ranked(offers, lots), strict=True):
         found = shares[offer.site]
-        shares[offer.site] = {
-            lot.chunk: ALL for lot in _ranked(offers, lots, at) if lot.chunk in found
-        }
+        shares[offer.site] = {lot.chunk: ALL for lot in ranked if lot.chunk in found}
     return Followed(shares, total, max(times, default=0.0))
 
 
@@ -178,15 +177,27 @@ def _cost(offer: Offer, lot: Lot, at: int) -> float:
     return lot.work * offer.cost / offer.speed + lot.carry[at]
 
 
-def _loses(row: Sequence[float], at: int) -> float:
+def _least_two(row: Sequence[float]) -> tuple[float, float]:
+    """The least, and the least of the others; where there is one alone, that twice."""
+    found = nsmallest(2, row)
+    return found[0], found[-1]
+
+
+def _loses(row: Sequence[float], least: tuple[float, float], at: int) -> float:
     """How much more an item costs at this site than at the best of the others."""
-    others = [cost for other, cost in enumerate(row) if other != at]
-    return row[at] - min(others) if others else 0.0
+    return row[at] - least[row[at] == least[0]]
 
 
-def _ranked(offers: Sequence[Offer], lots: Sequence[Lot], at: int) -> list[Lot]:
-    """By what their bytes cost at this site and not at others; the largest of equals first."""
-    return sorted(lots, key=lambda lot: (_loses(lot.carry, at), -lot.items, lot.chunk))
+def _ranked(offers: Sequence[Offer], lots: Sequence[Lot]) -> list[list[Lot]]:
+    """For each site: by what their bytes cost there and not at others; the largest of equals
+    first."""
+    least = [_least_two(lot.carry) for lot in lots]
+    order = sorted(range(len(lots)), key=lambda n: (-lots[n].items, lots[n].chunk))
+    found = []
+    for at in range(len(offers)):
+        loses = [_loses(lot.carry, two, at) for lot, two in zip(lots, least, strict=True)]
+        found.append([lots[n] for n in sorted(order, key=loses.__getitem__)])
+    return found
 
 
 def _pieces(lots: Sequence[Lot]) -> list[tuple[int, int]]:
