@@ -2,9 +2,8 @@
 
 Time goes in ticks of the trace, and within a tick in steps. A machine costs from the tick in which
 it is begun, works after 720 s (840 s if what was saved lies in another region), and is lost at the
-beginning of a tick in which its zone has none. One that is begun and not used, to see whether there
-is one, costs a minute. Work that was done is not lost. An hour costs what the trace says; what was
-saved (50 GB) is paid for when it leaves its region.
+beginning of a tick in which its zone has none. Work that was done is not lost. An hour costs what
+the trace says; what was saved (50 GB) is paid for when it leaves its region.
 """
 
 from __future__ import annotations
@@ -26,13 +25,9 @@ class Tried:
 
     def __init__(self, trace: Trace, tick: int) -> None:
         self._trace, self._tick = trace, tick
-        self.begun: set[int] = set()
 
     def __call__(self, zone: int) -> bool:
-        up = bool(self._trace.available[self._tick, zone])
-        if up:
-            self.begun.add(zone)
-        return up
+        return bool(self._trace.available[self._tick, zone])
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,6 @@ def play(trace: Trace, policy: Policy, work: int, deadline: int) -> Outcome:
         now = Standing(ns(step), ns(left), ns(deadline - step), where, ns(starting))
         before = where
         where = policy.decide(tick, now, tried)
-        for zone in tried.begun - {where.zone if where.sure is False else -1}:
-            if before != Where(zone, False):
-                cost += trace.spot[tick, zone] / 60  # it was begun, and given back
         if where.sure is None:
             if before is None:
                 where = None
@@ -113,8 +105,6 @@ class Hanse:
         elif now.where is not None and self.ran is not None:
             zones.see(self.ran, False, now.now_ns)  # it was lost
         self.ran = None
-        for zone in zones.looks(now):
-            zones.see(zone, tried(zone), now.now_ns)
         for where in zones.options(now):
             if where.sure is not False:
                 return where

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse.core.place.chain import Chain, Rank
-from hanse.core.place.lone import Lone
-from hanse.core.place.spells import EDGES, hazards
+from hanse.core.place.lone import Lone, Terms
+from hanse.core.place.spells import EDGES, class_of, hazards
 from hanse.core.place.zones import HOUR, Moving, Pool, Standing, Where, Zone, Zones
 
 TICK = HOUR // 6
@@ -46,8 +46,6 @@ def run(zones: Zones, work_ns: int, time_ns: int, ups: Sequence[Sequence[bool]])
             if not up[where.zone]:
                 where, starting = Where(where.zone, None), 0
         standing = Standing(now_ns, left, time_ns - now_ns, where, starting)
-        for zone in zones.looks(standing):
-            zones.see(zone, up[zone], now_ns)
         options = zones.options(standing)
         assert len(set(options)) == len(options)
         assert options[-1] == where or options[-1].sure is not False
@@ -140,6 +138,26 @@ def test_what_was_seen_long_ago_counts_little() -> None:
     assert then < 2 * other
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.lists(st.tuples(st.floats(2, 90), st.integers(1, 60)), min_size=2,
+                                   max_size=4))  # fmt: skip
+def test_costs_follow_what_a_sure_machine_costs_and_takes(
+    count: int, terms: list[tuple[float, int]]
+) -> None:
+    """As prices and starts change, answers are those of a choice that knew no others."""
+    moving: dict[tuple[int, int], Moving] = {}
+    kept: Zones | None = None
+    for sure, start_min in terms:
+        start_ns = start_min * HOUR // 60
+        zones = [Zone("z", "a", 3.0 + n, sure) for n in range(count)]
+        moving.update({(a, b): Moving(start_ns, 0.0) for a in range(3) for b in range(3)})
+        fresh = Zones(zones, moving, start_ns, TICK)
+        kept = kept or Zones(zones, moving, start_ns, TICK)
+        kept.zones[:] = zones
+        now = Standing(0, 20 * HOUR, 26 * HOUR, Where(0, None))
+        assert abs(kept.cost(now) - fresh.cost(now)) < 0.05 * fresh.cost(now)
+
+
 # --- the tables ---------------------------------------------------------------------------------
 STEADY, SHAKY = Rank(5.0, 0.01, 1.0, 0.9, 1.0), Rank(3.0, 0.8, 1.0, 0.7, 1.0)
 
@@ -179,32 +197,51 @@ def test_slack_is_worth_more_where_there_is_less_of_it() -> None:
 # --- a single zone ------------------------------------------------------------------------------
 FLAT = [0.2] * len(EDGES)
 YOUNG_DIE = [2.0, 0.5, 0.1, 0.02]
+ALONE = Terms(3.0, 20.0, 0.2)
+NONE = {len(EDGES): 1.0}  # for a moment
 
 
 def test_alone_more_slack_never_costs_more_and_more_work_never_less() -> None:
-    lone = Lone(YOUNG_DIE, YOUNG_DIE, 3.0, 20.0, 0.2, 40.0, 10.0)
+    lone = Lone(YOUNG_DIE, YOUNG_DIE, ALONE, 40.0, 10.0)
     for age in range(len(EDGES)):
-        by_slack = [lone.moved(age, 30.0, 1 + slack / 2) for slack in range(18)]
+        by_slack = [lone.moved({age: 1.0}, 30.0, 1 + slack / 2) for slack in range(18)]
         assert all(more <= less + 1e-6 for less, more in pairwise(by_slack))
-        by_work = [lone.moved(age, float(work), 5.0) for work in range(40)]
+        by_work = [lone.moved({age: 1.0}, float(work), 5.0) for work in range(40)]
         assert by_work == sorted(by_work)
 
 
 def test_alone_where_nothing_is_lost_the_cost_is_the_price_of_the_work() -> None:
-    lone = Lone([0.0] * len(EDGES), FLAT, 3.0, 20.0, 0.2, 40.0, 10.0)
-    assert abs(lone.moved(0, 30.0, 5.0) - 3.0 * 30.2) < 1e-6
+    lone = Lone([0.0] * len(EDGES), FLAT, ALONE, 40.0, 10.0)
+    assert abs(lone.moved({0: 1.0}, 30.0, 5.0) - 3.0 * 30.2) < 1e-6
 
 
 def test_alone_where_no_machine_comes_the_cost_is_that_of_a_sure_one() -> None:
-    lone = Lone(FLAT, [0.0] * len(EDGES), 3.0, 20.0, 0.2, 40.0, 10.0)
-    assert abs(lone.stays(lone.down(0), 30.0, 5.0) - 600.0) < 1e-6
+    lone = Lone(FLAT, [0.0] * len(EDGES), ALONE, 40.0, 10.0)
+    assert abs(lone.stays(NONE, 30.0, 5.0) - 600.0) < 1e-6
 
 
 def test_alone_an_old_spell_is_worth_more_than_a_young_one() -> None:
-    lone = Lone(YOUNG_DIE, YOUNG_DIE, 3.0, 20.0, 0.2, 40.0, 10.0)
-    old, young = len(EDGES) - 1, 0
+    lone = Lone(YOUNG_DIE, YOUNG_DIE, ALONE, 40.0, 10.0)
+    old, young = {len(EDGES) - 1: 1.0}, {0: 1.0}
     assert lone.moved(old, 30.0, 3.0) < lone.moved(young, 30.0, 3.0)
-    assert lone.waits(lone.down(young), 30.0, 3.0) < lone.waits(lone.down(old), 30.0, 3.0)
+    long = {2 * len(EDGES) - 1: 1.0}
+    assert lone.waits(NONE, 30.0, 3.0) < lone.waits(long, 30.0, 3.0)
+
+
+@given(st.booleans(), st.floats(0, 30), st.floats(0, 1e9))
+def test_alone_what_nobody_looked_at_is_less_and_less_what_it_was(
+    up: bool, age: float, ago: float
+) -> None:
+    lone = Lone(YOUNG_DIE, YOUNG_DIE, ALONE, 4.0, 1.0)
+    ups, downs = lone.belief(up, age, ago)
+    for states in (ups, downs):
+        assert abs(sum(states.values()) - 1) < 1e-9
+        assert min(states.values()) > 0
+    assert max(ups) < len(EDGES) <= min(downs)
+    assert lone.belief(up, age, 0.0)[not up] == {class_of(age) + len(EDGES) * (not up): 1.0}
+    lone = Lone(FLAT, FLAT, ALONE, 4.0, 1.0)
+    some, other = lone.belief(up, age, 1e3), lone.belief(not up, 0.0, 1e4)
+    assert all(abs(some[0][state] - other[0][state]) < 0.01 for state in other[0])
 
 
 def test_ends_are_learnt_by_age() -> None:

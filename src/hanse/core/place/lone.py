@@ -3,25 +3,37 @@
 As `chain` does for many zones, by dynamic programming backwards over work and slack; and here how
 long the zone has had machines, or none, is a part of the state (`spells`): a machine that came a
 moment ago is likely to be lost soon, and a zone that has none for hours stays so. Such a spell
-grows older by chance, class by class, at the rate that is right on average. Times in hours; slack
-is counted beyond the reserve.
+grows older by chance, class by class, at the rate that is right on average. What was not seen for a
+while is a matter of chances, too (`belief`). Times in hours; slack is counted beyond the reserve.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from hanse.core.place.chain import NEVER, Rows, between
 from hanse.core.place.exact import exp
-from hanse.core.place.spells import EDGES
+from hanse.core.place.spells import EDGES, class_of
 
 _WORKS, _SLACKS = 60, 32  # steps of the grid
 _FINE = 0.05  # in which changes are followed
 _LEAST = 1e-9
-_RATES, _PRICES = 0.12, 0.01  # tables are kept while these change by less
+_RATES, _TERMS = 0.12, 0.02  # tables are kept while these change by less
+_FORGOTTEN = 100.0  # what was seen so long ago tells nothing of now
 _CLASSES = len(EDGES)
 
 Matrix = list[list[float]]
+States = Mapping[int, float]
+"""How likely each one is."""
+
+
+class Terms(NamedTuple):
+    """What an hour of a spot machine costs, and of a sure one, and how long one takes to begin."""
+
+    price: float
+    sure: float
+    restart: float
 
 
 class Lone:
@@ -29,21 +41,20 @@ class Lone:
     spell with machines, and then of one without."""
 
     def __init__(
-        self, lost: Sequence[float], back: Sequence[float], price: float, sure: float,
-        restart: float, work: float, slack: float,
-    ) -> None:  # fmt: skip
-        self.price, self.sure, self.restart = price, sure, restart
-        self._made_for = *lost, *back
+        self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float, slack: float
+    ) -> None:
+        self.price, self.sure, self.restart = terms
+        self._terms, self._rates = terms, (*lost, *back)
         self._work, self._slack = work, slack
-        self._step = max(work / _WORKS, restart / 2, _LEAST)
-        self._unit = max(slack / _SLACKS, restart / 2, _LEAST)
+        self._step = max(work / _WORKS, terms.restart / 2, _LEAST)
+        self._unit = max(slack / _SLACKS, terms.restart / 2, _LEAST)
         self._slacks = int(slack / self._unit) + 2
-        small = _changes(lost, back, _FINE)
+        small = self._small = _changes(lost, back, _FINE)
         self._runs = _power(small, self._step)
         self._waits = _power(small, self._unit)
         alive = [row[:_CLASSES] for row in small[:_CLASSES]]
         self._lives = _power(alive, self._step)
-        self._begins = _power(alive, restart)
+        self._begins = _power(alive, terms.restart)
         nothing = [0.0] * self._slacks
         self._on: list[Rows] = [[nothing] for _ in range(_CLASSES)]
         self._idle: list[Rows] = [[nothing] for _ in range(2 * _CLASSES)]
@@ -53,21 +64,27 @@ class Lone:
             self._row()
 
     def holds(
-        self, lost: Sequence[float], back: Sequence[float], price: float, work: float, slack: float
+        self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float, slack: float
     ) -> bool:
-        """Whether these tables still answer for such rates, and for so much work and slack."""
+        """Whether these tables still answer for such rates and terms, and for so much work and
+        slack."""
         return (
             work <= self._work < 2 * work
             and slack <= self._slack < 2 * slack + 1
-            and abs(price - self.price) <= _PRICES * self.price
-            and all(
-                abs(now - then) <= _RATES * then
-                for now, then in zip((*lost, *back), self._made_for, strict=True)
-            )
+            and _near(terms, self._terms, _TERMS)
+            and _near((*lost, *back), self._rates, _RATES)
         )
 
-    def down(self, age: int) -> int:
-        return _CLASSES + age
+    def belief(self, up: bool, age: float, ago: float) -> tuple[States, States]:
+        """What a spell is like by now, if there is a machine, and if there is none; so long ago it
+        was seen whether there was one, and that it had been so for `age`."""
+        at = class_of(age) + (0 if up else _CLASSES)
+        chances = [float(state == at) for state in range(2 * _CLASSES)]
+        if ago > _FINE / 2:
+            chances = _power(self._small, min(ago, _FORGOTTEN))[at]
+        ups = {state: chances[state] for state in range(_CLASSES)}
+        downs = {state: chances[state] for state in range(_CLASSES, 2 * _CLASSES)}
+        return _whole(ups, 0), _whole(downs, _CLASSES)
 
     # --- one more step of work ------------------------------------------------------------------
     def _row(self) -> None:
@@ -122,33 +139,48 @@ class Lone:
         )
 
     # --- questions ------------------------------------------------------------------------------
-    def moved(self, age: int, work: float, slack: float) -> float:
-        """What the rest costs if a spot machine is begun, of a zone that has had some so long."""
-        return NEVER if slack < self.restart else self._look(self._moved[age], work, slack)
+    def moved(self, states: States, work: float, slack: float) -> float:
+        """What the rest costs if a spot machine is begun, where its zone is like that."""
+        if slack < self.restart:
+            return NEVER
+        return _mean(states, lambda state: self._look(self._moved[state], work, slack))
 
-    def waits(self, state: int, work: float, slack: float) -> float:
+    def waits(self, states: States, work: float, slack: float) -> float:
         """The same, if nothing is begun for a while."""
         if slack < self._unit:
             return NEVER
-        return sum(
-            chance * self._look(table, work, slack - self._unit)
-            for chance, table in zip(self._waits[state], self._idle, strict=True)
-        )
+        then = [self._look(table, work, slack - self._unit) for table in self._idle]
+        return _mean(states, lambda state: sum(map(float.__mul__, self._waits[state], then)))
 
-    def stays(self, state: int, work: float, slack: float) -> float:
+    def stays(self, states: States, work: float, slack: float) -> float:
         """The same, if a sure machine runs and is not left at once."""
         if work <= self._step:
             return self.sure * work
-        return self.sure * self._step + sum(
-            chance * self._look(table, work - self._step, slack)
-            for chance, table in zip(self._runs[state], self._safe, strict=True)
-        )
+        then = [self._look(table, work - self._step, slack) for table in self._safe]
+        cost = self.sure * self._step
+        return cost + _mean(states, lambda state: sum(map(float.__mul__, self._runs[state], then)))
 
     def _look(self, table: Rows, work: float, slack: float) -> float:
         at = min(max(work / self._step, 0.0), len(table) - 1.0)
         row = min(int(at), len(table) - 2)
         part, column = at - row, slack / self._unit
         return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
+
+
+def _near(now: Sequence[float], then: Sequence[float], part: float) -> bool:
+    return all(abs(a - b) <= part * b for a, b in zip(now, then, strict=True))
+
+
+def _whole(chances: States, first: int) -> States:
+    """That add up to one; a spell that cannot be has just begun."""
+    total = sum(chances.values())
+    if total < _LEAST:
+        return {first: 1.0}
+    return {state: chance / total for state, chance in chances.items() if chance > _LEAST}
+
+
+def _mean(states: States, cost: Callable[[int], float]) -> float:
+    return sum(chance * cost(state) for state, chance in states.items())
 
 
 def _changes(lost: Sequence[float], back: Sequence[float], hours: float) -> Matrix:

@@ -16,9 +16,11 @@ What is decided, and from what:
   be as the others are (an empirical Bayes estimate of the weight of one loss).
 
 Nobody is asked how things stand in other zones: zones are tried in the order of the answer, and the
-first that has a machine is taken. A try that fails costs nothing, and is learnt from. While a sure
-machine runs, the cheapest zones are tried only to learn (`looks`): a job that believes that no spot
-machine lasts would never find out that they do now.
+first that has a machine is taken. A try that fails costs nothing, and is learnt from.
+
+Where spot machines are to be had in one zone only, what is likely there now follows from what was
+seen last, and how long ago (`lone`): the longer nobody looked, the more likely is it that a machine
+that is there is one of those that last. So a job that pays for a sure machine tries again.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from typing import NamedTuple
 
 from hanse.core.place.chain import NEVER, Chain, Rank
 from hanse.core.place.exact import exp, ln
-from hanse.core.place.lone import Lone
-from hanse.core.place.spells import EDGES, Spells, class_of, hazards
+from hanse.core.place.lone import Lone, States, Terms
+from hanse.core.place.spells import EDGES, Spells, hazards
 
 HOUR = 3600 * 10**9
 _HALF_HOURS = 72.0  # after so long what was seen counts half
@@ -38,12 +40,11 @@ _WEIGHT = 1.0  # of the other zones, in losses
 _CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _LOST, _BACK = 0.1, 0.5  # for an hour, before anything is seen
 _LOOKS = HOUR  # two looks that are further apart tell nothing of the time between
-_LOOK_AGAIN = HOUR // 2  # where there was a machine: to look costs its least time
-_LOOKED = 3  # zones that are looked at
 _TOP = 6  # zones that the tables tell apart
 _MARGIN = 0.002  # of what is still to be paid
 _GRID = 4  # steps of a rate, for a factor of e
-_TABLES = 16
+_TABLES, _LONES = 16, 4  # that are kept
+_STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
 
 
 class Zone(NamedTuple):
@@ -151,6 +152,9 @@ class Pool:
             self.down, self.back = self.down + hours, self.back + ended
 
 
+_Key = tuple[tuple[tuple[int, Rank], ...], int, int]  # zones, and steps of the sure price and start
+
+
 class Zones:
     """One job's choice among zones."""
 
@@ -168,8 +172,8 @@ class Zones:
         self._every_ns = every_ns
         self._more = more
         self._slack_price: float | None = None  # as of the last look; None: there was none
-        self._lone: Lone | None = None
-        self._tables: dict[tuple[tuple[int, Rank], ...], tuple[Chain, float, float]] = {}
+        self._lones: list[Lone] = []
+        self._tables: dict[_Key, tuple[Chain, float, float]] = {}
 
     def see(self, zone: int, up: bool, now_ns: int) -> None:
         self.pools[zone].see(up, now_ns)
@@ -182,25 +186,12 @@ class Zones:
             return [Where(now.where.zone if now.where else 0, None)]
         if not self._can_wait(now, stay):
             return [stay if stay is not None and stay.sure else self._sure(now)]
-        if len(self.zones) == 1 and math.isfinite(self.zones[0].spot + self.zones[0].sure):
-            return self._alone(now, stay)
+        if (alone := self._only()) is not None:
+            return self._alone(alone, now, stay)
         view = self._view(now, stay)
         if stay is None:
             return self._from_nothing(now, view)
         return self._from_sure(stay, view) if stay.sure else self._from_spot(stay, view)
-
-    def looks(self, now: Standing) -> list[int]:
-        """Zones to try before `options` are asked for, only to see whether there is a machine. One
-        that is begun and not taken then is given back."""
-        if now.where is None or not now.where.sure or not self._can_wait(now, now.where):
-            return []
-        finite = [n for n, zone in enumerate(self.zones) if math.isfinite(zone.spot)]
-        finite.sort(key=lambda n: self.zones[n].spot)
-        return [n for n in finite[:_LOOKED] if self._is_old(n, now.now_ns)]
-
-    def _is_old(self, zone: int, now_ns: int) -> bool:
-        pool = self.pools[zone]
-        return pool.was_up is not True or now_ns - pool.seen_ns >= _LOOK_AGAIN
 
     def _can_wait(self, now: Standing, stay: Where | None) -> bool:
         """Whether a sure machine still makes it if it is begun at the next look: the safety net.
@@ -258,44 +249,70 @@ class Zones:
     def cost(self, now: Standing) -> float:
         """What the rest is expected to cost, where nothing runs and no spot machine can be had at
         this moment."""
-        view = self._view(now, None)
         sure = self._sure(now)
         begin = self.zones[sure.zone].sure * self._move(now.where, sure.zone).ns / HOUR
+        if (alone := self._only()) is not None:
+            lone, work, slack = self._lone(alone, now, None)
+            down = self._belief(alone, lone, now)[1]
+            return min(lone.waits(down, work, slack), begin + lone.stays(down, work, slack))
+        view = self._view(now, None)
         return min(view.waits(view.none), begin + view.stays(view.none))
 
     # --- a single zone --------------------------------------------------------------------------
-    def _alone(self, now: Standing, stay: Where | None) -> list[Where]:
+    def _only(self) -> int | None:
+        """The only zone that has spot machines."""
+        finite = [n for n, zone in enumerate(self.zones) if math.isfinite(zone.spot)]
+        sure = any(math.isfinite(zone.sure) for zone in self.zones)
+        return finite[0] if len(finite) == 1 and sure else None
+
+    def _alone(self, zone: int, now: Standing, stay: Where | None) -> list[Where]:
         """There is nowhere to move to: a spot machine runs on; a sure one is left where that pays,
         and where there is none, the question is how long to wait."""
         if stay is not None and not stay.sure:
             return [stay]
-        restart_ns = self._restart_ns(now)
+        lone, work, slack = self._lone(zone, now, stay)
+        up, down = self._belief(zone, lone, now)
+        begin, margin, sure = 0.0, 1 - _MARGIN, stay
+        if sure is None:
+            sure, margin = self._sure(now), 1.0
+            move = self._move(now.where, sure.zone)
+            begin = self.zones[sure.zone].sure * move.ns / HOUR + move.money
+        arrives = self._move(now.where, zone).money + lone.moved(up, work, slack)
+        found = []
+        if arrives < (begin + lone.stays(up, work, slack)) * margin:
+            found.append(Where(zone, False))
+        if lone.waits(down, work, slack) < (begin + lone.stays(down, work, slack)) * margin:
+            return [*found, Where(now.where.zone if now.where else 0, None)]
+        return [*found, sure]
+
+    def _belief(self, zone: int, lone: Lone, now: Standing) -> tuple[States, States]:
+        """What its spell is like, if there is a machine now, and if there is none."""
+        pool = self.pools[zone]
+        if pool.was_up is None and not pool.up and not pool.down:
+            return lone.belief(True, 0.0, math.inf)
+        age = (pool.seen_ns - pool.since_ns) / HOUR
+        return lone.belief(pool.was_up is not False, age, (now.now_ns - pool.seen_ns) / HOUR)
+
+    def _lone(self, zone: int, now: Standing, stay: Where | None) -> tuple[Lone, float, float]:
+        """Tables, which are kept while what is known stays much the same, and for which work and
+        slack they are to be asked."""
+        restart_ns = max(self._restart_ns(now), self._move(now.where, zone).ns)
         spare_ns = now.time_ns - now.work_ns - restart_ns - self._every_ns
         if stay is not None:
             spare_ns -= now.starting_ns
         work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
-        lone = self._lone_table(restart_ns / HOUR, work, slack)
-        up = class_of(self.pools[0].age(True, now.now_ns))
-        down = class_of(self.pools[0].age(False, now.now_ns))
-        begin = 0.0 if stay else self.zones[0].sure * restart_ns / HOUR
-        margin = 1 - _MARGIN if stay else 1.0
-        found = []
-        if lone.moved(up, work, slack) < (begin + lone.stays(up, work, slack)) * margin:
-            found.append(Where(0, False))
-        none = lone.down(down)
-        if lone.waits(none, work, slack) < (begin + lone.stays(none, work, slack)) * margin:
-            return [*found, Where(0, None)]
-        return [*found, stay or Where(0, True)]
-
-    def _lone_table(self, restart: float, work: float, slack: float) -> Lone:
-        """Kept while what is known stays much the same."""
-        pool, zone = self.pools[0], self.zones[0]
+        pool = self.pools[zone]
         care = 1 + _CARE / math.sqrt(pool.lost + _WEIGHT)
         lost = [care * rate for rate in hazards([pool.ups], _LOST)[0]]
         back = hazards([pool.downs], _BACK)[0]
-        if self._lone is None or not self._lone.holds(lost, back, zone.spot, work, slack):
-            self._lone = Lone(lost, back, zone.spot, zone.sure, restart, work, slack)
-        return self._lone
+        sure = min(zone.sure for zone in self.zones)
+        terms = Terms(self.zones[zone].spot, sure, restart_ns / HOUR)
+        for lone in self._lones:
+            if lone.holds(lost, back, terms, work, slack):
+                return lone, work, slack
+        made = Lone(lost, back, terms, self._more * work, self._more * slack)
+        self._lones = [made, *self._lones[: _LONES - 1]]
+        return made, work, slack
 
     # --- what choices cost ----------------------------------------------------------------------
     def _view(self, now: Standing, stay: Where | None) -> _View:
@@ -340,10 +357,10 @@ class Zones:
                  round(rates[n][1] / (rates[n][0] + rates[n][1]), 1), carry[n])
             for n in top
         ]  # fmt: skip
-        key = tuple(zip(top, ranks, strict=True))
+        sure = min(zone.sure for zone in self.zones)
+        key = tuple(zip(top, ranks, strict=True)), _step(sure), _step(restart)
         table = self._tables.get(key)
         if table is None or not (work <= table[1] < 2 * work and slack <= table[2] < 2 * slack + 1):
-            sure = min(zone.sure for zone in self.zones)
             work, slack = self._more * work, self._more * slack
             table = self._tables[key] = Chain(ranks, sure, restart, work, slack), work, slack
             if len(self._tables) > _TABLES:
@@ -395,3 +412,7 @@ class _View(NamedTuple):
 
 def _rounded(rate: float) -> float:
     return exp(round(_GRID * ln(rate)) / _GRID)
+
+
+def _step(number: float) -> int:
+    return round(_STEPS * ln(number)) if 0 < number < math.inf else 0
