@@ -148,6 +148,10 @@ def test_where_time_is_all_that_counts_every_site_may_take_all(
     )
 
 
+def test_a_job_may_have_no_site_at_all() -> None:
+    assert any_where([], [Lot(0, 5, 1.0, 1, [])]) == {}
+
+
 # --- under the real home ------------------------------------------------------------------------
 class Efforts40(Work):
     """Each 40 items take as long as is said."""

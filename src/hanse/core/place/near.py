@@ -179,7 +179,7 @@ def _cost(offer: Offer, lot: Lot, at: int) -> float:
 
 def _least_two(row: Sequence[float]) -> tuple[float, float]:
     """The least, and the least of the others; where there is one alone, that twice."""
-    found = nsmallest(2, row)
+    found = nsmallest(2, row) or [0.0]
     return found[0], found[-1]
 
 
