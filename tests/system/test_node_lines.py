@@ -220,7 +220,7 @@ def test_whether_it_is_ready_is_looked_at_once_for_all_who_ask():
     request = Request({"type": "http", "headers": []})
 
     async def ask():
-        call = Call(request, Board(), None, None, Bodies(0))
+        call = Call(request, Board(), None, None, Bodies(0, 0))
         return await asyncio.gather(*(ready(call) for _ in range(20)))
 
     assert {answer.body for answer in asyncio.run(ask())} == {b'"ready"'}

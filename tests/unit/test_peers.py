@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from hanse import limits
 from hanse.node.audit import Audit
+from hanse.node.http.bodies import Bodies
 from hanse.node.http.guard import Guard
 from hanse.node.http.peers import Connections, Guesses, peer_of
 from hanse.node.tokens import Right, Role, Tokens
@@ -74,7 +75,7 @@ def test_after_so_many_wrong_ones_there_is_a_wait_that_ends():
 def test_who_guesses_is_told_to_wait_and_who_shows_a_good_token_never_is(tmp_path):
     tokens, audit = Tokens(tmp_path / "tokens.json"), Audit(tmp_path / "audit.log")
     _, secret = tokens.create(Role.READ, "ann", None)
-    guard = Guard(None, tokens, audit, frozenset({"a.example"}), 0)
+    guard = Guard(None, tokens, audit, frozenset({"a.example"}), Bodies(0, 0))
 
     async def handler(call):
         return Response("in")

@@ -18,10 +18,11 @@ PARCEL_BYTES = 4 * 1024 * MIB
 
 BODY_FREE_BYTES = 256 * KIB
 BODIES_SHARE = 8
+BODIES_SHARES = 4
 BODIES_LEAST_BYTES = 256 * MIB
 """Larger bodies that come with one token take one part in so many of the memory at once, but never
-less than some reports of a site's results. What items save is counted by itself: reports go on
-beside it."""
+less than some reports of a site's results; those of all tokens so many such parts. What items save
+is counted by itself: reports go on beside it."""
 
 BODY_WAIT_S = 5.0
 """A body that finds no room waits so long, half of what a link has patience for."""

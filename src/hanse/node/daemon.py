@@ -49,6 +49,7 @@ from hanse.wire.api import NodeInfo
 if TYPE_CHECKING:
     from hanse.engines.local.sandbox import Sandbox
     from hanse.engines.ray.site import Site
+    from hanse.node.http.bodies import Bodies
     from hanse.node.http.line import Listening
     from hanse.node.identity import Identity
     from hanse.node.site_tls import SiteAuthority
@@ -363,9 +364,9 @@ def _table(*arguments: Any) -> list[Any]:
 
 def server_for(
     board: Board | None, tokens: Tokens, audit: Audit, identity: Identity | None,
-    names: Sequence[str], routes: list[Any],
+    names: Sequence[str], routes: list[Any], bodies: Bodies | None = None,
 ) -> Any:  # fmt: skip
-    """uvicorn, ready to run. Raises UsageError, WorldError."""
+    """uvicorn, ready to run. `bodies`: see `make_app`. Raises UsageError, WorldError."""
     try:
         import httptools  # noqa: F401 - uvicorn would fall back to what takes twice as long
         import uvicorn
@@ -374,7 +375,7 @@ def server_for(
         from hanse.node.http.line import Line
     except ImportError as error:
         raise UsageError(NOT_INSTALLED) from error
-    app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes)
+    app = make_app(board, tokens, audit, frozenset(name.lower() for name in names), routes, bodies)
     config = uvicorn.Config(
         app, http=Line, ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, date_header=False, timeout_keep_alive=75, backlog=1024,

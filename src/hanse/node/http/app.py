@@ -20,6 +20,7 @@ from hanse.node.board import Board
 from hanse.node.dash.codes import Codes
 from hanse.node.dash.sight import OfNode
 from hanse.node.http import code, docs, jobs, logs, metrics, openapi
+from hanse.node.http.bodies import Bodies
 from hanse.node.http.call import BYTES, Call
 from hanse.node.http.dash import DashRoutes, Failures, Leases, LogPart
 from hanse.node.http.guard import Guard, Handler, secured
@@ -185,9 +186,16 @@ def make_app(
     audit: Audit,
     hosts: frozenset[str],
     routes: Sequence[Route],
+    bodies: Bodies | None = None,
 ) -> Starlette:
-    most = max(limits.BODIES_LEAST_BYTES, usable_memory() // limits.BODIES_SHARE)
-    guard = Guard(board, tokens, audit, hosts, most)
+    """
+    Args:
+        bodies: where they have room, if not in a part of this machine's memory.
+    """
+    if bodies is None:
+        share = max(limits.BODIES_LEAST_BYTES, usable_memory() // limits.BODIES_SHARE)
+        bodies = Bodies(share, limits.BODIES_SHARES * share)
+    guard = Guard(board, tokens, audit, hosts, bodies)
     paths = [
         Path(each.path, guard.endpoint(each.handler, each.right, each.path), methods=[each.method])
         for each in routes

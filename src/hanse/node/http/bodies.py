@@ -1,8 +1,11 @@
-"""What bodies that are on their way take: with each token so much is in memory at once.
+"""What bodies that are on their way take: so much is in memory at once, of each token and in all.
 
 A parcel says in its first bytes how large it is. One that finds no room is not read on until there
-is some, so its sender waits; in the end it is told to come again. Small ones always pass, and so
-does a large one that is alone, however large it is.
+is some, so its sender waits; in the end it is told to come again. Who came first goes first, so a
+large body is not starved by smaller ones behind it; but none waits for one that waits for room of
+another token's. Small ones always pass. One that is larger than all of its token may be goes when
+it is the only one of these, one such at a time: so what is in memory is bounded by all the room,
+one such body, and what is small.
 """
 
 from __future__ import annotations
@@ -18,54 +21,111 @@ class Bodies:
     """All of them.
 
     Args:
-        most: bytes that those of one account take.
+        each: bytes that those of one account take.
+        most: bytes that all take together.
+        wait_s: how long one waits for room.
+        silent_s: how long nothing may come of one.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(
+        self, each: int, most: int,
+        wait_s: float = limits.BODY_WAIT_S, silent_s: float = limits.BODY_SILENT_S,
+    ) -> None:  # fmt: skip
+        self.silent_s = silent_s
+        self._each = each
         self._most = most
+        self._wait_s = wait_s
+        self._nbytes = 0
+        self._huge: Body | None = None  # the one that is larger than its account
         self._accounts: WeakValueDictionary[tuple[str, str], _Account] = WeakValueDictionary()
+        self._waiting: dict[Body, asyncio.Future[None]] = {}  # who came first is first
 
     def begin(self, token: str, kind: str) -> Body:
         """One more, on the account of these."""
         account = self._accounts.get((token, kind))
         if account is None:
-            account = self._accounts[token, kind] = _Account(self._most)
-        return Body(account)
+            account = self._accounts[token, kind] = _Account()
+        return Body(self, account)
+
+    async def enter(self, body: Body) -> None:
+        """Let it in when its turn has come. Raises NodeUnavailable if that takes too long."""
+        turn = self._waiting[body] = asyncio.get_running_loop().create_future()
+        self._look()
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await turn
+        except TimeoutError:
+            raise NodeUnavailable(
+                "as much as may be sent at once is on its way: come again"
+            ) from None
+        finally:
+            if self._waiting.pop(body, None) is not None:  # it goes, and may have been in the way
+                self._look()
+
+    def leave(self, body: Body) -> None:
+        """It takes nothing any more."""
+        if body.counts:
+            body.account.nbytes -= body.counts
+            self._nbytes -= body.counts
+            body.counts = 0
+            if self._huge is body:
+                self._huge = None
+            self._look()
+
+    def _look(self) -> None:
+        """Let in whoever can be, in the order in which they came."""
+        full: set[_Account] = set()
+        for body, turn in list(self._waiting.items()):
+            if turn.done() or body.account in full:  # it goes just now; those before it come first
+                continue
+            nbytes, huge = min(body.nbytes, self._each), body.nbytes > self._each
+            if body.account.nbytes + nbytes > self._each or (huge and self._huge is not None):
+                full.add(body.account)
+                continue
+            if self._nbytes + nbytes > self._most:
+                return
+            self._enter(body, nbytes)
+            turn.set_result(None)
+
+    def _enter(self, body: Body, nbytes: int) -> None:
+        del self._waiting[body]
+        body.counts = nbytes
+        body.account.nbytes += nbytes
+        self._nbytes += nbytes
+        if body.nbytes > self._each:
+            self._huge = body
 
 
 class _Account:
-    def __init__(self, most: int) -> None:
-        self.most = most
+    """Of one token; for one kind of bodies."""
+
+    def __init__(self) -> None:
         self.nbytes = 0
-        self.freed = asyncio.Event()
 
 
 class Body:
-    """One of them, on its way until it is dealt with."""
+    """One of them, on its way until it is dealt with.
 
-    def __init__(self, account: _Account) -> None:
-        self._account = account
-        self._nbytes = 0
+    Attributes:
+        nbytes: what it wants.
+        counts: what it has of its account.
+    """
+
+    def __init__(self, bodies: Bodies, account: _Account) -> None:
+        self._bodies = bodies
+        self.account = account
+        self.nbytes = 0
+        self.counts = 0
 
     async def reach(self, nbytes: int) -> None:
         """Take so much in all. Raises NodeUnavailable if there is no room for long."""
-        if nbytes <= max(self._nbytes, limits.BODY_FREE_BYTES):
+        if nbytes <= max(self.nbytes, limits.BODY_FREE_BYTES):
             return
-        account = self._account
-        try:
-            async with asyncio.timeout(limits.BODY_WAIT_S):
-                while (others := account.nbytes - self._nbytes) and others + nbytes > account.most:
-                    await account.freed.wait()
-        except TimeoutError:
-            words = "as much as may be sent at once is on its way with this token: come again"
-            raise NodeUnavailable(words) from None
-        account.nbytes += nbytes - self._nbytes
-        self._nbytes = nbytes
+        self.nbytes = nbytes
+        # What waits has nothing: else two that have begun would wait for each other.
+        self._bodies.leave(self)
+        await self._bodies.enter(self)
 
     def end(self) -> None:
         """It takes nothing any more."""
-        account, nbytes, self._nbytes = self._account, self._nbytes, 0
-        if nbytes:
-            account.nbytes -= nbytes
-            freed, account.freed = account.freed, asyncio.Event()
-            freed.set()
+        self._bodies.leave(self)

@@ -139,7 +139,7 @@ class Call:
         stream = aiter(self.request.stream())
         while True:
             try:
-                async with asyncio.timeout(limits.BODY_SILENT_S):
+                async with asyncio.timeout(self._bodies.silent_s):
                     piece = await anext(stream, None)
             except TimeoutError:
                 raise WorldError("nothing more came of a request that was on its way") from None

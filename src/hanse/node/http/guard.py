@@ -36,7 +36,6 @@ class Guard:
     """
     Args:
         hosts: the names and addresses, in lower case and without a port, that this node goes by.
-        bodies_bytes: see `Bodies`.
     """
 
     def __init__(
@@ -45,14 +44,14 @@ class Guard:
         tokens: Tokens,
         audit: Audit,
         hosts: frozenset[str],
-        bodies_bytes: int,
+        bodies: Bodies,
     ) -> None:
         self._board = board
         self._tokens = tokens
         self._audit = audit
         self._hosts = hosts
         self._guesses = Guesses()
-        self._bodies = Bodies(bodies_bytes)
+        self._bodies = bodies
 
     def endpoint(
         self, handler: Handler, right: Right | None, route: str
