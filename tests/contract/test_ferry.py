@@ -152,6 +152,29 @@ def test_who_does_not_know_the_secret_cannot_land_and_keeps_nobody_out(shore: Sh
         stranger.close()
 
 
+def test_a_second_one_with_the_secret_takes_nothing_of_the_first(shore: Shore) -> None:
+    here = cross(shore.place, nothing, nothing)
+    there: Ferry = eventually(lambda: shore.ferry)
+    turned_away = threading.Event()
+    second = cross(shore.place, nothing, turned_away.set)
+    assert turned_away.wait(30)
+    assert shore.ferry is there
+    here.send(0, b"out", [])
+    there.send(0, b"back", [])
+    assert (arrived(there, 0), arrived(here, 0)) == ((b"out", []), (b"back", []))
+    assert second.take(0) is None
+    here.close()
+
+
+def test_a_line_that_is_quiet_is_kept_up_at_both_ends(shore: Shore) -> None:
+    here = cross(shore.place, nothing, nothing)
+    there: Ferry = eventually(lambda: shore.ferry)
+    for ferry in (here, there):
+        for sock in (ferry._out, ferry._back):
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    here.close()
+
+
 def test_without_a_certificate_of_the_site_nobody_lands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

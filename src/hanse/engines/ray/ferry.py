@@ -30,6 +30,7 @@ _SIZE = struct.Struct("!Q")
 _SECRET_BYTES = 32
 _OUT, _BACK = b"o", b"b"  # as the driver sees it
 _CONNECT_S = 5.0
+_QUIET_S = 30
 _KNOCKING = 8  # who may be asked for the secret at once
 _PIECE = 1 << 20
 
@@ -190,8 +191,12 @@ class Landing:
         finally:
             self._asked.release()
         with self._lock:
-            self._ways[way] = sock
-            both = len(self._ways) == 2
+            free = way in (_OUT, _BACK) and way not in self._ways
+            if free:
+                self._ways[way] = sock
+            both = free and len(self._ways) == 2
+        if not free:  # whoever learns the secret later cannot take the place of who was first
+            sock.close()
         if both:
             self._landed(self._ways[_BACK], self._ways[_OUT])
 
@@ -220,8 +225,14 @@ def cross(place: Place, moved: Callable[[], None], lost: Callable[[], None]) -> 
 
 
 def _ready(sock: socket.socket) -> None:
+    """Nothing is said while nothing runs: firewalls forget such lines, and nobody is told. That a
+    machine or a process is gone Ray notices, too."""
     sock.settimeout(None)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # not on every system
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _QUIET_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _QUIET_S)
 
 
 def _tls(server: bool) -> ssl.SSLContext | None:
