@@ -2,6 +2,7 @@
 #   make demo   install, then count words on every core, lose a worker, and prove the answer right
 #   make test   install the test tools too, then run everything
 #   make unit   the tests of single parts: seconds
+#   make lowest   the tests of parts and contracts with the lowest versions that are named; minutes
 #   make simulate SEEDS=1000   so many federations under faults, other ones every day, on two cores
 #   make chaos SEEDS=200   so many runs on hosts that really fail, of half a minute each; as root
 #   make lint   what CI asks of the text itself
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test unit simulate chaos lint bench bench-quick bench-ray bench-placement \
+.PHONY: demo test unit lowest simulate chaos lint bench bench-quick bench-ray bench-placement \
 	bench-placement-quick clean
 .DELETE_ON_ERROR:
 
@@ -37,6 +38,10 @@ test: $(VENV)/test-tools
 
 unit: $(VENV)/test-tools
 	$(BIN)/python -m pytest -q tests/unit
+
+# In an environment of its own, .venv-lowest. CI does not run it: whoever changes a bound does.
+lowest: $(VENV)/made
+	$(BIN)/python scripts/lowest.py
 
 # Seeds that nobody has run: every day has a million of its own. A night takes SEEDS=100000; FIRST=N
 # begins elsewhere.
@@ -83,7 +88,7 @@ bench-placement-quick: $(VENV)/installed $(VENV)/pip
 	cd bench && ../$(BIN)/python -m placement quick
 
 clean:
-	rm -rf $(VENV) bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-lowest bench/.venvs bench/results chaos-failed build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a second call does nothing unless pyproject.toml changed. The install is editable, so

@@ -46,9 +46,9 @@ def install() -> None:
 
 def main() -> int:
     install()
-    at_once = os.environ.get("AT_ONCE", "4")
-    tests = [PYTHON, "-m", "pytest", "-n", at_once, "--dist", "loadfile", "tests/unit", "tests/contract"]  # fmt: skip
-    return subprocess.run([*tests, *sys.argv[1:]], cwd=ROOT).returncode
+    tests = [PYTHON, "-m", "pytest", "tests/unit", "tests/contract", "--dist", "loadfile"]
+    at_once = ["-n", os.environ.get("AT_ONCE", "4")]
+    return subprocess.run([*tests, *at_once, *sys.argv[1:]], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from hanse.ids import JobId, LeaseId
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
-from hanse.payloads.parcel import Stored
-from hanse.payloads.payload import Payload, dump_each
+from hanse.payloads.parcel import Stored, Unwrapping, bundle, wrap
+from hanse.payloads.payload import Payload, dump_batch, dump_each, load, load_one
 from hanse.payloads.references import PUT
-from hanse.remote.works import pack_work
+from hanse.remote.works import SentWork, pack_work, unpack_work
 from hanse.wire import link
 
 JOB = JobId("j")
@@ -71,6 +71,47 @@ def test_what_leases_share_crosses_the_line_once() -> None:
         }
         assert set(found.values) == {(PUT, 1), (PUT, 2)}
     assert 4000 < home.sent_bytes < 6000
+
+
+def crossed(sent: Work) -> tuple[SentWork, int]:
+    """What comes of it at a site, and how many payloads the parcel had."""
+    about, payloads = pack_work(sent, 0, frozenset(), frozenset(), {})
+    taking = Unwrapping(limits.PARCEL_BYTES)
+    for piece in wrap(about, payloads):
+        taking.feed(piece)
+    taking.end()
+    assert taking.about is not None
+    return unpack_work(taking.about, taking.payloads), len(payloads)
+
+
+@pytest.mark.parametrize("number", [3, 2 * limits.PARCEL_PAYLOADS])
+def test_a_lease_may_have_any_number_of_functions_and_values(number: int) -> None:
+    large = b"x" * limits.OUT_OF_BAND_BYTES
+    values = {("j-other", at): at if at != 2 else large for at in range(number)}
+    functions = {at: [at, str(at)] for at in range(number)}
+    sent = msgspec.structs.replace(
+        work(grant(0, 10)),
+        values={ref: dump_each([value]) for ref, value in values.items()},
+        functions={key: dump_batch(value) for key, value in functions.items()},
+    )
+    found, payloads = crossed(sent)
+    assert {key: load(each) for key, each in found.functions.items()} == functions
+    assert {(job, item): load_one(each) for job, item, each in found.values} == values
+    assert payloads < limits.PARCEL_PAYLOADS
+
+
+def test_a_bundle_that_is_not_what_it_says_is_refused() -> None:
+    about, payloads = pack_work(work(grant(0, 10), (1, 2, 3)), 0, frozenset(), frozenset(), {})
+    plain = msgspec.msgpack.decode(about)
+    small = [each for each in payloads if isinstance(each, Payload)]
+    bundles = [bundle(small[:-1]), dump_each([1] * len(small)), dump_batch([1]), small[0]]
+    for last in bundles:
+        for bundled in (list(range(len(small))), [0] * len(small), [-1]):
+            told = msgspec.Raw(msgspec.msgpack.encode(plain | {"bundled": bundled}))
+            with pytest.raises(NodeError):
+                unpack_work(told, [last])
+    with pytest.raises(NodeError):
+        unpack_work(told, [])
 
 
 def test_what_a_site_keeps_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanse.limits import PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.limits import MAPPED_FILES, PARCEL_FILES, PARCEL_PAYLOADS
 from hanse.payloads.parcel import BadParcel, Unwrapping, wrap
 from hanse.payloads.payload import dump_batch, dump_each, load
 
@@ -73,8 +73,8 @@ def test_what_is_too_large_is_refused_before_it_comes():
         Unwrapping(1000).feed(b"\xff\xff\xff\xff")
 
 
-def many_files(payloads, files):
-    shapes = [[1, None, 0, [1] * files, {}]] * payloads
+def many_files(payloads, files, size=1):
+    shapes = [[1, None, 0, [size] * files, {}]] * payloads
     label = msgspec.msgpack.encode([None, shapes])
     return len(label).to_bytes(4, "big") + label
 
@@ -89,13 +89,36 @@ def test_a_parcel_has_so_many_payloads_and_files_and_no_more():
         Unwrapping(1 << 20).feed(many_files(PARCEL_PAYLOADS + 1, 0))
 
 
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
 def test_files_are_made_when_their_bytes_come():
-    before = len(os.listdir("/proc/self/fd"))
-    taking = Unwrapping(1 << 20)
-    taking.feed(many_files(1, 1000))
-    assert len(os.listdir("/proc/self/fd")) == before
-    taking.feed(b"x" * 10)
-    assert len(os.listdir("/proc/self/fd")) == before + 10
+    size = 1 << 18
+    before = descriptors()
+    taking = Unwrapping(1 << 30)
+    taking.feed(many_files(1, 1000, size))
+    assert descriptors() == before
+    for _ in range(10):
+        taking.feed(b"x" * size)
+    assert descriptors() == before + 10
+
+
+def test_many_small_files_take_few_descriptors():
+    """A parcel of some KiB has 4096 of them, and a dishonest site sends a thousand at once."""
+    before = descriptors()
+    some = [Unwrapping(1 << 20) for _ in range(3)]
+    for taking in some:
+        taking.feed(many_files(1, PARCEL_FILES, 3))
+        taking.feed(b"xyz" * (PARCEL_FILES - 1) + b"xy")
+    assert descriptors() == before
+    for taking in some:
+        taking.feed(b"!")
+        taking.end()
+    assert descriptors() <= before + MAPPED_FILES
+    for taking in some:
+        files = taking.payloads[0].bulk.files
+        assert [bytes(file.view()) for file in files] == [b"xyz"] * (PARCEL_FILES - 1) + [b"xy!"]
 
 
 def test_a_buffer_outside_its_file_is_refused():

@@ -13,6 +13,10 @@ PARCEL_PAYLOADS = 4096
 """Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No
 request has more than two payloads."""
 
+WORK_PAYLOADS = 1000
+"""A lease of short calls has a function and some values for each: beyond so many, small ones go as
+one payload."""
+
 PARCEL_BYTES = 4 * 1024 * MIB
 """One block of inputs or one function sent to a node is at most so large."""
 

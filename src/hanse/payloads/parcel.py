@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, BinaryIO
+from itertools import accumulate
+from typing import Annotated, BinaryIO, TypeGuard
 
 import msgspec
 
 from hanse.errors import WorldError
-from hanse.limits import LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.limits import KIB, LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES, PARCEL_PAYLOADS
 from hanse.payloads.files import File, make_anonymous
 from hanse.payloads.lengths import pack_ends, unpack_ends
-from hanse.payloads.payload import Bulk, Payload, Span
+from hanse.payloads.payload import Bulk, Payload, Span, streams
 
 
 class BadParcel(WorldError):
@@ -44,8 +45,11 @@ class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     shapes: Annotated[list[Shape], msgspec.Meta(max_length=PARCEL_PAYLOADS)]
 
 
+_SMALL_FILE_BYTES = 64 * KIB
+
 _encoder = msgspec.msgpack.Encoder()
 _labels = msgspec.msgpack.Decoder(_Label)
+_parts = msgspec.msgpack.Decoder(tuple[Shape, bytes])
 
 
 class Stored:
@@ -81,6 +85,39 @@ def wrap(about: object, payloads: Sequence[Payload | Stored] = ()) -> Iterator[b
         yield payload.data
         for file in payload.bulk.files if payload.bulk is not None else ():
             yield file.view()[: file.size]
+
+
+def bundle(payloads: Sequence[Payload]) -> Payload:
+    """Small payloads as the values of one."""
+    parts = [_encoder.encode((_shape(each), each.data)) for each in payloads]
+    return Payload(len(parts), b"".join(parts), tuple(accumulate(map(len, parts))))
+
+
+def is_small(payload: Payload | Stored) -> TypeGuard[Payload]:
+    """Whether it can be in a bundle."""
+    return (
+        isinstance(payload, Payload)
+        and payload.bulk is None
+        and payload.stream is None
+        and payload.stream_bytes < OUT_OF_BAND_BYTES
+    )
+
+
+def unbundle(payload: Payload) -> list[Payload]:
+    """Raises BadParcel."""
+    if payload.ends is None or payload.bulk is not None:
+        raise BadParcel("it is no bundle")
+    found = []
+    for part in streams(payload):
+        try:
+            shape, data = _parts.decode(part)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadParcel(f"what is in its bundle cannot be read: {error}") from error
+        _check(shape)
+        if shape.files or shape.stream_bytes != len(data):
+            raise BadParcel("what is in its bundle is not as long as it says")
+        found.append(Payload(shape.count, data, unpack_ends(shape.lengths)))
+    return found
 
 
 def shape_in(file: BinaryIO) -> Shape:
@@ -190,7 +227,8 @@ class Unwrapping:
 
 class _Place:
     """Where so many bytes go. A file is made when the first of them comes, as each takes a
-    descriptor."""
+    descriptor; one that is small only when all is there, as thousands fit into a small parcel, and
+    into many at once."""
 
     def __init__(self, size: int, file: bool) -> None:
         self._left = size
@@ -206,7 +244,7 @@ class _Place:
     def write(self, view: memoryview) -> int:
         """Take what belongs here; returns how much that was."""
         piece = view[: self._left]
-        if not self.in_file:
+        if self.size < _SMALL_FILE_BYTES:
             self._parts.append(bytes(piece))
         else:
             at, fd = self.size - self._left, self._opened().fd
@@ -224,6 +262,8 @@ class _Place:
     def take_file(self) -> File:
         """What is in it now, once."""
         made, self._file = self._opened(), None
+        if self._parts:
+            os.pwrite(made.fd, self.data, 0)
         return File.received(os.dup(made.fd), made.size)
 
     def _opened(self) -> File:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,11 +19,17 @@ from hanse import limits
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import NodeError
 from hanse.ids import LeaseId
-from hanse.payloads.parcel import Stored
+from hanse.payloads.parcel import BadParcel, Stored, bundle, is_small, unbundle
 from hanse.payloads.payload import Payload
 from hanse.payloads.references import PUT
 
 Ref = tuple[str, int]
+
+
+class _Bundled(msgspec.Struct, frozen=True):
+    """What of it is read first."""
+
+    bundled: list[int] = []
 
 
 class SentWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +51,7 @@ class SentWork(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     saved: dict[int, Payload] = {}
     loss_ns: int = 0
+    bundled: list[int] = []  # the numbers of payloads that are together in the last one
 
     def __repr__(self) -> str:
         return f"SentWork({self.lease}: {self.start} to {self.stop})"  # no secret
@@ -76,6 +84,17 @@ def pack_work(
         saved=cast("dict[int, Payload]", dict(saved)),
         loss_ns=work.loss_ns,
     )
+    about, payloads = _numbered(sent)
+    if len(payloads) <= limits.WORK_PAYLOADS:
+        return about, payloads
+    small = {number: each for number, each in enumerate(payloads) if is_small(each)}
+    about, _ = _numbered(replace(sent, bundled=list(small)))
+    left = [each for number, each in enumerate(payloads) if number not in small]
+    return about, [*left, bundle(list(small.values()))]
+
+
+def _numbered(sent: SentWork) -> tuple[msgspec.Raw, list[Payload | Stored]]:
+    """With numbers in place of its payloads, and these."""
     payloads: list[Payload | Stored] = []
 
     def number(value: Any) -> int:
@@ -94,16 +113,32 @@ def _named(program: Program) -> Program:
 
 def unpack_work(about: msgspec.Raw, payloads: Sequence[Payload]) -> SentWork:
     """Raises NodeError if it is none."""
+    all_of_them: dict[int, Payload] = {}
 
     def payload(kind: type, value: Any) -> Any:
-        if kind is not Payload or not isinstance(value, int) or not 0 <= value < len(payloads):
+        if kind is not Payload or not isinstance(value, int) or value not in all_of_them:
             raise ValueError("a payload is missing")
-        return payloads[value]
+        return all_of_them[value]
 
     try:
+        bundled = msgspec.msgpack.decode(about, type=_Bundled).bundled
+        all_of_them |= _apart(bundled, payloads)
         return msgspec.msgpack.decode(about, type=SentWork, dec_hook=payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, BadParcel, UnicodeDecodeError, RecursionError) as error:
         raise NodeError(f"the home sent a work that cannot be read: {error}") from error
+
+
+def _apart(bundled: Sequence[int], payloads: Sequence[Payload]) -> dict[int, Payload]:
+    """All payloads by their numbers. Raises BadParcel."""
+    if not bundled:
+        return dict(enumerate(payloads))
+    *others, last = payloads or [Payload(0, b"")]
+    found = unbundle(last)
+    numbers = set(bundled)
+    if len(numbers) != len(bundled) or len(found) != len(bundled):
+        raise BadParcel("its bundle is not what it says")
+    rest = (number for number in count() if number not in numbers)
+    return dict(zip(bundled, found, strict=True)) | dict(zip(rest, others, strict=False))
 
 
 def check_work(sent: SentWork, lease: LeaseId, start: int) -> SentWork:
