@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanse.limits import MAPPED_FILES, PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.payloads.files import File
 from hanse.payloads.parcel import BadParcel, Unwrapping, wrap
-from hanse.payloads.payload import dump_batch, dump_each, load
+from hanse.payloads.payload import Bulk, Payload, dump_batch, dump_each, load
 
 VALUES = st.lists(st.one_of(st.integers(), st.binary(max_size=50), st.text(max_size=9)))
 CUTS = st.lists(st.integers(1, 97), min_size=1, max_size=5)
@@ -45,6 +46,16 @@ def test_large_buffers_and_large_streams_travel_in_files():
     assert load(taken.payloads[1]) == text
     assert taken.payloads[0].bulk is not None
     assert taken.payloads[1].stream is not None
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 100_000, 262_143, 262_144, 300_000])
+def test_streams_and_files_of_any_size_come_out(size):
+    value = os.urandom(size)
+    bulk = Bulk((File.of([value])[0],), {0: ((0, 0, size),)})
+    sent = [dump_each([value]), Payload(1, b"", (0,), bulk)]
+    first, second = unwrap(b"".join(wrap(None, sent)), [65_537, 1]).payloads
+    assert load(first) == [value]
+    assert bytes(second.bulk.files[0].view()[:size]) == value
 
 
 @given(VALUES, st.data())

@@ -234,6 +234,7 @@ class _Place:
         self._left = size
         self.size = size
         self.in_file = file or size >= OUT_OF_BAND_BYTES
+        self._waits = size < (_SMALL_FILE_BYTES if file else OUT_OF_BAND_BYTES)
         self._file: File | None = None
         self._parts: list[bytes] = []
 
@@ -244,7 +245,7 @@ class _Place:
     def write(self, view: memoryview) -> int:
         """Take what belongs here; returns how much that was."""
         piece = view[: self._left]
-        if self.size < _SMALL_FILE_BYTES:
+        if self._waits:
             self._parts.append(bytes(piece))
         else:
             at, fd = self.size - self._left, self._opened().fd
