@@ -119,10 +119,9 @@ def test_a_job_whose_budget_has_no_room_ends_and_says_so() -> None:
 
 def test_a_site_that_was_restarted_teaches_how_long_spot_sites_last() -> None:
     town = towns(s=SPOT)
-    before = town.home.hazards.get("east")
-    assert before is None
+    assert not town.home.spots.regions
     town.wait(3600)
-    assert town.home.hazards["east"].rate(0) > 0
+    assert town.home.spots.regions["east"].lost == 1
 
 
 def test_a_notice_is_one_loss_of_the_machine_and_none_of_the_job() -> None:
@@ -137,7 +136,7 @@ def test_a_notice_is_one_loss_of_the_machine_and_none_of_the_job() -> None:
     site.do(site.agent.leave("AWS says so", town.now_ns, 100 * limits.SECOND))
     site.cut(site.grants[lease].start + 1)
     site.talk()
-    lost = sum(town.home.hazards["east"]._losses)
+    lost = town.home.spots.regions["east"].lost
     assert lost == 1
     assert town.home.loss_ns(lease) < before, "it is saved more often from now on"
     (held,) = town.job(job).leases.values()
@@ -151,7 +150,7 @@ def test_a_notice_is_one_loss_of_the_machine_and_none_of_the_job() -> None:
     site.agent.ended(lease, town.now_ns)
     site.talk()
     town.tell(Withdraw(SiteId("s")))
-    assert sum(town.home.hazards["east"]._losses) == lost, "it was counted with the notice"
+    assert town.home.spots.regions["east"].lost == lost, "it was counted with the notice"
     assert not town.job(job).losses
     assert not town.job(job).attempts
     assert any("it was taken away" in line for line in explain(town.home, job, town.now_ns))
@@ -161,9 +160,9 @@ def test_a_spot_site_that_its_owner_withdraws_was_not_lost() -> None:
     town = towns(s=SPOT)
     town.now_ns += limits.SECOND
     town.tell(Withdraw(SiteId("s")))
-    hazard = town.home.hazards["east"]
-    assert sum(hazard._losses) == 0
-    assert sum(hazard._watched) == limits.SECOND
+    seen = town.home.spots.regions["east"]
+    assert seen.lost == 0
+    assert seen.up * 3600 == pytest.approx(1)
 
 
 # --- whole runs ---------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,13 +12,11 @@ from test_renting import HERE, HOUR, JOB, kind, lack, left, rental
 
 from hanse.core.invariants import check
 from hanse.core.place.renting import Choice, Held, Kind, Lack
+from hanse.core.place.spells import Pool
 from hanse.core.place.streams import Streams
-from hanse.core.place.zones import Pool
-from hanse.core.spots import Seen, Spots
 from hanse.ids import JobId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO
-from hanse.node import seen_spots
 from hanse.sim.rehearsal_scenario import Scenario
 from hanse.sim.renting import RentingStage
 
@@ -107,22 +104,6 @@ def test_one_of_several_that_is_lost_does_not_say_that_there_are_none() -> None:
     assert (round(pool.up, 1), round(pool.lost), pool.was_up) == (3.0, 1, True)
     pool.lose(HOUR, 0)
     assert (round(pool.lost), pool.was_up) == (2, False)
-
-
-def test_what_was_seen_is_kept_in_a_file_and_one_that_is_damaged_is_begun_anew(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "spots.json"
-    assert seen_spots.read(path) == {}
-    seen = {"a": Seen(up=20.0, lost=9.0, down=1.0, back=2.0, ago_ns=HOUR, there=False)}
-    seen_spots.write(path, seen)
-    spots = Spots([A, B])
-    spots.recall(seen_spots.read(path), 10 * HOUR)
-    assert spots.words("a") == "lost 9 times in 20 h, not to be had for 60 min"
-    assert spots.words("b") == ""
-    assert spots.lasts_ns()["a"] < Spots([A, B]).lasts_ns()["a"]
-    path.write_text("{")
-    assert seen_spots.read(path) == {}
 
 
 # --- whole runs ---------------------------------------------------------------------------------

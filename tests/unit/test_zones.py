@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.lone import Lone, Terms
-from hanse.core.place.spells import EDGES, class_of, hazards
-from hanse.core.place.zones import HOUR, Moving, Pool, Standing, Where, Zone, Zones
+from hanse.core.place.spells import EDGES, Pool, class_of, hazards
+from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 
 TICK = HOUR // 6
 RESTART, FAR = HOUR // 5, HOUR * 7 // 30

@@ -273,7 +273,7 @@ class Home(Noting):
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
         site.withdrawn = False
-        if site.up_ns < 0:
+        if site.up_ns is None:
             self._site_up(site)
         self._time_trip(site, report)
         self._heard[site.id] = site

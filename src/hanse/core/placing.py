@@ -17,13 +17,13 @@ from hanse.core.events import JobSpent, Timed
 from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.place.egress import Egress
-from hanse.core.place.hazard import Hazard
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, plan
 from hanse.core.place.renting import Group, Held, Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
 from hanse.core.site import Site
+from hanse.core.spots import Spots, Told
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.aims import HOUR_NS, Tariff
 from hanse.model.job import JobSpec
@@ -43,7 +43,7 @@ class Placing(Carrying):
 
     def __init__(self, first_lease: int = 1) -> None:
         super().__init__(first_lease)
-        self.hazards: dict[str, Hazard] = {}  # of spot sites, by region
+        self.spots = Spots()  # what is learnt of machines that can be taken away
         self.rentals: dict[str, Rental] = {}  # what providers could bring
         self.rents: Callable[[Job, int], Rents] = _nothing  # ... for a job, now
         self.draining: dict[SiteId, str] = {}  # sites that get nothing more, and why
@@ -62,22 +62,21 @@ class Placing(Carrying):
 
     def _site_up(self, site: Site) -> None:
         """Another incarnation speaks for the site, or the first."""
-        site.up_ns = self._now_ns
+        self.spots.begins(site, self._now_ns)
         if self._placed:
             self._look_soon()
 
     def _site_down(self, site: Site, lost: bool = True) -> None:
         """Its incarnation is gone: how long it has lived is learnt, unless it was when it said that
         it would be taken away."""
-        if not site.leaving:
-            self._learn_life(site, lost)
-        site.up_ns = -1
+        self.spots.watch(site, self._now_ns, lost=lost)
+        site.up_ns = None
         if self._placed:
             self._look_soon()
 
     def _site_taken(self, site: Site, why: str) -> None:
         """It will be gone soon, and says so: a loss of the machine, and of nothing else."""
-        self._learn_life(site, lost=True)
+        self.spots.watch(site, self._now_ns, lost=True)
         site.leaving = why
         if self._placed:
             self._look_soon()
@@ -89,14 +88,13 @@ class Placing(Carrying):
         site = None if held is None else self.sites[held.site]
         if site is None or not site.tariff.spot:
             return 0
-        return int(1 / self._hazard(site).rate(self._now_ns - max(site.up_ns, 0)))
+        self.spots.follow(self.sites.values(), self._now_ns)
+        return self.spots.loss_ns(site, self._now_ns)
 
-    def _learn_life(self, site: Site, lost: bool) -> None:
-        if site.tariff.spot and site.up_ns >= 0:
-            self._hazard(site).observe(0, max(1, self._now_ns - site.up_ns), lost)
-
-    def _hazard(self, site: Site) -> Hazard:
-        return self.hazards.setdefault(site.tariff.region, Hazard())
+    def spots_told(self, now_ns: int) -> Told:
+        """What was learnt of spot machines, for the next run of this home."""
+        self._now_ns = max(self._now_ns, now_ns)
+        return self.spots.told(self.sites.values(), self._now_ns)
 
     # --- plans ----------------------------------------------------------------------------------
     def _plan_all(self) -> None:
@@ -186,6 +184,7 @@ class Placing(Carrying):
                 self._cut(lease, lease.after(0))
 
     def _offers(self, job: Job, place: Placement) -> list[Offer]:
+        self.spots.follow(self.sites.values(), self._now_ns)
         place.barred = {}
         offers = []
         for site in self.sites.values():
@@ -210,8 +209,7 @@ class Placing(Carrying):
             place.work.hint(site.id, tariff.speed_milli / 1000)
         lasts_ns = math.inf
         if tariff.spot and place.aims.deadline_ns is not None:
-            age_ns = self._now_ns - max(site.up_ns, 0)
-            lasts_ns = self._hazard(site).lasts_ns(age_ns, place.aims.deadline_ns)
+            lasts_ns = self.spots.stays_ns(site, self._now_ns, place.aims.deadline_ns)
         price = self._slot_price(job, site)
         rate = job.rates.get(site.id)
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)

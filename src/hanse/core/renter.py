@@ -32,7 +32,6 @@ from hanse.core.job import Job
 from hanse.core.place.renting import Choice, Group, Held, Kind, Lack, Rents, choose, grouped
 from hanse.core.place.streams import Streams
 from hanse.core.site import Site
-from hanse.core.spots import Spots
 from hanse.core.words import duration
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import HOUR_NS
@@ -80,7 +79,8 @@ class Renter:
         self.machines: dict[str, Rented] = {}
         self.failing: dict[str, Failing] = {}  # by kind
         self.useless: dict[tuple[JobId, str], Failing] = {}
-        self.spots = Spots(self.rentals.values())
+        self.spots = home.spots
+        self.spots.offer(self.rentals.values())
         self._streams: dict[JobId, Streams] = {}
         self._run, self._next = run, 1
 
@@ -95,6 +95,7 @@ class Renter:
         machine = self.machines.get(id)
         if machine is not None and machine.site != site:
             machine.site, machine.idle_ns = site, -1
+            self.spots.rented[site] = machine.kind
             self.failing.pop(machine.kind, None)
 
     def failed(self, id: str, why: str, now_ns: int) -> None:
@@ -142,7 +143,9 @@ class Renter:
 
     def gone(self, id: str) -> None:
         """It was sent away."""
-        self.machines.pop(id, None)
+        machine = self.machines.pop(id, None)
+        if machine is not None:
+            self.spots.rented.pop(machine.site, None)
 
     # --- looks ----------------------------------------------------------------------------------
     def look(self, now_ns: int) -> Steps:

@@ -49,6 +49,7 @@ class Site:
         "trip_ns",
         "up_ns",
         "waits",
+        "watched_ns",
         "withdrawn",
     )
 
@@ -84,7 +85,8 @@ class Site:
         self.timed_ns = 0  # when they were sent
         self.trip_ns = 0  # of a message there and one back
         self.tariff = _PLAIN  # as it was introduced
-        self.up_ns = -1  # since when this incarnation is known; -1: it is gone
+        self.up_ns: int | None = None  # since when this incarnation is known; None: it is gone
+        self.watched_ns = 0  # up to when its life is counted, if it can be taken away
 
     @property
     def restricted(self) -> bool:

@@ -1,51 +1,102 @@
-"""What a home has seen of the spot machines that it could rent, by their offers.
+"""What a home has seen of spot machines: those that it could rent, and those that are linked.
 
-That a machine was there, was lost after so long, or could not be had: `place.zones` judges by it
-where the next one is rented. A machine that was given up, or still runs, counts for the time that
-it was there (censored data), and what was seen long ago for little. What may not live here: clocks
-and files; whoever owns a home keeps what is told by `told`, and gives it back.
+That a machine was there, was lost after so long, or could not be had: `place.spells` makes rates of
+it, for offers by their names and for linked machines by their regions, and each of them leans on
+all others as far as little is known of it. A machine that was given up, or still runs, counts for
+the time that it was there (censored data), and what was seen long ago for little.
+
+A rented machine is a site too; it is told of by whoever rents, and counts to its offer alone. The
+home's own machine teaches nothing: nobody would be there to see its loss.
+
+What may not live here: clocks and files; whoever owns a home keeps what is told by `told`, and
+gives it back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from hanse.core.place.zones import HOUR, Pool, rates_of
+from hanse import limits
+from hanse.core.place.spells import EDGES, LOST, Pool, class_of, hazards, lasts, rates_of
+from hanse.core.site import Site
 from hanse.core.words import duration
+from hanse.ids import SiteId
+from hanse.model.aims import HOUR_NS
 from hanse.model.rental import Rental, Rented
 
 _SHOWN = 0.05  # losses below this have faded: nobody is told of them
+_FOLLOW_NS = 60 * limits.SECOND  # how often linked machines are looked at
+_OLD_NS = 30 * 24 * HOUR_NS  # what was last seen so long ago has faded to a thousandth
+_MOST_NS = 1 << 62
+
+_Number = Annotated[float, Meta(ge=0, le=1e9)]
+_ByAge = Annotated[list[_Number], Meta(min_length=len(EDGES), max_length=len(EDGES))]
+_Ns = Annotated[int, Meta(ge=0, le=_MOST_NS)]
+_Name = Annotated[str, Meta(max_length=limits.SPOT_NAME)]
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one offer, as it is kept. Hours and counts are what has not faded yet.
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one offer or region, as it is kept.
 
     Attributes:
-        up, lost: hours of machines that were there, and how often one was lost.
+        up, lost: hours of machines that were there, and how often one was lost, by age
+            (`place.spells.EDGES`), as far as that has not faded.
         down, back: hours in which there was none, and how often there was one again.
         ago_ns: how long ago it was last known.
         there: what it was like then; None: nobody knows.
-        spells: the same by age (`place.spells`): hours and ends up, hours and ends down.
+        for_ns: for how long it had been so.
     """
 
-    up: float
-    lost: float
-    down: float
-    back: float
-    ago_ns: int
+    up: _ByAge
+    lost: _ByAge
+    down: _ByAge
+    back: _ByAge
+    ago_ns: _Ns
     there: bool | None = None
-    spells: list[list[float]] = []
+    for_ns: _Ns = 0
+
+
+class Age(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a linked machine that is there."""
+
+    incarnation: _Ns
+    age_ns: _Ns
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one run of a home leaves to the next."""
+
+    offers: Annotated[dict[_Name, Seen], Meta(max_length=limits.SPOT_OFFERS)] = {}
+    regions: Annotated[dict[_Name, Seen], Meta(max_length=limits.SPOT_REGIONS)] = {}
+    ages: Annotated[dict[_Name, Age], Meta(max_length=limits.SPOT_AGES)] = {}
 
 
 class Spots:
-    """Of all offers that can be taken away."""
+    """Of all machines that can be taken away."""
 
-    def __init__(self, rentals: Iterable[Rental]) -> None:
-        self.pools = {each.name: Pool() for each in rentals if each.tariff.spot}
+    def __init__(self, rentals: Iterable[Rental] = ()) -> None:
+        self.pools: dict[str, Pool] = {}  # of offers
+        self.regions: dict[str, Pool] = {}  # of linked machines
+        self.rented: dict[SiteId, str] = {}  # sites that were rented: their offers
+        self.own: SiteId | None = None  # the site at the home itself
+        self.changes = 0  # grows with whatever is learnt
+        self._earlier: dict[str, tuple[int, int]] = {}  # incarnations, and since when they are
+        self._unknown = Pool()
+        self._rates: dict[Pool, list[float]] = {}  # as of now; empty: to be worked out
+        self._followed_ns: int | None = None
+        self.offer(rentals)
 
-    # --- what is seen ---------------------------------------------------------------------------
+    def offer(self, rentals: Iterable[Rental]) -> None:
+        """These could be rented."""
+        for each in rentals:
+            if each.tariff.spot:
+                self.pools.setdefault(each.name, Pool())
+
+    # --- what is seen of offers -----------------------------------------------------------------
     def look(self, machines: Iterable[Rented], now_ns: int) -> None:
         """These are there."""
         count = dict.fromkeys(self.pools, 0)
@@ -55,24 +106,101 @@ class Spots:
         for name, pool in self.pools.items():
             if count[name]:
                 pool.see(True, now_ns, count[name])
+                self._learnt()
             elif pool.was_up:
                 pool.rest()
+                self._learnt()
 
     def lost(self, kind: str, others: int, now_ns: int) -> None:
         """A machine was taken away, and so many of the kind are still there."""
         if (pool := self.pools.get(kind)) is not None:
             pool.lose(now_ns, others)
+            self._learnt()
 
     def refused(self, kind: str, others: int, now_ns: int) -> None:
         """None could be brought. Where others of the kind are there, that says little."""
         if (pool := self.pools.get(kind)) is not None and not others:
             pool.see(False, now_ns)
+            self._learnt()
+
+    # --- what is seen of linked machines --------------------------------------------------------
+    def begins(self, site: Site, now_ns: int) -> None:
+        """An incarnation speaks for the site that did not in this run of the home. It may have done
+        so in an earlier one; what became of others meanwhile nobody saw."""
+        incarnation, since_ns = self._earlier.pop(site.id, (0, now_ns))
+        site.up_ns = min(since_ns, now_ns) if incarnation == site.incarnation else now_ns
+        site.watched_ns = now_ns
+
+    def watch(self, site: Site, now_ns: int, *, lost: bool = False) -> None:
+        """It was there until now, or until a while after it was last heard of; then it was lost, or
+        it may live on."""
+        if site.up_ns is None or not self._teaches(site):
+            return
+        until_ns = max(site.watched_ns, min(now_ns, site.heard_ns + limits.LEASE_TTL_NS))
+        pool = self._region(site.tariff.region)
+        pool.watch(site.up_ns, site.watched_ns, until_ns, lost=lost)
+        site.watched_ns = until_ns
+        self._learnt()
+
+    def follow(self, sites: Iterable[Site], now_ns: int) -> None:
+        """Count what is there now, if that was not done a moment ago."""
+        if self._followed_ns is not None and now_ns - self._followed_ns < _FOLLOW_NS:
+            return
+        self._followed_ns = now_ns
+        for site in sites:
+            self.watch(site, now_ns)
+        for pool in self.regions.values():
+            pool.fade(now_ns)
+
+    def _teaches(self, site: Site) -> bool:
+        """A machine that said it would be taken away was counted as lost then."""
+        tariff = site.tariff
+        return tariff.spot and not tariff.rented and not site.leaving and site.id != self.own
+
+    def _region(self, name: str) -> Pool:
+        pool = self.regions.get(name)
+        if pool is None:
+            if len(self.regions) >= limits.SPOT_REGIONS:
+                known = self.regions
+                del known[min(known, key=lambda each: (known[each].up + known[each].lost, each))]
+            pool = self.regions[name] = Pool()
+        return pool
+
+    def _learnt(self) -> None:
+        self.changes += 1
+        self._rates = {}
 
     # --- what follows ---------------------------------------------------------------------------
     def lasts_ns(self) -> dict[str, float]:
         """How long a machine of each offer is expected to stay."""
         rates = rates_of(list(self.pools.values()))
-        return {name: HOUR / lost for name, (lost, _) in zip(self.pools, rates, strict=True)}
+        return {name: HOUR_NS / lost for name, (lost, _) in zip(self.pools, rates, strict=True)}
+
+    def loss_ns(self, site: Site, now_ns: int) -> int:
+        """Mean time between losses of machines like it, at its age."""
+        pool, age = self._like(site, now_ns)
+        return int(min(HOUR_NS / self._losses(pool)[class_of(age)], _MOST_NS))
+
+    def stays_ns(self, site: Site, now_ns: int, horizon_ns: int) -> float:
+        """How long it is expected to run on, within the horizon."""
+        pool, age = self._like(site, now_ns)
+        return lasts(self._losses(pool), age, horizon_ns / HOUR_NS) * HOUR_NS
+
+    def _like(self, site: Site, now_ns: int) -> tuple[Pool, float]:
+        """Whose losses it shares, and its age in hours as they count it."""
+        offered = self.pools.get(self.rented.get(site.id, ""))
+        if offered is not None:
+            return offered, offered.age(True, now_ns)
+        born_ns = now_ns if site.up_ns is None else site.up_ns
+        return self.regions.get(site.tariff.region, self._unknown), (now_ns - born_ns) / HOUR_NS
+
+    def _losses(self, pool: Pool) -> list[float]:
+        """For an hour, by class of age."""
+        if not self._rates:
+            pools = [self._unknown, *self.pools.values(), *self.regions.values()]
+            rates = hazards([each.ups for each in pools], LOST)
+            self._rates = dict(zip(pools, rates, strict=True))
+        return self._rates[pool]
 
     def words(self, kind: str) -> str:
         """What was seen of one offer; empty if that is nothing."""
@@ -82,32 +210,62 @@ class Spots:
         said = []
         if pool.up > 0:
             often = "never lost" if pool.lost < _SHOWN else f"lost {_times(pool.lost)}"
-            said.append(f"{often} in {duration(int(pool.up * HOUR))}")
+            said.append(f"{often} in {duration(int(pool.up * HOUR_NS))}")
         if pool.down > 0:
-            said.append(f"not to be had for {duration(int(pool.down * HOUR))}")
+            said.append(f"not to be had for {duration(int(pool.down * HOUR_NS))}")
         return ", ".join(said)
 
     # --- what is kept ---------------------------------------------------------------------------
-    def told(self, now_ns: int) -> dict[str, Seen]:
-        return {
-            name: Seen(
-                up=pool.up, lost=pool.lost, down=pool.down, back=pool.back,
-                ago_ns=now_ns - pool.seen_ns, there=pool.was_up,
-                spells=[pool.ups.hours, pool.ups.ends, pool.downs.hours, pool.downs.ends],
-            )
-            for name, pool in self.pools.items()
-            if pool.up or pool.down or pool.was_up is not None
-        }  # fmt: skip
+    def told(self, sites: Iterable[Site], now_ns: int) -> Told:
+        """Everything that another run could use, of these sites too."""
+        there = [each for each in sites if each.up_ns is not None and self._teaches(each)]
+        self._followed_ns = None
+        self.follow(there, now_ns)
+        ages = {
+            each.id: Age(incarnation=each.incarnation, age_ns=now_ns - (each.up_ns or 0))
+            for each in there
+            if len(each.id) <= limits.SPOT_NAME
+        }
+        return Told(
+            offers=_told(self.pools, now_ns, limits.SPOT_OFFERS),
+            regions=_told(self.regions, now_ns, limits.SPOT_REGIONS),
+            ages=dict(list(ages.items())[: limits.SPOT_AGES]),
+        )
 
-    def recall(self, told: Mapping[str, Seen], now_ns: int) -> None:
-        """What an earlier run has told, its `ago_ns` as of now."""
-        for name, seen in told.items():
-            if (pool := self.pools.get(name)) is not None:
-                pool.up, pool.lost = max(0.0, seen.up), max(0.0, seen.lost)
-                pool.down, pool.back = max(0.0, seen.down), max(0.0, seen.back)
-                pool.was_up, pool.seen_ns = seen.there, now_ns - max(0, seen.ago_ns)
-                pool.since_ns = pool.seen_ns
-                pool.recall(seen.spells)
+    def recall(self, told: Told, ago_ns: int, now_ns: int) -> None:
+        """What an earlier run has told so long ago."""
+        then_ns = now_ns - ago_ns
+        for name, seen in told.offers.items():
+            _recall(self.pools, name, seen, then_ns, now_ns)
+        for name, seen in told.regions.items():
+            _recall(self.regions, name, seen, then_ns, now_ns)
+        for name, age in told.ages.items():
+            self._earlier[name] = age.incarnation, then_ns - age.age_ns
+        self._learnt()
+
+
+def _told(pools: dict[str, Pool], now_ns: int, most: int) -> dict[str, Seen]:
+    told = {
+        name: Seen(
+            up=pool.ups.hours, lost=pool.ups.ends, down=pool.downs.hours, back=pool.downs.ends,
+            ago_ns=max(0, now_ns - pool.seen_ns), there=pool.was_up,
+            for_ns=0 if pool.was_up is None else max(0, pool.seen_ns - pool.since_ns),
+        )
+        for name, pool in pools.items()
+        if len(name) <= limits.SPOT_NAME
+        and (pool.up or pool.lost or pool.down or pool.was_up is not None)
+    }  # fmt: skip
+    return dict(list(told.items())[:most])
+
+
+def _recall(pools: dict[str, Pool], name: str, seen: Seen, then_ns: int, now_ns: int) -> None:
+    seen_ns = then_ns - seen.ago_ns
+    if now_ns - seen_ns > _OLD_NS:
+        return
+    pool = pools.setdefault(name, Pool())
+    pool.ups.hours, pool.ups.ends = list(seen.up), list(seen.lost)
+    pool.downs.hours, pool.downs.ends = list(seen.down), list(seen.back)
+    pool.was_up, pool.seen_ns, pool.since_ns = seen.there, seen_ns, seen_ns - seen.for_ns
 
 
 def _times(count: float) -> str:

@@ -313,8 +313,18 @@ RENTED_PATIENCE_S = 900.0
 """A rented machine ends when the node that rented it has been away for so long. A node that is
 started again within that finds it."""
 
-RENT_SEEN_S = 60.0
+SPOT_KEEP_S = 60.0
 """What was seen of spot machines is written down this often: a kill loses so much of it."""
+
+SPOT_OFFERS = 1000
+SPOT_REGIONS = 256
+SPOT_AGES = 1000
+"""Offers and regions of which it is kept how long spot machines last, and linked machines whose age
+outlives the node. Of more regions than these, those of which the least is known are forgotten."""
+
+SPOT_NAME = 300
+SPOT_BYTES = 4 * MIB
+"""Longer names of these are not kept, and a larger file of them was not written here."""
 
 RENT_ASK_AFTER = 8
 """So many looks in a row a provider is asked after a machine that is not linked any more: it may

@@ -37,6 +37,7 @@ from hanse.node.machines import Machines
 from hanse.node.place import Place, Running
 from hanse.node.prices import egress_of, schedule_of
 from hanse.node.renting import Renting
+from hanse.node.seen_spots import SeenSpots
 from hanse.node.serving import Serving
 from hanse.node.tokens import Role, Tokens
 from hanse.records.state import open_state
@@ -177,6 +178,9 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         stack.callback(links.close)
         renting = _renting(settings, place, runtime, linked, tokens, node, run, url, fingerprint)
+        seen_spots = SeenSpots(runtime, place.spots)
+        seen_spots.begin()  # before sites are heard
+        stack.callback(seen_spots.close)
         machines = Machines(runtime, linked, site, renting, authority)
         links.machines = machines.parts
         leaving = Leaving(

@@ -72,6 +72,10 @@ class Place:
     def rented(self) -> Path:
         return self.home / "rented.json"
 
+    @property
+    def spots(self) -> Path:
+        return self.home / "spots.json"
+
     def next_run(self) -> int:
         """How often a node was started here, this time included."""
         path = self.home / "runs"

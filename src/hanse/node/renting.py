@@ -28,7 +28,7 @@ from hanse.errors import HanseError
 from hanse.ids import JobId
 from hanse.model.aims import NANO, Tariff
 from hanse.model.rental import Rental, Rented
-from hanse.node import files, seen_spots
+from hanse.node import files
 from hanse.node.linked import Linked
 from hanse.node.providers.config import Brings
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
@@ -95,8 +95,6 @@ class Renting:
         self._linked = linked
         self._tokens = tokens
         self._path = path
-        self._seen_path = path.with_name("spots.json")
-        self._seen_s = time.monotonic()  # when what was seen of spot machines was written last
         self._brings = {each.name: each for each in brings}
         self._by_kind = {rental.name: each for each in brings for rental in each.rentals}
         self._rentals: dict[str, Rental] = {
@@ -127,8 +125,6 @@ class Renting:
             rented = Rented(id=kept.id, kind=kept.kind, job=kept.job, since_ns=now_ns - age_ns,
                             why=kept.leaving)  # fmt: skip
             self._runtime.ask(partial(self._renter.adopt, rented, now_ns))
-        seen = seen_spots.read(self._seen_path)
-        self._runtime.ask(partial(self._renter.spots.recall, seen, now_ns))
         self._linked.tariff_of = self._tariff
         self._thread.start()
 
@@ -140,7 +136,6 @@ class Renting:
         until_s = time.monotonic() + limits.LINK_LEAVE_S
         for _ in range(limits.RENT_CALLS):
             self._calls.acquire(timeout=max(0.0, until_s - time.monotonic()))
-        self._keep_seen()
         with self._lock:
             self._closed = True
 
@@ -209,8 +204,6 @@ class Renting:
             try:
                 self._look_at_providers()
                 self._step()
-                if time.monotonic() - self._seen_s > limits.RENT_SEEN_S:
-                    self._keep_seen()
             except TimeoutError:  # the loop is busy; what was to be done is named again
                 pass
             except Exception:  # it must not end by a bug: machines cost money
@@ -249,15 +242,6 @@ class Renting:
                 asked = math.isinf(self._list_s.get(name, math.inf))
                 if machine.unlinked <= limits.RENT_ASK_AFTER and not asked:
                     self._list_s[name] = 0.0
-
-    def _keep_seen(self) -> None:
-        self._seen_s = time.monotonic()
-        loop = self._runtime.loop
-        try:
-            seen = self._runtime.ask(lambda: self._renter.spots.told(loop.now_ns()))
-        except (HanseError, TimeoutError):  # the loop is busy, or has ended
-            return
-        seen_spots.write(self._seen_path, seen)
 
     def _call(self, do: Callable[[_Machine], None], machine: _Machine) -> None:
         """In a thread of its own, which nobody waits for at the end of the process."""

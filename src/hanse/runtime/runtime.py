@@ -123,6 +123,7 @@ class Runtime(Federated, Looking):
         self.checkpoints = Checkpoints(lambda: self.state().saved, self.loop.post)
         self.works = Works(self.home, self.loop, self._sources, self.checkpoints, self.lose)
         site = SiteId(self._host)
+        self.home.spots.own = site
         self._seat = Seat(self.loop, Agent(site, 1, capacity), self, self._reported)
         self._tenants = Tenants(self._seat.engine_says, self.durables.printed)
         self._engine = self._tenants.engine = self._seat.engine = engine(

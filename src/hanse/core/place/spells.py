@@ -1,24 +1,39 @@
-"""For how long spot machines are to be had, and not, by how long that has been so.
+"""For how long spot machines are to be had, and not: what a home learns of it, all of it.
 
 Spells of real spot machines are either short or long: one that was up for hours is lost twenty
 times more rarely than one that came a moment ago, and a zone that has had none for hours stays so.
-Rates are constant within classes of age, each a Bayes estimate: the class over all zones, how often
-this zone's spells end beside those of the others, and the class of this zone, each leaning on the
-one before. A spell that was not seen to end counts with its time. What was seen fades.
+Rates are constant within classes of age, each a Bayes estimate: the class over all pools, how often
+this pool's spells end beside those of the others, and the class of this pool, each leaning on the
+one before. A spell that was not seen to end counts with its time (right-censored data). What was
+seen fades: after three days it counts half. (SkyNomad, 2026, predicts lifetimes by survival
+analysis too.)
+
+Two kinds of pools are told in their own way. Of an offer, or a zone, it is seen at each look
+whether it has machines: `Pool.see` and `lose`; ages are those of the zone's spell. Of machines that
+link by themselves each is followed: `Pool.watch`; ages are their own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+from hanse.core.place.exact import exp
+from hanse.model.aims import HOUR_NS
 
 EDGES = (0.0, 0.4, 1.5, 6.0)
 """Ages in hours at which the classes begin."""
+LOST, BACK = 0.1, 0.5  # ends for an hour, up and down, before anything is seen
+WEIGHT = 1.0  # of the other zones, in losses
+CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _BEFORE = (2.5, 1.4, 0.7, 0.35)  # before anything is seen: times the mean rate
 _WEIGHT = 2.0  # of what is leant on, in ends
+_HALF_HOURS = 72.0  # after so long what was seen counts half
+_LOOKS = HOUR_NS  # two looks that are further apart tell nothing of the time between
 
 
 class Spells:
-    """Of one zone, up or down: hours watched and ends seen, by class of age."""
+    """Of one pool, up or down: hours watched and ends seen, by class of age."""
 
     __slots__ = ("ends", "hours")
 
@@ -31,10 +46,19 @@ class Spells:
         self.ends = [keeps * ends for ends in self.ends]
 
     def count(self, age: float, hours: float, *, ended: bool) -> None:
-        """It was watched for so long from that age on."""
+        """It was watched for so long from that age on, which is not long: nobody knows when
+        within that it ended."""
         at = class_of(age + hours / 2)
         self.hours[at] += hours
         self.ends[at] += ended
+
+    def watch(self, start: float, stop: float, *, ended: bool) -> None:
+        """It was watched from one age to the other, and ended then or goes on."""
+        last = class_of(stop)
+        for at in range(class_of(start), last + 1):
+            high = EDGES[at + 1] if at < last else stop
+            self.hours[at] += max(0.0, high - max(start, EDGES[at]))
+        self.ends[last] += ended
 
 
 def class_of(age: float) -> int:
@@ -44,23 +68,135 @@ def class_of(age: float) -> int:
     return at
 
 
-def hazards(zones: Sequence[Spells], prior: float) -> list[list[float]]:
-    """For each zone, ends for an hour by class of age. `prior` is the rate before anything is
+def hazards(pools: Sequence[Spells], prior: float) -> list[list[float]]:
+    """For each pool, ends for an hour by class of age. `prior` is the rate before anything is
     seen."""
-    mean = (sum(sum(each.ends) for each in zones) + 1) / (
-        sum(sum(each.hours) for each in zones) + 1 / prior
+    mean = (sum(sum(each.ends) for each in pools) + 1) / (
+        sum(sum(each.hours) for each in pools) + 1 / prior
     )
     common = []
     for at, times in enumerate(_BEFORE):
-        ends = sum(each.ends[at] for each in zones)
-        hours = sum(each.hours[at] for each in zones)
+        ends = sum(each.ends[at] for each in pools)
+        hours = sum(each.hours[at] for each in pools)
         common.append((ends + _WEIGHT) / (hours + _WEIGHT / (times * mean)))
     found = []
-    for each in zones:
+    for each in pools:
         expected = sum(hours * rate for hours, rate in zip(each.hours, common, strict=True))
         scale = (sum(each.ends) + _WEIGHT) / (expected + _WEIGHT)
         found.append([
             (ends + _WEIGHT) / (hours + _WEIGHT / (scale * rate))
             for ends, hours, rate in zip(each.ends, each.hours, common, strict=True)
         ])  # fmt: skip
+    return found
+
+
+def lasts(rates: Sequence[float], age: float, horizon: float) -> float:
+    """Hours for which one of that age is expected to go on, of so many; `rates` by class."""
+    total, alive, end = 0.0, 1.0, age + horizon
+    for at in range(class_of(age), len(EDGES)):
+        low = max(age, EDGES[at])
+        high = min(end, EDGES[at + 1]) if at + 1 < len(EDGES) else end
+        if high <= low:
+            break
+        stays = exp(-min(600.0, rates[at] * (high - low)))
+        total += alive * (1 - stays) / rates[at]
+        alive *= stays
+    return total
+
+
+class Pool:
+    """What was seen of spot machines that are alike."""
+
+    __slots__ = ("downs", "machines", "seen_ns", "since_ns", "ups", "was_up")
+
+    def __init__(self) -> None:
+        self.was_up: bool | None = None  # None: what comes next tells nothing of the time before
+        self.machines = 1  # that there were, if any
+        self.seen_ns = 0
+        self.since_ns = 0  # it has been so at least since then
+        self.ups, self.downs = Spells(), Spells()
+
+    @property
+    def up(self) -> float:
+        """Hours of machines that were there, as far as they did not fade."""
+        return sum(self.ups.hours)
+
+    @property
+    def lost(self) -> float:
+        """How often one was lost, as far as that did not fade."""
+        return sum(self.ups.ends)
+
+    @property
+    def down(self) -> float:
+        """Hours in which there was none, as far as they did not fade."""
+        return sum(self.downs.hours)
+
+    @property
+    def back(self) -> float:
+        """How often there was one again, as far as that did not fade."""
+        return sum(self.downs.ends)
+
+    # --- a zone, or an offer --------------------------------------------------------------------
+    def see(self, up: bool, now_ns: int, machines: int = 1) -> None:
+        """There are so many machines, or none. Between two looks that agree nothing is taken to
+        change."""
+        span_ns = now_ns - self.seen_ns
+        self._fade(span_ns)
+        if self.was_up is not None and 0 < span_ns <= _LOOKS:
+            hours = span_ns / HOUR_NS * (self.machines if self.was_up else 1)
+            age = max(0, self.seen_ns - self.since_ns) / HOUR_NS
+            spells = self.ups if self.was_up else self.downs
+            spells.count(age, hours, ended=up is not self.was_up)
+        if up is not self.was_up or span_ns > _LOOKS:
+            self.since_ns = now_ns
+        self.was_up, self.seen_ns, self.machines = up, now_ns, machines
+
+    def lose(self, now_ns: int, others: int) -> None:
+        """One machine was lost, and so many others are still there."""
+        was_up = self.was_up is not False  # or it was gone before it was seen
+        self.see(was_up, now_ns, others)
+        self.ups.count((now_ns - self.since_ns) / HOUR_NS if was_up else 0.0, 0.0, ended=True)
+        self.was_up = others > 0
+        if self.was_up is not was_up:
+            self.since_ns = now_ns
+
+    def rest(self) -> None:
+        """Machines were given up: whether there would be one is not known any more."""
+        if self.was_up:
+            self.was_up = None
+
+    def age(self, up: bool, now_ns: int) -> float:
+        """Hours for which it has been so, as far as is known."""
+        known = self.was_up is up and now_ns - self.seen_ns <= _LOOKS
+        return (now_ns - self.since_ns) / HOUR_NS if known else 0.0
+
+    # --- machines that are followed one by one --------------------------------------------------
+    def watch(self, begun_ns: int, since_ns: int, now_ns: int, *, lost: bool) -> None:
+        """A machine that began once was watched from some moment on, and is there now or was
+        lost."""
+        self.fade(now_ns)
+        start, stop = (since_ns - begun_ns) / HOUR_NS, (now_ns - begun_ns) / HOUR_NS
+        self.ups.watch(start, stop, ended=lost)
+
+    def fade(self, now_ns: int) -> None:
+        self._fade(now_ns - self.seen_ns)
+        self.seen_ns = max(self.seen_ns, now_ns)
+
+    def _fade(self, span_ns: int) -> None:
+        if span_ns > 0:
+            keeps = exp(-min(600.0, 0.6931471805599453 * (span_ns / HOUR_NS) / _HALF_HOURS))
+            self.ups.fade(keeps)
+            self.downs.fade(keeps)
+
+
+def rates_of(pools: Sequence[Pool]) -> list[tuple[float, float]]:
+    """For each zone, ends for an hour: of its machines, with care, and of the times without."""
+    lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / LOST)
+    back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / BACK)
+    found = []
+    for pool in pools:
+        seen = pool.lost + WEIGHT
+        care = 1 + CARE / math.sqrt(seen)
+        ends = (pool.back + WEIGHT) / (pool.down + WEIGHT / back)
+        found.append((seen / (pool.up + WEIGHT / lost) * care, ends))
     return found

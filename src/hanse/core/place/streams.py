@@ -25,7 +25,8 @@ from hanse import limits
 from hanse.core.place import renting
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.renting import Choice, Held, Kind, Lack, site_does, tail_ns
-from hanse.core.place.zones import HOUR, Moving, Pool, Standing, Where, Zone, Zones
+from hanse.core.place.spells import Pool
+from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 from hanse.core.words import duration, money
 from hanse.model.aims import NANO
 

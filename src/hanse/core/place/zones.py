@@ -32,14 +32,9 @@ from typing import NamedTuple
 from hanse.core.place.chain import NEVER, Chain, Rank
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, States, Terms
-from hanse.core.place.spells import EDGES, Spells, hazards
+from hanse.core.place.spells import BACK, CARE, LOST, WEIGHT, Pool, hazards, rates_of
 
 HOUR = 3600 * 10**9
-_HALF_HOURS = 72.0  # after so long what was seen counts half
-_WEIGHT = 1.0  # of the other zones, in losses
-_CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
-_LOST, _BACK = 0.1, 0.5  # for an hour, before anything is seen
-_LOOKS = HOUR  # two looks that are further apart tell nothing of the time between
 _TOP = 6  # zones that the tables tell apart
 _MARGIN = 0.002  # of what is still to be paid
 _GRID = 4  # steps of a rate, for a factor of e
@@ -78,78 +73,6 @@ class Moving(NamedTuple):
 
     ns: int
     money: float
-
-
-class Pool:
-    """What was seen of the spot machines of one zone: for how long there was one and none, and how
-    often that ended."""
-
-    __slots__ = (
-        "back", "down", "downs", "lost", "machines", "seen_ns", "since_ns", "up", "ups", "was_up",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.up = self.lost = 0.0  # hours and ends, as far as they did not fade
-        self.down = self.back = 0.0
-        self.was_up: bool | None = None  # None: what comes next tells nothing of the time before
-        self.machines = 1  # that there were, if any
-        self.seen_ns = 0
-        self.since_ns = 0  # it has been so at least since then
-        self.ups, self.downs = Spells(), Spells()
-
-    def see(self, up: bool, now_ns: int, machines: int = 1) -> None:
-        """There are so many machines, or none. Between two looks that agree nothing is taken to
-        change."""
-        span_ns = now_ns - self.seen_ns
-        if self.was_up is not None and span_ns > 0:
-            self._fade(span_ns / HOUR)
-            if span_ns <= _LOOKS:
-                hours = span_ns / HOUR * (self.machines if self.was_up else 1)
-                self._count(self.was_up, hours, ended=up is not self.was_up)
-        if up is not self.was_up or span_ns > _LOOKS:
-            self.since_ns = now_ns
-        self.was_up, self.seen_ns, self.machines = up, now_ns, machines
-
-    def lose(self, now_ns: int, others: int) -> None:
-        """One machine was lost, and so many others are still there."""
-        was_up = self.was_up is not False  # or it was gone before it was seen
-        self.see(was_up, now_ns, others)
-        self.lost += 1
-        self.ups.count((now_ns - self.since_ns) / HOUR if was_up else 0.0, 0.0, ended=True)
-        self.was_up = others > 0
-        if self.was_up is not was_up:
-            self.since_ns = now_ns
-
-    def rest(self) -> None:
-        """Machines were given up: whether there would be one is not known any more."""
-        if self.was_up:
-            self.was_up = None
-
-    def _fade(self, hours: float) -> None:
-        keeps = exp(-min(600.0, 0.6931471805599453 * hours / _HALF_HOURS))
-        self.up, self.lost = self.up * keeps, self.lost * keeps
-        self.down, self.back = self.down * keeps, self.back * keeps
-        self.ups.fade(keeps)
-        self.downs.fade(keeps)
-
-    def recall(self, spells: Sequence[Sequence[float]]) -> None:
-        """What an earlier run has seen by age, if it was kept in these classes."""
-        if [len(each) for each in spells] == [len(EDGES)] * 4:
-            told = [[max(0.0, number) for number in each] for each in spells]
-            self.ups.hours, self.ups.ends, self.downs.hours, self.downs.ends = told
-
-    def age(self, up: bool, now_ns: int) -> float:
-        """Hours for which it has been so, as far as is known."""
-        known = self.was_up is up and now_ns - self.seen_ns <= _LOOKS
-        return (now_ns - self.since_ns) / HOUR if known else 0.0
-
-    def _count(self, up: bool, hours: float, *, ended: bool) -> None:
-        age = max(0, self.seen_ns - self.since_ns) / HOUR
-        (self.ups if up else self.downs).count(age, hours, ended=ended)
-        if up:
-            self.up, self.lost = self.up + hours, self.lost + ended
-        else:
-            self.down, self.back = self.down + hours, self.back + ended
 
 
 _Key = tuple[tuple[tuple[int, Rank], ...], int, int]  # zones, and steps of the sure price and start
@@ -302,9 +225,9 @@ class Zones:
             spare_ns -= now.starting_ns
         work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
         pool = self.pools[zone]
-        care = 1 + _CARE / math.sqrt(pool.lost + _WEIGHT)
-        lost = [care * rate for rate in hazards([pool.ups], _LOST)[0]]
-        back = hazards([pool.downs], _BACK)[0]
+        care = 1 + CARE / math.sqrt(pool.lost + WEIGHT)
+        lost = [care * rate for rate in hazards([pool.ups], LOST)[0]]
+        back = hazards([pool.downs], BACK)[0]
         sure = min(zone.sure for zone in self.zones)
         terms = Terms(self.zones[zone].spot, sure, restart_ns / HOUR)
         for lone in self._lones:
@@ -369,19 +292,6 @@ class Zones:
 
     def rates(self) -> list[tuple[float, float]]:
         return rates_of(self.pools)
-
-
-def rates_of(pools: Sequence[Pool]) -> list[tuple[float, float]]:
-    """For each zone, ends for an hour: of its machines, with care, and of the times without."""
-    lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / _LOST)
-    back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / _BACK)
-    found = []
-    for pool in pools:
-        seen = pool.lost + _WEIGHT
-        care = 1 + _CARE / math.sqrt(seen)
-        ends = (pool.back + _WEIGHT) / (pool.down + _WEIGHT / back)
-        found.append((seen / (pool.up + _WEIGHT / lost) * care, ends))
-    return found
 
 
 class _View(NamedTuple):
