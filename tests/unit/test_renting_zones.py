@@ -134,6 +134,7 @@ def zones(seed: int, items: int, deadline_s: float, budget: float) -> RentingSta
     check(stage.home.home)
     assert stage.books.all_ended
     assert not stage.renter.machines, "all were sent away"
+    assert not stage.home.home.spots.regions, "each counts to its offer alone"
     assert all(stage.most_at_once[one.name] <= one.most for one in offers)
     assert sum(stage.brought.values()) <= 12 + 2 * stage.troubles
     assert stage.moves <= 4 + stage.troubles
