@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,24 @@ def test_items_run_where_their_data_lies(hosts: Hosts) -> None:
         assert f"1.819 TiB to {there.site} for 40" in job.explain()
     assert there.moved_bytes == 20 * 100 * 10**9
     assert there.moved_cost == pytest.approx(20 * 100 * 0.02)
+    with home.connect() as client:  # what all items share is fetched once
+        value = client.put(bytes(5_000_000))
+        job = client.map(partial(length, value), range(60), regions="south")
+        assert set(job) == {5_000_000}
+        (there,) = (each for each in job.account().sites if each.moved_bytes)
+    assert 5_000_000 <= there.moved_bytes < 5_100_000
+
+
+def length(value: bytes, _item: int) -> int:
+    return len(value)
+
+
+def test_data_is_not_asked_of_an_input_that_is_not_there_yet() -> None:
+    with hanse.connect() as client:
+        late = client.submit(time.sleep, 60)
+        with pytest.raises(hanse.UsageError, match="before its futures are done"):
+            client.map(str, [late], data=lambda _: hanse.Data("north", "1GB"))
+        told = []
+        value = client.put("what was put")
+        list(client.map(str, [value], data=lambda it: told.append(it.result())))
+        assert told == ["what was put"], "what is done can be asked"

@@ -6,6 +6,8 @@ import operator
 import random
 import signal
 import threading
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,6 +30,10 @@ def client(node):
 
 def square(x):
     return x * x
+
+
+def plus_size(value, x):
+    return len(value) + x
 
 
 def plus_one(array):
@@ -55,6 +61,16 @@ def test_large_values_go_there_and_come_back(client):
     arrays = [np.full(300_000, n, dtype=float) for n in range(5)]
     for sent, got in zip(arrays, client.map(plus_one, arrays), strict=True):
         assert (got == sent + 1).all()
+
+
+def test_values_that_were_put_travel_with_a_maps_function(client):
+    value = client.put(b"x" * 3_000_000)
+    job = client.map(partial(plus_size, value), range(40))
+    assert list(job) == [n + 3_000_000 for n in range(40)]
+    with pytest.raises(hanse.UsageError, match="with the function"):
+        list(client.map(str, [(1, 2), (3, value)]))
+    with pytest.raises(hanse.UsageError, match="not done"):
+        client.map(partial(plus_size, client.submit(time.sleep, 60)), range(4))
 
 
 def test_functions_of_main_and_lambdas_travel(client):

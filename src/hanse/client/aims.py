@@ -6,11 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
+from hanse import limits
 from hanse.client.data import DataOf
 from hanse.errors import UsageError
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims
 from hanse.model.resources import parse_bytes
+from hanse.payloads.payload import Payload
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 _MOST = 1e9
@@ -38,6 +42,12 @@ def aims_of(
         follows=callable(data),
     )
     return None if aims == Aims() else aims
+
+
+def sharing(aims: Aims, function: Payload) -> Aims:
+    """With what the function brings along, if that is large: each site fetches it once."""
+    nbytes = function.nbytes
+    return replace(aims, shared=nbytes) if nbytes >= limits.SHARED_BYTES else aims
 
 
 def _data(data: Mapping[str, int | str]) -> list[tuple[str, int]]:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from hanse import limits
-from hanse.client.aims import aims_of
+from hanse.client.aims import aims_of, sharing
 from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
 from hanse.client.data import DataOf, Places, lies_of
-from hanse.client.functions import dump_function, program_keys
+from hanse.client.functions import dump_function, dump_whole, program_keys
 from hanse.client.future import Future
 from hanse.client.inputs import SIZED, Feeder, snapshot
 from hanse.client.job import Job, in_notebook, progress, waiting, watching
@@ -219,6 +219,8 @@ class Client:
         target, options = unwrap(function)
         options = options.but(**(given or {}))
         payload, needs = dump_function(target)
+        if needs and name is None and self._runtime.keeps_inputs:
+            payload, needs = dump_whole(target, needs), ()
         id = job_id(os.urandom(6))
         label = name_of(target)
         if name is not None:
@@ -227,7 +229,7 @@ class Client:
             check_name(name)
         spec = self._spec(name or label, options, raising, total, durable=name is not None)
         if aims is not None:
-            spec = msgspec.structs.replace(spec, aims=aims)
+            spec = msgspec.structs.replace(spec, aims=sharing(aims, payload))
         opened = None
         if name is not None:
             opened = self._open_named(name, id, target, payload, needs, options, spec, star, fresh)

@@ -18,8 +18,9 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from hanse.client.future import Future
+from hanse.errors import UsageError
 from hanse.payloads.payload import Payload, dump_one
-from hanse.payloads.references import collecting
+from hanse.payloads.references import collecting, inlining
 
 # From a place of this process's own: workers of a node see the keys of many clients.
 _BASE = int.from_bytes(os.urandom(6)) << 8
@@ -65,6 +66,18 @@ def dump_function(function: Any) -> tuple[Payload, Sequence[Future[Any]]]:
     with collecting() as found:
         payload = dump_one(function)
     return payload, found
+
+
+def dump_whole(function: Any, needs: Sequence[Future[Any]]) -> Payload:
+    """The function with the values of these futures, which it holds. Raises UsageError if one is
+    not done, PickleError."""
+    if not all(future.arrived for future in needs):
+        raise UsageError(
+            "the function of a map on a node cannot hold futures that are not done: give it their "
+            "results"
+        )
+    with inlining():
+        return dump_one(function)
 
 
 def for_call(function: Any) -> ByValue | None:

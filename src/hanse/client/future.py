@@ -140,6 +140,8 @@ class Future(concurrent.futures.Future[T]):
         return asyncio.wrap_future(self).__await__()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if references.inlines():
+            return references.same, (load_one(self.payload()),)
         if not references.note(self):
             raise PickleError(
                 "a future can only travel inside the arguments of submit or map: ask it for its "

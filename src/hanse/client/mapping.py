@@ -19,7 +19,7 @@ from hanse.client.results import Part, Results
 from hanse.core.events import CancelItems, CancelJob, Grow, Seal
 from hanse.core.messages import Grant
 from hanse.engines.port import Program, Work
-from hanse.errors import PickleError
+from hanse.errors import PickleError, UsageError
 from hanse.ids import JobId
 from hanse.model.data import Lies
 from hanse.model.failure import Failure
@@ -106,6 +106,8 @@ class MapSource:
             for future in found:
                 future.check_owner(self._runtime)
             if found:
+                self._check_may_hold(item in waits)
+            if found:
                 self._keep(item - len(plain), plain)
                 self._keep(item, [payload], found)
                 plain = []
@@ -115,6 +117,19 @@ class MapSource:
         self._keep(size - len(plain), plain)
         self._add(Grow(self._job, size, waits, list(broken), self._lies(values)), broken)
         return sum(payload.nbytes for payload, _ in payloads)
+
+    def _check_may_hold(self, waits: bool) -> None:
+        """Whether an input may hold futures. Raises UsageError."""
+        if self._runtime.keeps_inputs:
+            raise UsageError(
+                "inputs of a map on a node cannot hold futures: give it their results; what was "
+                "put goes with the function, as in functools.partial(function, value)"
+            )
+        if waits and self.places is not None:
+            raise UsageError(
+                "data= is asked where an input lies before its futures are done: give it their "
+                "results"
+            )
 
     def _keep(
         self, start: int, payloads: Sequence[Payload], futures: Sequence[Future[Any]] = ()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from hanse.client.aims import sharing
+from hanse.client.functions import dump_function
 from hanse.client.task import unwrap
 from hanse.errors import UsageError
 from hanse.model.aims import Aims, Objective
@@ -94,7 +96,8 @@ def answer(
     ask = ask_of(os.environ)
     assert ask is not None
     del os.environ[ASKED]  # the sample is a map like any other
-    runtime, aims = client._runtime, ask.wanted.of(own)
+    payload, _ = dump_function(unwrap(function)[0])
+    runtime, aims = client._runtime, sharing(ask.wanted.of(own), payload)
 
     def quoted(spec: JobSpec, items: int, timed: Sequence[Timed], of: JobId | None = None) -> Quote:
         return runtime.quote(replace(spec, total=items, aims=aims), timed, rows(aims), of)

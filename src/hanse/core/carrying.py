@@ -45,6 +45,7 @@ class Carrying(Indexes):
     def __init__(self, first_lease: int = 1) -> None:
         super().__init__(first_lease)
         self.egress = Egress()  # whoever owns the home may set another
+        self.region = ""  # of the home
 
     def _carries(self, job: Job, there: str, start: int, stop: int) -> tuple[int, int]:
         """Bytes that these items fetch from other regions if they run in that one, and nano for
@@ -77,6 +78,19 @@ class Carrying(Indexes):
         near = job.place.near
         span = (0, items) if near is None else near.next_for(site.id, items) or (0, 0)
         return self._carries(job, site.tariff.region, *span)[1]
+
+    def _fetches(self, job: Job, site: Site) -> tuple[int, int]:
+        """Bytes of what all items share that the site has to fetch from another region before the
+        first of them, and nano for them."""
+        place = job.place
+        assert place is not None
+        if not place.aims.shared or place.has.get(site.id) == site.incarnation:
+            return 0, 0
+        return self._shares(place, site.tariff.region)
+
+    def _shares(self, place: Placement, there: str) -> tuple[int, int]:
+        """The same for any site in a region that has nothing of it."""
+        return self._fetched([(self.region, place.aims.shared)], there)
 
     # --- which site works on which chunk ----------------------------------------------------------
     def _learn_chunk(self, job: Job, near: Near, site: Site, note: SegmentNote) -> None:
@@ -138,6 +152,8 @@ class Carrying(Indexes):
         assert job.data is not None
         found, ages = [], self._ages(job, near)
         there = [self.sites[offer.site].tariff.region for offer in offers]
+        once = [self._fetches(job, self.sites[offer.site])[1] / max(1, job.remaining())
+                for offer in offers]  # fmt: skip
         for chunk, region in enumerate(job.data.regions):
             items = near.ready.chunks.get(chunk)
             if items:
@@ -151,7 +167,8 @@ class Carrying(Indexes):
             work, timed = near.efforts.work(chunk), near.efforts.timed(chunk)
             if not timed and work:  # it is at least as much as was done of one
                 work = max(work, ages.get(chunk, 0.0))
-            found.append(Lot(chunk, len(items or ()), work, timed, [each[one] for one in there]))
+            carry = [each[one] + more for one, more in zip(there, once, strict=True)]
+            found.append(Lot(chunk, len(items or ()), work, timed, carry))
         return found
 
     def _ages(self, job: Job, near: Near) -> dict[int, float]:

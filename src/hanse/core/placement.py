@@ -25,6 +25,7 @@ class Placement:
     __slots__ = (
         "aims",
         "barred",
+        "has",
         "held",
         "kept",
         "look_ns",
@@ -48,6 +49,7 @@ class Placement:
         self.work = Work()
         self.near = Near() if aims.follows else None
         self.moved: dict[SiteId, tuple[int, int]] = {}  # bytes from other regions; nano for them
+        self.has: dict[SiteId, int] = {}  # incarnations that have fetched what all items share
         self.quota: dict[SiteId, int] = {}  # leases that it may hold at a site; none: 0
         self.held: dict[SiteId, int] = {}  # leases that it holds there: never 0
         self.barred: dict[SiteId, str] = {}  # sites that its aims rule out, and why

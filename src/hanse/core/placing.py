@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import add
 
 from hanse import limits
 from hanse.core.carrying import Carrying
@@ -35,6 +36,7 @@ PLAN_SHARE = 200
 RENTED = "it was rented for jobs with a deadline or a budget, and runs no others"
 
 _MOST_MOVED = 1 << 62  # bytes: a record has room for no more
+_GUESSED_NS = limits.SECOND  # an item's time until one was timed, beside what all items share
 _LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
 
 
@@ -48,9 +50,9 @@ class Placing(Carrying):
         self.rents: Callable[[Job, int], Rents] = _nothing  # ... for a job, now
         self.draining: dict[SiteId, str] = {}  # sites that get nothing more, and why
 
-    def carries_at(self, egress: Egress) -> None:
-        """Bytes between regions cost this from now on."""
-        self.egress = egress
+    def carries_at(self, egress: Egress, region: str = "") -> None:
+        """Bytes between regions cost this from now on, and the home is in that one."""
+        self.egress, self.region = egress, region
         self._look_soon()
 
     # --- what is known of sites -----------------------------------------------------------------
@@ -214,8 +216,13 @@ class Placing(Carrying):
         rate = job.rates.get(site.id)
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         mean, _, known = place.work.moments()
-        carry = self._carry(job, site, 1) / mean if known else 0.0
         speed = place.work.speed(site.id)
+        items = float(max(1, job.remaining()))  # that share what it has to fetch once
+        if known and place.aims.deadline_ns is not None:
+            time_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
+            items = min(items, max(1.0, slots * speed * time_ns / mean))
+        once = self._fetches(job, site)[1] / items
+        carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
 
@@ -279,7 +286,9 @@ class Placing(Carrying):
         speed = sum(speeds) / len(speeds) if speeds else told
         slots = rental.amount.times(needs)
         mean, _, known = place.work.moments()
-        carry = self._carries(job, rental.tariff.region, 0, 1)[1] / mean if known else 0.0
+        each = self._carries(job, rental.tariff.region, 0, 1)[1]
+        once = self._shares(place, rental.tariff.region)[1] / max(1, job.remaining())
+        carry = (each + once) / mean if known else once / _GUESSED_NS
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
 
     def drain(self, sites: Mapping[SiteId, str]) -> None:
@@ -313,7 +322,8 @@ class Placing(Carrying):
 
     def _bound(self, job: Job, place: Placement, site: Site, items: int, price: int) -> int:
         held = self._bound_ns(job, place, site, items)
-        return held * price // HOUR_NS + self._carry(job, site, items)
+        nano = self._carry(job, site, items) + self._fetches(job, site)[1]
+        return held * price // HOUR_NS + nano
 
     def _bound_ns(self, job: Job, place: Placement, site: Site, items: int) -> int:
         """A lease of so many items is reckoned not to last longer than that."""
@@ -335,7 +345,9 @@ class Placing(Carrying):
         if lease.id < self._first_lease:
             place.purse.taken_back(lease, price, bound_ns)
         else:
-            nbytes, nano = self._carries(job, site.tariff.region, lease.begun, lease.stop)
+            own = self._carries(job, site.tariff.region, lease.begun, lease.stop)
+            nbytes, nano = map(add, own, self._fetches(job, site))
+            place.has[site.id] = site.incarnation
             if nbytes:
                 before = place.moved.get(site.id, (0, 0))
                 place.moved[site.id] = min(before[0] + nbytes, _MOST_MOVED), before[1] + nano

@@ -114,6 +114,9 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     lines = costs(place.purse.by_site(now_ns), final=False) + carried(place.moved)
     if place.near is not None and job.data is not None:
         lines += _chunks(job, place.near, job.data)
+    if place.aims.shared:
+        size = format_bytes(place.aims.shared)
+        lines.append(f"Its function brings {size} along, which each site fetches once.")
     if place.aims.budget_nano is not None:
         lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
     if place.aims.deadline_ns is not None:

@@ -214,6 +214,9 @@ ENVIRONMENT_AGE_S = 30 * 24 * 3600
 """`hanse gc` removes environments that nobody has used for so long: to build one again takes
 seconds while uv has its wheels."""
 
+SHARED_BYTES = 1 << 20
+"""What a map's function brings along counts in placement from so many bytes on."""
+
 DATA_RUNS = 100_000
 DATA_CHUNKS = 64
 DATA_SETS = 32

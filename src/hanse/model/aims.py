@@ -78,6 +78,7 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         spot: it may run on sites that can be taken away.
         data: bytes of its inputs, by the region where they lie; each item needs its part of them.
         follows: its items say themselves where what they read lies (see `model.data`).
+        shared: bytes that each site fetches from the home once, with the function.
     """
 
     objective: Objective = "fastest"
@@ -87,10 +88,12 @@ class Aims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spot: bool = True
     data: list[tuple[str, int]] = []
     follows: bool = False
+    shared: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        _check(self.deadline_ns or 0, self.budget_nano or 0, *(size for _, size in self.data))
+        sizes = (size for _, size in self.data)
+        _check(self.deadline_ns or 0, self.budget_nano or 0, self.shared, *sizes)
         regions = [*self.regions, *(region for region, _ in self.data)]
         if len(regions) > _MANY or any(len(region) > _NAME for region in regions):
             raise ValueError(f"at most {_MANY} regions can be named, with {_NAME} letters each")

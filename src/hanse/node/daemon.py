@@ -170,7 +170,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
         )  # fmt: skip
         runtime.ask(lambda: runtime.describe(runtime.own.agent.site, offer))
         egress = egress_of(settings.egress, place.egress)
-        runtime.ask(lambda: runtime.home.carries_at(egress))
+        runtime.ask(lambda: runtime.home.carries_at(egress, settings.region))
         linked = Linked(runtime, place.sites, sites, node, tokens)
         links = Links(
             runtime, place.links, node, offer,

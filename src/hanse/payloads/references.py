@@ -34,6 +34,29 @@ class collecting:  # noqa: N801 - used like a function; a class costs a quarter 
         _here.found = self._outer
 
 
+class inlining:  # noqa: N801 - as `collecting`
+    """Futures that this thread pickles from here on travel as their values."""
+
+    __slots__ = ("_outer",)
+
+    def __enter__(self) -> None:
+        self._outer = getattr(_here, "inlines", False)
+        _here.inlines = True
+
+    def __exit__(self, *_exception: object) -> None:
+        _here.inlines = self._outer
+
+
+def inlines() -> bool:
+    """Whether the value of a future that is being pickled is to go in its place."""
+    return getattr(_here, "inlines", False)
+
+
+def same(value: Any) -> Any:
+    """What went in a future's place. Called by unpickling only."""
+    return value
+
+
 def note(future: Any) -> bool:
     """Note a future that is being pickled; False if nobody collects in this thread."""
     found = getattr(_here, "found", None)

@@ -216,10 +216,6 @@ class RemoteRuntime(Looking):
         entry = self._jobs.get(event.job)
         if entry is None or not entry.fed:
             return
-        if event.waits and not entry.source.program.each:
-            raise UsageError(
-                "inputs of a map on a node cannot hold futures yet: give it their results"
-            )
         payload = entry.source.grown(event.size)
         name = entry.source.program.name
         told = {i: Failure(cause=Cause.ARGUMENT, function=name, item=i) for i in event.broken}
