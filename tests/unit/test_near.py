@@ -5,7 +5,8 @@ from __future__ import annotations
 from core_builders import Town
 
 from hanse import limits
-from hanse.core.events import Describe, Submit
+from hanse.core.events import Describe, Grow, JobGrown, Submit
+from hanse.core.why import explain
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.data import Lies
@@ -88,3 +89,33 @@ def test_items_that_alternate_run_each_where_its_data_lies() -> None:
         orders = town.orders[SiteId(site)]
         assert {item % 2 for each in orders for grant in each.grants
                 for item in range(grant.start, grant.stop)} == {parity}  # fmt: skip
+
+
+def test_what_is_said_beyond_the_bound_of_runs_is_not_recorded() -> None:
+    town = towns(a=NORTH)
+    job = JobId("j")
+    town.tell(Submit(job, JobSpec(name="j", aims=Aims(follows=True))))
+    recorded = 0
+    for start in range(0, limits.DATA_RUNS + 2000, 1000):
+        data = [Lies(n, n + 1, ("north", "south")[n % 2], 1) for n in range(start, start + 1000)]
+        (grown,) = town.home.handle(Grow(job, start + 1000, data=data), town.now_ns).facts
+        assert isinstance(grown, JobGrown)
+        recorded += len(grown.data)
+    assert recorded == limits.DATA_RUNS
+    (told,) = (line for line in explain(town.home, job, town.now_ns) if "changes" in line)
+    assert "changes after every 1.0 items" in told
+
+
+def test_a_far_site_holds_more_leases_where_each_is_of_one_item() -> None:
+    """Its next report is 200 ms away, and an item takes 10."""
+    town = towns(a=NORTH)
+    data = [Lies(n, n + 1, "north" if n % 2 else "south", GB) for n in range(1000)]
+    job = submit(town, 1000, data)
+    town.teach(job, 10 * limits.MS)
+    site = town.home.sites[SiteId("a")]
+    site.trip_ns = 100 * limits.MS
+    town.home._roomy[site.id] = site
+    town.wait(0)
+    held = list(town.job(job).leases.values())
+    assert 15 <= len(held) <= limits.LOOK_AHEAD_SHORT + 1
+    assert {lease.stop - lease.start for lease in held} == {1}

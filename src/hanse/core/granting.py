@@ -76,10 +76,15 @@ class Granting(Placing):
     def _look_ahead(self, site: Site) -> None:
         """Grant what is to follow the leases that will end before an answer to their end could be
         there; it waits in line at the site."""
-        most = limits.LOOK_AHEAD_LEASES * sum(not lease.queued for lease in site.leases)
-        while sum(lease.queued for lease in site.leases) < most:
+        running = sum(not lease.queued for lease in site.leases)
+        while (waiting := sum(lease.queued for lease in site.leases)) < (
+            limits.LOOK_AHEAD_SHORT * running
+        ):
             job = self._next(site, self._free_soon(site)) if site.reserved is None else None
             if job is None:
+                return
+            short = job.place is not None and job.place.near is not None
+            if waiting >= limits.LOOK_AHEAD_LEASES * running and not short:
                 return
             lease = self._lease(job, site)
             lease.queued = True

@@ -216,7 +216,9 @@ class Home(Noting):
                     failed.append((item, ref))
                 elif ref[1] not in other.settled:
                     waits.setdefault(item, []).append(ref)
-        self._decide(JobGrown(job.id, event.size, waits, self._first_lease, list(event.data)))
+        heard = job.data is None or not job.data.full
+        lies = list(event.data) if heard else []
+        self._decide(JobGrown(job.id, event.size, waits, self._first_lease, lies))
         for item in event.broken:
             self._fail(job, item, Cause.ARGUMENT, None)
         for item, ref in failed:

@@ -23,6 +23,7 @@ from hanse.model.aims import HOUR_NS, NANO
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount, format_bytes
 
+_SHORT = 4  # items in a row
 _SHOWN = 8  # leases or jobs that are listed; the others are counted
 
 
@@ -155,7 +156,14 @@ def _chunks(job: Job, near: Near, data: Places) -> list[str]:
         if near.strict
         else "every site takes what lies near it first, and then any other"
     )
-    return [f"Its data: {parts}; {way}."]
+    lines = [f"Its data: {parts}; {way}."]
+    items = sum(count for count, _ in totals.values())
+    if data.runs > limits.LOOK_AHEAD_SHORT and items < _SHORT * data.runs:
+        lines.append(
+            f"Where it lies changes after every {items / data.runs:.1f} items, and no lease holds "
+            "more: sort the inputs by where their data lies if they are short."
+        )
+    return lines
 
 
 def _leases(home: Home, job: Job, now_ns: int) -> list[str]:

@@ -58,7 +58,9 @@ LOOK_AHEAD_NS = 5 * MS
 present one ends: below that the wait is lost in what a lease costs anyway."""
 
 LOOK_AHEAD_LEASES = 4
-"""... so many at most for each lease that it can run at once."""
+LOOK_AHEAD_SHORT = 32
+"""... so many at most for each lease that it can run at once; more of a job whose leases may be of
+one item, because its data alternates."""
 
 RESERVE_AFTER_NS = 2 * SECOND
 """An item that needs much of a site at once waits this long for it to be free by itself: then the

@@ -41,7 +41,7 @@ class Places:
             if self._goes_on(one, chunk):
                 self._stops[-1] = one.stop
                 self._bytes[-1] += one.nbytes
-            elif len(self._starts) < limits.DATA_RUNS:
+            elif not self.full:
                 self._starts.append(one.start)
                 self._stops.append(one.stop)
                 self._chunks.append(chunk)
@@ -94,6 +94,16 @@ class Places:
             found[region] = found.get(region, 0) + size
             at += 1
         return found
+
+    @property
+    def runs(self) -> int:
+        """Items in a row whose data lies together."""
+        return len(self._starts)
+
+    @property
+    def full(self) -> bool:
+        """What is said of further items is not heard."""
+        return len(self._starts) >= limits.DATA_RUNS
 
     def totals(self) -> dict[int, tuple[int, int]]:
         """Items and bytes of each chunk that has a region."""
