@@ -7,7 +7,7 @@ decided here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from hanse import limits
 from hanse.core.messages import EndNote, Grant, Note, Orders, Report, Running
@@ -96,16 +96,19 @@ class SitePage:
         return now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 
 
-def most_leases(cpus: int) -> int:
+def most_leases(cpus: int, short: bool) -> int:
     """That a site may hold: what runs there and what may follow at once, and as much again, as what
-    is taken back of an earlier run comes on top of what was granted before it was shown."""
-    return 2 * (1 + limits.LOOK_AHEAD_LEASES) * cpus
+    is taken back of an earlier run comes on top of what was granted before it was shown. `short`:
+    a job has leases there that may be of one item by its data."""
+    ahead = limits.LOOK_AHEAD_SHORT if short else limits.LOOK_AHEAD_LEASES
+    return 2 * (1 + ahead) * cpus
 
 
 class Book:
     """Of one run of a home."""
 
-    def __init__(self) -> None:
+    def __init__(self, following: Set[JobId]) -> None:
+        self.following = following  # jobs whose items say where their data lies
         self.sites: dict[str, SitePage] = {}
         self.open: dict[LeaseId, Entry] = {}
         self.granted: dict[JobId, Items] = {}  # ever, to anybody, or taken back
@@ -118,6 +121,10 @@ class Book:
 
     def of_job(self, job: JobId) -> list[Entry]:
         return list(self.by_job.get(job, {}).values())
+
+    def is_short(self, name: str) -> bool:
+        """Whether the site holds a lease of a job that follows its data."""
+        return any(entry.job in self.following for entry in self.of_site(name))
 
     def of_site(self, name: str) -> list[Entry]:
         return list(self.by_site.get(name, {}).values())
@@ -192,7 +199,7 @@ class Book:
     def overfull(self, site: str) -> str:
         """How a site was granted more than it has room for, beyond what is to follow at once."""
         page, entries = self.site(site), self.of_site(site)
-        if len(entries) > most_leases(page.capacity // 1000):
+        if len(entries) > most_leases(page.capacity // 1000, self.is_short(site)):
             return f"{len(entries)} leases"
         cpus = sum(entry.cpus for entry in entries)
         if 1000 * cpus > page.capacity and page.trip_ns < limits.LOOK_AHEAD_NS:

@@ -57,7 +57,9 @@ class Watch:
         self._begin_run()
 
     def _begin_run(self) -> None:
-        self.book = Book()
+        self.book = Book(
+            {id for id, plan in self.plans.items() if plan.aims is not None and plan.aims.follows}
+        )
         self.verdicts = Verdicts(self.known, self.plans)
         self.timed: Counter[JobId] = Counter()  # items whose times were told
         self._vtimes: dict[JobId, int] = {}
