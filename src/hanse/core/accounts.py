@@ -10,11 +10,11 @@ from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.estimate import estimate
 from hanse.core.placement import Placement
-from hanse.core.reckoning import reckon, sooner
+from hanse.core.reckoning import expected
 from hanse.core.why import refusals
 from hanse.ids import JobId, SiteId
 from hanse.model.account import Account, SiteAccount, settled
-from hanse.model.aims import HOUR_NS, NANO
+from hanse.model.aims import NANO
 
 
 def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
@@ -68,10 +68,9 @@ def _with_aims(told: Account, home: Home, job: Job, place: Placement, now_ns: in
         told = replace(told, budget=aims.budget_nano / NANO)
     if aims.deadline_ns is not None:
         told = replace(told, deadline_s=(job.since_ns + aims.deadline_ns - now_ns) / 1e9)
-    found = reckon(home, job, now_ns)
+    found, more = expected(home, job, now_ns)
     if plan is None or found is None or not (found.timed and found.cost):
         return told
-    more = sooner(home, job, now_ns, HOUR_NS, found)
     by_site = found.by_site()
     sites = [replace(site, expected=by_site.pop(site.site, 0.0) / NANO) for site in told.sites]
     sites += [SiteAccount(site=site, expected=nano / NANO) for site, nano in by_site.items()]

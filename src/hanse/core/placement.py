@@ -6,6 +6,7 @@ Jobs without aims have none of this, and cost nothing for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hanse import limits
 from hanse.core.place.near import Near
@@ -15,6 +16,9 @@ from hanse.core.place.work import Work
 from hanse.core.purse import Purse, cost_of
 from hanse.ids import SiteId
 from hanse.model.aims import Aims
+
+if TYPE_CHECKING:
+    from hanse.core.reckoning import Expected
 
 NOT_YET = "it is not part of the plan yet"
 
@@ -40,6 +44,7 @@ class Placement:
         "slots",
         "stopped",
         "tell_ns",
+        "told",
         "work",
     )
 
@@ -61,6 +66,7 @@ class Placement:
         self.looked_ns = -1  # when it was made last
         self.kept: SiteId | None = None  # its next free slot is for an item that is late
         self.tell_ns = 0  # when what was spent is recorded next
+        self.told: tuple[int, Expected] | None = None  # what was expected when somebody asked last
         self.stopped = False  # the budget has no room for a further lease
 
     def allows(self, site: SiteId) -> bool:

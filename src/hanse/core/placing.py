@@ -401,7 +401,7 @@ class Placing(Carrying):
 
 
 def _nothing(job: Job, now_ns: int) -> Rents:
-    return Rents((), (), {})
+    return Rents((), (), {}, {})
 
 
 def _due_ns(job: Job) -> float:

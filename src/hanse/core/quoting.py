@@ -7,18 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from hanse.core.events import Timed
 from hanse.core.home import Home
-from hanse.core.reckoning import Reckoned, reckon, sooner, sureness
+from hanse.core.reckoning import Question, Reckoned, question, reckon, sooner, sureness
 from hanse.core.why import refusals
 from hanse.ids import JobId
 from hanse.limits import SECOND
 from hanse.model.aims import HOUR_NS, NANO, Aims
 from hanse.model.job import JobSpec
 from hanse.model.quote import Brought, Quote, Row, SiteShare, Sureness
+
+
+class _About(NamedTuple):
+    """One row, before it is reckoned."""
+
+    aims: Aims
+    asked: Question
+    why: dict[str, str]  # sites that get nothing now
+    unrented: dict[str, str] | None  # None: none could be rented
+
+
+class Asked(NamedTuple):
+    """What a quote rests on, as of one moment."""
+
+    told: Quote  # without rows
+    about: list[_About]
 
 
 def quote(
@@ -31,10 +48,16 @@ def quote(
     Args:
         of: the job that runs here and is asked about: what it holds is free to it.
     """
+    return answer(ask(home, spec, timed, aims, now_ns, of))
+
+
+def ask(
+    home: Home, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], now_ns: int,
+    of: JobId | None = None,
+) -> Asked:  # fmt: skip
+    """What the home has to say to that. The answer may take a second, and needs no home."""
     told = Quote(items=spec.total or 0, timed=0, able=False)
-    refused: list[dict[str, str]] = []  # by row
-    unrented: list[dict[str, str]] = []  # by row that may have machines rented
-    rows = []
+    about: list[_About] = []
     for each in aims:
         whole = replace(
             spec.aims or Aims(), objective=each.objective, deadline_ns=each.deadline_ns,
@@ -42,23 +65,32 @@ def quote(
         )  # fmt: skip
         with home.imagined(replace(spec, aims=whole), timed, now_ns, of) as job:
             assert job.place is not None
-            found = reckon(home, job, now_ns)
-            used = {part[0].site for part in found.sites} if found is not None else ()
-            able = any(home.may_run(job, site) for site in home.sites.values())
-            why = refusals(home, job, now_ns)
-            refused.append({str(site): words for site, words in why.items() if site not in used})
+            asked = question(home, job, now_ns, about[0].asked.ahead if about else None)
+            why = {str(site): words for site, words in refusals(home, job, now_ns).items()}
+            unrented = None
             if each.deadline_ns is not None or each.budget_nano is not None:
-                rents = home.rents(job, now_ns).refused
-                unrented.append({f"{name}, rented,": words for name, words in rents.items()})
+                unrented = {f"{n}, rented,": words for n, words in asked.rents.refused.items()}
+            about.append(_About(each, asked, why, unrented))
+            able = any(home.may_run(job, site) for site in home.sites.values())
             mean, variance, count = job.place.work.moments()
-            if found is not None and spec.total:
-                more = sooner(home, job, now_ns, HOUR_NS, found)
-                rows.append(_row(found, each, more))
         told = replace(told, able=told.able or able)
         if count:
             told = replace(told, timed=int(count), item_s=mean / SECOND,
                            spread=sqrt(variance) * mean / SECOND)  # fmt: skip
-    return replace(told, rows=rows, refused=_by_all(refused) | _by_all(unrented))
+    return Asked(told, about)
+
+
+def answer(to: Asked) -> Quote:
+    refused: list[dict[str, str]] = []  # by row
+    rows = []
+    for aims, asked, why, _ in to.about:
+        found = reckon(asked)
+        used = {part[0].site for part in found.sites} if found is not None else ()
+        refused.append({site: words for site, words in why.items() if site not in used})
+        if found is not None and to.told.items:
+            rows.append(_row(found, aims, sooner(asked, HOUR_NS, found)))
+    unrented = [each.unrented for each in to.about if each.unrented is not None]
+    return replace(to.told, rows=rows, refused=_by_all(refused) | _by_all(unrented))
 
 
 def unsettled(home: Home, asked_ns: int) -> bool:

@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from hanse.core.home import Home
 from hanse.core.job import Job
+from hanse.core.place.ahead import Ahead, Course, courses
 from hanse.core.place.foresee import Bought, Items, foresee
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import Goal, plan
-from hanse.core.place.renting import Lack
+from hanse.core.place.renting import Kind, Lack, Rents, by_streams
 from hanse.core.place.work import Left
 from hanse.ids import SiteId
 from hanse.limits import REPORT_EVERY_NS
-from hanse.model.aims import Objective
+from hanse.model.aims import HOUR_NS, Objective
 from hanse.model.quote import Sureness
 
 _TAIL = 0.05  # of all time: what is kept for the last items at most, as in `plan`
@@ -52,40 +53,69 @@ class Reckoned(NamedTuple):
         return found
 
 
+class Question(NamedTuple):
+    """All that the answer rests on, as of one moment: `reckon` may take its time with it."""
+
+    lack: Lack
+    rents: Rents
+    ahead: Ahead
+    items: Items
+    goal: Goal
+    able: bool  # there are offers of machines
+    whole: tuple[float, float] | None  # what a plan that was made by chunks comes to, and at most
+    now_ns: int
+
+
+def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Question:
+    """About a job as it is now. Several at one moment may share what lies `ahead`."""
+    place = job.place
+    assert place is not None
+    rents = home.rents(job, now_ns)
+    lack = home.lack(job, (), now_ns, rents.held)
+    left = lack.left
+    items = Items(round(left.mean / left.each) if left.each else 0, place.work.items)
+    goal = Goal(place.aims.objective, lack.time_ns, lack.money, REPORT_EVERY_NS, lack.whole_ns,
+                float(place.purse.total()))  # fmt: skip
+    whole = None
+    if place.near is not None and place.plan is not None:
+        whole = place.plan.cost, max(place.plan.cost, place.plan.high_cost)
+    ahead = Ahead.of(rents.pools) if ahead is None else ahead
+    return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole, now_ns)
+
+
 def reckon(
-    home: Home, job: Job, now_ns: int, objective: Objective | None = None,
-    time_ns: float | None = None,
-) -> Reckoned | None:  # fmt: skip
+    asked: Question, objective: Objective | None = None, time_ns: float | None = None
+) -> Reckoned | None:
     """None: nothing is left, or nobody is there to do it, nor could be brought.
 
     Args:
         objective: another one than the job's own.
         time_ns: the time that is left, if that is not what its deadline leaves.
     """
-    assert job.place is not None
-    rents = home.rents(job, now_ns)
-    lack = home.lack(job, (), now_ns, rents.held)
+    lack, rents, goal = asked.lack, asked.rents, asked.goal
     if time_ns is not None:
-        lack = lack._replace(time_ns=time_ns)
+        lack, goal = lack._replace(time_ns=time_ns), goal._replace(time_ns=time_ns)
+    if objective is not None:
+        goal = goal._replace(objective=objective)
     left = lack.left
-    items = Items(round(left.mean / left.each) if left.each else 0, job.place.work.items)
-    found, renting = foresee(lack, rents.kinds, items)
+    if by_streams(lack, rents.kinds) and left.mean:
+        ways = courses(lack, rents.kinds, asked.ahead, asked.items, asked.now_ns)
+        if any(way.machines or way.here for way in ways):
+            return _by_course(lack, ways, rents.kinds)
+    found, renting = foresee(lack, rents.kinds, asked.items)
     machines = [*(Bought(kind, many, 0.0, asked=True) for kind, many in lack.on_way()), *found]
-    renting = renting if home.rentals else []
+    renting = renting if asked.able else []
     if not left.sure:
         return _untimed(machines, renting)
     if not left.mean or not (lack.sites or machines):
         return None
-    goal = Goal(objective or job.place.aims.objective, lack.time_ns, lack.money, REPORT_EVERY_NS,
-                lack.whole_ns, float(job.place.purse.total()))  # fmt: skip
     told = _timed(lack, goal, machines, renting)
-    place = job.place
-    if place.near is None or place.plan is None or objective is not None or time_ns is not None:
+    if asked.whole is None or objective is not None or time_ns is not None:
         return told
     # Which chunks go where, and so which bytes travel, is in the plan that was made with them.
     sites = [(offer, share, 0.0) for offer, share, _ in told.sites]
-    high = max(place.plan.cost, place.plan.high_cost)
-    return told._replace(cost=place.plan.cost, cost_high=high, sites=sites)
+    cost, high = asked.whole
+    return told._replace(cost=cost, cost_high=high, sites=sites)
 
 
 def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:
@@ -94,6 +124,40 @@ def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:
     brought = [(each, 0.0, each.cost(0.0)) for each in machines]
     cost = sum(part[2] for part in brought)
     return Reckoned(False, 0.0, 0.0, cost, cost, "unknown", [], brought, renting)
+
+
+def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Reckoned:
+    """As the middle one of these has it, which are in the order of their cost: the sites do what
+    its machines leave, those that cost least first."""
+    assert lack.time_ns is not None
+    left, time_ns = lack.left, lack.time_ns
+    way = ways[len(ways) // 2]
+    mine = {each.id for each in lack.held}
+    ranked = sorted((site for site in lack.sites if site.site not in mine),
+                    key=lambda offer: (offer.unit, offer.site))  # fmt: skip
+    own = sum(part[1] for part in way.machines) + sum(part[1] for part in way.here)
+    rest = left._replace(mean=max(0.0, left.mean - own))
+    shares = _cheapest_first(ranked, rest, time_ns) if ranked and rest.mean else []
+    sites = [(offer, share * rest.mean / left.mean, share * rest.mean * offer.unit)
+             for offer, share in shares]  # fmt: skip
+    up = {site.site: site for site in lack.sites if site.site in mine}
+    for id, work, nano in way.here:
+        if (site := up.get(SiteId(id))) is not None:
+            sites.append((site, work / left.mean, nano))
+    machines = [(each, work / left.mean, cost) for each, work, cost in way.machines]
+    cost = way.cost + sum(share * rest.mean * offer.unit for offer, share in shares)
+    more = left.high / left.mean
+    in_time = [each.whole and each.end_ns <= time_ns for each in ways]
+    safe = sum(_does(site, time_ns) for site in ranked)
+    safe += sum(kind.room * kind.does(time_ns) for kind in kinds if not kind.rental.tariff.spot)
+    late_ns = max(each.end_ns for each in ways) * more
+    sure = all(in_time) and (safe >= left.high or late_ns <= time_ns)
+    return Reckoned(
+        True, way.end_ns, max(way.end_ns, min(late_ns, time_ns) if sure else late_ns), cost,
+        max(cost, ways[-1].cost + cost - way.cost) * more,
+        "sure" if sure else "even" if in_time[len(ways) // 2] else "no",
+        sites, machines, way.reasons,
+    )  # fmt: skip
 
 
 def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str]) -> Reckoned:
@@ -128,22 +192,41 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
     )  # fmt: skip
 
 
-def sooner(home: Home, job: Job, now_ns: int, by_ns: int, present: Reckoned) -> float | None:
+def sooner(asked: Question, by_ns: int, present: Reckoned) -> float | None:
     """What it would cost more than `present`, in nano, to be done so much earlier than it says;
     None if that cannot be said, or done."""
     if not present.timed:
         return None
-    assert job.place is not None
-    deadline_ns = job.place.aims.deadline_ns
     end_ns = present.end_ns
-    if deadline_ns is not None:  # it may take until then, or be done before
-        end_ns = min(end_ns, job.since_ns + deadline_ns - now_ns)
+    if asked.lack.time_ns is not None:  # it may take until then, or be done before
+        end_ns = min(end_ns, asked.lack.time_ns)
     if end_ns <= by_ns:
         return None
-    earlier = reckon(home, job, now_ns, "cheapest", end_ns - by_ns)
+    earlier = reckon(asked, "cheapest", end_ns - by_ns)
     if earlier is None or not earlier.timed or earlier.met == "no":
         return None
     return max(0.0, earlier.cost - present.cost)
+
+
+class Expected(NamedTuple):
+    """What is to come of a job that runs, and what an hour less would cost more."""
+
+    found: Reckoned | None
+    sooner: float | None
+
+
+def expected(home: Home, job: Job, now_ns: int) -> Expected:
+    """As of now, or of a short while ago where that takes longer to find out."""
+    place = job.place
+    assert place is not None
+    if place.told is not None and now_ns < place.told[0] + REPORT_EVERY_NS:
+        return place.told[1]
+    asked = question(home, job, now_ns)
+    found = reckon(asked)
+    more = None if found is None else sooner(asked, HOUR_NS, found)
+    told = Expected(found, more)
+    place.told = (now_ns, told) if by_streams(asked.lack, asked.rents.kinds) else None
+    return told
 
 
 def _side_by_side(offers: Sequence[Offer]) -> list[tuple[Offer, float]]:

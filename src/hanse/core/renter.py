@@ -29,7 +29,17 @@ from typing import NamedTuple
 from hanse import limits
 from hanse.core.home import Home
 from hanse.core.job import Job
-from hanse.core.place.renting import Choice, Group, Held, Kind, Lack, Rents, choose, grouped
+from hanse.core.place.renting import (
+    Choice,
+    Group,
+    Held,
+    Kind,
+    Lack,
+    Rents,
+    by_streams,
+    choose,
+    grouped,
+)
 from hanse.core.place.streams import Streams
 from hanse.core.site import Site
 from hanse.core.words import duration
@@ -198,8 +208,7 @@ class Renter:
         self._use(job, lack, used_ns, now_ns)
 
     def _choice(self, job: Job, lack: Lack, kinds: list[Kind], now_ns: int) -> Choice:
-        spot = any(kind.rental.tariff.spot for kind in kinds)
-        if not spot or not lack.left.sure or lack.time_ns is None:
+        if not by_streams(lack, kinds):
             return choose(lack, kinds)
         streams = self._streams.setdefault(job.id, Streams(self.spots.pools))
         return streams.choose(lack, kinds, now_ns)
@@ -215,7 +224,7 @@ class Renter:
     def rents(self, job: Job, now_ns: int) -> Rents:
         """What could be brought for the job, and what was."""
         kinds, refused = self._kinds(job, now_ns)
-        return Rents(kinds, self._held(job, now_ns), refused)
+        return Rents(kinds, self._held(job, now_ns), refused, self.spots.pools)
 
     def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], dict[str, str]]:
         """Those that can run the job, without room if none may be brought now, and why that is."""

@@ -14,12 +14,12 @@ from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.place.near import Near
 from hanse.core.placement import NOT_YET
 from hanse.core.placing import RENTED
-from hanse.core.reckoning import reckon, sooner
+from hanse.core.reckoning import expected
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
 from hanse.ids import JobId, SiteId
 from hanse.model.account import Account
-from hanse.model.aims import HOUR_NS, NANO
+from hanse.model.aims import NANO
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount, format_bytes
 
@@ -125,7 +125,7 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         lines.append(f"Its deadline is in {duration(left)}." if left > 0
                      else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
     lines += [f"Machines to rent: {each}." for each in place.renting]
-    found = reckon(home, job, now_ns)
+    found, more = expected(home, job, now_ns)
     if place.plan is None or found is None or not (found.timed and found.cost):
         return lines
     parts = ", ".join(f"{money(nano)} at {site}" for site, nano in found.by_site().items())
@@ -134,7 +134,6 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         f"cases{': ' if parts else ''}{parts}"
         f"{'; all sites are used, as the deadline is near' if place.plan.hurry else ''}."
     )
-    more = sooner(home, job, now_ns, HOUR_NS, found)
     if more is not None:
         lines.append(f"To finish an hour earlier would cost {money(more)} more.")
     return lines

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hanse import limits
+from hanse.core import quoting
 from hanse.core.events import Timed
 from hanse.core.home import Home
-from hanse.core.quoting import quote, unsettled
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -56,13 +56,14 @@ class Looking:
         waited_ns = self.loop.now_ns() - asked_ns
         if waited_ns > limits.REPORT_EVERY_NS + limits.SECOND:
             return False
-        return self.ask(lambda: unsettled(self.home, asked_ns))  # type: ignore[no-any-return]
+        return self.ask(lambda: quoting.unsettled(self.home, asked_ns))  # type: ignore[no-any-return]
 
     def quoted(
         self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
     ) -> Quote:
         """As `quote`, by what is known now."""
-        return self.ask(lambda: quote(self.home, spec, timed, aims, self.loop.now_ns(), of))  # type: ignore[no-any-return]
+        asked = self.ask(lambda: quoting.ask(self.home, spec, timed, aims, self.loop.now_ns(), of))
+        return quoting.answer(asked)
 
     # --- for the loop's thread ------------------------------------------------------------------
     def explained(self, job: JobId) -> str:

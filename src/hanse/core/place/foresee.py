@@ -75,7 +75,7 @@ def foresee(lack: Lack, kinds: Sequence[Kind], items: Items) -> tuple[list[Bough
         if done >= lack.left.mean:
             break
         at_ns = look * step_ns
-        choice = choose(_then(lack, coming + found, items, at_ns, done, spent), _room(kinds, found))
+        choice = choose(later(lack, coming + found, items, at_ns, done, spent), _room(kinds, found))
         found += _bought(choice.bring, kinds, at_ns)
         if choice.reasons and (choice.bring or not reasons):
             when = f"in {duration(int(at_ns))}: " if look else ""
@@ -101,7 +101,7 @@ def _room(kinds: Sequence[Kind], found: Sequence[Bought]) -> list[Kind]:
     ]
 
 
-def _then(
+def later(
     lack: Lack, found: Sequence[Bought], items: Items, at_ns: float, done: float, spent: float
 ) -> Lack:
     """What it lacks at that moment, so much having been done and spent."""

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.place.offer import Offer
+from hanse.core.place.spells import Pool
 from hanse.core.place.work import Left
 from hanse.core.words import duration, money
 from hanse.model.aims import HOUR_NS
@@ -121,6 +122,7 @@ class Rents(NamedTuple):
     kinds: Sequence[Kind]
     held: Sequence[Held]
     refused: dict[str, str]
+    pools: Mapping[str, Pool]  # what was seen of those that can be taken away
 
 
 class Choice(NamedTuple):
@@ -136,6 +138,13 @@ class Choice(NamedTuple):
     reasons: list[str]
     moves: Sequence[tuple[str, str]] = ()
     leave: Mapping[str, str] = {}
+
+
+def by_streams(lack: Lack, kinds: Sequence[Kind]) -> bool:
+    """Whether `place.streams` decides: machines may be taken away, and it is known how much work
+    there is, and until when."""
+    spot = any(kind.rental.tariff.spot for kind in kinds)
+    return spot and lack.left.sure and lack.time_ns is not None
 
 
 def choose(lack: Lack, kinds: Sequence[Kind]) -> Choice:

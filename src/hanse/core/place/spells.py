@@ -189,14 +189,14 @@ class Pool:
             self.downs.fade(keeps)
 
 
-def rates_of(pools: Sequence[Pool]) -> list[tuple[float, float]]:
+def rates_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, float]]:
     """For each zone, ends for an hour: of its machines, with care, and of the times without."""
     lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / LOST)
     back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / BACK)
     found = []
     for pool in pools:
         seen = pool.lost + WEIGHT
-        care = 1 + CARE / math.sqrt(seen)
+        more = 1 + care / math.sqrt(seen)
         ends = (pool.back + WEIGHT) / (pool.down + WEIGHT / back)
-        found.append((seen / (pool.up + WEIGHT / lost) * care, ends))
+        found.append((seen / (pool.up + WEIGHT / lost) * more, ends))
     return found

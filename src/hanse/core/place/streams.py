@@ -63,8 +63,9 @@ class _Chosen(NamedTuple):
 class Streams:
     """Of one job. The pools are of the kinds that can be taken away, by name, and shared."""
 
-    def __init__(self, pools: Mapping[str, Pool]) -> None:
-        self._pools = pools
+    def __init__(self, pools: Mapping[str, Pool], fits: float = 2.0) -> None:
+        """`fits`: see `zones`."""
+        self._pools, self._fits = pools, fits
         self._names: list[str] = []  # of the kinds, which are the zones
         self._zones: Zones | None = None
         self._moving: dict[tuple[int, int], Moving] = {}
@@ -126,7 +127,9 @@ class Streams:
         if self._zones is None or names != self._names:
             self._names = names
             pools = [self._pools.get(name) or Pool() for name in names]
-            self._zones = Zones(zones, self._moving, 0, limits.RENT_LOOK_NS, pools, more=_MORE)
+            self._zones = Zones(
+                zones, self._moving, 0, limits.RENT_LOOK_NS, pools, _MORE, self._fits
+            )
         else:
             self._zones.zones[:] = zones
 
@@ -191,6 +194,18 @@ class Streams:
     def power(self) -> float:
         return self._power
 
+    # --- for who looks ahead ----------------------------------------------------------------------
+    @property
+    def wanted_power(self) -> float:
+        """Of all streams together, as of the last choice."""
+        return self._power * (self._counted.streams if self._counted is not None else 1)
+
+    def begin_again(self) -> None:
+        """Nothing was chosen yet; tables are kept."""
+        self._counted = None
+        if self._zones is not None:
+            self._zones.begin_again()
+
 
 class _Look:
     """One decision about all streams of a job."""
@@ -200,6 +215,7 @@ class _Look:
         now_ns: int,
     ) -> None:  # fmt: skip
         self.streams, self.lack, self.need = streams, lack, need
+        self.known: dict[tuple[Where | None, float], list[Where]] = {}
         self.count, self.now_ns = count, now_ns
         self.kinds = {kind.rental.name: kind for kind in kinds}
         self.room = {name: kind.room for name, kind in self.kinds.items()}
@@ -237,10 +253,14 @@ class _Look:
         return Choice(self.bring, cost, self.reasons, self.moves, self.leave)
 
     def _options(self, where: Where | None, starting_ns: float) -> list[Where]:
-        standing = self.streams.standing(
-            self.count, self.need, where, starting_ns, self.now_ns, self.sure_power
-        )
-        return self.streams.zones.options(standing)
+        """Those of machines that are alike are the same."""
+        known = self.known.get((where, starting_ns))
+        if known is None:
+            standing = self.streams.standing(
+                self.count, self.need, where, starting_ns, self.now_ns, self.sure_power
+            )
+            known = self.known[where, starting_ns] = self.streams.zones.options(standing)
+        return known
 
     # --- machines that there are ----------------------------------------------------------------
     def _decide(self, each: Held, spare: float) -> float:

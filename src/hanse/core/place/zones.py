@@ -83,23 +83,28 @@ class Zones:
 
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
-        every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0,
+        every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0, fits: float = 2.0,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
         often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
-        estimates, which go up and down, tables are made for `more` times as much."""
+        estimates, which go up and down, tables are made for `more` times as much. They are used for
+        what is so many times less, `fits`, at most."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
         self._start = Moving(start_ns, 0.0)
         self._every_ns = every_ns
-        self._more = more
+        self._more, self._fits = more, fits
         self._slack_price: float | None = None  # as of the last look; None: there was none
         self._lones: list[Lone] = []
-        self._tables: dict[_Key, tuple[Chain, float, float]] = {}
+        self._tables: list[tuple[_Key, Chain, float, float]] = []
 
     def see(self, zone: int, up: bool, now_ns: int) -> None:
         self.pools[zone].see(up, now_ns)
+
+    def begin_again(self) -> None:
+        """There was no look yet; tables are kept."""
+        self._slack_price = None
 
     # --- decisions ------------------------------------------------------------------------------
     def options(self, now: Standing) -> list[Where]:
@@ -282,13 +287,16 @@ class Zones:
         ]  # fmt: skip
         sure = min(zone.sure for zone in self.zones)
         key = tuple(zip(top, ranks, strict=True)), _step(sure), _step(restart)
-        table = self._tables.get(key)
-        if table is None or not (work <= table[1] < 2 * work and slack <= table[2] < 2 * slack + 1):
-            work, slack = self._more * work, self._more * slack
-            table = self._tables[key] = Chain(ranks, sure, restart, work, slack), work, slack
-            if len(self._tables) > _TABLES:
-                del self._tables[next(iter(self._tables))]
-        return top, table[0]
+        for known, chain, its_work, its_slack in reversed(self._tables):
+            if known == key and (
+                work <= its_work < self._fits * work and slack <= its_slack < self._fits * slack + 1
+            ):
+                return top, chain
+        work, slack = self._more * work, self._more * slack
+        chain = Chain(ranks, sure, restart, work, slack)
+        self._tables.append((key, chain, work, slack))
+        del self._tables[:-_TABLES]
+        return top, chain
 
     def rates(self) -> list[tuple[float, float]]:
         return rates_of(self.pools)

@@ -1,0 +1,92 @@
+"""What is expected to be rented where machines can be taken away is what then is, near enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_renting import HERE, HOUR, JOB, kind, lack, left, rental
+from test_renting_zones import spells
+
+from hanse.core.events import Timed
+from hanse.core.place.ahead import Ahead, courses
+from hanse.core.place.foresee import Items
+from hanse.core.place.spells import Pool
+from hanse.core.quoting import quote
+from hanse.ids import JobId
+from hanse.limits import SECOND
+from hanse.model.aims import NANO, Aims
+from hanse.model.job import JobSpec
+from hanse.sim.rehearsal_scenario import Scenario
+from hanse.sim.rehearsal_times import Times
+from hanse.sim.renting import RentingStage
+
+A = rental("a", 1.0, 2, most=4, spot=True, region="a")
+B = rental("b", 1.3, 2, most=4, spot=True, region="b")
+SURE = rental("sure", 4.0, 2, most=8)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(0.5, 30), st.floats(0, 0.5), st.floats(0.5, 12), st.integers(0, 2),
+    st.lists(st.tuples(st.floats(0.1, 5), st.integers(1, 5)), min_size=1, max_size=3),
+    st.booleans(),
+)  # fmt: skip
+def test_a_course_has_no_more_machines_than_may_be_and_does_all_the_work_or_says_so(
+    hours: float, spread: float, deadline_h: float, slots: int,
+    offers: list[tuple[float, int]], safe: bool,
+) -> None:  # fmt: skip
+    rentals = [rental(f"k{n}", price, 2, most=most, spot=True)
+               for n, (price, most) in enumerate(offers)]  # fmt: skip
+    rentals += [SURE] if safe else []
+    kinds = [kind(one) for one in rentals]
+    pools = {one.name: Pool() for one in rentals if one.tariff.spot}
+    asked = lack(left(hours, spread), deadline_h, slots=slots)
+    found = courses(asked, kinds, Ahead.of(pools), Items(1000, 50), 0)
+    assert found == courses(asked, kinds, Ahead.of(pools), Items(1000, 50), 0)
+    mean = asked.left.mean
+    for course in found:
+        own = sum(work for _, work, _ in course.machines)
+        assert own <= mean * (1 + 1e-6)
+        if course.whole:
+            assert own + slots * course.end_ns >= mean * (1 - 1e-6)
+        for each, work, cost in course.machines:
+            busy_ns = work / each.kind.power
+            assert cost >= each.kind.rental.cost_nano(busy_ns / each.many) * each.many - 1
+            assert each.many <= each.kind.rental.most
+            assert work <= each.many * each.kind.power * max(0.0, course.end_ns - each.up_ns) + 1
+    whole = [course for course in found if course.whole]
+    assert [course.cost for course in whole] == sorted(course.cost for course in whole)
+
+
+def rehearsed(seed: int) -> tuple[float, float, float]:
+    """Of a job with two zones that come and go and one offer that is sure: what it costs, what was
+    expected, and at most."""
+    draws = Random(seed)
+    up_s, down_s = draws.choice([(7200, 2400), (3600, 3600), (14400, 1800)])
+    job = replace(JOB, items=300, deadline_s=4 * 3600.0, submitted_s=5.0,
+                  times=Times("lognormal", 180.0, 0.5))  # fmt: skip
+    scenario = Scenario((replace(HERE, cpus=1, price_per_hour=0.0),), (job,))
+    away = {name: spells(draws, up_s, down_s) for name in ("a", "b")}
+    stage = RentingStage(scenario, seed, [A, B, SURE], spells=away, look_ns=20 * SECOND)
+    home = stage.home.home
+    while not any(site.capacity.cpus_milli for site in home.sites.values()):
+        stage.world.step()
+    aims = Aims(objective="cheapest", deadline_ns=4 * HOUR)
+    times = stage.times[JobId("job")][::7]
+    timed = [Timed(next(iter(home.sites)), 1, each) for each in times]
+    (row,) = quote(home, JobSpec(name="q", total=300, aims=aims), timed, [aims],
+                   stage.world.now_ns).rows  # fmt: skip
+    stage.play(5 * HOUR)
+    assert stage.books.jobs[JobId("job")].state == "done"
+    return stage.paid_nano / NANO, row.cost, row.cost_high
+
+
+@pytest.mark.parametrize("seed", [1, 3, 6])
+def test_what_is_quoted_is_near_what_it_costs(seed: int) -> None:
+    paid, cost, high = rehearsed(seed)
+    assert 0.75 * cost <= paid <= 1.3 * high
+    assert paid <= 1.4 * cost
