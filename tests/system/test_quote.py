@@ -12,17 +12,18 @@ from system.test_links import Hosts, hosts
 __all__ = ["hosts"]
 
 SCRIPT = """
-import pathlib, sys, time
+import functools, pathlib, sys, time
 import hanse
 
-def work(item):
+def work(_value, item):
     time.sleep(0.05)
     return item
 
 if __name__ == "__main__":
     with hanse.connect() as client:
         name = sys.argv[1] if len(sys.argv) > 1 else None
-        for result in client.map(work, range(400), name=name):
+        with_value = functools.partial(work, client.put("what all items share"))
+        for result in client.map(with_value, range(400), name=name):
             pathlib.Path("ran").touch()
 """
 

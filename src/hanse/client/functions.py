@@ -73,8 +73,7 @@ def dump_whole(function: Any, needs: Sequence[Future[Any]]) -> Payload:
     not done, PickleError."""
     if not all(future.arrived for future in needs):
         raise UsageError(
-            "the function of a map on a node cannot hold futures that are not done: give it their "
-            "results"
+            "this map's function cannot hold futures that are not done: give it their results"
         )
     with inlining():
         return dump_one(function)

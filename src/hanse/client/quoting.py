@@ -17,12 +17,13 @@ import msgspec
 from msgspec.structs import replace
 
 from hanse.client.aims import sharing
-from hanse.client.functions import dump_function
-from hanse.client.task import unwrap
+from hanse.client.functions import dump_function, dump_whole
+from hanse.client.task import Task, unwrap
 from hanse.errors import UsageError
 from hanse.model.aims import Aims, Objective
 from hanse.model.quote import Quote
 from hanse.payloads.functions import name_of
+from hanse.payloads.payload import load_one
 from hanse.records.record import open_record
 
 if TYPE_CHECKING:
@@ -96,7 +97,11 @@ def answer(
     ask = ask_of(os.environ)
     assert ask is not None
     del os.environ[ASKED]  # the sample is a map like any other
-    payload, _ = dump_function(unwrap(function)[0])
+    target, task = unwrap(function)
+    payload, needs = dump_function(target)
+    if needs:  # the sample has a name, so its function holds values alone
+        payload = dump_whole(target, needs)
+        function = Task(load_one(payload), task)
     runtime, aims = client._runtime, sharing(ask.wanted.of(own), payload)
 
     def quoted(spec: JobSpec, items: int, timed: Sequence[Timed], of: JobId | None = None) -> Quote:
