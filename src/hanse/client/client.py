@@ -302,7 +302,8 @@ class Client:
         return self._calls_for(options).submit(target, args, kwargs)
 
     def put(self, value: R) -> Future[R]:
-        """Send a large value once, and use it as an argument of many calls.
+        """Send a large value once, and use it as an argument of many calls. A map on a node takes
+        it with its function: `functools.partial(function, value)`.
 
         Returns a future that is done. Raises PickleError.
         """
