@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from placement import data, fluid, rivals, spot
+from placement import data, fluid, rented, rivals, spot
 from placement.optimum import optimum
 from placement.trace import DATA, Trace, named
 
@@ -24,6 +24,8 @@ SEEDS = 200
 SPAN_S = 311 * 600  # of a window: 52 hours
 WINDOWS = 23  # for each deadline
 ALONE = 104  # the same for single zones, over all zones
+RENTED = 12  # windows in which machines are rented, with a deadline of `RENTED_RATIO` x the work
+RENTED_RATIO = 1.2
 EVERY_S = 15.0  # between two words of how far it is
 RATIOS = (1.1, 1.2, 1.5, 2.0)
 SIX = ("us-central1-a", "us-west1-a", "europe-west1-c", "europe-west3-c", "asia-southeast1-b",
@@ -140,8 +142,10 @@ def _tasks(name: str, zones: list[tuple[int, ...]], ratio: float, windows: int) 
     return [Task(name, pick, ratio, start, start + span) for pick in zones for start in starts]
 
 
-def _windows(measure: str, tasks: list[Task], goal: str) -> Iterator[Line]:
-    rows = spread(_one_window, tasks, measure)
+def _windows(
+    measure: str, tasks: list[Task], goal: str, play: Callable[[Task], Any] = _one_window
+) -> Iterator[Line]:
+    rows = spread(play, tasks, measure)
     for way in rows[0]:
         met = [row[way][0] for row in rows if row[way][1]]
         yield Line(measure, way, met, len(rows) - len(met), goal if way == "Hanse" else "")
@@ -173,6 +177,32 @@ def _of_trace(name: str, trace: Trace, windows: int) -> Iterator[Line]:
         yield from _windows(f"one zone, each of {count}{told}, job fraction {share:g}", tasks, goal)
 
 
+# --- rented machines ----------------------------------------------------------------------------
+def _one_rented(task: Task) -> dict[str, tuple[float, bool]]:
+    trace = _traces()[task.trace]
+    fit = trace.part(0, len(trace.available) // 3)
+    part = trace.part(task.start, task.stop)
+    deadline = (task.stop - task.start) * trace.tick
+    job = rented.job_of(int(deadline / task.ratio), trace, deadline)
+    best = rented.best(part, job, task.start)
+    ways = {
+        "Hanse": rented.run(part, job, task.start, fit, task.start - len(fit.available)),
+        "Hanse, nothing learnt beforehand": rented.run(part, job, task.start),
+        "the cheapest offer that is up": rented.run(part, job, task.start, way=rented.Cheapest),
+        "only the sure offer": rented.run(part, job, task.start, sure_only=True),
+    }
+    return {way: (out.cost / best, out.in_time) for way, out in ways.items()}
+
+
+def rented_lines(windows: int) -> Iterator[Line]:
+    for name, trace in _traces().items():
+        told = f" of {name}" if len(_traces()) > 1 else ""
+        count = len(trace.zones)
+        tasks = _tasks(name, [tuple(range(count))], RENTED_RATIO, -(-RENTED * windows // WINDOWS))
+        measure = f"items on machines rented in {count} zones{told}, {RENTED_RATIO:g} x"
+        yield from _windows(measure, tasks, "", _one_rented)
+
+
 # --- all ----------------------------------------------------------------------------------------
 HEAD = "| measure | way | median | mean | worst | missed | goal for Hanse |\n" + "|---" * 7 + "|"
 NOTE = (
@@ -188,7 +218,10 @@ def main(seeds: int, folder: Path, windows: int = WINDOWS) -> None:
     leaves what it has found."""
     print(HEAD, flush=True)
     found: list[Line] = []
-    for lines in (spot_lines(windows), data.lines(seeds), fluid_lines(range(1, seeds + 1))):
+    for lines in (
+        spot_lines(windows), rented_lines(windows), data.lines(seeds),
+        fluid_lines(range(1, seeds + 1)),
+    ):  # fmt: skip
         for line in lines:
             found.append(line)
             print(line.row(), flush=True)

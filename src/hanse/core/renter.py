@@ -126,17 +126,18 @@ class Renter:
         machine = self.machines.get(id)
         if machine is not None:
             if not machine.site and not machine.why:
-                self._fails(machine, "one was gone before it was there", now_ns)
+                self._fails(machine, "one was gone before it was there", now_ns, taken=True)
             elif not machine.why:
                 self._taken(machine, now_ns)
             self.gone(id)
 
-    def _fails(self, machine: Rented, why: str, now_ns: int) -> None:
+    def _fails(self, machine: Rented, why: str, now_ns: int, taken: bool = False) -> None:
         rental = self.rentals.get(machine.kind)
         spot = rental is not None and rental.tariff.spot
         most_ns = limits.RENT_RETRY_SPOT_NS if spot else limits.RENT_RETRY_MAX_NS
         self.failing.setdefault(machine.kind, Failing()).again(why, now_ns, most_ns)
-        self.spots.refused(machine.kind, self._others(machine), now_ns)
+        told = self.spots.lost if taken else self.spots.refused
+        told(machine.kind, self._others(machine), now_ns)
 
     def _taken(self, machine: Rented, now_ns: int) -> None:
         if machine.up and not machine.lost:

@@ -48,19 +48,22 @@ class RentingStage(Stage):
     def __init__(
         self, scenario: Scenario, seed: int, rentals: Sequence[Rental], luck: Luck = KEPT,
         spells: Mapping[str, Sequence[int]] | None = None, look_ns: int | None = None,
+        renter: type[Renter] = Renter,
     ) -> None:  # fmt: skip
         """`spells` has for offers the moments at which there are none any more, and some again, in
-        turn; `look_ns` is how often the renter looks."""
+        turn; `look_ns` is how often the renter looks. Whoever would choose otherwise brings the
+        `renter`."""
         super().__init__(scenario, seed)
         self.spells = spells or {}
         self._look_ns = look_ns or limits.RENT_LOOK_NS
-        self.renter = Renter(self.home.home, rentals)
+        self.renter = renter(self.home.home, rentals)
         self.luck = luck
         self.brought = {rental.name: 0 for rental in rentals}
         self.most_at_once = dict(self.brought)
         self.paid_nano = 0.0
         self.troubles = 0
         self.moves = 0
+        self._there: set[str] = set()  # machines that are paid for
         self._up: dict[str, Machine] = {}
         self.world.after(self._look_ns, self._look)
         for name, moments in self.spells.items():
@@ -93,8 +96,8 @@ class RentingStage(Stage):
 
     def _none_left(self, kind: str) -> None:
         for rented in list(self.renter.machines.values()):
-            if rented.kind == kind:
-                self.troubles += rented.id in self._up
+            if rented.kind == kind and rented.id in self._there:
+                self.troubles += 1
                 self._evicted(rented)
 
     def _bring(self, rented: Rented, draws: Draws) -> None:
@@ -105,7 +108,9 @@ class RentingStage(Stage):
         if self._none(rented.kind) or draws.chance(self.luck.refused):
             self.troubles += 1
             self.world.after(limits.SECOND, self._refused, rented)
-        elif draws.chance(self.luck.stillborn):
+            return
+        self._there.add(rented.id)
+        if draws.chance(self.luck.stillborn):
             self.troubles += 1
         else:
             if draws.chance(self.luck.late):
@@ -121,10 +126,6 @@ class RentingStage(Stage):
 
     def _come_up(self, rented: Rented) -> None:
         if rented.id not in self.renter.machines:
-            return
-        if self._none(rented.kind):
-            self.troubles += 1
-            self.renter.lost(rented.id, self.world.now_ns)
             return
         rental = self.renter.rentals[rented.kind]
         kind = SiteKind(
@@ -143,20 +144,22 @@ class RentingStage(Stage):
         self._connect(machine)
 
     def _gone(self, id: str) -> None:
+        self._there.discard(id)
         machine = self._up.pop(id, None)
         if machine is not None:
             machine.crash()
             self.home.handle(Withdraw(SiteId(id)))
 
     def _evicted(self, rented: Rented) -> None:
-        if rented.id in self._up:
+        if rented.id in self._there:
             self._paid(rented)
             self._gone(rented.id)
             self.renter.lost(rented.id, self.world.now_ns)
 
     def _end(self, rented: Rented) -> None:
         if rented.id in self.renter.machines:
-            self._paid(rented)
+            if rented.id in self._there:
+                self._paid(rented)
             self._gone(rented.id)
             self.renter.gone(rented.id)
 

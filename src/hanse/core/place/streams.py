@@ -183,8 +183,8 @@ class Streams:
     ) -> Standing:  # fmt: skip
         """How things stand with one stream of so many."""
         power = count * self._power
-        least = min(power, sure_power)
-        kept_ns = need.more / least + need.work / least - need.work / power
+        last = power if sure_power == math.inf else sure_power
+        kept_ns = max(0.0, (need.work + need.more) / last - need.work / power)
         return Standing(
             now_ns, int(need.work / power), int(need.time_ns - kept_ns),
             Where(0, None) if where is None else where, int(starting_ns),
