@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from core_builders import Town
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_renting import HERE, HOUR, JOB, kind, lack, left, rental
@@ -13,10 +14,12 @@ from test_renting import HERE, HOUR, JOB, kind, lack, left, rental
 from hanse.core.invariants import check
 from hanse.core.place.renting import Choice, Held, Kind, Lack
 from hanse.core.place.spells import Pool
-from hanse.core.place.streams import Streams
+from hanse.core.place.streams import Need, Streams
+from hanse.core.renter import Renter
 from hanse.ids import JobId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO
+from hanse.model.rental import Rented
 from hanse.sim.rehearsal_scenario import Scenario
 from hanse.sim.renting import RentingStage
 
@@ -73,6 +76,15 @@ def test_one_that_could_only_be_taken_away_is_left_for_a_sure_one_in_time() -> N
     assert chosen(asked, none(kind(A)), kind(SURE)._replace(room=1)).moves == [("a-1-1", "sure")]
 
 
+def test_no_slack_is_kept_for_what_more_sure_machines_could_do() -> None:
+    streams = Streams({"a": Pool()})
+    streams.choose(lack(left(4), 20, slots=0), [kind(SURE), kind(A)], 0)
+    need = Need(4.0 * HOUR, 1.0 * HOUR, 6.0 * HOUR)
+    ten, one = (streams.standing(1, need, None, 0.0, 0, power) for power in (10.0, 1.0))
+    assert ten.time_ns == 6 * HOUR, "ten do all of it within the slack"
+    assert one.time_ns == 5 * HOUR
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.floats(0.1, 30), st.floats(0, 1), st.floats(0.3, 20), st.floats(0.01, 50),
@@ -104,6 +116,18 @@ def test_one_of_several_that_is_lost_does_not_say_that_there_are_none() -> None:
     assert (round(pool.up, 1), round(pool.lost), pool.was_up) == (3.0, 1, True)
     pool.lose(HOUR, 0)
     assert (round(pool.lost), pool.was_up) == (2, False)
+
+
+def test_one_that_is_taken_away_on_its_way_was_lost() -> None:
+    renter = Renter(Town().home, [A, B])
+    for n in range(3):
+        for name in ("a", "b"):
+            id = f"{name}-1-{n}"
+            renter.machines[id] = Rented(id=id, kind=name, job=JobId("job"), since_ns=0)
+        renter.lost(f"a-1-{n}", HOUR)
+        renter.failed(f"b-1-{n}", "there is no capacity", HOUR)
+    lasts_ns = renter.spots.lasts_ns()
+    assert lasts_ns["a"] < lasts_ns["b"]
 
 
 # --- whole runs ---------------------------------------------------------------------------------

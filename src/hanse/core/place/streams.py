@@ -181,7 +181,8 @@ class Streams:
         self, count: int, need: Need, where: Where | None, starting_ns: float, now_ns: int,
         sure_power: float = math.inf,
     ) -> Standing:  # fmt: skip
-        """How things stand with one stream of so many."""
+        """How things stand with one stream of so many. What may come beside the expected work needs
+        no time that sure machines, all that may be brought, do not need for the whole."""
         power = count * self._power
         last = power if sure_power == math.inf else sure_power
         kept_ns = max(0.0, (need.work + need.more) / last - need.work / power)
