@@ -201,7 +201,9 @@ class Client:
         if os.environ.get("HANSE_QUOTE"):
             from hanse.client import quoting
 
-            quoting.answer(self, function, iterables, name, given, aims)
+            quoting.answer(
+                self, function, iterables, name, given, aims, lies_of(data, len(iterables) > 1)
+            )
         iterable, total = snapshot(iterables)
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,

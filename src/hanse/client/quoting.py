@@ -17,10 +17,13 @@ import msgspec
 from msgspec.structs import replace
 
 from hanse.client.aims import sharing
+from hanse.client.data import Places
 from hanse.client.functions import dump_function, dump_whole
 from hanse.client.task import Task, unwrap
+from hanse.core.place.data import Places as Chunks
 from hanse.errors import UsageError
 from hanse.model.aims import Aims, Objective
+from hanse.model.data import Lies
 from hanse.model.quote import Quote
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import load_one
@@ -91,7 +94,7 @@ def ask_of(environment: Mapping[str, str]) -> Ask | None:
 
 def answer(
     client: Client, function: Callable[..., Any], iterables: Sequence[Iterable[Any]],
-    name: str | None, options: Mapping[str, Any], own: Aims | None,
+    name: str | None, options: Mapping[str, Any], own: Aims | None, places: Places | None,
 ) -> None:  # fmt: skip
     """Say what the map would come to, and end the program."""
     ask = ask_of(os.environ)
@@ -104,8 +107,11 @@ def answer(
         function = Task(load_one(payload), task)
     runtime, aims = client._runtime, sharing(ask.wanted.of(own), payload)
 
+    told: list[Lies] = []  # of what the items read
+
     def quoted(spec: JobSpec, items: int, timed: Sequence[Timed], of: JobId | None = None) -> Quote:
-        return runtime.quote(replace(spec, total=items, aims=aims), timed, rows(aims), of)
+        whole = replace(spec, total=items, aims=aims)
+        return runtime.quote(whole, timed, rows(aims), of, told)
 
     known = runtime.records().journal.find(name) if name is not None else None
     if known is not None:
@@ -114,6 +120,8 @@ def answer(
             left = max(record.size, known.total or 0) - len(record.settled)
             _write(ask, Answer(quoted(record.job.spec, left, record.timed, known.id), aims))
     columns, total, more = _counted(iterables)
+    if places is not None:
+        told += _sets(places, columns)
     if not total:
         _write(ask, Answer(Quote(items=0, timed=0), aims))
     if runtime.keeps_inputs:  # a node: its sites have spoken
@@ -134,6 +142,17 @@ def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, 
     more = len(rows) > _READ
     columns = [list(column) for column in zip(*rows[:_READ], strict=True)]
     return columns, min(len(rows), _READ), more
+
+
+def _sets(places: Places, columns: Sequence[Sequence[Any]]) -> list[Lies]:
+    """What all items read, by data set: in which order they come does not matter."""
+    values = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    chunks, found, start = Chunks(), list[Lies](), 0
+    chunks.add(places.of(values, 0))
+    for chunk, (items, nbytes) in chunks.totals().items():
+        found.append(Lies(start, start + items, chunks.regions[chunk], nbytes, str(chunk)))
+        start += items
+    return found
 
 
 def _sample(

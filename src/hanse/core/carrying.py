@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
+from hanse.core.events import Timed
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
 from hanse.core.lease import Lease
@@ -23,6 +24,7 @@ from hanse.core.placement import Placement
 from hanse.core.site import Site
 from hanse.ids import SiteId
 from hanse.limits import SECOND
+from hanse.model.data import Lies
 
 _GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not matter who has what
 _SPARE = 0.01  # of the time left: so much sooner all is to be done, where sites keep to them
@@ -146,6 +148,24 @@ class Carrying(Indexes):
         lots = self._lots(job, near, offers)
         offers = [_by_chunk(offer, near, lots, at) for at, offer in enumerate(offers)]
         return offers, _left_of(left, lots, near.efforts.variance()), lots
+
+    def _imagine(
+        self, job: Job, near: Near, timed: Sequence[Timed], data: Sequence[Lies],
+        present: Job | None,
+    ) -> None:  # fmt: skip
+        """What is said of the data of a job that is only imagined, whose data sets are taken to be
+        alike; of one in the place of a `present` job, all that is known of that."""
+        known = present.place.near if present is not None and present.place is not None else None
+        if present is not None and present.data is not None and known is not None:
+            job.data, near.efforts = present.data, known.efforts
+            job.ready = near.free(job.data, present.settled.gaps(0, present.size))
+            job.size = len(job.ready)  # and others may come
+        elif data:
+            job.grow(job.spec.total or 0, {}, data=data)
+            assert job.data is not None
+            for chunk in range(len(job.data.regions)):
+                for site, items, busy_ns in timed:
+                    near.efforts.observe(chunk, site, items, busy_ns)
 
     def _lots(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[Lot]:
         """What is ready, by chunk; all chunks are named, as more may become ready."""

@@ -8,6 +8,7 @@ and nothing else. Jobs without aims do not pass through here.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import add
@@ -27,6 +28,7 @@ from hanse.core.site import Site
 from hanse.core.spots import Spots, Told
 from hanse.ids import JobId, LeaseId, SiteId
 from hanse.model.aims import HOUR_NS, Tariff
+from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.rental import Rental
 
@@ -150,20 +152,27 @@ class Placing(Carrying):
     # --- for quotes -----------------------------------------------------------------------------
     @contextmanager
     def imagined(
-        self, spec: JobSpec, timed: Sequence[Timed], now_ns: int, of: JobId | None = None
-    ) -> Iterator[Job]:
+        self, spec: JobSpec, timed: Sequence[Timed], now_ns: int, of: JobId | None = None,
+        data: Sequence[Lies] = (),
+    ) -> Iterator[Job]:  # fmt: skip
         """A job that nobody has submitted, as it would be seen here now; inside alone. It may use
         what is free, and what the job `of` holds, which it would take the place of."""
         self._now_ns = max(self._now_ns, now_ns)
         job = Job(JobId(""), spec, self._now_ns)
-        assert job.place is not None
+        place, present = job.place, self.jobs.get(of) if of is not None else None
+        assert place is not None
         for site, items, busy_ns in timed:
-            job.place.work.observe(site, items, busy_ns)
-        if of is not None and (present := self.jobs.get(of)) is not None:
-            for lease in present.leases.values():
-                job.place.held[lease.site] = job.place.held.get(lease.site, 0) + 1
+            place.work.observe(site, items, busy_ns)
+        if present is not None:
+            place.held.update(Counter(lease.site for lease in present.leases.values()))
+            place.has = {} if present.place is None else dict(present.place.has)
+        if place.near is not None:
+            self._imagine(job, place.near, timed, data, present)
         self._shapes.join(job, self.sites.values())
         try:
+            if place.near is not None and place.near.ready:
+                offers, left = self._offers(job, place), self._left(job, place)
+                place.plan = self._way(job, place, offers, left, self._goal(job, place)).plan
             yield job
         finally:
             self._shapes.leave(job)

@@ -18,6 +18,7 @@ from hanse.core.why import refusals
 from hanse.ids import JobId
 from hanse.limits import SECOND
 from hanse.model.aims import HOUR_NS, NANO, Aims
+from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.quote import Brought, Quote, Row, SiteShare, Sureness
 
@@ -40,20 +41,21 @@ class Asked(NamedTuple):
 
 def quote(
     home: Home, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], now_ns: int,
-    of: JobId | None = None,
+    of: JobId | None = None, data: Sequence[Lies] = (),
 ) -> Quote:  # fmt: skip
     """For a job of `spec.total` items of which these segments were timed, one row for each of these
     aims: objective, deadline and budget. Regions, data and kinds of sites are those of the spec.
 
     Args:
         of: the job that runs here and is asked about: what it holds is free to it.
+        data: where what the items read lies, if they say it and it is not about a job.
     """
-    return answer(ask(home, spec, timed, aims, now_ns, of))
+    return answer(ask(home, spec, timed, aims, now_ns, of, data))
 
 
 def ask(
     home: Home, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], now_ns: int,
-    of: JobId | None = None,
+    of: JobId | None = None, data: Sequence[Lies] = (),
 ) -> Asked:  # fmt: skip
     """What the home has to say to that. The answer may take a second, and needs no home."""
     told = Quote(items=spec.total or 0, timed=0, able=False)
@@ -63,7 +65,7 @@ def ask(
             spec.aims or Aims(), objective=each.objective, deadline_ns=each.deadline_ns,
             budget_nano=each.budget_nano,
         )  # fmt: skip
-        with home.imagined(replace(spec, aims=whole), timed, now_ns, of) as job:
+        with home.imagined(replace(spec, aims=whole), timed, now_ns, of, data) as job:
             assert job.place is not None
             asked = question(home, job, now_ns, about[0].asked.ahead if about else None)
             why = {str(site): words for site, words in refusals(home, job, now_ns).items()}

@@ -117,7 +117,7 @@ class Board:
 
     def quote(self, ask: AskQuote) -> Quote:
         """What such a job would take and cost, by what is known now."""
-        return self.runtime.quoted(ask.spec, ask.timed, ask.aims, ask.of)
+        return self.runtime.quoted(ask.spec, ask.timed, ask.aims, ask.of, ask.data)
 
     # --- beginning ------------------------------------------------------------------------------
     def create(self, new: NewJob, payloads: Sequence[Payload]) -> int:

@@ -9,6 +9,7 @@ from hanse.errors import HanseError
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
+from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.quote import Quote
 from hanse.remote.dial import Dial
@@ -37,9 +38,14 @@ class Looking:
         return self._progress(job).account
 
     def quote(
-        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+        self,
+        spec: JobSpec,
+        timed: Sequence[Timed],
+        aims: Sequence[Aims],
+        of: JobId | None = None,
+        data: Sequence[Lies] = (),
     ) -> Quote:
-        about = api.AskQuote(spec=spec, timed=list(timed), aims=list(aims), of=of)
+        about = api.AskQuote(spec=spec, timed=list(timed), aims=list(aims), of=of, data=list(data))
         return self._dial.ask("POST", "/v1/quote", Quote, about)
 
     def running(self, job: JobId) -> int:

@@ -13,6 +13,7 @@ from hanse.core.home import Home
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
+from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.quote import Quote
 from hanse.runtime.costs import Costs, explained
@@ -42,13 +43,18 @@ class Looking:
         return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
 
     def quote(
-        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+        self,
+        spec: JobSpec,
+        timed: Sequence[Timed],
+        aims: Sequence[Aims],
+        of: JobId | None = None,
+        data: Sequence[Lies] = (),
     ) -> Quote:
         """See `runner.Runner`."""
         asked_ns = self.loop.now_ns()
         while of is not None and self.unsettled(asked_ns):
             time.sleep(limits.FULL_LOOK_NS / 1e9)
-        return self.quoted(spec, timed, aims, of)
+        return self.quoted(spec, timed, aims, of, data)
 
     def unsettled(self, asked_ns: int) -> bool:
         """Whether what is free is not yet known well enough to quote for a job that is here, and
@@ -59,10 +65,16 @@ class Looking:
         return self.ask(lambda: quoting.unsettled(self.home, asked_ns))  # type: ignore[no-any-return]
 
     def quoted(
-        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+        self,
+        spec: JobSpec,
+        timed: Sequence[Timed],
+        aims: Sequence[Aims],
+        of: JobId | None = None,
+        data: Sequence[Lies] = (),
     ) -> Quote:
         """As `quote`, by what is known now."""
-        asked = self.ask(lambda: quoting.ask(self.home, spec, timed, aims, self.loop.now_ns(), of))
+        now_ns = self.loop.now_ns()
+        asked = self.ask(lambda: quoting.ask(self.home, spec, timed, aims, now_ns, of, data))
         return quoting.answer(asked)
 
     # --- for the loop's thread ------------------------------------------------------------------

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hanse.journal.port import Head
     from hanse.model.account import Account
     from hanse.model.aims import Aims
+    from hanse.model.data import Lies
     from hanse.model.failure import Failure
     from hanse.model.job import JobSpec
     from hanse.model.quote import Quote
@@ -103,7 +104,12 @@ class Runner(Protocol):
         """The same by site, and what is expected; None: that is not known, or not counted."""
 
     def quote(
-        self, spec: JobSpec, timed: Sequence[Timed], aims: Sequence[Aims], of: JobId | None = None
+        self,
+        spec: JobSpec,
+        timed: Sequence[Timed],
+        aims: Sequence[Aims],
+        of: JobId | None = None,
+        data: Sequence[Lies] = (),
     ) -> Quote:
         """See `hanse.core.quoting.quote`. Nothing is submitted."""
 

@@ -90,15 +90,18 @@ class NewJob(Request, frozen=True, kw_only=True):
 
 class AskQuote(Request, frozen=True, kw_only=True):
     """What would a job of `spec.total` items take and cost, of which these segments were timed? One
-    answer for each of these aims. If it is about what is left of a job, that is named."""
+    answer for each of these aims. If it is about what is left of a job, that is named; else what
+    its items read may be said."""
 
     spec: JobSpec
     timed: list[Timed]
     aims: list[Aims]
     of: JobId | None = None
+    data: list[Lies] = []
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the node that reckons with it."""
+        check_lies(self.data, 0, self.spec.total or 0)
         if not 0 <= (self.spec.total or 0) <= 1 << 53:
             raise ValueError("a job has 0 to 2**53 items")
         if any(not (0 < items <= 1 << 53 and 0 <= ns < 1 << 62) for _, items, ns in self.timed):
