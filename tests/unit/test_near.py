@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from core_builders import Town
 
 from hanse import limits
-from hanse.core.events import Describe, Grow, JobGrown, Submit
+from hanse.core.events import Describe, Grow, JobGrown, Submit, Timed
+from hanse.core.place.egress import Egress
+from hanse.core.place.near import Near
+from hanse.core.quoting import quote
 from hanse.core.why import explain
 from hanse.ids import JobId, SiteId
-from hanse.model.aims import NANO, Aims, Tariff
+from hanse.model.aims import HOUR_NS, NANO, Aims, Tariff
 from hanse.model.data import Lies
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
+from hanse.model.quote import Row
 
 GB = 10**9
 NORTH = Tariff(region="north", price_nano=1 * NANO)
@@ -30,6 +35,13 @@ def submit(town: Town, size: int, data: list[Lies], **aims: object) -> JobId:
     spec = JobSpec(name="j", aims=Aims(follows=True, **aims))  # type: ignore[arg-type]
     town.tell(Submit(JobId("j"), spec, size, True, data))
     return JobId("j")
+
+
+def placed(town: Town, job: JobId) -> Near:
+    place = town.job(job).place
+    assert place is not None
+    assert place.near is not None
+    return place.near
 
 
 def held(town: Town, job: JobId) -> dict[str, list[tuple[int, int]]]:
@@ -119,3 +131,28 @@ def test_a_far_site_holds_more_leases_where_each_is_of_one_item() -> None:
     held = list(town.job(job).leases.values())
     assert 15 <= len(held) <= limits.LOOK_AHEAD_SHORT + 1
     assert {lease.stop - lease.start for lease in held} == {1}
+
+
+def test_a_quote_counts_what_items_say_of_their_data() -> None:
+    """60 items of an hour in the north, 40 in the south; a gigabyte each, which costs 10 to move."""
+    town = towns(a=NORTH, b=SOUTH)
+    town.home.carries_at(Egress(default=10 * NANO))
+    data = [Lies(0, 60, "north", 60 * GB), Lies(60, 100, "south", 40 * GB)]
+    timed = [Timed(SiteId(site), 20, 20 * HOUR_NS) for site in "ab"]
+
+    def asked(of: JobId | None = None, items: int = 100, **aims: object) -> Row:
+        aim = Aims(objective="cheapest", follows=True, **aims)  # type: ignore[arg-type]
+        spec = JobSpec(name="j", total=items, aims=aim)
+        (row,) = quote(town.home, spec, timed, [aim], town.now_ns, of, data).rows
+        return row
+
+    here = asked()
+    assert here.cost == pytest.approx(60 * 1 + 40 * 2)
+    assert {site.site: site.share for site in here.sites} == pytest.approx({"a": 0.6, "b": 0.4})
+    assert here.end_s == pytest.approx(60 * 3600, rel=0.01)
+    assert asked(regions=["north"]).cost == pytest.approx(100 * 1 + 40 * 10)
+    job = submit(town, 100, data, objective="cheapest")
+    near = placed(town, job)
+    for chunk, site in ((1, "a"), (2, "b")):
+        near.efforts.observe(chunk, SiteId(site), 20, 20 * HOUR_NS)
+    assert asked(job).cost == pytest.approx(60 * 1 + 40 * 2), "of one that runs, by what it knows"

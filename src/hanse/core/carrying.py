@@ -16,7 +16,7 @@ from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.messages import SegmentNote
 from hanse.core.place.egress import Egress
-from hanse.core.place.near import Lot, Near, Share, any_where, follow, probe
+from hanse.core.place.near import Lot, Near, Parts, Share, any_where, follow, probe
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, Plan, plan
 from hanse.core.place.work import Left
@@ -39,6 +39,7 @@ class Way(NamedTuple):
     plan: Plan
     shares: Share
     strict: bool
+    parts: Parts
 
 
 class Carrying(Indexes):
@@ -114,13 +115,13 @@ class Carrying(Indexes):
         assert near is not None
         offers, left, lots = self._by_chunks(job, near, offers, left)
         found = plan(offers, left, goal)
-        loose = Way(found, any_where(offers, lots), strict=False)
+        loose = Way(found, any_where(offers, lots), strict=False, parts={})
         if near.strict and not near.ready:  # whatever comes back is for those who had it
             there = {offer.site for offer in offers}
             slots = {site: count for site, count in place.quota.items() if site in there}
             cost, high = _here(offers, left, goal)
             told = found._replace(slots=slots, cost=cost, high_cost=high)
-            return Way(told, near.shares, strict=True)
+            return Way(told, near.shares, strict=True, parts={})
         if goal.objective != "cheapest" or found.hurry or not offers:
             return loose
         time_ns = None if goal.time_ns is None else goal.time_ns * (1 - _SPARE)
@@ -135,10 +136,13 @@ class Carrying(Indexes):
         spread = found.high_cost / found.cost if found.cost else 1.0
         cost = way.cost + rest
         told = Plan(slots, reasons, cost, cost * spread, way.end_ns,
-                    max(way.end_ns, found.high_ns), hurry=False)  # fmt: skip
+                    way.end_ns * (left.high / left.mean if left.mean else 1.0),
+                    hurry=False)  # fmt: skip
         tries = self._now_ns - job.since_ns < max(_TRIED_NS, goal.whole_ns * _TRIED)
         shares = probe(way.shares, lots, _leased(job)) if tries else way.shares
-        return Way(told, shares, strict=True)
+        whole = 1 + rest / way.cost if way.cost else 1.0  # what has begun costs a little more
+        parts = {site: (work, nano * whole) for site, (work, nano) in way.parts.items()}
+        return Way(told, shares, strict=True, parts=parts)
 
     def _by_chunks(
         self, job: Job, near: Near, offers: Sequence[Offer], left: Left
@@ -228,7 +232,7 @@ class Carrying(Indexes):
 
     def _follow(self, job: Job, near: Near, way: Way) -> None:
         """From now on."""
-        near.shares, near.strict = way.shares, way.strict
+        near.shares, near.strict, near.parts = way.shares, way.strict, way.parts
         leased = _leased(job)
         near.everywhere = {site for site, share in way.shares.items() if leased <= share.keys()}
 

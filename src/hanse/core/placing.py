@@ -172,7 +172,9 @@ class Placing(Carrying):
         try:
             if place.near is not None and place.near.ready:
                 offers, left = self._offers(job, place), self._left(job, place)
-                place.plan = self._way(job, place, offers, left, self._goal(job, place)).plan
+                way = self._way(job, place, offers, left, self._goal(job, place))
+                place.plan = way.plan
+                self._follow(job, place.near, way)
             yield job
         finally:
             self._shapes.leave(job)

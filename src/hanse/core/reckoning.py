@@ -14,8 +14,9 @@ from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.ahead import Ahead, Course, courses
 from hanse.core.place.foresee import Bought, Items, foresee
+from hanse.core.place.near import Parts
 from hanse.core.place.offer import Offer
-from hanse.core.place.plan import Goal, plan
+from hanse.core.place.plan import Goal, Plan, plan
 from hanse.core.place.renting import Kind, Lack, Rents, by_streams
 from hanse.core.place.work import Left
 from hanse.ids import SiteId
@@ -62,7 +63,7 @@ class Question(NamedTuple):
     items: Items
     goal: Goal
     able: bool  # there are offers of machines
-    whole: tuple[float, float] | None  # what a plan that was made by chunks comes to, and at most
+    whole: tuple[Plan, Parts] | None  # that were made by chunks
     now_ns: int
 
 
@@ -78,7 +79,7 @@ def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Q
                 float(place.purse.total()))  # fmt: skip
     whole = None
     if place.near is not None and place.plan is not None:
-        whole = place.plan.cost, max(place.plan.cost, place.plan.high_cost)
+        whole = place.plan, place.near.parts
     ahead = Ahead.of(rents.pools) if ahead is None else ahead
     return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole, now_ns)
 
@@ -110,11 +111,19 @@ def reckon(
     if not left.mean or not (lack.sites or machines):
         return None
     told = _timed(lack, goal, machines, renting)
-    if asked.whole is None or objective is not None or time_ns is not None:
+    if asked.whole is None or machines or objective is not None or time_ns is not None:
         return told
-    # Which chunks go where, and so which bytes travel, is in the plan that was made with them.
+    return _by_chunks(told, lack.sites, *asked.whole)
+
+
+def _by_chunks(told: Reckoned, offers: Sequence[Offer], whole: Plan, parts: Parts) -> Reckoned:
+    """Which chunks go where, and so which bytes travel, is in the plan that was made with them."""
     sites = [(offer, share, 0.0) for offer, share, _ in told.sites]
-    cost, high = asked.whole
+    cost, high = whole.cost, max(whole.cost, whole.high_cost)
+    if work := sum(part[0] for part in parts.values()):
+        sites = [(offer, parts[offer.site][0] / work, parts[offer.site][1])
+                 for offer in offers if offer.site in parts]  # fmt: skip
+        told = told._replace(end_ns=whole.end_ns, end_high_ns=max(whole.end_ns, whole.high_ns))
     return told._replace(cost=cost, cost_high=high, sites=sites)
 
 

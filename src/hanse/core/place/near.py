@@ -39,22 +39,27 @@ class Lot(NamedTuple):
     carry: Sequence[float]  # nano for one item's bytes, by offer
 
 
+Parts = dict[SiteId, tuple[float, float]]  # of what is in the lots: work, and nano expected
+
+
 class Followed(NamedTuple):
     shares: Share
     cost: float  # nano expected, of what is in the lots
     end_ns: float
+    parts: Parts
 
 
 class Near:
     """Of one job whose items say where their data lies: what its sites may take."""
 
-    __slots__ = ("efforts", "everywhere", "ready", "shares", "strict")
+    __slots__ = ("efforts", "everywhere", "parts", "ready", "shares", "strict")
 
     def __init__(self) -> None:
         self.efforts = Efforts()
         self.ready = ByChunk(Places())
         self.shares: Share = {}
         self.strict = False  # sites keep to their chunks
+        self.parts: Parts = {}  # then: what each site is expected to do
         self.everywhere: set[SiteId] = set()  # where all that is leased may run
 
     def free(self, places: Places, ranges: Sequence[Range] = ()) -> ByChunk:
@@ -133,9 +138,11 @@ def follow(
     _, total = score(choices, way, time_ns, busy)
     given: list[dict[int, int]] = [{} for _ in offers]
     times = list(busy)
+    parts: Parts = {}
     for (number, items), at, row in zip(pieces, way, choices, strict=True):
         given[at][number] = given[at].get(number, 0) + items
         times[at] += row[at].time_ns
+        _add(parts, offers[at].site, items * lots[number].work, row[at].cost)
     shares: Share = {}
     for number, lot in enumerate(lots):
         if not lot.items:
@@ -146,7 +153,12 @@ def follow(
         shares[offer.site] = {
             lots[n].chunk: ALL if given[at][n] == lots[n].items else given[at][n] for n in order
         }
-    return Followed(shares, total, max(times, default=0.0))
+    return Followed(shares, total, max(times, default=0.0), parts)
+
+
+def _add(parts: Parts, site: SiteId, work: float, nano: float) -> None:
+    before = parts.get(site, (0.0, 0.0))
+    parts[site] = before[0] + work, before[1] + nano
 
 
 def _cheapest(
@@ -154,6 +166,7 @@ def _cheapest(
 ) -> Followed:
     shares: Share = {offer.site: {} for offer in offers}
     total, times = 0.0, [0.0] * len(offers)
+    parts: Parts = {}
     for lot, row in zip(lots, cost, strict=True):
         # Where nothing is known of the work, the price of the time decides between equals.
         best = min(row)
@@ -166,11 +179,13 @@ def _cheapest(
         for at in likes:
             shares[offers[at].site][lot.chunk] = ALL
             times[at] += lot.items * lot.work / power
+            share = lot.items * offers[at].speed * max(1, offers[at].slots) / power
+            _add(parts, offers[at].site, share * lot.work, share * row[at])
         total += lot.items * best
     for offer, ranked in zip(offers, _ranked(offers, lots), strict=True):
         found = shares[offer.site]
         shares[offer.site] = {lot.chunk: ALL for lot in ranked if lot.chunk in found}
-    return Followed(shares, total, max(times, default=0.0))
+    return Followed(shares, total, max(times, default=0.0), parts)
 
 
 def _cost(offer: Offer, lot: Lot, at: int) -> float:
