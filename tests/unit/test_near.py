@@ -134,7 +134,7 @@ def test_a_far_site_holds_more_leases_where_each_is_of_one_item() -> None:
 
 
 def test_a_quote_counts_what_items_say_of_their_data() -> None:
-    """60 items of an hour in the north, 40 in the south; a gigabyte each, which costs 10 to move."""
+    """60 items of an hour in the north, 40 in the south; the gigabyte of each costs 10 to move."""
     town = towns(a=NORTH, b=SOUTH)
     town.home.carries_at(Egress(default=10 * NANO))
     data = [Lies(0, 60, "north", 60 * GB), Lies(60, 100, "south", 40 * GB)]
