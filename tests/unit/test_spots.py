@@ -312,7 +312,7 @@ def test_what_is_told_comes_back_as_it_was(
     again.recall(back, ago_ns, 10 * HOUR)
     for name in "ab":
         assert again.words(name) == spots.words(name)
-    assert again.lasts_ns() == spots.lasts_ns()
+    assert again.lasts_ns(10 * HOUR) == pytest.approx(spots.lasts_ns(now_ns), rel=0.01)
     once_more = again.told([], 10 * HOUR)
     assert once_more.offers.keys() == told.offers.keys()
     for name, seen in once_more.offers.items():
@@ -378,7 +378,7 @@ def test_whatever_a_file_may_say_estimates_are_usable(
     for now_ns in (0, HOUR, 10 * HOUR):
         assert 0 <= spots.loss_ns(site, now_ns) < 1 << 63
         assert 0 <= spots.stays_ns(site, now_ns, 5 * HOUR) <= 5.001 * HOUR
-    assert all(0 < each < math.inf for each in spots.lasts_ns().values())
+    assert all(0 < each < math.inf for each in spots.lasts_ns(0).values())
     assert class_of(10.0) == len(EDGES) - 1
 
 

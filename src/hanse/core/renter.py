@@ -230,7 +230,7 @@ class Renter:
     def _kinds(self, job: Job, now_ns: int) -> tuple[list[Kind], dict[str, str]]:
         """Those that can run the job, without room if none may be brought now, and why that is."""
         kinds, refused = [], {}
-        lasts_ns = self.spots.lasts_ns()
+        lasts_ns = self.spots.lasts_ns(now_ns)
         for name, rental in self.rentals.items():
             held = [each for each in self.machines.values() if each.kind == name]
             why: str | None = None
@@ -260,7 +260,7 @@ class Renter:
         """What was brought for the job, and will be there."""
         mine = [each for each in self.machines.values() if each.job == job.id]
         followed = {each.instead for each in mine if not each.why}
-        lasts_ns = self.spots.lasts_ns() if mine else {}
+        lasts_ns = self.spots.lasts_ns(now_ns) if mine else {}
         found = []
         for machine in mine:
             kind = self._as_kind(job, machine, lasts_ns, now_ns)
@@ -292,7 +292,7 @@ class Renter:
     def _roomy(self, job: Job, used_ns: dict[str, float], now_ns: int) -> list[Group]:
         """Machines of jobs that are due earlier, once those are done with them. What is free there
         now is known already."""
-        found, lasts_ns = [], self.spots.lasts_ns()
+        found, lasts_ns = [], self.spots.lasts_ns(now_ns)
         for machine in self.machines.values():
             if machine.job == job.id or machine.id not in used_ns:
                 continue

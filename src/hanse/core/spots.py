@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from hanse import limits
-from hanse.core.place.spells import EDGES, LOST, Pool, class_of, hazards, lasts, rates_of
+from hanse.core.place.spells import EDGES, LOST, Pool, class_of, hazards, lasts
 from hanse.core.site import Site
 from hanse.core.words import duration
 from hanse.ids import SiteId
@@ -32,6 +32,7 @@ _SHOWN = 0.05  # losses below this have faded: nobody is told of them
 _FOLLOW_NS = 60 * limits.SECOND  # how often linked machines are looked at
 _OLD_NS = 30 * 24 * HOUR_NS  # what was last seen so long ago has faded to a thousandth
 _MOST_NS = 1 << 62
+_FOR_EVER = 1e5  # hours
 
 _Number = Annotated[float, Meta(ge=0, le=1e9)]
 _ByAge = Annotated[list[_Number], Meta(min_length=len(EDGES), max_length=len(EDGES))]
@@ -171,10 +172,13 @@ class Spots:
         self._rates = {}
 
     # --- what follows ---------------------------------------------------------------------------
-    def lasts_ns(self) -> dict[str, float]:
-        """How long a machine of each offer is expected to stay."""
-        rates = rates_of(list(self.pools.values()))
-        return {name: HOUR_NS / lost for name, (lost, _) in zip(self.pools, rates, strict=True)}
+    def lasts_ns(self, now_ns: int) -> dict[str, float]:
+        """How long a machine of each offer is expected to stay from now on, with care."""
+        found = {}
+        for name, pool in self.pools.items():
+            losses = [pool.care * rate for rate in self._losses(pool)]
+            found[name] = lasts(losses, pool.age(True, now_ns), _FOR_EVER) * HOUR_NS
+        return found
 
     def loss_ns(self, site: Site, now_ns: int) -> int:
         """Mean time between losses of machines like it, at its age."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from hanse.core.events import (
     Decision,
     Describe,
@@ -24,6 +26,7 @@ from hanse.core.events import (
     Tick,
 )
 from hanse.core.home import Home
+from hanse.core.spots import Told
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import Tariff
 from hanse.model.fit import Offer
@@ -64,6 +67,7 @@ class HomeNode(Node):
         self.runs = 1
         self.dooms: list[Callable[[], None]] = []  # what happens at the next commits, one at each
         self.home = Home(self._first_lease())
+        self.keeps = True  # what it learnt outlives a crash
         self.told: dict[JobId, list[Fact]] = {}  # what clients may know, by job
         self.durable: dict[JobId, bool] = {}  # every job that was ever submitted here
         self.lines: dict[str, Direction] = {}  # to sites and clients
@@ -174,6 +178,7 @@ class HomeNode(Node):
             self.disk.crash(keep_some)
         else:
             self.disk.lose()
+            self.keeps = False
         self.watch.crashed(self, disk)
 
     def restart(self) -> None:
@@ -181,6 +186,7 @@ class HomeNode(Node):
             return
         self.up = True
         self.runs += 1
+        learnt = self.home.spots_told(self.clock.now_ns())
         self.told.clear()
         self.durable.clear()
         for fact in self.disk.facts:
@@ -194,8 +200,16 @@ class HomeNode(Node):
             self.watch.gave_up(self)
         else:
             self.home = Home.recover(self.disk.facts, self._first_lease(), self._sites())
+            self.recall(learnt)
             self.watch.restarted(self)
             self.introduce()
+
+    def recall(self, learnt: Told) -> None:
+        """What nodes keep in a file of their own; nothing, if their disk was lost."""
+        if self.keeps:
+            kept = msgspec.json.decode(msgspec.json.encode(learnt), type=Told)
+            self.home.spots.recall(kept, 0, self.clock.now_ns())
+        self.keeps = True
 
     def introduce(self) -> None:
         """Sites say on what terms they work, whenever a home is new to them."""

@@ -24,7 +24,7 @@ from hanse.model.aims import HOUR_NS
 EDGES = (0.0, 0.4, 1.5, 6.0)
 """Ages in hours at which the classes begin."""
 LOST, BACK = 0.1, 0.5  # ends for an hour, up and down, before anything is seen
-WEIGHT = 1.0  # of the other zones, in losses
+_OTHERS = 1.0  # what the other zones weigh in mean rates, in losses
 CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _BEFORE = (2.5, 1.4, 0.7, 0.35)  # before anything is seen: times the mean rate
 _WEIGHT = 2.0  # of what is leant on, in ends
@@ -136,6 +136,12 @@ class Pool:
         """How often there was one again, as far as that did not fade."""
         return sum(self.downs.ends)
 
+    @property
+    def care(self) -> float:
+        """Losses are taken to be so many times as likely as they seem: the less was seen of them,
+        the more."""
+        return 1 + CARE / math.sqrt(self.lost + _OTHERS)
+
     # --- a zone, or an offer --------------------------------------------------------------------
     def see(self, up: bool, now_ns: int, machines: int = 1) -> None:
         """There are so many machines, or none. Between two looks that agree nothing is taken to
@@ -195,8 +201,8 @@ def rates_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, flo
     back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / BACK)
     found = []
     for pool in pools:
-        seen = pool.lost + WEIGHT
+        seen = pool.lost + _OTHERS
         more = 1 + care / math.sqrt(seen)
-        ends = (pool.back + WEIGHT) / (pool.down + WEIGHT / back)
-        found.append((seen / (pool.up + WEIGHT / lost) * more, ends))
+        ends = (pool.back + _OTHERS) / (pool.down + _OTHERS / back)
+        found.append((seen / (pool.up + _OTHERS / lost) * more, ends))
     return found

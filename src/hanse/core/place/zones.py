@@ -32,7 +32,7 @@ from typing import NamedTuple
 from hanse.core.place.chain import NEVER, Chain, Rank
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, States, Terms
-from hanse.core.place.spells import BACK, CARE, LOST, WEIGHT, Pool, hazards, rates_of
+from hanse.core.place.spells import BACK, LOST, Pool, hazards, rates_of
 
 HOUR = 3600 * 10**9
 _TOP = 6  # zones that the tables tell apart
@@ -230,8 +230,7 @@ class Zones:
             spare_ns -= now.starting_ns
         work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
         pool = self.pools[zone]
-        care = 1 + CARE / math.sqrt(pool.lost + WEIGHT)
-        lost = [care * rate for rate in hazards([pool.ups], LOST)[0]]
+        lost = [pool.care * rate for rate in hazards([pool.ups], LOST)[0]]
         back = hazards([pool.downs], BACK)[0]
         sure = min(zone.sure for zone in self.zones)
         terms = Terms(self.zones[zone].spot, sure, restart_ns / HOUR)
