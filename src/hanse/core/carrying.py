@@ -30,6 +30,7 @@ _GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not 
 _SPARE = 0.01  # of the time left: so much sooner all is to be done, where sites keep to them
 _TRIED_NS, _TRIED = 10 * SECOND, 0.02  # so long, or of all time, one item of a chunk is tried
 _CLOSE = 1.25
+_SAMPLE = 100  # segments that say how long the items of an imagined job take
 _SEEN = 1000  # items of a chunk that the others are taken to be like
 
 
@@ -168,7 +169,7 @@ class Carrying(Indexes):
             job.grow(job.spec.total or 0, {}, data=data)
             assert job.data is not None
             for chunk in range(len(job.data.regions)):
-                for site, items, busy_ns in timed:
+                for site, items, busy_ns in timed[:_SAMPLE]:
                     near.efforts.observe(chunk, site, items, busy_ns)
 
     def _lots(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[Lot]:
