@@ -19,7 +19,8 @@ from hanse.core.place.efforts import Efforts
 from hanse.core.place.near import Lot, any_where, follow
 from hanse.core.place.plan import ALL, Offer
 from hanse.ids import JobId, SiteId
-from hanse.model.data import Lies
+from hanse.model.data import Lies, check_lies
+from hanse.model.ranges import RangeSet
 from hanse.sim.rehearsal import Stage
 from hanse.sim.rehearsal_scenario import JobKind, Scenario, SiteKind
 from hanse.sim.rehearsal_site import Work
@@ -69,6 +70,25 @@ def test_bytes_of_parts_are_those_of_the_whole(data: list[Lies], one: int, other
     sums = {region: sum(part.get(region, 0) for part in parts) for region in places.nbytes(0, 200)}
     assert sums == places.nbytes(0, 200)
     assert sum(sums.values()) == sum(lies.nbytes for lies in data)
+
+
+@given(told(), st.lists(st.tuples(st.integers(0, 80), st.integers(0, 20)), max_size=4))
+def test_what_is_left_reads_the_same_in_whatever_order_it_is_said(
+    data: list[Lies], left: list[tuple[int, int]]
+) -> None:
+    places, gaps = Places(), RangeSet([])
+    places.add(data)
+    for start, count in left:
+        gaps.add(start, start + count)
+    said = places.grouped(gaps)
+    check_lies(said, 0, len(gaps))
+    again = Places()
+    again.add(said)
+    total: dict[str, int] = {}
+    for start, stop in gaps:
+        for region, nbytes in places.nbytes(start, stop).items():
+            total[region] = total.get(region, 0) + nbytes
+    assert again.nbytes(0, len(gaps)) == total
 
 
 def test_what_is_beyond_the_bounds_lies_nowhere() -> None:

@@ -75,7 +75,7 @@ def _of_job(target: str, wanted: Wanted) -> Answer:
     from msgspec.structs import replace
 
     import hanse
-    from hanse.client.quoting import Answer, rows
+    from hanse.client.quoting import Answer, rows, unread
     from hanse.model.aims import Aims
 
     with recorded(target) as (side, head):
@@ -86,8 +86,9 @@ def _of_job(target: str, wanted: Wanted) -> Answer:
     aims = wanted.of(own)
     with hanse.connect() as client:
         found = client._runtime.quote(
-            replace(spec, total=left, aims=aims), list(record.timed), rows(aims), head.id
-        )
+            replace(spec, total=left, aims=aims), list(record.timed), rows(aims), head.id,
+            unread(record),
+        )  # fmt: skip
     return Answer(found, aims, more=head.total is None)
 
 

@@ -27,7 +27,7 @@ from hanse.model.data import Lies
 from hanse.model.quote import Quote
 from hanse.payloads.functions import name_of
 from hanse.payloads.payload import load_one
-from hanse.records.record import open_record
+from hanse.records.record import JobRecord, open_record
 
 if TYPE_CHECKING:
     from hanse.client.client import Client
@@ -118,6 +118,7 @@ def answer(
         record = open_record(runtime.records(), known)
         if sum(one.items for one in record.timed) >= _ENOUGH:
             left = max(record.size, known.total or 0) - len(record.settled)
+            told += unread(record)
             _write(ask, Answer(quoted(record.job.spec, left, record.timed, known.id), aims))
     columns, total, more = _counted(iterables)
     if places is not None:
@@ -145,14 +146,17 @@ def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, 
 
 
 def _sets(places: Places, columns: Sequence[Sequence[Any]]) -> list[Lies]:
-    """What all items read, by data set: in which order they come does not matter."""
+    """What all items read: in which order they come does not matter."""
     values = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-    chunks, found, start = Chunks(), list[Lies](), 0
+    chunks = Chunks()
     chunks.add(places.of(values, 0))
-    for chunk, (items, nbytes) in chunks.totals().items():
-        found.append(Lies(start, start + items, chunks.regions[chunk], nbytes, str(chunk)))
-        start += items
-    return found
+    return chunks.grouped([(0, len(values))])
+
+
+def unread(record: JobRecord) -> list[Lies]:
+    """What the items of a recorded job read that have no result yet."""
+    job = record.job
+    return [] if job.data is None else job.data.grouped(record.settled.gaps(0, record.size))
 
 
 def _sample(

@@ -95,6 +95,21 @@ class Places:
             at += 1
         return found
 
+    def grouped(self, ranges: Iterable[Range]) -> list[Lies]:
+        """What is said of these items, as if they came by chunk; of one item after the other."""
+        chunks: dict[int, tuple[int, int]] = {}
+        for a, b in ranges:
+            for chunk, start, stop in self.parts(a, b):
+                items, nbytes = chunks.get(chunk, (0, 0))
+                more = sum(self.nbytes(start, stop).values())
+                chunks[chunk] = items + stop - start, nbytes + more
+        found, at = [], 0
+        for chunk, (items, nbytes) in chunks.items():
+            if chunk != NOWHERE:
+                found.append(Lies(at, at + items, self.regions[chunk], nbytes, str(chunk)))
+                at += items
+        return found
+
     @property
     def runs(self) -> int:
         """Items in a row whose data lies together."""
