@@ -65,7 +65,7 @@ def test_a_sure_machine_is_replaced_once_another_can_be_had_and_goes_on_until_th
     held = Held("sure-1-1", kind(SURE)._replace(start_ns=0.0), up=True)
     asked = lack(left(10), 20, slots=0)._replace(held=[held])
     found = chosen(asked, kind(SURE), kind(A))
-    assert ("sure-1-1", "a") in found.moves
+    assert ("sure-1-1", "a") in [(move.machine, move.kind) for move in found.moves]
     paid = asked._replace(held=[held._replace(kept=True)])
     assert not chosen(paid, kind(SURE), kind(A)).moves, "it is paid for"
 
@@ -73,7 +73,40 @@ def test_a_sure_machine_is_replaced_once_another_can_be_had_and_goes_on_until_th
 def test_one_that_could_only_be_taken_away_is_left_for_a_sure_one_in_time() -> None:
     held = Held("a-1-1", kind(A)._replace(start_ns=0.0), up=True)
     asked = lack(left(4), 4.09, slots=0)._replace(held=[held], whole_ns=20 * HOUR)
-    assert chosen(asked, none(kind(A)), kind(SURE)._replace(room=1)).moves == [("a-1-1", "sure")]
+    (move,) = chosen(asked, none(kind(A)), kind(SURE)._replace(room=1)).moves
+    assert (move.machine, move.kind) == ("a-1-1", "sure")
+
+
+def test_each_machine_that_another_is_brought_for_has_its_own_reason() -> None:
+    held = [Held(f"a-1-{n}", kind(A)._replace(start_ns=0.0), up=True) for n in (1, 2)]
+    asked = lack(left(15.8), 4.12, slots=0)._replace(held=held, whole_ns=20 * HOUR)
+    found = chosen(asked, none(kind(A)), kind(SURE)._replace(room=2))
+    assert [move.machine for move in found.moves] == ["a-1-1", "a-1-2"]
+    for move in found.moves:
+        assert move.why in found.reasons
+        assert f"in place of {move.machine}: " in move.why
+        assert "no time to begin another" in move.why
+
+
+@pytest.mark.parametrize(("hours", "first"), [(4.15, "fast"), (4.9, "slow")])
+def test_of_machines_that_nobody_takes_away_the_cheapest_that_makes_it_comes_first(
+    hours: float, first: str
+) -> None:
+    start_ns = 1800 * SECOND
+    slow = kind(rental("slow", 2.0, start_ns=start_ns))._replace(room=1, start_ns=start_ns)
+    fast = kind(rental("fast", 3.0))._replace(room=1)
+    dear = none(kind(rental("a", 9.0, spot=True)))
+    asked = lack(left(8), hours, slots=0)._replace(whole_ns=20 * HOUR)
+    assert next(iter(chosen(asked, dear, fast, slow).bring)) == first
+
+
+def test_why_machines_are_brought_that_nobody_takes_away_is_told_as_it_is() -> None:
+    late = lack(left(4), 4.1, slots=0)._replace(whole_ns=20 * HOUR)
+    sure = kind(SURE)._replace(room=1)
+    assert "no time to wait" in chosen(late, none(kind(A)), sure).reasons[0]
+    dear = none(kind(rental("a", 9.0, spot=True)))
+    early = lack(left(4), 20, slots=0)
+    assert "costs the least" in chosen(early, dear, sure).reasons[0]
 
 
 def test_no_slack_is_kept_for_what_more_sure_machines_could_do() -> None:

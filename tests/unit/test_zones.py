@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -252,6 +253,45 @@ def test_ends_are_learnt_by_age() -> None:
         zones.see(0, pattern[tick % len(pattern)], tick * TICK)
     (lost,) = hazards([zones.pools[0].ups], 0.1)
     assert lost[0] > 1 > 0.1 > lost[2]
+
+
+def test_a_sure_machine_is_left_the_more_likely_the_longer_nobody_looked() -> None:
+    """Most machines are lost young; where there is none there is none for hours."""
+    zones, now = choice([Zone("z", "a", 3.0, 15.0)]), 0
+    pattern = [True, False, False] * 4 + [False] * 30 + [True] * 100
+    for up in pattern * 4 + [False]:
+        zones.see(0, up, now)
+        now += TICK
+    stay = Where(0, True)
+    asked = Standing(now, 40 * HOUR, 43 * HOUR, stay)
+    assert zones.options(asked) == [stay]
+    assert zones.options(asked._replace(now_ns=now + 12 * HOUR))[0] == Where(0, False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 30)), max_size=12),
+    st.sampled_from([None, True, False]), st.integers(1, 60), st.integers(0, 40),
+    st.integers(0, 50), st.floats(1, 20),
+)  # fmt: skip
+def test_alone_is_whoever_has_one_zone_with_spot_machines_wherever_the_sure_ones_are(
+    seen: list[tuple[bool, int]], sure: bool | None, work: int, spare: int, ago: int, price: float
+) -> None:
+    """An offer to rent is either one or the other, and is decided as a zone with both."""
+    one = choice([Zone("z", "a", price, 15.0)])
+    two = choice([Zone("s", "a", math.inf, 15.0), Zone("z", "a", price, math.inf)])
+    now = 0
+    for up, ticks in seen:
+        for _ in range(ticks):
+            one.see(0, up, now)
+            two.see(1, up, now)
+            now += TICK
+    asked = Standing(now + ago * TICK, work * TICK, (work + spare) * TICK, Where(0, sure))
+    other = asked._replace(where=Where(int(sure is False), sure))
+    for mine, its in zip(one.options(asked), two.options(other), strict=True):
+        assert mine.sure is its.sure
+        assert its.sure is None or its.zone == int(its.sure is False)
+    assert one.cost(asked) == two.cost(other)
 
 
 def test_a_job_that_pays_for_a_sure_machine_finds_out_that_others_last_now() -> None:

@@ -202,8 +202,8 @@ class Renter:
         for name, count in choice.bring.items():
             for _ in range(count):
                 self._bring(job, name, choice.reasons[0], now_ns)
-        for id, name in choice.moves:
-            self._bring(job, name, choice.reasons[0], now_ns, instead=id)
+        for move in choice.moves:
+            self._bring(job, move.kind, move.why, now_ns, instead=move.machine)
         for id, why in choice.leave.items():
             self.machines[id].leaving = why
         self._use(job, lack, used_ns, now_ns)

@@ -244,8 +244,8 @@ class _Run:
         brought = False
         for name, count in choice.bring.items():
             brought |= self._bring(name, count)
-        for id, name in choice.moves:
-            brought |= self._bring(name, 1, id)
+        for move in choice.moves:
+            brought |= self._bring(move.kind, 1, move.machine)
         for one in self._there:
             if one.id in choice.leave:
                 one.ends_ns = self.at_ns

@@ -64,13 +64,14 @@ class Lone:
             self._row()
 
     def holds(
-        self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float, slack: float
-    ) -> bool:
+        self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float,
+        slack: float, fits: float,
+    ) -> bool:  # fmt: skip
         """Whether these tables still answer for such rates and terms, and for so much work and
-        slack."""
+        slack, which may be so many times less than they were made for."""
         return (
-            work <= self._work < 2 * work
-            and slack <= self._slack < 2 * slack + 1
+            work <= self._work < fits * work
+            and slack <= self._slack < fits * slack + 1
             and _near(terms, self._terms, _TERMS)
             and _near((*lost, *back), self._rates, _RATES)
         )

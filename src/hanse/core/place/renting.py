@@ -125,18 +125,26 @@ class Rents(NamedTuple):
     pools: Mapping[str, Pool]  # what was seen of those that can be taken away
 
 
+class Move(NamedTuple):
+    """A machine of that kind is brought, and goes on in place of this one."""
+
+    machine: str
+    kind: str
+    why: str
+
+
 class Choice(NamedTuple):
     """What to bring, by the names of the offers, what that is expected to cost, and why.
 
     Attributes:
-        moves: which of its machines another kind is brought for, in its place.
+        moves: for which of its machines another one is brought, in its place.
         leave: those that are left with nothing in their place, and why.
     """
 
     bring: dict[str, int]
     cost: float
     reasons: list[str]
-    moves: Sequence[tuple[str, str]] = ()
+    moves: Sequence[Move] = ()
     leave: Mapping[str, str] = {}
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from hanse import limits
 from hanse.core.place import renting
 from hanse.core.place.exact import exp, ln
-from hanse.core.place.renting import Choice, Held, Kind, Lack, site_does, tail_ns
+from hanse.core.place.renting import Choice, Held, Kind, Lack, Move, site_does, tail_ns
 from hanse.core.place.spells import Pool
 from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 from hanse.core.words import duration, money
@@ -35,6 +35,7 @@ _AGAIN = 0.15  # their number is chosen anew when work or time have changed by s
 _BETTER = 0.98  # of the cost: to change it
 _NO_SURE = 50.0  # times the dearest: what a sure machine costs where there is none
 _MORE = 1.3  # times the work that is left: tables reach so far, as estimates go up and down
+_WAITS = "to wait for a machine that can be taken away costs less than one that is sure"
 _PRICES = 50  # steps of a price, for a factor of e, so tables can be kept
 
 
@@ -195,7 +196,7 @@ class Streams:
     def power(self) -> float:
         return self._power
 
-    # --- for who looks ahead ----------------------------------------------------------------------
+    # --- for who looks ahead --------------------------------------------------------------------
     @property
     def wanted_power(self) -> float:
         """Of all streams together, as of the last choice."""
@@ -216,17 +217,16 @@ class _Look:
         now_ns: int,
     ) -> None:  # fmt: skip
         self.streams, self.lack, self.need = streams, lack, need
-        self.known: dict[tuple[Where | None, float], list[Where]] = {}
+        self.known: dict[tuple[Where | None, int], list[Where]] = {}
         self.count, self.now_ns = count, now_ns
         self.kinds = {kind.rental.name: kind for kind in kinds}
         self.room = {name: kind.room for name, kind in self.kinds.items()}
         self.bring: dict[str, int] = {}
-        self.moves: list[tuple[str, str]] = []
+        self.moves: list[Move] = []
         self.leave: dict[str, str] = {}
         self.reasons: list[str] = []
-        sure = [kind for kind in kinds if not kind.rental.tariff.spot]
-        self.sure = sorted(sure, key=lambda kind: (kind.unit, kind.rental.name))
-        self.sure_power = sum(kind.room * kind.power for kind in sure) + sum(
+        self.sure = [kind for kind in kinds if not kind.rental.tariff.spot]
+        self.sure_power = sum(kind.room * kind.power for kind in self.sure) + sum(
             each.kind.power for each in lack.held if not each.kind.rental.tariff.spot
         )
         if not self.sure_power:  # there is no safety net to be kept time for
@@ -248,19 +248,29 @@ class _Look:
             others = self.lack._replace(sites=sites, held=())
             room -= renting.own_cost(others, self.need.time_ns)
             if cost > room:
-                names = renting.named(self.bring) or "a machine in the place of another"
-                why = f"its deadline would take {names}: {renting.too_dear(cost, room)}"
-                return Choice({}, 0.0, [why], leave=self.leave)
+                return self._too_dear(cost, room)
         return Choice(self.bring, cost, self.reasons, self.moves, self.leave)
 
-    def _options(self, where: Where | None, starting_ns: float) -> list[Where]:
+    def _too_dear(self, cost: float, room: float) -> Choice:
+        """Nothing is brought."""
+        names = renting.named(self.bring) or " and ".join(
+            f"1 {move.kind} in place of {move.machine}" for move in self.moves
+        )
+        why = f"{names} would be brought, but not all that is left can be paid for then: "
+        return Choice({}, 0.0, [why + renting.too_dear(cost, room)], leave=self.leave)
+
+    def _standing(self, where: Where | None, starting_ns: float) -> Standing:
+        """Of one stream."""
+        return self.streams.standing(
+            self.count, self.need, where, starting_ns, self.now_ns, self.sure_power
+        )
+
+    def _options(self, standing: Standing) -> list[Where]:
         """Those of machines that are alike are the same."""
-        known = self.known.get((where, starting_ns))
+        known = self.known.get((standing.where, standing.starting_ns))
         if known is None:
-            standing = self.streams.standing(
-                self.count, self.need, where, starting_ns, self.now_ns, self.sure_power
-            )
-            known = self.known[where, starting_ns] = self.streams.zones.options(standing)
+            known = self.streams.zones.options(standing)
+            self.known[standing.where, standing.starting_ns] = known
         return known
 
     # --- machines that there are ----------------------------------------------------------------
@@ -269,20 +279,25 @@ class _Look:
         spot = each.kind.rental.tariff.spot
         stay = Where(self.streams.zone(each.kind.rental.name), not spot)
         starting_ns = 0.0 if each.up else each.kind.start_ns
-        for option in self._options(stay, starting_ns):
+        standing = self._standing(stay, starting_ns)
+        for option in self._options(standing):
             if option.sure and spot:
-                self._move(each, self._sure(), "its slack is used up")
+                why = "if this one is taken away later, there is no time to begin another"
+                self._move(each, self._sure(standing), why)
                 return 0.0
             if option == stay or option.sure or each.kept:
                 return 0.0
             if not each.up or self.moves or self.leave:
                 return 0.0  # one after the other
-            if spare >= each.kind.power * 0.98 or option.sure is None:
-                self.leave[each.id] = "the others of its job do what is left for less"
+            if spare >= each.kind.power * 0.98:
+                self.leave[each.id] = "the others of its job do what is left in time"
                 return each.kind.power
-            if self.room.get(self.streams.zones.zones[option.zone].name, 0) > 0:
-                name = self.streams.zones.zones[option.zone].name
-                self._move(each, self.kinds[name], "it costs less until the end")
+            if option.sure is None:
+                self.leave[each.id] = _WAITS
+                return each.kind.power
+            name = self.streams.zones.zones[option.zone].name
+            if self.room.get(name, 0) > 0:
+                self._move(each, self.kinds[name], "what is left is expected to cost less there")
                 return 0.0
         return 0.0
 
@@ -291,20 +306,29 @@ class _Look:
             return
         name = kind.rental.name
         self.room[name] -= 1
-        self.moves.append((each.id, name))
-        self.reasons.append(f"1 {name} will be brought in place of {each.id}: {why}")
+        words = f"1 {name} will be brought in place of {each.id}: {why}"
+        self.moves.append(Move(each.id, name, words))
+        self.reasons.append(words)
 
-    def _sure(self) -> Kind | None:
-        return next((kind for kind in self.sure if self.room[kind.rental.name] > 0), None)
+    def _sures(self, standing: Standing) -> list[Kind]:
+        """Machines that nobody takes away: the cheapest that makes it first."""
+        return sorted(self.sure, key=lambda kind: (
+            standing.work_ns + kind.start_ns > standing.time_ns, kind.unit, kind.rental.name
+        ))  # fmt: skip
+
+    def _sure(self, standing: Standing) -> Kind | None:
+        found = self._sures(standing)
+        return next((kind for kind in found if self.room[kind.rental.name] > 0), None)
 
     # --- machines that are missing --------------------------------------------------------------
     def _fill(self, power: float) -> None:
-        options = self._options(None, 0.0)
+        standing = self._standing(None, 0.0)
+        options = self._options(standing)
         zones = self.streams.zones.zones
         names = [zones[option.zone].name for option in options if option.sure is False]
         last = options[-1]
         if last.sure:
-            names += [kind.rental.name for kind in self.sure]
+            names += [kind.rental.name for kind in self._sures(standing)]
         if last.sure and math.isinf(self.sure_power):
             names += sorted(self.kinds, key=lambda name: self.kinds[name].unit)
         for name in names:
@@ -313,27 +337,35 @@ class _Look:
                 self.room[name] -= 1
                 self.bring[name] = self.bring.get(name, 0) + 1
                 power -= kind.power
-        self._explain(last, power)
+        self._explain(standing, last, power)
 
-    def _explain(self, last: Where, missing: float) -> None:
-        bring = [*self.bring]
-        if bring:
-            told = f"{renting.needs(self.lack)}: {renting.named(self.bring)} will be brought"
-            if all(not self.kinds[name].rental.tariff.spot for name in bring):
-                told += ", as there is no time to wait for machines that cost less"
-            self.reasons.insert(0, f"{told}, for about {money(self._cost())}")
-        elif last.sure:
-            self.reasons.append(f"{renting.needs(self.lack)}, and nothing can be brought now")
-        if missing > 0.02 * self.streams.power and not last.sure:
-            standing = self.streams.standing(
-                self.count, self.need, None, 0.0, self.now_ns, self.sure_power
-            )
-            start_ns = max(kind.rental.tariff.start_ns for kind in self.kinds.values())
-            slack_ns = max(0, standing.time_ns - standing.work_ns - start_ns)
-            self.reasons.append(
-                "to wait for a machine that can be taken away costs less than one that is sure, "
-                f"for {duration(slack_ns)} at most"
-            )
+    def _explain(self, standing: Standing, last: Where, missing: float) -> None:
+        needs, short = renting.needs(self.lack), missing > 0.02 * self.streams.power
+        if self.bring:
+            told = f"{needs}: {renting.named(self.bring)} will be brought"
+            if short and last.sure:
+                told += ", which is all that may be, and not enough"
+            elif not any(self.kinds[name].rental.tariff.spot for name in self.bring):
+                told += self._why_sure(standing)
+            self.reasons.insert(0, f"{told}; what is left is expected to cost {self._money()}")
+        elif short and last.sure:
+            self.reasons.append(f"{needs}, and nothing more can be brought now")
+        if short and not last.sure:
+            spare_ns = max(0, self.streams.zones.spare_ns(standing))
+            waits = _WAITS if self.sure else "no machine is to be had now, so one is waited for"
+            self.reasons.append(f"{waits}, for {duration(spare_ns)} at most")
+
+    def _why_sure(self, standing: Standing) -> str:
+        """Why machines that nobody takes away, and not others."""
+        cheapest = min(self.kinds.values(), key=lambda kind: (kind.unit, kind.rental.name))
+        if not cheapest.rental.tariff.spot:
+            return ", as it costs the least"
+        if self.streams.zones.spare_ns(standing) < 0:
+            return ", as there is no time to wait for machines that cost less"
+        return ", as it would cost more to wait for machines that can be taken away"
+
+    def _money(self) -> str:
+        return f"about {money(self._cost())}"
 
     def _cost(self) -> float:
         """Nano, of all streams until the end."""

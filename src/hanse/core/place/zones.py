@@ -127,8 +127,11 @@ class Zones:
         if stay is not None and stay.sure:
             return now.work_ns + self._restart_ns(now) * 2 + self._every_ns <= now.time_ns
         works_ns = 0 if stay is None else max(0, self._every_ns - now.starting_ns)
-        left_ns = now.work_ns - works_ns + self._restart_ns(now)
-        return left_ns <= now.time_ns - self._every_ns
+        return self.spare_ns(now) + works_ns >= 0
+
+    def spare_ns(self, now: Standing) -> int:
+        """For how long nothing needs to run yet; less than nothing: it is too late to wait."""
+        return now.time_ns - self._every_ns - now.work_ns - self._restart_ns(now)
 
     def _from_spot(self, stay: Where, view: _View) -> list[Where]:
         own = view.runs(stay.zone) * (1 - _MARGIN)
@@ -235,7 +238,7 @@ class Zones:
         sure = min(zone.sure for zone in self.zones)
         terms = Terms(self.zones[zone].spot, sure, restart_ns / HOUR)
         for lone in self._lones:
-            if lone.holds(lost, back, terms, work, slack):
+            if lone.holds(lost, back, terms, work, slack, self._fits):
                 return lone, work, slack
         made = Lone(lost, back, terms, self._more * work, self._more * slack)
         self._lones = [made, *self._lones[: _LONES - 1]]
