@@ -114,6 +114,15 @@ def test_a_sure_machine_is_not_begun_while_spot_machines_can_be_had() -> None:
     assert ran.cost < 10 * 3.0 + RESTART / HOUR * 3.0 + 0.01
 
 
+@given(st.integers(1, 2), st.floats(10, 90), st.integers(1, 100), st.integers(3, 99))
+def test_spot_machines_that_cost_more_are_not_waited_for(
+    count: int, price: float, work: int, spare: int
+) -> None:
+    zones = choice([Zone("z", "a", price, 9.0)] * count)
+    now = Standing(0, work * TICK, (work + spare) * TICK, None)
+    assert zones.options(now) == [Where(0, True)]
+
+
 def test_a_zone_that_loses_machines_all_the_time_is_left_for_one_that_does_not() -> None:
     """The cheapest by price, but not by the hour of progress."""
     zones = choice([Zone("z", "a", 3.0, 15.0), Zone("y", "a", 3.5, 15.0)])
@@ -263,7 +272,7 @@ def test_a_sure_machine_is_left_the_more_likely_the_longer_nobody_looked() -> No
         zones.see(0, up, now)
         now += TICK
     stay = Where(0, True)
-    asked = Standing(now, 40 * HOUR, 43 * HOUR, stay)
+    asked = Standing(now, 40 * HOUR, 41 * HOUR + HOUR // 2, stay)
     assert zones.options(asked) == [stay]
     assert zones.options(asked._replace(now_ns=now + 12 * HOUR))[0] == Where(0, False)
 

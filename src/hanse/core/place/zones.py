@@ -37,6 +37,7 @@ from hanse.core.place.spells import BACK, LOST, Pool, hazards, rates_of
 HOUR = 3600 * 10**9
 _TOP = 6  # zones that the tables tell apart
 _MARGIN = 0.002  # of what is still to be paid
+_EVEN = 1e-6  # as much is no gain: what makes no difference is done now
 _GRID = 4  # steps of a rate, for a factor of e
 _TABLES, _LONES = 16, 4  # that are kept
 _STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
@@ -156,7 +157,7 @@ class Zones:
             rank = view.rank(n)
             if cost <= min(view.waits(rank), begin + view.stays(rank)):
                 found.append(Where(n, False))
-        if view.waits(view.none) < begin + view.stays(view.none):
+        if view.waits(view.none) < (begin + view.stays(view.none)) * (1 - _EVEN):
             return [*found, Where(now.where.zone if now.where else 0, None)]
         return [*found, sure]
 
@@ -205,7 +206,7 @@ class Zones:
         up, down = self._belief(zone, lone, now)
         begin, margin, sure = 0.0, 1 - _MARGIN, stay
         if sure is None:
-            sure, margin = self._sure(now), 1.0
+            sure, margin = self._sure(now), 1 - _EVEN
             move = self._move(now.where, sure.zone)
             begin = self.zones[sure.zone].sure * move.ns / HOUR + move.money
         arrives = self._move(now.where, zone).money + lone.moved(up, work, slack)
@@ -227,7 +228,8 @@ class Zones:
     def _lone(self, zone: int, now: Standing, stay: Where | None) -> tuple[Lone, float, float]:
         """Tables, which are kept while what is known stays much the same, and for which work and
         slack they are to be asked."""
-        restart_ns = max(self._restart_ns(now), self._move(now.where, zone).ns)
+        begins = [zone, self._sure(now).zone]
+        restart_ns = max(self._restart_ns(now), *(self._move(now.where, n).ns for n in begins))
         spare_ns = now.time_ns - now.work_ns - restart_ns - self._every_ns
         if stay is not None:
             spare_ns -= now.starting_ns
