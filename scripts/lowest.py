@@ -47,8 +47,8 @@ def install() -> None:
 def main() -> int:
     install()
     tests = [PYTHON, "-m", "pytest", "tests/unit", "tests/contract", "--dist", "loadfile"]
-    at_once = ["-n", os.environ.get("AT_ONCE", "4")]
-    return subprocess.run([*tests, *at_once, *sys.argv[1:]], cwd=ROOT, check=False).returncode
+    options = ["-n", os.environ.get("AT_ONCE", "4"), "-W", "ignore::DeprecationWarning"]  # theirs
+    return subprocess.run([*tests, *options, *sys.argv[1:]], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_Body = bytes | Iterator[bytes | memoryview] | None
+
 PARCEL = "application/vnd.hanse.parcel"
 _TIMEOUT = urllib3.Timeout(connect=CONNECT_S, read=60)
 _STREAMING = urllib3.Timeout(connect=CONNECT_S, read=3 * limits.HEARTBEAT_NS / limits.SECOND)
@@ -68,14 +70,11 @@ class Dial:
 
         Raises NodeUnavailable, NotAllowed, and what the node's answer stands for.
         """
-        headers, body = self._headers, None
+        headers: dict[str, str] = {}
+        body: _Body = None
         if about is not None:
-            headers = headers | {"content-type": PARCEL}
-            body = b"".join(wrap(about, payloads))
-            if self._takes_squeezed and squeeze.pays(body):
-                headers = headers | {"content-encoding": squeeze.ENCODING}
-                body = squeeze.squeeze(body)
-        data = self._whole(method, path, headers, body)
+            headers, body = _parcel(about, payloads, self._takes_squeezed)
+        data = self._whole(method, path, self._headers | headers, body)
         try:
             return msgspec.msgpack.decode(data, type=kind)
         except msgspec.MsgspecError as error:
@@ -87,9 +86,8 @@ class Dial:
     ) -> tuple[msgspec.Raw, list[Payload]]:  # fmt: skip
         """Like `ask`, where the answer is a parcel whose payloads have at most so many bytes."""
         taking = Unwrapping(most)
-        headers = self._headers | {"content-type": PARCEL}
-        body = b"".join(wrap(about, payloads))
-        for piece in self._pieces(method, path, headers, body):
+        headers, body = _parcel(about, payloads, squeezes=False)
+        for piece in self._pieces(method, path, self._headers | headers, body):
             taking.feed(piece)
         taking.end()
         assert taking.about is not None
@@ -109,7 +107,7 @@ class Dial:
             time.sleep(wait_ns / 1e9)
             wait_ns = min(2 * wait_ns, limits.REDIAL_MAX_NS)
 
-    def _whole(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> bytes:
+    def _whole(self, method: str, path: str, headers: dict[str, str], body: _Body) -> bytes:
         answer = self._request(method, path, headers, body, self._timeout)
         data = self._read(answer)
         if answer.status >= 300:
@@ -145,8 +143,7 @@ class Dial:
         return self._pieces("GET", path, headers, None, partial=first > 0)
 
     def _pieces(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None,
-        partial: bool = False,
+        self, method: str, path: str, headers: dict[str, str], body: _Body, partial: bool = False,
     ) -> Iterator[bytes]:  # fmt: skip
         answer = self._request(method, path, headers, body, _STREAMING)
         try:
@@ -168,7 +165,7 @@ class Dial:
             answer.release_conn()
 
     def _request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None,
+        self, method: str, path: str, headers: dict[str, str], body: _Body,
         timeout: urllib3.Timeout,
     ) -> Any:  # fmt: skip
         try:
@@ -189,6 +186,33 @@ class Dial:
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def _parcel(
+    about: object, payloads: Sequence[Payload], squeezes: bool
+) -> tuple[dict[str, str], _Body]:
+    """The body of a request, and its headers. What is large is sent from where it is: joined, it
+    would be in memory a second time."""
+    headers = {"content-type": PARCEL}
+    nbytes, largest = 0, b""
+    for part in wrap(about, payloads):
+        nbytes, largest = nbytes + len(part), max(largest, part, key=len)
+    whole = b"".join(wrap(about, payloads)) if nbytes <= limits.PIECE_BYTES else None
+    if squeezes and squeeze.pays(largest if whole is None else whole):
+        headers["content-encoding"] = squeeze.ENCODING
+        return headers, _squeezed(wrap(about, payloads)) if whole is None else squeeze.squeeze(
+            whole
+        )
+    headers["content-length"] = str(nbytes)
+    return headers, wrap(about, payloads) if whole is None else whole
+
+
+def _squeezed(parts: Iterator[bytes | memoryview]) -> Iterator[bytes]:
+    squeezer = squeeze.Squeezer()
+    for part in parts:
+        for at in range(0, len(part), limits.PIECE_BYTES):
+            yield squeezer.piece(memoryview(part)[at : at + limits.PIECE_BYTES])
+    yield squeezer.end()
 
 
 def _expanded(answer: Any) -> Iterator[bytes]:
