@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from system.real import until
 
 from hanse import limits
 from hanse.blobs.saved import SavedStates
@@ -32,7 +33,7 @@ from hanse.errors import (
 from hanse.ids import JobId, LeaseId
 from hanse.model.job import JobSpec
 from hanse.node.http.call import pieces
-from hanse.node.saves import Saves
+from hanse.node.saves import Saves, patience_s
 from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.payloads.payload import Payload, load_one
 from hanse.payloads.streams import Encoder, gathered
@@ -304,7 +305,7 @@ def test_what_waits_for_a_slow_line_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     for item in range(20):
         saves.put(JOB, Saved(LeaseId(1), item, payload(b"x" * 1000)))
     may.set()
-    saves.flush()
+    until(lambda: not saves.items(math.inf))
     assert len(sent) <= 4
     assert sent[-1] == 19
     saves.close()
@@ -328,6 +329,12 @@ def test_what_a_home_has_no_room_for_at_the_moment_is_sent_again(
     assert came.wait(60)
     assert sent == [7]
     saves.close()
+
+
+def test_the_end_of_a_lease_waits_for_saves_as_long_as_there_is_time() -> None:
+    patience = [patience_s(True, left_s * limits.SECOND) for left_s in (600, 10, 5, 0, -600)]
+    assert patience == [10, 10, 5, 2, 2]
+    assert patience_s(False, -600 * limits.SECOND) == 10 > limits.BODY_WAIT_S
 
 
 def test_it_is_known_whose_saves_are_under_way_and_those_of_items_that_are_done_are_not(
@@ -358,7 +365,7 @@ def test_it_is_known_whose_saves_are_under_way_and_those_of_items_that_are_done_
     assert saves.items(1000) == set()
     saves.put(JOB, Saved(one, 6, payload(b"y")))
     may.set()
-    saves.flush()
+    until(lambda: not saves.items(math.inf))
     assert [item for item, _ in sent if item == 6] == [6]
     assert not any(item == 9 for item, _ in sent)
     saves.close()

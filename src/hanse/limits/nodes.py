@@ -209,8 +209,9 @@ LINK_LEAVE_S = 5.0
 LINK_SAVE_S = 10.0
 LINK_SAVE_LEAVING_S = 2.0
 """That an item failed or was cancelled is told after what it has saved at last, if that is not
-longer under way: a gigabyte on a good line. On a machine that is taken away it is less than what is
-kept for its last reports."""
+longer under way: a gigabyte on a good line, or room at the home (BODY_WAIT_S) and then the rest. In
+the last moments of a machine that is taken away it is less than what is kept for its last
+reports."""
 
 LINK_PATIENCE_S = 10.0
 """A home that answers nothing for so long is dialled again: a third of the life of a lease."""
@@ -220,8 +221,7 @@ ORDERS_BYTES = 64 * MIB
 
 SAVE_TRIES = 4
 SAVE_AGAIN_NS = SECOND
-"""What an item has saved is sent to a home that is short of room so often, within LINK_LEAVE_S: on
-a machine that is taken away it is the last chance."""
+"""What an item has saved is sent to a home that is short of room so often."""
 
 LINK_CLOCK_NS = 10 * SECOND
 """How late a link may notice that its hours begin or end."""

@@ -33,6 +33,18 @@ class _Waiting(NamedTuple):
         return self.event.lease == lease and start <= self.event.item < stop
 
 
+def patience_s(leaving: bool, left_ns: int) -> float:
+    """How long the end of an item's lease waits for what the item saved last: behind that the home
+    takes it no more.
+
+    Args:
+        leaving: the machine is being taken away, and what still runs is cancelled in `left_ns`.
+    """
+    if not leaving:
+        return limits.LINK_SAVE_S
+    return min(limits.LINK_SAVE_S, max(limits.LINK_SAVE_LEAVING_S, left_ns / limits.SECOND))
+
+
 class Saves:
     """
     Args:
@@ -94,13 +106,6 @@ class Saves:
         yield from self._waiting.values()
         if self._sending is not None:
             yield self._sending
-
-    def flush(self) -> None:
-        """Wait until the home has all of them, or it has taken too long."""
-        with self._news:
-            self._news.wait_for(
-                lambda: not self._waiting and self._sending is None, limits.LINK_LEAVE_S
-            )
 
     def close(self) -> None:
         """Send no more."""

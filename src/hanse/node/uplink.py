@@ -26,7 +26,7 @@ from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
 from hanse.node.kept import Kept
-from hanse.node.saves import Saves
+from hanse.node.saves import Saves, patience_s
 from hanse.node.spill import Spill
 from hanse.payloads.payload import Payload
 from hanse.remote.address import Address
@@ -104,8 +104,8 @@ class Uplink:
         return bool(self._boot) and not self._sending and not self._closing.is_set()
 
     def report(self, report: Report) -> None:
-        patience_s = limits.LINK_SAVE_LEAVING_S if report.leaving else limits.LINK_SAVE_S
-        saving = self._saves.items(patience_s)
+        left_ns = self.seat.agent.leaves_ns - self._loop.now_ns()
+        saving = self._saves.items(patience_s(bool(report.leaving), left_ns))
         self._unsaid = bool(saving)
         told, payloads = self._kept.told(self._boot, report, saving)
         self._sending = True
@@ -297,7 +297,6 @@ class Uplink:
             self.seat.leave(why, left_ns)
 
     def _go(self) -> None:
-        self._saves.flush()
         self._leave()
         self._boot = ""
         self._loop.post(self._stop)
