@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from hanse.blobs.saved import SavedStates
 from hanse.core.events import Grow, JobGrown, Resume, Submit
@@ -31,6 +33,9 @@ from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
 from hanse.model.usage import Usage
+from hanse.node.http.bodies import Bodies
+from hanse.node.http.call import Call
+from hanse.node.http.link import LinkRoutes
 from hanse.node.linked import Linked, earlier_sites
 from hanse.node.tokens import Role, Token, Tokens
 from hanse.payloads.parcel import Stored, Unwrapping, wrap
@@ -221,6 +226,7 @@ class SlowToRead(SavedStates):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.read, self.may = threading.Event(), threading.Event()
+        self.looks = 0
 
     def get(self, job: JobId, item: int) -> Payload | None:
         self.read.set()
@@ -228,6 +234,7 @@ class SlowToRead(SavedStates):
         return super().get(job, item)
 
     def find(self, job: JobId, item: int) -> Stored | None:
+        self.looks += 1
         self.read.set()
         assert self.may.wait(60)
         return super().find(job, item)
@@ -281,6 +288,42 @@ def test_while_what_a_linked_lease_goes_on_from_is_looked_through_the_loop_does_
     taking.end()
     assert taking.about is not None
     assert load_one(unpack_work(taking.about, taking.payloads).saved[0]) == b"x" * 100
+
+
+def test_who_asks_anew_for_a_lease_gets_what_is_being_looked_through_already(
+    world: World, states: SlowToRead
+) -> None:
+    """Of GiB it may take longer than a site has patience for."""
+    token = world.token()
+    welcome = world.hello(token)
+    world.tell(token, welcome)
+    (lease,) = world.leases
+    wanted = link.Wanted(boot=welcome.boot, grant=Grant(lease, JOB, 0, 1, CORE, {}))
+    body = b"".join(wrap(wanted))
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def ask(routes: LinkRoutes) -> bytes:
+        scope = {"type": "http", "headers": [], "path_params": {"node": MINE}}
+        call = Call(Request(scope, receive), None, token, world.tokens, Bodies(0, 0))
+        answer: Any = await routes.work(call)
+        return b"".join([bytes(piece) async for piece in answer.body_iterator])
+
+    async def play() -> None:
+        routes = LinkRoutes(world.linked)
+        first = asyncio.create_task(ask(routes))
+        await asyncio.to_thread(states.read.wait, 60)
+        first.cancel()  # it has been too long
+        again = [asyncio.create_task(ask(routes)) for _ in range(3)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        states.may.set()
+        for answer in await asyncio.gather(*again):
+            assert b"x" * 100 in answer
+        assert states.looks == 1
+
+    asyncio.run(asyncio.wait_for(play(), 100))
 
 
 def test_values_have_to_be_what_the_notes_say(world: World) -> None:

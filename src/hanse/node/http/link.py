@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator, Mapping
 from starlette.responses import Response
 
 from hanse import limits
+from hanse.engines.port import Work
 from hanse.errors import UsageError
+from hanse.ids import LeaseId, SiteId
 from hanse.node.http.call import Call, pieces
 from hanse.node.http.news import News
 from hanse.node.linked import Linked, LinkedSite
@@ -21,11 +23,42 @@ from hanse.wire import api, link
 _HEARTBEAT = bytes(4)
 
 
+_Found = tuple[Work, Mapping[int, Payload | Stored]]
+
+
+class _Finds:
+    """Looks for what leases run. What their items have saved is read for its hashes before it goes,
+    GiB of it maybe: a few at a time, as the threads are there for others too, and once for all who
+    ask for one lease. So a site that loses patience and asks anew gets it when it is found."""
+
+    def __init__(self, linked: Linked) -> None:
+        self._linked = linked
+        self._reading = asyncio.Semaphore(limits.CHECKPOINT_FINDS)
+        self._under_way: dict[tuple[SiteId, LeaseId], asyncio.Task[_Found]] = {}
+
+    async def find(self, site: LinkedSite, wanted: link.Wanted) -> _Found:
+        """What the lease runs, and what its items have saved. Raises HanseError."""
+        key = site.id, wanted.grant.lease
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._look(site, wanted))
+            task.add_done_callback(lambda _: self._under_way.pop(key))
+        return await asyncio.shield(task)
+
+    async def _look(self, site: LinkedSite, wanted: link.Wanted) -> _Found:
+        work, within = await asyncio.to_thread(self._linked.work, site, wanted)
+        if not within:
+            return work, {}
+        async with self._reading:  # the lease may have ended meanwhile
+            work, within = await asyncio.to_thread(self._linked.work, site, wanted)
+            job = wanted.grant.job
+            return work, await asyncio.to_thread(self._linked.find_saved, job, within)
+
+
 class LinkRoutes:
     def __init__(self, linked: Linked) -> None:
         self._linked = linked
-        # Saves are read for their hashes before they go; the threads are there for others too.
-        self._finding = asyncio.Semaphore(limits.CHECKPOINT_FINDS)
+        self._finds = _Finds(linked)
 
     async def hello(self, call: Call) -> Response:
         """A site says who it is; it may report and listen then."""
@@ -82,11 +115,7 @@ class LinkRoutes:
         """What a lease runs: a parcel with what the site does not have yet."""
         site = self._site(call)
         wanted, _ = await call.parcel(link.Wanted, 0)
-        found, within = await call.waiting(self._linked.work, site, wanted)
-        saved: Mapping[int, Payload | Stored] = {}
-        if within:
-            async with self._finding:
-                saved = await call.waiting(self._linked.find_saved, wanted.grant.job, within)
+        found, saved = await self._finds.find(site, wanted)
         about, payloads = pack_work(
             found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values), saved
         )
