@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_Body = bytes | Iterator[bytes | memoryview] | None
+_Body = bytes | Iterator[Any] | None
 
 PARCEL = "application/vnd.hanse.parcel"
 _TIMEOUT = urllib3.Timeout(connect=CONNECT_S, read=60)
@@ -194,7 +194,8 @@ def _parcel(
     """The body of a request, and its headers. What is large is sent from where it is: joined, it
     would be in memory a second time."""
     headers = {"content-type": PARCEL}
-    nbytes, largest = 0, b""
+    nbytes = 0
+    largest: bytes | memoryview = b""
     for part in wrap(about, payloads):
         nbytes, largest = nbytes + len(part), max(largest, part, key=len)
     whole = b"".join(wrap(about, payloads)) if nbytes <= limits.PIECE_BYTES else None
