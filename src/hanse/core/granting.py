@@ -27,6 +27,14 @@ from hanse.model.ranges import Range
 from hanse.model.resources import Amount
 
 
+class _Line:
+    """When the slots of a site are free, the next first."""
+
+    def __init__(self, soon_ns: int) -> None:
+        self.soon_ns = soon_ns
+        self.ends: list[float] = []
+
+
 class Granting(Placing):
     """How a home fills its sites."""
 
@@ -77,10 +85,13 @@ class Granting(Placing):
         """Grant what is to follow the leases that will end before an answer to their end could be
         there; it waits in line at the site."""
         running = sum(not lease.queued for lease in site.leases)
-        while (waiting := sum(lease.queued for lease in site.leases)) < (
-            limits.LOOK_AHEAD_SHORT * running
-        ):
-            job = self._next(site, self._free_soon(site)) if site.reserved is None else None
+        waiting = len(site.leases) - running
+        line = _Line(2 * site.trip_ns + limits.FLUSH_NS)
+        free = site.free
+        for lease in site.leases:
+            free = free.plus(self._free_soon(site, line, lease))
+        while waiting < limits.LOOK_AHEAD_SHORT * running:
+            job = self._next(site, free) if site.reserved is None else None
             if job is None:
                 return
             short = job.place is not None and job.place.near is not None
@@ -90,23 +101,20 @@ class Granting(Placing):
             lease.queued = True
             if job.place is not None:
                 job.place.purse.waits(lease.id)
+            waiting += 1
+            free = free.minus(job.spec.needs).plus(self._free_soon(site, line, lease))
 
-    def _free_soon(self, site: Site) -> Amount:
-        """What will be free within a trip, and the time in which a site may say nothing."""
-        soon_ns = 2 * site.trip_ns + limits.FLUSH_NS
-        free = site.free
-        line: list[float] = []  # when the slots of the site are free, the next first
-        for lease in site.leases:
-            job = self.jobs[lease.job]
-            mean = self._rate(job, site).mean_ns
-            if lease.queued:
-                end_ns = (heappop(line) if line else 0.0) + lease.unbegun * mean
-            else:
-                end_ns = current_left_ns(lease, mean, self._now_ns) + lease.unbegun * mean
-            heappush(line, end_ns)
-            if end_ns < soon_ns:
-                free = free.plus(job.spec.needs)
-        return free
+    def _free_soon(self, site: Site, line: _Line, lease: Lease) -> Amount:
+        """What the lease, the next one in line, will have given back within a trip and the time in
+        which a site may say nothing."""
+        job = self.jobs[lease.job]
+        mean = self._rate(job, site).mean_ns
+        if lease.queued:
+            end_ns = (heappop(line.ends) if line.ends else 0.0) + lease.unbegun * mean
+        else:
+            end_ns = current_left_ns(lease, mean, self._now_ns) + lease.unbegun * mean
+        heappush(line.ends, end_ns)
+        return job.spec.needs if end_ns < line.soon_ns else Amount()
 
     def _next(self, site: Site, free: Amount) -> Job | None:
         """Who gets a lease of this site: of the jobs that fit, the one that was granted the least.
