@@ -225,7 +225,8 @@ class Granting(Placing):
                 cancels.append(lease.id)
                 continue
             if self._watched(job):
-                look = limits.TAIL_LOOK_NS
+                part_ns = int(self._rate(job, site).mean_ns) // limits.TAIL_LOOK_PART
+                look = min(look, max(limits.TAIL_LOOK_NS, part_ns))
             if lease.granted_seq > site.orders_seen:
                 grants.append(
                     Grant(

@@ -38,7 +38,9 @@ TAIL_MIN_GAIN_NS = 2 * MS
 """A tail is cut only if the cut saves more than this: a message and a start cost about 1 ms."""
 
 TAIL_LOOK_NS = 20 * MS
-"""While slots are idle and leases run, the tails are looked at this often."""
+TAIL_LOOK_PART = 100
+"""While slots are idle and leases run, the tails are looked at this often, or after such a part of
+what an item takes, if that is longer: reports that say nothing new cost both ends time."""
 
 BACKUP_SHARE = 16
 """At most one backup per this many items of a job may have lost: 6 % extra work. One that still

@@ -105,6 +105,7 @@ class Books:
     def __init__(self, sites: Sequence[tuple[str, SiteKind]], jobs: Sequence[JobId]) -> None:
         self.sites = {name: SiteBook(name, kind) for name, kind in sites}
         self.jobs = {job: JobBook() for job in jobs}
+        self._running = set(jobs)
         self.leases: dict[LeaseId, LeaseBook] = {}
         self.marks: list[Mark] = []
         for site in self.sites.values():
@@ -177,10 +178,11 @@ class Books:
                     self.jobs[job].failed += stop - start
                 case JobEnded(job, state):
                     self.jobs[job].ended_ns, self.jobs[job].state = now_ns, str(state)
+                    self._running.discard(job)
 
     @property
     def all_ended(self) -> bool:
-        return all(job.ended_ns >= 0 for job in self.jobs.values())
+        return not self._running
 
     # --- what else nodes tell, and nobody writes down -------------------------------------------
     def finished(self, run: Run, start: int, stop: int) -> None: ...

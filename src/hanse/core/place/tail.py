@@ -109,31 +109,34 @@ def _common_end(late: Sequence[_Late], helpers: Sequence[Helper]) -> tuple[float
 
 def best_backup(job: Job, site: SiteId, helper: Rate, mean_ns: float, now_ns: int) -> Lease | None:
     """The lease whose last item is late enough that `site`, another one, would likely win."""
+    expected_ns = (helper.mean_ns if helper.known else mean_ns) + helper.cost_ns
+    begun_ns = now_ns - max(_lateness(job) * mean_ns, expected_ns)
+    late = [
+        lease
+        for lease in job.leases.values()
+        if lease.begun_ns < begun_ns and _may_be_backed(job, site, lease)
+    ]
+    if not late:
+        return None
     backed = {lease.backup_of for lease in job.leases.values()} - {None}
     lost = job.backups - job.won - len(backed)
     if lost + len(backed) // 2 >= max(1, job.size // limits.BACKUP_SHARE):
         return None
-    late: Lease | None = None
-    for lease in job.leases.values():
-        if (
-            lease.site == site
-            or lease.unbegun
-            or lease.cancelled
-            or lease.queued
-            or lease.backup_of is not None
-            or lease.id in backed
-            or not lease.holds(lease.begun)
-            or lease.begun in job.settled
-            or lease.begun in job.linked  # what it waits for may be known to its own site alone
-        ):
-            continue
-        if late is None or lease.begun_ns < late.begun_ns:
-            late = lease
-    if late is None:
-        return None
-    age = now_ns - late.begun_ns
-    expected = (helper.mean_ns if helper.known else mean_ns) + helper.cost_ns
-    return late if age > _lateness(job) * mean_ns and age > expected else None
+    others = (lease for lease in late if lease.id not in backed)
+    return min(others, key=lambda lease: lease.begun_ns, default=None)
+
+
+def _may_be_backed(job: Job, site: SiteId, lease: Lease) -> bool:
+    return not (
+        lease.site == site
+        or lease.unbegun
+        or lease.cancelled
+        or lease.queued
+        or lease.backup_of is not None
+        or not lease.holds(lease.begun)
+        or lease.begun in job.settled
+        or lease.begun in job.linked  # what it waits for may be known to its own site alone
+    )
 
 
 def _lateness(job: Job) -> float:
