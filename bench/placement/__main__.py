@@ -18,7 +18,7 @@ from placement.run import SEEDS, WINDOWS, main  # noqa: E402
 asked = sys.argv[1:]
 if asked == ["quick"]:
     with tempfile.TemporaryDirectory() as folder:
-        main(4, Path(folder), 3)
+        main(4, Path(folder), 3, keep=False)
 else:
     main(
         int(asked[0]) if asked else SEEDS,

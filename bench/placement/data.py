@@ -11,6 +11,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from placement.lines import Kept, Line, spread
+
 from hanse.core.place.chunks import Choice, settle
 from hanse.core.place.egress import GIGABYTE, Egress
 from hanse.model.aims import NANO
@@ -57,65 +59,64 @@ def draw(seed: int) -> Draw:
     return Draw(choices, homes, sizes, deadline_ns, effort, price, speed, egress)
 
 
-def lines(seeds: int) -> Iterator[Any]:
+def lines(seeds: int, kept: Kept) -> Iterator[Line]:
     """What the code comes to by itself, and then under the real home, which learns all times and
     gives out leases."""
-    yield from _alone(seeds)
-    yield from _under_the_home(min(seeds, REHEARSED))
+    many, name = min(seeds, REHEARSED), "chunks under the home, as 100 items each"
+    of_bytes = "bytes moved, over copying all to one site"
+    yield from _compared(
+        seeds, _settled, "chunks at three sites, over brute force", f"the chunks: {of_bytes}", kept
+    )
+    yield from _compared(
+        many, _rehearsed, f"{name}, over brute force", f"the chunks under the home: {of_bytes}",
+        kept,
+    )  # fmt: skip
 
 
 class Found(NamedTuple):
-    cost: float
+    cost: float  # over that of brute force
     late: bool
     moved: int  # bytes that went to another region
-
-
-def _alone(seeds: int) -> Iterator[Any]:
-    names = (
-        "chunks at three sites, over brute force",
-        "the same: bytes moved, over copying all to one site",
-    )
-    yield from _compared(seeds, _settled, *names)
-
-
-def _under_the_home(seeds: int) -> Iterator[Any]:
-    name = "the same under the home"
-    names = f"{name}, as 100 items each, {seeds} draws", f"{name}: bytes moved"
-    yield from _compared(seeds, _rehearsed, *names)
+    copied: int  # ... that would have, to the one site that is best for the whole
 
 
 def _compared(
-    seeds: int, way: Callable[[Draw, int], Found], name: str, of_bytes: str
-) -> Iterator[Any]:
+    seeds: int, way: Callable[[int], Found], name: str, of_bytes: str, kept: Kept
+) -> Iterator[Line]:
     """Cost over that of brute force, where something is in time, and bytes over copying all."""
-    from placement.run import Line
-
-    ratios, saved, missed = [], [], 0
-    for seed in range(1, seeds + 1):
-        drawn = draw(seed)
-        best = optimum(drawn)
-        if best is None:
-            continue
-        found = way(drawn, seed)
-        missed += found.late
-        ratios.append(found.cost / best)
-        saved.append((found.moved, copied(drawn)))
-    yield Line(name, "Hanse", ratios, missed, "worst 1.05")
-    yield Line(of_bytes, "Hanse", [_share(saved)], 0, "at most 0.5")
+    rows = spread(way, range(1, seeds + 1), name, kept)
+    found = [Found(*row) for row in rows if row[0]]
+    ratios = [one.cost for one in found if not one.late]
+    yield Line(name, "Hanse", ratios, len(found) - len(ratios), "worst 1.05")
+    share = sum(one.moved for one in found) / sum(one.copied for one in found)
+    yield Line(of_bytes, "Hanse", [share], 0, "at most 0.5")
 
 
-def _settled(drawn: Draw, seed: int) -> Found:
+NOTHING = Found(0.0, False, 0, 0)  # no way is in time
+
+
+def _settled(seed: int) -> Found:
+    drawn = draw(seed)
+    best = optimum(drawn)
+    if best is None:
+        return NOTHING
     way = settle(drawn.choices, drawn.deadline_ns)
     late, cost = _score(drawn.choices, way, drawn.deadline_ns)
     sizes = zip(drawn.sizes, drawn.homes, way, strict=True)
-    return Found(cost, late > 0, sum(size for size, home, at in sizes if at != home))
+    moved = sum(size for size, home, at in sizes if at != home)
+    return Found(cost / best, late > 0, moved, copied(drawn))
 
 
-def _rehearsed(drawn: Draw, seed: int) -> Found:
+def _rehearsed(seed: int) -> Found:
     from placement.chunks import run
 
+    drawn = draw(seed)
+    best = optimum(drawn)
+    if best is None:
+        return NOTHING
     found = run(drawn, seed)
-    return Found(found.cost, found.end_s * 1e9 > drawn.deadline_ns, found.moved)
+    late = found.end_s * 1e9 > drawn.deadline_ns
+    return Found(found.cost / best, late, found.moved, copied(drawn))
 
 
 def optimum(drawn: Draw) -> float | None:
@@ -129,10 +130,6 @@ def copied(drawn: Draw) -> int:
     """Bytes that would go to the one site that is best for the whole."""
     one = min(range(SITES), key=lambda n: sum(row[n].cost for row in drawn.choices))
     return sum(size for size, home in zip(drawn.sizes, drawn.homes, strict=True) if home != one)
-
-
-def _share(saved: list[tuple[int, int]]) -> float:
-    return sum(moved for moved, _ in saved) / sum(whole for _, whole in saved)
 
 
 def _score(choices: list[list[Choice]], way: Any, deadline_ns: float) -> tuple[float, float]:

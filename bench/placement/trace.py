@@ -12,6 +12,7 @@ import gzip
 import math
 import os
 import statistics
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -83,13 +84,25 @@ def named(folder: Path = DATA) -> dict[str, Trace]:
 
 
 def load(table: Path, ticks: Path) -> Trace:
+    """Raises ValueError, which names the file, for one that is no trace."""
+    try:
+        return _load(table, ticks)
+    except KeyError as error:
+        raise ValueError(f"{ticks}: it or {table.name} has no column {error}") from None
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error) as error:
+        raise ValueError(f"{ticks}, with {table.name}, is no trace: {error}") from None
+
+
+def _load(table: Path, ticks: Path) -> Trace:
     with table.open() as file:
         rows = {row["zone"]: row for row in csv.DictReader(file)}
     with gzip.open(ticks, "rt") as file:
         times = list(csv.DictReader(file))
+    if not times:
+        raise ValueError("it has no rows")
     zones = [name for name in rows if f"{name}:available" in times[0]]
     if not zones:
-        raise ValueError(f"{ticks} names no zone of {table}")
+        raise ValueError("it names no zone of that table")
     regions = [rows[name].get("region") or name.rpartition("-")[0] or name for name in zones]
     sure = np.array([_number(rows[name]["on_demand_usd_per_hour"], math.inf) for name in zones])
     up = np.array([[_yes(time[f"{name}:available"]) for name in zones] for time in times])
@@ -101,8 +114,9 @@ def load(table: Path, ticks: Path) -> Trace:
     return Trace(zones, regions, up, spot, sure, egress, step_s, tick_s // step_s)
 
 
-def _yes(text: str) -> bool:
-    return text.strip().lower() in ("1", "1.0", "true", "yes")
+def _yes(text: str | None) -> bool:
+    """What is not told is not there."""
+    return (text or "").strip().lower() in ("1", "1.0", "true", "yes")
 
 
 def _number(text: str | None, default: float) -> float:
