@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hanse import limits
 from hanse.cli.shared.simulate_html import page
+from hanse.ids import JobId
 from hanse.sim.rehearsal import Rehearsal, rehearse
 from hanse.sim.rehearsal_scenario import Scenario, parse
 from hanse.sim.rehearsal_timeline import label, ticks, timeline
@@ -273,3 +274,29 @@ lease_cost_ms = {trip}
 def test_the_end_of_a_job_over_three_regions_is_not_handed_to_and_fro() -> None:
     done = rehearse(parse(REGIONS))
     assert done.ended_ns / limits.SECOND < 1.12 * done.bound.seconds
+
+
+FOLLOWS = "[[site]]\nname = 'here'\ncpus = 2\nregion = 'eu'\n" + """
+[[site]]
+name = "there"
+cpus = 2
+region = "us"
+[[job]]
+name = "scans"
+items = 200
+mean_s = 10
+""" + "".join(
+    f"[[job.data]]\nitems = 100\nregion = '{region}'\ngigabytes = 50\n" for region in ("eu", "us")
+)  # fmt: skip
+
+
+def test_items_follow_their_data_and_what_goes_elsewhere_is_counted() -> None:
+    stays = rehearse(parse(FOLLOWS))
+    job = stays.books.jobs[JobId("scans")]
+    assert (job.state, job.done) == ("done", 200)
+    assert job.moved_bytes <= 2 * 500_000_000, "an item or two at the end"
+    goes = rehearse(parse(FOLLOWS.replace("region = 'us'", "region = 'asia'")))
+    moved = goes.books.jobs[JobId("scans")]
+    assert moved.moved_bytes >= 50e9
+    assert moved.moved_cost == pytest.approx(0.02 * moved.moved_bytes / 1e9)
+    assert goes.cost == pytest.approx(moved.moved_cost)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hanse import limits
 from hanse.errors import UsageError
+from hanse.model.data import Lies
 from hanse.model.usage import Usage, bucket_of
 from hanse.sim.rehearsal_scenario import FAULT, JOB, SITE, Scenario, parse
 
@@ -50,6 +51,11 @@ MISTAKES = [
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nsite = 'lapto'", "did you mean 'laptop'?"),
     (SMALL + "[[fault]]\nwhat = 'kill'\nat_s = 1\nregion = 'mars'", "no region 'mars'"),
     (SMALL + "[[site]]\nname='b'\ncpus=999\ncount=300", "are too many: a rehearsal has 4,000"),
+    (SMALL + "data = 3", "data must be tables: write [[job.data]]"),
+    (SMALL + "[[job.data]]\nregion = 'eu'", "('work'), data number 1: items is missing"),
+    (SMALL + "[[job.data]]\nregion = 'eu'\nitem = 1", "data number 1: there is no key 'item' (did"),
+    (SMALL + 2 * "[[job.data]]\nregion = 'eu'\nitems = 6\n", "told of 12 items, and it has 10"),
+    (SMALL + 1001 * "[[job.data]]\nregion = 'eu'\nitems = 1\n", "1,001 [[job.data]] are too many"),
     (SMALL + "x = " + 2000 * "[" + 2000 * "]", "not TOML"),
 ]  # fmt: skip
 
@@ -59,6 +65,13 @@ def test_a_mistake_is_told_in_words_that_say_where_it_is(text: str, words: str) 
     with pytest.raises(UsageError) as caught:
         parse(text)
     assert words in str(caught.value)
+
+
+def test_data_is_told_of_items_in_a_row() -> None:
+    rows = "[[job.data]]\nregion = 'eu'\nitems = 4\ngigabytes = 0.5\n"
+    rows += "[[job.data]]\nregion = 'us'\nitems = 2\nname = 'nights'\n"
+    told = parse(SMALL + rows).jobs[0].data
+    assert told == (Lies(0, 4, "eu", 500_000_000, ""), Lies(4, 6, "us", 0, "nights"))
 
 
 def test_more_tables_than_the_bound_are_refused() -> None:

@@ -147,7 +147,17 @@ def _summary(rehearsal: Rehearsal) -> str:
     return (
         f"{end} {_time(ended_s)}, {_factor(ended_s, bound_s)} x the bound of {_time(bound_s)}. "
         f"Cost {rehearsal.cost:,.2f}. Done twice: {100 * rehearsal.share_twice:.1f}% of the work."
+        f"{_moved(rehearsal)}"
     )
+
+
+def _moved(rehearsal: Rehearsal) -> str:
+    from hanse.cli.shared.words import size
+
+    jobs = rehearsal.books.jobs.values()
+    nbytes = sum(job.moved_bytes for job in jobs)
+    cost = sum(job.moved_cost for job in jobs)
+    return f" {size(nbytes)} went to other regions, for {cost:,.2f}." if nbytes else ""
 
 
 def _unfinished(rehearsal: Rehearsal) -> str:
@@ -239,6 +249,7 @@ def _job(rehearsal: Rehearsal, number: int) -> dict[str, Any]:
         "state": book.state, "submitted_s": kind.submitted_s,
         "ended_s": book.ended_ns / 1e9 if book.ended_ns >= 0 else None,
         "bound_s": _finite(bound), "work_s": bound.work_s, "longest_s": bound.longest_s,
+        "moved_bytes": book.moved_bytes, "moved_cost": book.moved_cost,
     }  # fmt: skip
 
 

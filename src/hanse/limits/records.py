@@ -140,6 +140,7 @@ REHEARSED_SLOTS = 4000
 REHEARSED_JOBS = 100
 REHEARSED_ITEMS = 1_000_000
 REHEARSED_FAULTS = 1000
+REHEARSED_DATA = 1000
 REHEARSED_BUCKETS = 1000
 """What a scenario of `hanse simulate` may hold: minutes of one core in most cases, and a GiB at
 worst; a tail of thousands of leases takes longest."""

@@ -48,7 +48,9 @@ class Rehearsal:
 
     @property
     def cost(self) -> float:
-        return sum(site.cost for site in self.books.sites.values())
+        """Of machines, and of bytes that went to other regions."""
+        machines = sum(site.cost for site in self.books.sites.values())
+        return machines + sum(job.moved_cost for job in self.books.jobs.values())
 
     @property
     def share_twice(self) -> float:
@@ -138,6 +140,11 @@ def rehearse(scenario: Scenario, seed: int = 0) -> Rehearsal:
     """Run the scenario. Takes seconds to minutes of this machine's time, whatever it stands for."""
     stage = Stage(scenario, seed)
     stage.run()
+    for id, job in stage.home.home.jobs.items():
+        moved = [] if job.place is None else list(job.place.moved.values())
+        book = stage.books.jobs[id]
+        book.moved_bytes = sum(nbytes for nbytes, _ in moved)
+        book.moved_cost = sum(nano for _, nano in moved) / NANO
     bound, each = bounds(scenario, stage.times)
     books, world = stage.books, stage.world
     whole = books.all_ended

@@ -97,6 +97,8 @@ class JobBook:
     failed: int = 0
     ended_ns: int = -1
     state: str = "running"
+    moved_bytes: int = 0  # that items read from other regions
+    moved_cost: float = 0.0
 
 
 class Books:

@@ -17,6 +17,7 @@ from hanse.errors import UsageError
 from hanse.limits import (
     REHEARSED_BUCKETS,
     REHEARSED_CPUS,
+    REHEARSED_DATA,
     REHEARSED_FAULTS,
     REHEARSED_ITEMS,
     REHEARSED_JOBS,
@@ -58,7 +59,14 @@ class Numbers:
     whole: bool = False
 
 
-Kind = Number | Words | Numbers
+@dataclass(frozen=True)
+class Tables:
+    """What a key may hold: tables with these keys."""
+
+    keys: Mapping[str, Number | Words]
+
+
+Kind = Number | Words | Numbers | Tables
 DISTRIBUTIONS: Final = ("constant", "lognormal", "exponential", "pareto", "histogram")
 FAULTS: Final = ("kill", "freeze", "cut", "slow")
 
@@ -79,6 +87,12 @@ SITE: Final[Mapping[str, Kind]] = {
     "start_s": Number(0, _YEAR_S, 0),
     "stop_s": Number(0, _YEAR_S, math.inf),
 }
+DATA: Final[Mapping[str, Number | Words]] = {
+    "items": Number(1, REHEARSED_ITEMS, None, whole=True),
+    "region": Words(None),
+    "gigabytes": Number(0, 1e6, 0),
+    "name": Words(""),
+}
 JOB: Final[Mapping[str, Kind]] = {
     "name": Words(None),
     "items": Number(1, REHEARSED_ITEMS, None, whole=True),
@@ -97,6 +111,7 @@ JOB: Final[Mapping[str, Kind]] = {
     "deadline_s": Number(0, _YEAR_S, math.inf),
     "budget": Number(0, 1e9, math.inf),
     "regions": Words(""),
+    "data": Tables(DATA),
 }
 FAULT: Final[Mapping[str, Kind]] = {
     "what": Words(None, FAULTS),
@@ -227,15 +242,20 @@ def _row(table: str, number: int, row: dict[str, Any]) -> Row:
     name = row.get("name")
     named = f" ({name!r})" if isinstance(name, str) and len(name) <= _NAME_CHARS else ""
     where = f"[[{table}]] number {number}{named}"
-    kinds = _TABLES[table]
+    return where, _values(where, row, _TABLES[table])
+
+
+def _values(where: str, row: dict[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
     for key in row:
         if key not in kinds:
             raise UsageError(f"{where}: there is no key {_short(repr(key))}{_near(key, kinds)}; "
                              f"there are {', '.join(kinds)}")  # fmt: skip
-    return where, {key: _value(where, key, kind, row.get(key)) for key, kind in kinds.items()}
+    return {key: _value(where, key, kind, row.get(key)) for key, kind in kinds.items()}
 
 
 def _value(where: str, key: str, kind: Kind, given: Any) -> Any:
+    if isinstance(kind, Tables):
+        return _tables(where, key, kind, given)
     if isinstance(kind, Numbers):
         return _numbers(where, key, kind, given)
     if given is None:
@@ -251,6 +271,16 @@ def _value(where: str, key: str, kind: Kind, given: Any) -> Any:
     if not given or len(given) > _NAME_CHARS:
         raise UsageError(f"{where}: {key} must have 1 to {_NAME_CHARS} characters")
     return given
+
+
+def _tables(where: str, key: str, kind: Tables, given: Any) -> list[dict[str, Any]]:
+    rows = [] if given is None else given
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{where}: {key} must be tables: write [[job.{key}]] above each of them")
+    if len(rows) > REHEARSED_DATA:
+        raise UsageError(f"{where}: {len(rows):,} [[job.{key}]] are too many: at most "
+                         f"{REHEARSED_DATA:,}")  # fmt: skip
+    return [_values(f"{where}, {key} number {n}", row, kind.keys) for n, row in enumerate(rows, 1)]
 
 
 def _numbers(where: str, key: str, kind: Numbers, given: Any) -> tuple[float, ...]:
@@ -276,13 +306,13 @@ def _typed(kind: Number | Words, value: Any) -> Any:
     return int(value) if kind.whole else float(value)
 
 
-def _wrong(where: str, key: str, kind: Kind, given: Any) -> UsageError:
+def _wrong(where: str, key: str, kind: Number | Words, given: Any) -> UsageError:
     near = _near(given, kind.choices) if isinstance(kind, Words) else ""
     shown = repr(given) if not isinstance(given, int) or abs(given) < 1e30 else "a huge number"
     return UsageError(f"{where}: {key} must be {_wanted(kind)}, not {_short(shown)}{near}")
 
 
-def _wanted(kind: Kind) -> str:
+def _wanted(kind: Number | Words) -> str:
     if isinstance(kind, Words):
         return f"one of {', '.join(kind.choices)}" if kind.choices else "text"
     what = "a whole number" if kind.whole else "a number"
@@ -315,7 +345,21 @@ def _job(where: str, row: dict[str, Any]) -> JobKind:
     if seconds and not sum(counts):
         raise UsageError(f"{where}: counts are all 0: nothing can be drawn from them")
     times = Times(kind, row.pop("mean_s"), row.pop("sigma"), row.pop("alpha"), seconds, counts)
+    row["data"] = _data(where, row["items"], row["data"])
     return JobKind(times=times, **row)
+
+
+def _data(where: str, items: int, rows: list[dict[str, Any]]) -> tuple[Lies, ...]:
+    """Each row is told of the items after those of the row before."""
+    found, start = [], 0
+    for row in rows:
+        stop = start + row["items"]
+        nbytes = round(row["gigabytes"] * 1e9)
+        found.append(Lies(start, stop, row["region"], nbytes, row["name"]))
+        start = stop
+    if start > items:
+        raise UsageError(f"{where}: data is told of {start:,} items, and it has {items:,}")
+    return tuple(found)
 
 
 def _fault(where: str, row: dict[str, Any]) -> FaultKind:
