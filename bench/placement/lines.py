@@ -49,19 +49,20 @@ class Kept:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._found: dict[str, Any] = {}
-        self.began = time.time()
+        self.began, self.resumed = time.time(), False
         if path is None:
             return
         code = _digest()
         rows = _rows(path)
         if rows and rows[0].get("code") == code:
             self._found = {row["task"]: row["found"] for row in rows[1:]}
-            self.began = rows[0]["began"]
+            self.resumed = True
             print(f"goes on after {len(self._found)} tasks of a run that was interrupted",
                   file=sys.stderr)  # fmt: skip
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"code": code, "began": self.began}) + "\n")
+            rows = [{"code": code}]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def get(self, task: str) -> Any:
         return self._found.get(task)

@@ -202,17 +202,19 @@ def main(seeds: int, folder: Path, windows: int = WINDOWS, keep: bool = True) ->
             found.append(line)
             print(line.row(), flush=True)
         missing = [name for name, _ in groups[n:]]
-        write(found, folder, note(seeds, windows, kept.began, missing))
+        write(found, folder, note(seeds, windows, kept, missing))
     kept.end()
 
 
-def note(seeds: int, windows: int, began: float, missing: Sequence[str]) -> str:
+def note(seeds: int, windows: int, kept: Kept, missing: Sequence[str]) -> str:
     """What was run, and what of it is not there."""
-    minutes = max(1, round((time.time() - began) / 60))
+    took = f"{max(1, round((time.time() - kept.began) / 60))} minutes on {os.cpu_count()} cores"
+    if kept.resumed:
+        took = "it was interrupted, and went on"
     many = f"{min(seeds, data.REHEARSED)} of them under the home"
     ran = (
         f"One run of {_commit()}: {windows} windows of 52 hours for each deadline, seeds 1 to "
-        f"{seeds} of chunks, {many}, and of items; {minutes} minutes on {os.cpu_count()} cores."
+        f"{seeds} of chunks, {many}, and of items; {took}."
     )
     if missing:
         ran += f" It has not ended: there is nothing yet of {' and '.join(missing)}."
