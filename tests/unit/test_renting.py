@@ -15,6 +15,8 @@ from hanse.core.events import Describe
 from hanse.core.invariants import check
 from hanse.core.place.offer import Offer as PlanOffer
 from hanse.core.place.renting import Group, Kind, Lack, choose, cost_of, cover
+from hanse.core.place.spells import Pool
+from hanse.core.place.streams import Streams
 from hanse.core.place.work import Left, Tail
 from hanse.core.renter import Renter
 from hanse.core.why import explain, unable
@@ -82,6 +84,22 @@ def test_a_machine_that_comes_up_too_late_is_not_brought() -> None:
     found = choose(lack(left(10), 4), [kind(rental("a", start_ns=int(4 * HOUR)))])
     assert found.bring == {}
     assert "nothing is up in time" in found.reasons[0]
+
+
+def test_a_late_job_that_no_site_can_run_is_carried_on_unless_its_budget_forbids() -> None:
+    one = kind(rental("a"))
+    for hours in (-1.0, 0.005):  # its deadline has passed, or comes before a machine is up
+        late = lack(left(10), hours, slots=0)._replace(whole_ns=8 * HOUR)
+        found = choose(late, [one])
+        assert found.bring == {"a": 6}, "within two hours, a minute of which each takes to begin"
+        assert "no site can run it, and" in found.reasons[0]
+        assert not choose(late._replace(sites=lack(left(10), 1).sites), [one]).bring
+        poor = choose(late._replace(money=1.0), [one])
+        assert not poor.bring
+        assert "it will be late" in poor.reasons[0]
+        assert "its budget has room for" in poor.reasons[0]
+        spot = kind(rental("s", 0.5, spot=True))
+        assert Streams({"s": Pool()}).choose(late, [one, spot], 0).bring == {"s": 6}
 
 
 def test_machines_on_their_way_are_counted() -> None:
@@ -330,3 +348,12 @@ def test_what_runs_on_a_machine_at_the_end_of_its_life_is_told_to_save() -> None
         assert (lease.cut_to == lease.begun) is bool(leaving)
     assert "it has lived for" in " ".join(explain(town.home, job, town.now_ns))
     assert renter.look(102 * SECOND).away == [machine]
+
+
+def test_a_job_whose_deadline_passes_before_any_machine_is_there_is_done_late() -> None:
+    job = replace(JOB, items=100, deadline_s=20.0, regions="north")
+    offer = rental("cheap", 1.0, 2, most=3, start_ns=30 * SECOND, region="north")
+    stage = RentingStage(Scenario((HERE,), (job,)), 1, [offer])
+    stage.play(HOUR)
+    assert stage.books.jobs[JobId("job")].state == "done"
+    assert not stage.renter.machines

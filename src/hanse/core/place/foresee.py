@@ -71,7 +71,7 @@ def foresee(lack: Lack, kinds: Sequence[Kind], items: Items) -> tuple[list[Bough
     reasons: list[str] = []
     done = spent = 0.0
     step_ns = time_ns / _LOOKS
-    for look in range(_LOOKS):
+    for look in range(_LOOKS if time_ns > 0 else 1):
         if done >= lack.left.mean:
             break
         at_ns = look * step_ns

@@ -32,6 +32,7 @@ from hanse.model.rental import Rental
 MARGIN = 0.02  # of the time left: what estimates err by
 _TAIL = 0.05  # of all time: what is kept for the last items at most
 _VAGUE, _LEARN = 1.5, 0.1  # an estimate may be vaguer than this for such a part of all time
+_LATE = 0.25  # of all time: within so much more a late job is done that no site can run
 _STARTS = 3.0  # machines are not waited with once there is time for so many starts only
 
 
@@ -164,12 +165,14 @@ def choose(lack: Lack, kinds: Sequence[Kind]) -> Choice:
             return nothing()
         return _first(lack, kinds)
     time_ns = lack.time_ns - tail_ns(lack)
+    useful = [kind for kind in kinds if kind.room > 0 and kind.does(time_ns) > 0]
+    if (time_ns <= 0 or not useful) and forsaken(lack):
+        return carry_on(lack, kinds)
     if time_ns <= 0:
         return nothing("its deadline is too near for a machine to help")
     short = _short(lack, kinds, time_ns)
     if short <= 0:
         return nothing()
-    useful = [kind for kind in kinds if kind.room > 0 and kind.does(time_ns) > 0]
     if not useful:
         why = "is up in time" if any(kind.room > 0 for kind in kinds) else "can be brought now"
         return nothing(f"the sites that there are will not finish it in time, and nothing {why}")
@@ -180,13 +183,35 @@ def nothing(*reasons: str) -> Choice:
     return Choice({}, 0.0, list(reasons))
 
 
+def forsaken(lack: Lack) -> bool:
+    """Nobody works for it, nor will."""
+    return lack.left.mean > 0 and not (lack.sites or lack.on_way())
+
+
+def carry_on(lack: Lack, kinds: Sequence[Kind]) -> Choice:
+    """For a job that will be late and that no site can run: what does the rest within a part of the
+    time that it was given, or soon after the first machine is up, for least."""
+    there = [kind for kind in kinds if kind.room > 0]
+    if not there:
+        return nothing("no site can run it, and no machine that could can be brought now")
+    start_ns = min(kind.start_ns for kind in there)
+    time_ns = max(_LATE * lack.whole_ns, _STARTS * start_ns, start_ns + lack.left.rest)
+    useful = [kind for kind in there if kind.does(time_ns) > 0]
+    found = buy(lack, useful, lack.left.mean, time_ns)
+    if not found.bring:
+        return nothing(f"it will be late: {found.reasons[0]}")
+    late = "its deadline has passed" if (lack.time_ns or 0.0) <= 0 else "nothing is up in time"
+    why = f"no site can run it, and {late}: {named(found.bring)} will be brought to do the rest"
+    return found._replace(reasons=[f"{why}, for about {money(found.cost)}"])
+
+
 def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
     """Nothing has been timed yet: one machine, if there is none that could."""
     if lack.sites or lack.on_way():
         return nothing()
     found = [kind for kind in kinds if kind.room > 0]
-    if lack.time_ns is not None:
-        found = [kind for kind in found if kind.start_ns < lack.time_ns]
+    if lack.time_ns is not None:  # if nothing is up in time, it is carried on all the same
+        found = [kind for kind in found if kind.start_ns < lack.time_ns] or found
     spot = [kind for kind in found if kind.rental.tariff.spot]
     if not spot and _may_wait(lack, kinds):
         return nothing("no site can run it: for a while, one that can be taken away is waited for")

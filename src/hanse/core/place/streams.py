@@ -79,6 +79,8 @@ class Streams:
         need = _need(lack, kinds)
         if need is None or need.work <= 0:
             return renting.nothing()
+        if need.time_ns <= 0 and renting.forsaken(lack):
+            return renting.carry_on(lack, kinds)
         if need.time_ns <= 0:
             return renting.nothing("its deadline is too near for a machine to help")
         self._learn(lack, kinds)
@@ -94,6 +96,8 @@ class Streams:
         useful = [kind for kind in kinds if kind.room > 0 and kind.does(need.time_ns) > 0]
         if short <= 0:
             return renting.nothing()
+        if not useful and renting.forsaken(lack):
+            return renting.carry_on(lack, kinds)
         if not useful:
             return renting.nothing(f"{renting.needs(lack)}, and nothing more can be brought now")
         return renting.buy(lack, useful, short, need.time_ns)
