@@ -75,15 +75,14 @@ def _of_job(target: str, wanted: Wanted) -> Answer:
     from msgspec.structs import replace
 
     import hanse
-    from hanse.client.quoting import Answer, rows, unread
+    from hanse.client.quoting import Answer, left_of, rows, unread
     from hanse.model.aims import Aims
 
     with recorded(target) as (side, head):
         record = record_of(side, head)
-    left = max(record.size, head.total or 0) - len(record.settled)
     spec = record.job.spec
     own = replace(spec.aims or Aims(), deadline_ns=None, budget_nano=None)
-    aims = wanted.of(own)
+    left, aims = left_of(record, wanted.of(own))
     with hanse.connect() as client:
         found = client._runtime.quote(
             replace(spec, total=left, aims=aims), list(record.timed), rows(aims), head.id,
@@ -141,6 +140,8 @@ def _show(out: Output, answer: Answer) -> None:
                 out.say(line)
         for site, why in found.refused.items():
             out.say(f"{site} would get nothing: {why}")
+        for offer, why in found.unrented.items():
+            out.say(f"No {offer} can be rented for it now: {why}")
 
     out.result(document, human, quiet=())
 
@@ -176,6 +177,14 @@ def _asked(rows: Sequence[Row], wanted: Aims) -> Row:
 
 def _about(row: Row) -> Iterator[str]:
     """What else is to be said of it."""
+    from hanse.model.resources import format_bytes
+
+    for site in row.sites:
+        if site.moved_bytes:
+            yield (
+                f"{format_bytes(site.moved_bytes)} would come to {site.site} from other regions: "
+                f"{bill.amount(site.moved_cost)} of its cost"
+            )
     for each in row.machines:
         when = f"in {words.duration(each.asked_s)}" if each.asked_s else "now"
         yield (

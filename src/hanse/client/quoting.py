@@ -117,7 +117,7 @@ def answer(
     if known is not None:
         record = open_record(runtime.records(), known)
         if sum(one.items for one in record.timed) >= _ENOUGH:
-            left = max(record.size, known.total or 0) - len(record.settled)
+            left, aims = left_of(record, aims)
             told += unread(record)
             _write(ask, Answer(quoted(record.job.spec, left, record.timed, known.id), aims))
     columns, total, more = _counted(iterables)
@@ -151,6 +151,15 @@ def _sets(places: Places, columns: Sequence[Sequence[Any]]) -> list[Lies]:
     chunks = Chunks()
     chunks.add(places.of(values, 0))
     return chunks.grouped([(0, len(values))])
+
+
+def left_of(record: JobRecord, aims: Aims) -> tuple[int, Aims]:
+    """How many items of a recorded job have no result yet; and these aims, with the part of its
+    data that those read."""
+    whole = max(record.size, record.head.total or 0)
+    left = whole - len(record.settled)
+    parts = [(region, size * left // max(1, whole)) for region, size in aims.data]
+    return left, replace(aims, data=parts)
 
 
 def unread(record: JobRecord) -> list[Lies]:

@@ -18,6 +18,7 @@ from hanse.core.carrying import Carrying
 from hanse.core.events import JobSpent, Timed
 from hanse.core.job import Job
 from hanse.core.lease import Lease
+from hanse.core.place.allot import Chunks
 from hanse.core.place.egress import Egress
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, plan
@@ -168,6 +169,8 @@ class Placing(Carrying):
             place.has = {} if present.place is None else dict(present.place.has)
         if place.near is not None:
             self._imagine(job, place.near, timed, data, present)
+        else:
+            job.grow(spec.total or 0, {})
         self._shapes.join(job, self.sites.values())
         try:
             if place.near is not None and place.near.ready:
@@ -280,6 +283,30 @@ class Placing(Carrying):
         if place.near is not None:
             offers, left, _ = self._by_chunks(job, place.near, offers, left)
         return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming, held)
+
+    def chunks(self, job: Job, now_ns: int) -> Chunks | None:
+        """What has not begun of a job whose items say where their data lies, for who asks which
+        bytes will travel; None of other jobs."""
+        place, data = job.place, job.data
+        assert place is not None
+        if place.near is None or data is None or not place.near.shares:
+            return None
+        self._now_ns = max(self._now_ns, now_ns)
+        offers, left = self._offers(job, place), self._left(job, place)
+        offers, _, lots = self._by_chunks(job, place.near, offers, left)
+        totals = data.totals()
+        there = [self.sites[offer.site].tariff.region for offer in offers]
+        fetched = []
+        for lot in lots:
+            items, nbytes = totals.get(lot.chunk, (1, 0))
+            region = data.regions[lot.chunk]
+            fetched.append([nbytes / items if region != one else 0.0 for one in there])
+        return Chunks(offers, lots, fetched, place.near.shares)
+
+    def fetches(self, job: Job, there: str) -> tuple[int, int]:
+        """Bytes that as many items as are left would fetch from other regions in that one, and nano
+        for them."""
+        return self._carries(job, there, 0, job.remaining())
 
     def kind_of(self, job: Job, rental: Rental, room: int, start_ns: float, like: Sequence[SiteId],
                 lasts_ns: float) -> Kind | str:  # fmt: skip

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from hanse.core.events import Timed
 from hanse.core.home import Home
-from hanse.core.reckoning import Question, Reckoned, question, reckon, sooner, sureness
+from hanse.core.placement import NOT_YET
+from hanse.core.reckoning import Moved, Question, Reckoned, question, reckon, sooner, sureness
 from hanse.core.why import refusals
-from hanse.ids import JobId
+from hanse.ids import JobId, SiteId
 from hanse.limits import SECOND
 from hanse.model.aims import HOUR_NS, NANO, Aims
 from hanse.model.data import Lies
@@ -28,7 +29,7 @@ class _About(NamedTuple):
 
     aims: Aims
     asked: Question
-    why: dict[str, str]  # sites that get nothing now
+    why: dict[SiteId, str]  # sites that get nothing now
     unrented: dict[str, str] | None  # None: none could be rented
 
 
@@ -68,10 +69,14 @@ def ask(
         with home.imagined(replace(spec, aims=whole), timed, now_ns, of, data) as job:
             assert job.place is not None
             asked = question(home, job, now_ns, about[0].asked.ahead if about else None)
-            why = {str(site): words for site, words in refusals(home, job, now_ns).items()}
+            why = {
+                site: "others do all of it for less, or sooner" if words == NOT_YET else words
+                for site, words in refusals(home, job, now_ns).items()
+                if not (home.sites[site].withdrawn and home.sites[site].tariff.rented)
+            }
             unrented = None
             if each.deadline_ns is not None or each.budget_nano is not None:
-                unrented = {f"{n}, rented,": words for n, words in asked.rents.refused.items()}
+                unrented = asked.rents.refused
             about.append(_About(each, asked, why, unrented))
             able = any(home.may_run(job, site) for site in home.sites.values())
             mean, variance, count = job.place.work.moments()
@@ -88,11 +93,13 @@ def answer(to: Asked) -> Quote:
     for aims, asked, why, _ in to.about:
         found = reckon(asked)
         used = {part[0].site for part in found.sites} if found is not None else ()
-        refused.append({site: words for site, words in why.items() if site not in used})
+        reasons = why if found is None else {**why, **found.reasons}
+        refused.append({str(site): words for site, words in reasons.items()
+                        if site not in used and site in asked.regions})  # fmt: skip
         if found is not None and to.told.items:
             rows.append(_row(found, aims, sooner(asked, HOUR_NS, found)))
     unrented = [each.unrented for each in to.about if each.unrented is not None]
-    return replace(to.told, rows=rows, refused=_by_all(refused) | _by_all(unrented))
+    return replace(to.told, rows=rows, refused=_by_all(refused), unrented=_by_all(unrented))
 
 
 def unsettled(home: Home, asked_ns: int) -> bool:
@@ -129,8 +136,12 @@ def _row(found: Reckoned, aims: Aims, more: float | None) -> Row:
         cost=found.cost / NANO, cost_high=found.cost_high / NANO,
         met=found.met, paid=_paid(aims, found),
         sites=[
-            SiteShare(site=offer.site, slots=offer.slots, share=share, cost=cost / NANO)
+            SiteShare(
+                site=offer.site, slots=offer.slots, share=share, cost=cost / NANO,
+                moved_bytes=round(moved.nbytes), moved_cost=moved.nano / NANO,
+            )
             for offer, share, cost in found.sites
+            for moved in [found.moved.get(offer.site, Moved(0.0, 0.0))]
         ],
         machines=[
             Brought(

@@ -7,12 +7,13 @@ plan's own cost is reckoned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.ahead import Ahead, Course, courses
+from hanse.core.place.allot import Chunks, allot
 from hanse.core.place.foresee import Bought, Items, foresee
 from hanse.core.place.near import Parts
 from hanse.core.place.offer import Offer
@@ -25,6 +26,13 @@ from hanse.model.aims import HOUR_NS, Objective
 from hanse.model.quote import Sureness
 
 _TAIL = 0.05  # of all time: what is kept for the last items at most, as in `plan`
+
+
+class Moved(NamedTuple):
+    """What a site is expected to fetch from other regions, and nano for that."""
+
+    nbytes: float
+    nano: float
 
 
 class Reckoned(NamedTuple):
@@ -40,6 +48,8 @@ class Reckoned(NamedTuple):
     sites: list[tuple[Offer, float, float]]  # those that take part: share of the work, and cost
     machines: list[tuple[Bought, float, float]]  # those that will be brought: the same
     renting: list[str]  # why they will, or why not
+    reasons: Mapping[SiteId, str] = {}  # why sites do nothing, or not all that they could
+    moved: Mapping[SiteId, Moved] = {}
 
     def by_site(self) -> dict[str, float]:
         """What is expected to be paid, in nano, and where."""
@@ -64,6 +74,9 @@ class Question(NamedTuple):
     goal: Goal
     able: bool  # there are offers of machines
     whole: tuple[Plan, Parts] | None  # that were made by chunks
+    chunks: Chunks | None  # of a job whose items say where their data lies
+    fetches: dict[str, tuple[int, int]]  # by region: bytes if all were done there, nano for them
+    regions: dict[SiteId, str]
     now_ns: int
 
 
@@ -80,8 +93,11 @@ def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Q
     whole = None
     if place.near is not None and place.plan is not None:
         whole = place.plan, place.near.parts
+    regions = {site.id: site.tariff.region for site in home.sites.values()}
+    fetches = {one: home.fetches(job, one) for one in dict.fromkeys(regions.values())}
     ahead = Ahead.of(rents.pools) if ahead is None else ahead
-    return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole, now_ns)
+    return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole,
+                    home.chunks(job, now_ns), fetches, regions, now_ns)  # fmt: skip
 
 
 def reckon(
@@ -102,7 +118,7 @@ def reckon(
     if by_streams(lack, rents.kinds) and left.mean:
         ways = courses(lack, rents.kinds, asked.ahead, asked.items, asked.now_ns)
         if any(way.machines or way.here for way in ways):
-            return _by_course(lack, ways, rents.kinds)
+            return _with_bytes(_by_course(lack, ways, rents.kinds), asked, lack)
     found, renting = foresee(lack, rents.kinds, asked.items)
     machines = [*(Bought(kind, many, 0.0, asked=True) for kind, many in lack.on_way()), *found]
     renting = renting if asked.able else []
@@ -111,9 +127,35 @@ def reckon(
     if not left.mean or not (lack.sites or machines):
         return None
     told = _timed(lack, goal, machines, renting)
-    if asked.whole is None or machines or objective is not None or time_ns is not None:
-        return told
-    return _by_chunks(told, lack.sites, *asked.whole)
+    if asked.whole is None or not asked.whole[1] or machines:
+        return _with_bytes(told, asked, lack)
+    if objective is not None or time_ns is not None:
+        return _with_bytes(told, asked, lack)
+    told = _by_chunks(told, lack.sites, *asked.whole)
+    return told._replace(moved=_with_bytes(told, asked, lack).moved)
+
+
+def _with_bytes(told: Reckoned, asked: Question, lack: Lack) -> Reckoned:
+    """With what would be fetched from other regions: where items say where their data lies, each
+    site takes what is near it first."""
+    chunks, mean = asked.chunks, lack.left.mean
+    if chunks is None:
+        moved = {
+            offer.site: Moved(*(share * one for one in asked.fetches[asked.regions[offer.site]]))
+            for offer, share, _ in told.sites
+        }
+        return told._replace(moved=moved)
+    own = 1.0 - sum(share for _, share, _ in told.machines)
+    parts = allot(chunks, {offer.site: share * mean for offer, share, _ in told.sites})
+    sites, moved = [], {}
+    for offer, share, cost in told.sites:
+        if (part := parts.get(offer.site)) is not None:
+            moved[offer.site] = Moved(own * part.nbytes, own * part.nano)
+            cost = share * mean * offer.cost / offer.speed + own * part.nano
+        sites.append((offer, share, cost))
+    cost = sum(part[2] for part in sites) + sum(part[2] for part in told.machines)
+    high = told.cost_high * cost / told.cost if told.cost else cost
+    return told._replace(cost=cost, cost_high=high, sites=sites, moved=moved)
 
 
 def _by_chunks(told: Reckoned, offers: Sequence[Offer], whole: Plan, parts: Parts) -> Reckoned:
@@ -154,6 +196,7 @@ def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Rec
         if (site := up.get(SiteId(id))) is not None:
             sites.append((site, work / left.mean, nano))
     machines = [(each, work / left.mean, cost) for each, work, cost in way.machines]
+    end_ns = max(way.end_ns, *(_takes(offer, share * rest.mean) for offer, share in shares), 0.0)
     cost = way.cost + sum(share * rest.mean * offer.unit for offer, share in shares)
     more = left.high / left.mean
     in_time = [each.whole and each.end_ns <= time_ns for each in ways]
@@ -162,7 +205,7 @@ def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Rec
     late_ns = max(each.end_ns for each in ways) * more
     sure = all(in_time) and (safe >= left.high or late_ns <= time_ns)
     return Reckoned(
-        True, way.end_ns, max(way.end_ns, min(late_ns, time_ns) if sure else late_ns), cost,
+        True, end_ns, max(end_ns, min(late_ns, time_ns) if sure else late_ns), cost,
         max(cost, ways[-1].cost + cost - way.cost) * more,
         "sure" if sure else "even" if in_time[len(ways) // 2] else "no",
         sites, machines, way.reasons,
@@ -197,7 +240,7 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
         True, end_ns, max(end_ns, whole.high_ns), cost,
         max(cost, whole.high_cost + besides),
         "sure" if goal.time_ns is None else _met(ranked, left, goal.time_ns),
-        sites, brought, renting,
+        sites, brought, renting, whole.reasons,
     )  # fmt: skip
 
 

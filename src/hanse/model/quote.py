@@ -10,12 +10,15 @@ Sureness = Literal["sure", "even", "no", "unknown"]
 
 
 class SiteShare(msgspec.Struct, frozen=True, kw_only=True):
-    """What one site is expected to do of it."""
+    """What one site is expected to do of it. In the `cost` is what bytes that it would fetch from
+    other regions cost."""
 
     site: str
     slots: int
     share: float  # of the work
     cost: float
+    moved_bytes: int = 0
+    moved_cost: float = 0.0
 
 
 class Brought(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +80,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         spread: the standard deviation of one item over that.
         able: some site could run it, at once or when that has room.
         rows: none where nothing is known, or nobody could run it.
-        refused: sites that would get none, and machines that cannot be rented for it, and why.
+        refused: sites that would get none, and why.
+        unrented: offers of which no machine, or none more, can be rented for it now, and why.
     """
 
     items: int
@@ -87,3 +91,4 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     able: bool = True
     rows: list[Row] = []
     refused: dict[str, str] = {}
+    unrented: dict[str, str] = {}

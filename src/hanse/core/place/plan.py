@@ -70,6 +70,8 @@ def _choose(
     if goal.objective == "fastest":
         if goal.money is None or not left.sure:
             return {offer.site: ALL for offer in ranked}, {}, False
+        # Money is what is short, and time on a rented machine costs some, as at any other site.
+        ranked = sorted(ranked, key=lambda offer: (offer.unit, offer.site))
         time_ns = _soonest(ranked, left, goal.money)
         if goal.time_ns is not None:
             time_ns = min(time_ns, goal.time_ns)
