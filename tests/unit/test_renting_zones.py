@@ -154,7 +154,7 @@ def test_one_that_is_taken_away_on_its_way_was_lost() -> None:
             renter.machines[id] = Rented(id=id, kind=name, job=JobId("job"), since_ns=0)
         renter.lost(f"a-1-{n}", HOUR)
         renter.failed(f"b-1-{n}", "there is no capacity", HOUR)
-    lasts_ns = renter.spots.lasts_ns()
+    lasts_ns = renter.spots.lasts_ns(HOUR)
     assert lasts_ns["a"] < lasts_ns["b"]
 
 
