@@ -136,8 +136,8 @@ def test_what_is_expected_of_a_life_agrees_with_following_it(
     found = lasts(rates, age, horizon)
     assert 0 <= found <= horizon * (1 + 1e-9)
     least, most = min(rates), max(rates)
-    assert found <= (1 - math.exp(-least * horizon)) / least * (1 + 1e-6) + 1e-9
-    assert found >= (1 - math.exp(-most * horizon)) / most * (1 - 1e-6) - 1e-9
+    assert found <= -math.expm1(-least * horizon) / least * (1 + 1e-6) + 1e-9
+    assert found >= -math.expm1(-most * horizon) / most * (1 - 1e-6) - 1e-9
 
 
 # --- linked machines under the home -------------------------------------------------------------

@@ -98,10 +98,12 @@ def lasts(rates: Sequence[float], age: float, horizon: float) -> float:
         high = min(end, EDGES[at + 1]) if at + 1 < len(EDGES) else end
         if high <= low:
             break
-        stays = exp(-min(600.0, rates[at] * (high - low)))
-        total += alive * (1 - stays) / rates[at]
+        ends = rates[at] * (high - low)
+        stays = exp(-min(600.0, ends))
+        small = ends < 1e-4  # where nothing would be left of the difference
+        total += alive * ((high - low) * (1 - ends / 2) if small else (1 - stays) / rates[at])
         alive *= stays
-    return total
+    return min(total, horizon)
 
 
 class Pool:
