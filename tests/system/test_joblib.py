@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joblib import Parallel, delayed
+from joblib.parallel import BatchedCalls
 from system.pools import OwnError, Unpicklable, fail, hold, note_and_hold, reciprocal
 from system.real import until
 
@@ -291,6 +292,22 @@ def test_the_abort_of_one_leaves_the_others(on_hanse, tmp_path):
             Parallel(n_jobs=2)(delayed(reciprocal)(x) for x in (1, 0))
     flag.touch()
     assert list(goes_on) == [0]
+
+
+def test_a_batch_that_comes_while_calls_are_stopped_takes_nobodys_place():
+    """joblib's threads give batches until they notice that there was an error."""
+    with (
+        hanse.connect(resources=hanse.Resources(cpus=4)),
+        joblib.parallel_config("hanse", n_jobs=2),
+        Parallel() as parallel,
+    ):
+        assert parallel(delayed(add)(x) for x in range(3)) == [0, 1, 2]
+        backend = parallel._backend
+        backend.abort_everything(ensure_ready=False)
+        for _ in range(2):
+            assert backend.submit(BatchedCalls([delayed(add)(1)], backend, None)) is None
+        backend.configure(n_jobs=2, parallel=parallel)
+        assert parallel(delayed(add)(x) for x in range(3)) == [0, 1, 2]
 
 
 def test_a_generator_that_is_dropped_stops_its_calls(on_hanse, tmp_path):

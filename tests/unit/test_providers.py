@@ -6,7 +6,10 @@ import os
 import re
 import signal
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,7 +18,7 @@ from hanse.limits import SECOND
 from hanse.model.aims import Tariff
 from hanse.model.rental import Rental
 from hanse.model.resources import Amount
-from hanse.node.providers.aws import AwsOffer, user_data
+from hanse.node.providers.aws import AwsOffer, AwsProvider, AwsSettings, user_data
 from hanse.node.providers.command import CommandProvider, CommandSettings
 from hanse.node.providers.config import read
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
@@ -128,6 +131,47 @@ def test_an_instance_ends_itself_if_its_script_fails_or_its_home_forgets_it(tmp_
     assert ended.returncode == 7
     day_and_more = 24 * 60 + 15
     assert (tmp_path / "told").read_text() == f"-h +{day_and_more}\n-h now\n"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """EC2, which answers everything with one error."""
+
+    code: ClassVar[str] = ""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        words = f"<Error><Code>{self.code}</Code><Message>as it is</Message></Error>"
+        data = f"<Response><Errors>{words}</Errors></Response>".encode()
+        self.send_response(400)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("code", "doubtful"),
+    [("InternalError", True), ("Unavailable", True), ("IdempotentParameterMismatch", True),
+     ("InsufficientInstanceCapacity", False), ("UnauthorizedOperation", False)],
+)  # fmt: skip
+def test_after_an_error_of_ec2s_own_a_machine_may_be_there(
+    code: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(Refusing, "code", code)
+    order = ORDER._replace(how={"launch_template": "t"})
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        ec2 = AwsProvider(AwsSettings(region="eu-central-1", endpoint=url), "n-1")
+        with pytest.raises(NotBrought, match=f"{code}: as it is") as raised:
+            ec2.bring(order)
+        server.shutdown()
+        thread.join()
+    assert isinstance(raised.value, InDoubt) == doubtful
 
 
 def test_lists_name_machines_and_their_handles(tmp_path: Path) -> None:

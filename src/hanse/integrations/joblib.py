@@ -168,7 +168,6 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             if self._limit and self._running >= self._limit:
                 self._waiting.append((arguments, callback))
                 return None
-            self._running += 1
             return self._submit(arguments, callback)
 
     apply_async = submit  # its name before joblib 1.5
@@ -206,6 +205,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         return self._client().put(value)
 
     def _submit(self, arguments: tuple[Any, ...], callback: Callable[[Any], None] | None) -> Any:
+        """With the lock."""
         workers, callbacks = self._workers, self._callbacks
         if workers is None:
             return None  # it was aborted just now
@@ -213,6 +213,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             future = workers.submit(self._run, *arguments)
         except Exception as error:  # noqa: BLE001 - the client was closed: as above
             return self._refuse(error, callback)
+        self._running += 1
 
         def done(future: Any) -> None:
             self._next(workers)
@@ -235,8 +236,7 @@ class HanseBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             if workers is not self._workers:
                 return  # it was aborted meanwhile
             self._running -= 1
-            if self._waiting:
-                self._running += 1
+            while self._waiting and self._running < self._limit:
                 self._submit(*self._waiting.popleft())
 
 

@@ -22,6 +22,12 @@ _HOME, _NODE = "hanse:home", "hanse:node"
 _LIVING = ["pending", "running", "stopping", "stopped"]
 _GONE = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 
+# Errors of EC2's own, after which there may be an instance; and that there is one of this token.
+_DOUBTFUL = (
+    "InternalError", "InternalFailure", "ServerInternal", "ServiceUnavailable", "Unavailable",
+    "IdempotentParameterMismatch",
+)  # fmt: skip
+
 _USER_DATA = """\
 #!/bin/sh
 trap 'shutdown -h now' EXIT
@@ -147,7 +153,8 @@ class AwsProvider:
             code = about.get("Code", "")
             if what == "terminate_instances" and code in _GONE:
                 return {}
-            raise NotBrought(f"AWS: {code}: {about.get('Message', error)}") from error
+            kind = InDoubt if code in _DOUBTFUL else NotBrought
+            raise kind(f"AWS: {code}: {about.get('Message', error)}") from error
         except self._failed as error:  # it may have been understood, and the answer lost
             raise InDoubt(f"AWS: {error}") from error
         return told
