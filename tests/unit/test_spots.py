@@ -19,7 +19,7 @@ from test_renting import HOUR, rental
 from hanse import limits
 from hanse.core.events import Describe, Withdraw
 from hanse.core.home import Home
-from hanse.core.place.spells import EDGES, LOST, Spells, class_of, hazards, lasts
+from hanse.core.place.spells import EDGES, LEAST, LOST, Spells, class_of, hazards, lasts, steady
 from hanse.core.site import Site
 from hanse.core.spots import Spots, Told
 from hanse.ids import JobId, SiteId
@@ -138,6 +138,14 @@ def test_what_is_expected_of_a_life_agrees_with_following_it(
     least, most = min(rates), max(rates)
     assert found <= -math.expm1(-least * horizon) / least * (1 + 1e-6) + 1e-9
     assert found >= -math.expm1(-most * horizon) / most * (1 - 1e-6) - 1e-9
+
+
+@given(st.floats(LEAST, 50), st.floats(0.1, 200))
+def test_a_steady_rate_gives_the_life_that_it_was_found_by(rate: float, horizon: float) -> None:
+    life = lasts([rate] * len(EDGES), 0.0, horizon)
+    found = steady(life, horizon)
+    assert found >= LEAST
+    assert lasts([found] * len(EDGES), 0.0, horizon) == pytest.approx(life, rel=2e-3)
 
 
 # --- linked machines under the home -------------------------------------------------------------

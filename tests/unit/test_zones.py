@@ -140,12 +140,26 @@ def test_what_was_seen_long_ago_counts_little() -> None:
     for tick in range(600):
         zones.see(0, tick % 2 == 0, tick * TICK)
         zones.see(1, True, tick * TICK)
-    (shaky, _), (steady, _) = zones.rates()
+    (shaky, _), (steady, _) = zones.rates(None, 0, 1.0)
     assert shaky > 20 * steady
     zones.see(0, True, 600 * TICK + 2000 * HOUR)
     zones.see(1, True, 600 * TICK + 2000 * HOUR)
-    (then, _), (other, _) = zones.rates()
+    (then, _), (other, _) = zones.rates(None, 0, 1.0)
     assert then < 2 * other
+
+
+def test_a_machine_that_has_lasted_is_lost_the_more_rarely() -> None:
+    zones = choice([Zone("z", "a", 3.0, 15.0), Zone("y", "a", 3.0, 15.0)])
+    ups = ([True, False] * 12 + [True] * 60 + [False] * 6) * 4
+    for tick, up in enumerate([*ups, *[True] * 60]):
+        zones.see(0, up, tick * TICK)
+        zones.see(1, up, tick * TICK)
+    now_ns = (len(ups) + 59) * TICK
+    (held, back), other = zones.rates(0, now_ns, 40.0)
+    assert held < other[0] / 2
+    assert back == other[1]
+    (young, _), _ = zones.rates(0, now_ns + 2 * HOUR, 40.0)  # nobody knows any more how old it is
+    assert held < young <= other[0]
 
 
 @settings(max_examples=25, deadline=None)

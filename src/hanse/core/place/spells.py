@@ -24,6 +24,7 @@ from hanse.model.aims import HOUR_NS
 EDGES = (0.0, 0.4, 1.5, 6.0)
 """Ages in hours at which the classes begin."""
 LOST, BACK = 0.1, 0.5  # ends for an hour, up and down, before anything is seen
+LEAST = 1e-3  # ends for an hour: no machine is believed to be surer
 _OTHERS = 1.0  # what the other zones weigh in mean rates, in losses
 CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _BEFORE = (2.5, 1.4, 0.7, 0.35)  # before anything is seen: times the mean rate
@@ -104,6 +105,19 @@ def lasts(rates: Sequence[float], age: float, horizon: float) -> float:
         total += alive * ((high - low) * (1 - ends / 2) if small else (1 - stays) / rates[at])
         alive *= stays
     return min(total, horizon)
+
+
+def steady(life: float, horizon: float) -> float:
+    """The ends for an hour, the same at every age, by which one would last so many hours of the
+    horizon."""
+    part = life / horizon if horizon > 0 else 1.0
+    if part >= 1.0 - LEAST:
+        return LEAST
+    ends = 1 / max(part, 1e-9)  # over the horizon: (1 - e^-ends) / ends is `part`, by Newton
+    for _ in range(20):
+        alive = exp(-min(600.0, ends))
+        ends -= (1 - alive - ends * part) / (alive - part)
+    return max(ends / horizon, LEAST)
 
 
 class Pool:

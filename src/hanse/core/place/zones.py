@@ -32,7 +32,7 @@ from typing import NamedTuple
 from hanse.core.place.chain import NEVER, Chain, Rank
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, States, Terms
-from hanse.core.place.spells import BACK, LOST, Pool, hazards, rates_of
+from hanse.core.place.spells import BACK, LOST, Pool, hazards, lasts, rates_of, steady
 
 HOUR = 3600 * 10**9
 _TOP = 6  # zones that the tables tell apart
@@ -255,7 +255,8 @@ class Zones:
         held = stay.zone if stay is not None and not stay.sure else None
         rounds = 1 if self._slack_price is not None else 3
         for _ in range(rounds):
-            top, chain = self._table(held, restart_ns / HOUR, work, slack)
+            rates = self.rates(held, now.now_ns, work)
+            top, chain = self._table(rates, held, restart_ns / HOUR, work, slack)
             self._slack_price = chain.slack_price(0, work, slack) if top else 0.0
         view = _View(top, chain, work, slack, [])
         for n in top:
@@ -267,12 +268,25 @@ class Zones:
         view.arrivals.sort()
         return view
 
+    def rates(self, held: int | None, now_ns: int, work: float) -> list[tuple[float, float]]:
+        """By zone, ends for an hour: of its machines, with care, and of the times without. The
+        longer a machine that is held has lasted, the longer it is likely to go on: its rate is the
+        steady one by which it would last as long as is expected at its age."""
+        rates = rates_of(self.pools)
+        if held is not None:
+            lost, back = rates[held]
+            pool = self.pools[held]
+            ages = hazards([each.ups for each in self.pools], LOST)[held]
+            life = lasts([pool.care * rate for rate in ages], pool.age(True, now_ns), work)
+            rates[held] = min(lost, steady(life, work)), back
+        return rates
+
     def _table(
-        self, held: int | None, restart: float, work: float, slack: float
-    ) -> tuple[list[int], Chain]:
+        self, rates: Sequence[tuple[float, float]], held: int | None, restart: float, work: float,
+        slack: float,
+    ) -> tuple[list[int], Chain]:  # fmt: skip
         """Zones by what an hour of progress costs there, and the tables for these; kept while what
         is known stays much the same."""
-        rates = self.rates()
         finite = [n for n, zone in enumerate(self.zones) if math.isfinite(zone.spot)]
         dear = self._slack_price or 0.0
         carry, whole = {}, {}
@@ -301,9 +315,6 @@ class Zones:
         self._tables.append((key, chain, work, slack))
         del self._tables[:-_TABLES]
         return top, chain
-
-    def rates(self) -> list[tuple[float, float]]:
-        return rates_of(self.pools)
 
 
 class _View(NamedTuple):
