@@ -7,7 +7,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanse.core.place.ending import kept
+from hanse.core.place.ending import filled, kept
 from hanse.core.place.offer import Offer
 from hanse.core.place.plan import ALL, Goal, plan
 from hanse.core.place.work import Left, Tail, Work
@@ -69,6 +69,20 @@ def test_no_time_is_kept_that_the_work_needs(hours: float, time: float, spent: f
     last = kept(sites, rest, time * HOUR, 12 * HOUR, spent)
     can = sum(each.does(time * HOUR - last[each.site]) for each in sites)
     assert can >= rest.mean * 0.999999 or not any(last.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(1.1, 8), st.floats(0, 20), st.floats(0.1, 10), st.floats(0, 12), st.floats(0, 12))
+def test_work_that_does_not_fit_is_reckoned_at_the_dearest_price(
+    dear: float, hours: float, time: float, slow: float, fast: float
+) -> None:
+    sites = [offer(SLOW, 1.0, 1.0), offer(FAST, 2.0, dear)]
+    last = {SLOW: slow * HOUR, FAST: fast * HOUR}
+    can = [each.does(time * HOUR - last[each.site]) for each in sites]
+    _, unit, rest = filled(sites, hours * HOUR, time * HOUR, last)
+    assert rest >= 0
+    assert math.isclose(rest, max(0.0, hours * HOUR - sum(can)), abs_tol=1.0)
+    assert unit == (sites[0].unit if hours * HOUR <= can[0] else sites[1].unit)
 
 
 def test_a_dear_site_is_not_begun_before_it_is_known_to_be_needed() -> None:

@@ -15,11 +15,11 @@ from hanse.core.place.offer import Offer
 from hanse.core.place.work import Left
 from hanse.ids import SiteId
 
-_MISSED = 0.4  # of what the job costs: what a missed deadline weighs as much as
+_MISSED = 0.55  # of what the job costs: what a missed deadline weighs as much as
 _AT_MOST = 0.05  # of what the job costs: more is not spent for that
 _LEAST = 0.4  # of the time that is weighed: this much is kept whatever it costs
 _LONGEST = 0.25  # of all time: more is not kept
-_SAVED = 0.4  # of what an item costs: what it saves at least to wait whether it is needed
+_SAVED = 0.2  # of what an item costs: what it saves at least to wait whether it is needed
 _RESCUE = 0.25  # how much of a long item, begun at a slow site, the fastest one does after all
 
 
@@ -37,7 +37,7 @@ def kept(
         return {site: scale * each_ns for site, each_ns in last.items()}
 
     def fits(scale: float) -> bool:
-        cost, _, rest = _filled(ranked, left.mean, time_ns, scaled(scale))
+        cost, _, rest = filled(ranked, left.mean, time_ns, scaled(scale))
         dear = scale > _LEAST and spent + cost > (1 + _AT_MOST) * whole
         return rest <= 0 and not dear
 
@@ -59,7 +59,7 @@ def _weighed(
     last = {offer.site: 0.0 for offer in ranked}
     unit = 0.0
     for _ in range(3):  # time that is kept may make a dearer site needed
-        unit = max(unit, _filled(ranked, left.mean, time_ns, last)[1])
+        unit = max(unit, filled(ranked, left.mean, time_ns, last)[1])
         for offer in ranked:
             saves = max(unit - offer.unit, _SAVED * unit) * left.each
             longest = left.tail.longer(saves / missed if missed > 0 else 0.0)
@@ -68,20 +68,20 @@ def _weighed(
     return last
 
 
-def _filled(
+def filled(
     ranked: Sequence[Offer], work: float, time_ns: float, last: Mapping[SiteId, float]
 ) -> tuple[float, float, float]:
-    """The cheapest sites first: what that costs, a unit at the dearest one that is needed, and the
-    work that does not fit."""
+    """The cheapest sites first: what that costs, a unit at the dearest one that is needed (which is
+    the dearest of all if not all fits), and the work that does not fit."""
     cost, unit = 0.0, ranked[0].unit
     for offer in ranked:
         part = min(work, offer.does(time_ns - last[offer.site]))
         if part > 0:
             cost, unit, work = cost + part * offer.unit, offer.unit, work - part
-    return cost, unit, work
+    return cost, unit if work <= 0 else ranked[-1].unit, work
 
 
 def costs(ranked: Sequence[Offer], work: float, time_ns: float) -> float:
     """Of doing so much by then, the cheapest sites first; what is too much goes to the dearest."""
-    cost, _, rest = _filled(ranked, work, time_ns, {offer.site: 0.0 for offer in ranked})
+    cost, _, rest = filled(ranked, work, time_ns, {offer.site: 0.0 for offer in ranked})
     return cost + rest * ranked[-1].unit
