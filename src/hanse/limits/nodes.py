@@ -35,6 +35,11 @@ BODY_SILENT_S = 60.0
 """A body of which nothing more has come for so long is given up: its sender may be gone without a
 word."""
 
+QUOTES = 2
+QUOTE_WAIT_S = 30.0
+"""So many quotes are reckoned at once, each for seconds at worst; who waits longer for a turn is
+told to come again."""
+
 FOLLOWED_BYTES = 16 * MIB
 """The newest entries of a running job are kept in memory up to this size, for those who follow it;
 who is further behind reads the journal."""

@@ -151,7 +151,7 @@ class Unwrapping:
         most: bytes that the payloads may have in all.
 
     Attributes:
-        nbytes: what the whole parcel has, once its label has come.
+        nbytes: what the whole parcel has, once its label has come; before that, what the label has.
     """
 
     def __init__(self, most: int) -> None:
@@ -198,13 +198,13 @@ class Unwrapping:
             return None
         length = int.from_bytes(head[:4], "big")
         _check_label(length)
+        self.nbytes = 4 + length
         if len(head) < 4 + length:
             return None
         label = _read_label(bytes(head[4 : 4 + length]))
         rest = bytes(head[4 + length :])
         self._head = bytearray()
         self._shapes = label.shapes
-        self.nbytes = 4 + length
         left = self._most
         for shape in label.shapes:
             _check(shape)

@@ -14,7 +14,7 @@ import msgspec
 from hanse.core.events import Timed
 from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
-from hanse.limits import TIMED_KEPT
+from hanse.limits import DATA_CHUNKS, TIMED_KEPT
 from hanse.model.account import Account
 from hanse.model.aims import Aims
 from hanse.model.data import Lies, check_lies
@@ -24,7 +24,7 @@ from hanse.model.resources import Amount
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
 _RETRIES = 1_000_000
-_MOST_AIMS = 100
+_MOST_AIMS = 10  # twice what `hanse quote` asks at once: each may take a second
 
 
 class Request(
@@ -101,13 +101,15 @@ class AskQuote(Request, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the node that reckons with it."""
+        if len(self.timed) > TIMED_KEPT or len(self.aims) > _MOST_AIMS:
+            raise ValueError("too much is asked at once")
+        if len(self.data) > DATA_CHUNKS:
+            raise ValueError("too much is asked at once")
         check_lies(self.data, 0, self.spec.total or 0)
         if not 0 <= (self.spec.total or 0) <= 1 << 53:
             raise ValueError("a job has 0 to 2**53 items")
         if any(not (0 < items <= 1 << 53 and 0 <= ns < 1 << 62) for _, items, ns in self.timed):
             raise ValueError("a segment has items, and took a time")
-        if len(self.timed) > TIMED_KEPT or len(self.aims) > _MOST_AIMS:
-            raise ValueError("too much is asked at once")
 
 
 class Take(Request, frozen=True, kw_only=True):

@@ -4,8 +4,9 @@ A parcel says in its first bytes how large it is. One that finds no room is not 
 is some, so its sender waits; in the end it is told to come again. Who came first goes first, so a
 large body is not starved by smaller ones behind it; but none waits for one that waits for room of
 another token's. Small ones always pass. One that is larger than all of its token may be goes when
-it is the only one of these, one such at a time: so what is in memory is bounded by all the room,
-one such body, and what is small.
+it is the only one of these, one such at a time. What of bodies that wait is there already counts by
+itself, and beyond a part of their token's room such a body is told to come again at once. So what
+is in memory is bounded by all the room, one such body, these parts, and what is small.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from weakref import WeakValueDictionary
 
 from hanse import limits
 from hanse.errors import NodeUnavailable
+
+_PART = 4  # of a token's room: what those that wait may have here
+_AGAIN = "as much as may be sent at once is on its way: come again"
 
 
 class Bodies:
@@ -47,18 +51,22 @@ class Bodies:
             account = self._accounts[token, kind] = _Account()
         return Body(self, account)
 
-    async def enter(self, body: Body) -> None:
-        """Let it in when its turn has come. Raises NodeUnavailable if that takes too long."""
+    async def enter(self, body: Body, here: int) -> None:
+        """Let it in when its turn has come. Raises NodeUnavailable if that takes too long, or would
+        with too much of it `here`."""
         turn = self._waiting[body] = asyncio.get_running_loop().create_future()
         self._look()
+        here = 0 if turn.done() else max(0, here - limits.BODY_FREE_BYTES)
+        body.account.here += here
         try:
+            if here and body.account.here > self._each // _PART:
+                raise NodeUnavailable(_AGAIN)
             async with asyncio.timeout(self._wait_s):
                 await turn
         except TimeoutError:
-            raise NodeUnavailable(
-                "as much as may be sent at once is on its way: come again"
-            ) from None
+            raise NodeUnavailable(_AGAIN) from None
         finally:
+            body.account.here -= here
             if self._waiting.pop(body, None) is not None:  # it goes, and may have been in the way
                 self._look()
 
@@ -101,6 +109,7 @@ class _Account:
 
     def __init__(self) -> None:
         self.nbytes = 0
+        self.here = 0  # of those that wait
 
 
 class Body:
@@ -117,14 +126,15 @@ class Body:
         self.nbytes = 0
         self.counts = 0
 
-    async def reach(self, nbytes: int) -> None:
-        """Take so much in all. Raises NodeUnavailable if there is no room for long."""
+    async def reach(self, nbytes: int, here: int = 0) -> None:
+        """Take so much in all, of which so much is `here`. Raises NodeUnavailable if there is no
+        room for long."""
         if nbytes <= max(self.nbytes, limits.BODY_FREE_BYTES):
             return
         self.nbytes = nbytes
         # What waits has nothing: else two that have begun would wait for each other.
         self._bodies.leave(self)
-        await self._bodies.enter(self)
+        await self._bodies.enter(self, here)
 
     def end(self) -> None:
         """It takes nothing any more."""

@@ -106,10 +106,10 @@ class Call:
         self._taken = body
         async for piece in self._body(most + limits.LABEL_BYTES + 4):
             came += len(piece)
-            await body.reach(came)
+            await body.reach(came, came)
             taking.feed(piece)
             if taking.nbytes > limits.BODY_FREE_BYTES:  # as its first bytes say
-                await body.reach(window + taking.nbytes)
+                await body.reach(window + taking.nbytes, came)
         taking.end()
         assert taking.about is not None
         try:

@@ -201,16 +201,6 @@ async def take(call: Call) -> Response:
     )
 
 
-async def quote(call: Call) -> Response:
-    """What a job would take and cost. Nothing is submitted."""
-    asked, _ = await call.parcel(api.AskQuote, 0)
-    runtime = call.board.runtime
-    asked_ns = runtime.loop.now_ns()
-    while asked.of is not None and await call.waiting(runtime.unsettled, asked_ns):
-        await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
-    return call.answer(await call.waiting(call.board.quote, asked))
-
-
 async def feed(call: Call) -> Response:
     """More inputs; answers how many items the job has."""
     asked, payloads = await call.parcel(api.Inputs)
