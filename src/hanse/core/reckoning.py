@@ -20,6 +20,7 @@ from hanse.core.place.offer import Offer
 from hanse.core.place.plan import Goal, Plan, plan
 from hanse.core.place.renting import Kind, Lack, Rents, by_streams
 from hanse.core.place.work import Left
+from hanse.core.placement import Placement
 from hanse.ids import SiteId
 from hanse.limits import REPORT_EVERY_NS
 from hanse.model.aims import HOUR_NS, Objective
@@ -267,18 +268,38 @@ class Expected(NamedTuple):
     sooner: float | None
 
 
+def unforeseen(home: Home, job: Job, now_ns: int) -> Question | None:
+    """What `foreseen` answers, if that may take seconds and was not done a short while ago."""
+    place = job.place
+    if place is None or _lately(place, now_ns) is not None:
+        return None
+    asked = question(home, job, now_ns)
+    return asked if by_streams(asked.lack, asked.rents.kinds) else None
+
+
+def foreseen(asked: Question) -> Expected:
+    """It needs no home."""
+    found = reckon(asked)
+    return Expected(found, None if found is None else sooner(asked, HOUR_NS, found))
+
+
 def expected(home: Home, job: Job, now_ns: int) -> Expected:
     """As of now, or of a short while ago where that takes longer to find out."""
     place = job.place
     assert place is not None
-    if place.told is not None and now_ns < place.told[0] + REPORT_EVERY_NS:
-        return place.told[1]
-    asked = question(home, job, now_ns)
-    found = reckon(asked)
-    more = None if found is None else sooner(asked, HOUR_NS, found)
-    told = Expected(found, more)
-    place.told = (now_ns, told) if by_streams(asked.lack, asked.rents.kinds) else None
+    told = _lately(place, now_ns)
+    if told is None:
+        asked = question(home, job, now_ns)
+        told = foreseen(asked)
+        place.told = (now_ns, told) if by_streams(asked.lack, asked.rents.kinds) else None
     return told
+
+
+def _lately(place: Placement, now_ns: int) -> Expected | None:
+    """What was expected when somebody asked last, if that was a short while ago."""
+    if place.told is None or now_ns >= place.told[0] + REPORT_EVERY_NS:
+        return None
+    return place.told[1]
 
 
 def _side_by_side(offers: Sequence[Offer]) -> list[tuple[Offer, float]]:

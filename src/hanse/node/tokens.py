@@ -25,6 +25,8 @@ from hanse.ids import JobId, LeaseId
 from hanse.journal import private
 from hanse.node import files
 
+_SCRIPTS = "w-"
+
 
 class Right(enum.StrEnum):
     READ = "read"  # see jobs, sites and metrics; results and logs too
@@ -63,6 +65,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parent: str | None = None  # the token that it was made with, and goes with
     site: str = ""  # it is for one rented machine, which is called so
 
+    @property
+    def account(self) -> str:
+        """What it may have at once it shares with those that were made with it, and with the token
+        that it was made with."""
+        return self.parent or self.id
+
     def expired(self, now_s: float) -> bool:
         return self.expires_s is not None and now_s >= self.expires_s
 
@@ -73,6 +81,11 @@ class LeaseToken(Token, frozen=True, kw_only=True):
 
     job: JobId
     lease: LeaseId
+
+    @property
+    def account(self) -> str:
+        """One of all scripts: who may submit may submit many."""
+        return _SCRIPTS
 
 
 class OfLeases(Protocol):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hanse import limits
-from hanse.core import quoting
+from hanse.core import quoting, reckoning
 from hanse.core.events import Timed
 from hanse.core.home import Home
+from hanse.core.reckoning import Expected, Question
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -26,6 +28,8 @@ class Looking:
     home: Home
     loop: Loop
     _costs: Costs
+    _foreseeing: threading.Lock  # one at a time: those who wait for the same find it then
+    _thread: threading.Thread
     ask: Callable[..., Any]
     explain: Callable[[JobId], list[str]]
 
@@ -36,7 +40,24 @@ class Looking:
 
     def account(self, job: JobId) -> Account | None:
         """See `runner.Runner`."""
+        self.foresee(job)
         return self.ask(lambda: self._costs.account(job, self.loop.now_ns()))  # type: ignore[no-any-return]
+
+    def reasons(self, job: JobId) -> list[str]:
+        """What a job waits for."""
+        self.foresee(job)
+        return self.ask(lambda: self.explain(job))  # type: ignore[no-any-return]
+
+    def foresee(self, job: JobId) -> None:
+        """Reckon what is expected of the job here, if that may take seconds: leases and reports
+        wait for the loop's thread, where it is only to be looked up then."""
+        if threading.current_thread() is self._thread:
+            return
+        with self._foreseeing:
+            asked = self.ask(lambda: self._unforeseen(job))
+            if asked is not None:
+                told = reckoning.foreseen(asked)
+                self.ask(lambda: self._foreseen(job, told))
 
     def costs(self) -> dict[JobId, float]:
         """What those that run have cost so far, as far as that is counted."""
@@ -81,3 +102,14 @@ class Looking:
     def explained(self, job: JobId) -> str:
         """What the job waits for and its account, as another process is told."""
         return explained(self.explain(job), self._costs.account(job, self.loop.now_ns()))
+
+    def _unforeseen(self, job: JobId) -> Question | None:
+        known = self.home.jobs.get(job)
+        if known is None or known.state.ended:
+            return None
+        return reckoning.unforeseen(self.home, known, self.loop.now_ns())
+
+    def _foreseen(self, job: JobId, told: Expected) -> None:
+        known = self.home.jobs.get(job)
+        if known is not None and known.place is not None:
+            known.place.told = self.loop.now_ns(), told

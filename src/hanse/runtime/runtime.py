@@ -113,6 +113,7 @@ class Runtime(Federated, Looking):
         self._sources: dict[JobId, Source] = {}
         self._names: dict[JobId, str] = {}
         self._costs = Costs(self.home)
+        self._foreseeing = threading.Lock()
         self._reported = Reported(self.save)
         self._expiry_timer: Timer | None = None
         self._broken: BaseException | None = None
@@ -176,10 +177,6 @@ class Runtime(Federated, Looking):
 
     def refold(self, job: JobId, function: Payload, fingerprint: bytes) -> None:
         """Nothing to do: grants are turned into work by the source, which knows."""
-
-    def reasons(self, job: JobId) -> list[str]:
-        """What a job waits for."""
-        return self.ask(lambda: self.explain(job))
 
     def running(self, job: JobId) -> int:
         """How many of its items are out to sites."""

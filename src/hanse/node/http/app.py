@@ -28,7 +28,7 @@ from hanse.node.http.link import LinkRoutes
 from hanse.node.http.links import LinksRoutes
 from hanse.node.http.machines import MachineRoutes
 from hanse.node.http.problems import internal, problem
-from hanse.node.http.quotes import QuoteRoutes
+from hanse.node.http.turns import Turns
 from hanse.node.linked import Linked
 from hanse.node.links import Links
 from hanse.node.machines import Machines
@@ -65,7 +65,8 @@ def table(
         authority: the certificate of the node's own authority, PEM; empty without TLS.
     """
     sites, homes, joining = LinkRoutes(linked), LinksRoutes(links), MachineRoutes(machines)
-    quotes, dash = QuoteRoutes(), DashRoutes(OfNode(board, info, machines), Codes(tokens))
+    turns = Turns()
+    dash = DashRoutes(OfNode(board, info, machines), Codes(tokens), turns)
     described: dict[str, Any] = {}
     page, style = "", docs.STYLE.read_text()
     looking, looked_s = asyncio.Lock(), -limits.READY_S
@@ -123,12 +124,12 @@ def table(
         ),
         Route("GET", "/v1/jobs", read, jobs.list_jobs, gives=list[NodeHead]),
         Route("POST", "/v1/jobs", submit, jobs.create, api.NewJob, api.Taken),
-        Route("POST", "/v1/quote", read, quotes.quote, api.AskQuote, Quote),
+        Route("POST", "/v1/quote", read, turns.quote, api.AskQuote, Quote),
         Route("GET", "/v1/find", read, jobs.find_job, gives=NodeHead),
         Route("GET", "/v1/jobs/{job}", read, jobs.show_job, gives=NodeHead),
         Route("DELETE", "/v1/jobs/{job}", submit, jobs.remove, gives=api.Removed),
         Route("GET", "/v1/jobs/{job}/logs", read, logs.logs),
-        Route("GET", "/v1/jobs/{job}/progress", read, jobs.progress, gives=api.Progress),
+        Route("GET", "/v1/jobs/{job}/progress", read, turns.progress, gives=api.Progress),
         Route("GET", "/v1/jobs/{job}/entries", read, jobs.entries),
         Route("GET", "/v1/jobs/{job}/payloads", read, jobs.show_payloads, gives=list[bytes]),
         Route("GET", "/v1/jobs/{job}/follow", read, jobs.follow),

@@ -102,7 +102,7 @@ class Call:
         on its way."""
         taking, window = Unwrapping(most), self.squeezed * (1 << limits.SQUEEZE_WINDOW_LOG)
         came = 0
-        body = self._bodies.begin(self.token.id if self.token is not None else "", account)
+        body = self._bodies.begin(self.token.account if self.token is not None else "", account)
         self._taken = body
         async for piece in self._body(most + limits.LABEL_BYTES + 4):
             came += len(piece)

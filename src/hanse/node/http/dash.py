@@ -28,6 +28,7 @@ from hanse.node.dash.sight import Out, Sight
 from hanse.node.dash.story import Bar, Shown, Stories, Story, trace
 from hanse.node.http.call import Call
 from hanse.node.http.problems import problem
+from hanse.node.http.turns import Turns
 from hanse.records.logs import Piece, log_path, pieces_from
 from hanse.records.tally import usage_of
 from hanse.wire import api
@@ -62,9 +63,10 @@ class LogPart(msgspec.Struct, frozen=True):
 class DashRoutes:
     """The handlers."""
 
-    def __init__(self, sight: Sight, codes: Codes) -> None:
+    def __init__(self, sight: Sight, codes: Codes, turns: Turns | None = None) -> None:
         self._sight = sight
         self._codes = codes
+        self._turns = turns or Turns()
         self._stories = Stories()
         self._live: Live | None = None
         directory = Path(__file__).with_name("page")
@@ -119,7 +121,8 @@ class DashRoutes:
     async def job_waits(self, call: Call) -> Response:
         """What a job waits for, in words."""
         head = await call.waiting(self._head, call.text("job"))
-        return call.answer(await call.waiting(self._sight.progress, head.id))
+        async with self._turns.turn(call):
+            return call.answer(await call.waiting(self._sight.progress, head.id))
 
     async def job_failures(self, call: Call) -> Response:
         """Failed items with their stories."""

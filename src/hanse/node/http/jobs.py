@@ -47,11 +47,6 @@ async def show_job(call: Call) -> Response:
     return call.answer(call.board.told(await call.waiting(call.board.head, call.text("job"))))
 
 
-async def progress(call: Call) -> Response:
-    """How many items of a running job are out, and what it waits for."""
-    return call.answer(await call.waiting(call.board.progress, JobId(call.text("job"))))
-
-
 async def entries(call: Call) -> Response:
     """A job's record as it is now, from entry `first` on, without payloads."""
     id, first = JobId((await call.waiting(call.board.head, call.text("job"))).id), _first(call)

@@ -12,14 +12,15 @@ from starlette.requests import Request
 
 from hanse import limits
 from hanse.errors import NodeUnavailable
+from hanse.ids import JobId, LeaseId
 from hanse.model.aims import Aims
 from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.quote import Quote
 from hanse.node.http.bodies import Bodies
 from hanse.node.http.call import Call
-from hanse.node.http.quotes import QuoteRoutes
-from hanse.node.tokens import Role, Tokens
+from hanse.node.http.turns import Turns
+from hanse.node.tokens import LeaseToken, Role, Token, Tokens
 from hanse.payloads.parcel import wrap
 from hanse.wire import api
 
@@ -55,7 +56,7 @@ class Asking:
     def __init__(self, directory: Path) -> None:
         self.board: Any = Slow()
         self.tokens = Tokens(directory / "tokens.json")
-        self.routes = QuoteRoutes()
+        self.routes = Turns()
         self._body = b"".join(wrap(ASK))
 
     def token(self, name: str) -> Any:
@@ -116,3 +117,13 @@ def test_not_too_much_is_asked_at_once() -> None:
         api.AskQuote(spec=spec, timed=[], aims=[Aims()] * 11)
     with pytest.raises(ValueError, match="too much"):
         api.AskQuote(spec=spec, timed=[], aims=[Aims()], data=lies)
+
+
+def test_tokens_that_one_has_made_share_what_it_may_have() -> None:
+    about: dict[str, Any] = {"digest": "", "role": Role.READ, "name": "ann", "created_s": 0.0}
+    own, made = Token(id="t-1", **about), Token(id="t-2", parent="t-1", **about)
+    scripts = [
+        LeaseToken(id=f"w-{n}", job=JobId("j-1"), lease=LeaseId(n), **about) for n in range(2)
+    ]
+    assert own.account == made.account
+    assert len({each.account for each in (own, *scripts)}) == 2
