@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 
-from system.command import SRC, hanse
+import pytest
+from system.command import HANSE, SRC, as_json, environment, hanse
 from system.nodes import Away
+from system.real import until
 from system.test_aims import federation
 from system.test_links import Hosts, hosts
 
@@ -63,6 +68,43 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
     shown = away("quote", "--deadline", "1h", script)
     assert "DEADLINE" in shown.stdout
     assert "that were timed" in shown.stdout
+
+
+INTERRUPTED = """
+import pathlib, sys, time
+import hanse
+
+def work(item):
+    pathlib.Path(sys.argv[1]).touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with hanse.connect(sys.argv[2]) as client:
+        client.map(work, range(400)).wait()
+"""
+
+
+@pytest.mark.parametrize("place", ["node", "here"])
+def test_nothing_stays_of_a_quote_that_is_interrupted_wherever_its_script_connects(
+    hosts: Hosts, tmp_path: Path, place: str
+) -> None:
+    script, ran = tmp_path / "script.py", tmp_path / "ran"
+    script.write_text(INTERRUPTED.replace("sys.argv[1]", repr(str(ran))))
+    url, home, env = "here", tmp_path / "home", {"PYTHONPATH": str(SRC)}
+    if place == "node":  # which the command itself is not told of, as a script may name any
+        node = hosts.node("home")
+        url, home = node.url, node.home
+    quoting = subprocess.Popen(
+        [*HANSE, "quote", str(script), "-", url], env=environment(home, **env), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    until(ran.exists)
+    os.killpg(quoting.pid, signal.SIGINT)
+    _, told = quoting.communicate(timeout=60)
+    assert (quoting.returncode, "Traceback" in told) == (130, False)
+    jobs = as_json("jobs", home=home, HANSE_URL=url, **env)["jobs"]
+    assert jobs == []
 
 
 def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:

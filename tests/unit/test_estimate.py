@@ -297,6 +297,16 @@ def test_sites_that_a_job_may_not_use_do_not_end_it_sooner() -> None:
     assert one.end_ns == pytest.approx(2 * both.end_ns, rel=0.1)
 
 
+@pytest.mark.parametrize("regions", [["in-b"], ["nowhere"]])
+def test_a_job_that_runs_elsewhere_or_nowhere_takes_nothing(regions: list[str]) -> None:
+    town = _north_and_south()
+    alone = _asks(_north_and_south(), Aims(regions=["in-a"]))
+    town.submit("other", 1000, aims=Aims(regions=regions))
+    town.wait(0)
+    found = _asks(town, Aims(regions=["in-a"]))
+    assert (found.slots, found.end_ns) == (alone.slots, alone.end_ns)
+
+
 def test_a_site_that_the_plan_leaves_out_does_not_end_a_job_sooner() -> None:
     found = _asks(_north_and_south(), Aims(objective="cheapest", deadline_ns=200 * limits.SECOND))
     assert found.slots == 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hanse.client.aims import aims_of
+from hanse.client.data import lies_of
 from hanse.errors import UsageError
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Tariff
+from hanse.model.data import Data
 from hanse.node.prices import egress_of, schedule_of
 
 
@@ -70,6 +73,21 @@ def test_a_schedule_is_of_moments_with_time_zones(tmp_path: Path) -> None:
 def test_a_wrong_schedule_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"prices\.toml"):
         schedule_of(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("told", [{"spot": "no"}, {"regions": []}, {"regions": [""]}])
+def test_what_could_be_misread_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(told))):
+        aims_of(None, None, None, told.get("regions"), told.get("spot"))
+
+
+@pytest.mark.parametrize("wrong", [lambda _: 1 / 0, lambda _: Data("eu", "lots")])
+def test_what_goes_wrong_in_data_says_of_which_item(wrong: Any) -> None:
+    places = lies_of(lambda item: wrong(item) if item == 12 else None, star=False)
+    assert places is not None
+    with pytest.raises((UsageError, ZeroDivisionError)) as caught:
+        places.of([11, 12], 41)
+    assert caught.value.__notes__ == ["data= was asked where item 42 lies"]
 
 
 def test_data_lies_in_regions() -> None:

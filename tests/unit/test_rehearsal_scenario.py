@@ -56,6 +56,7 @@ MISTAKES = [
     (SMALL + "[[job.data]]\nregion = 'eu'\nitem = 1", "data number 1: there is no key 'item' (did"),
     (SMALL + 2 * "[[job.data]]\nregion = 'eu'\nitems = 6\n", "told of 12 items, and it has 10"),
     (SMALL + 1001 * "[[job.data]]\nregion = 'eu'\nitems = 1\n", "1,001 [[job.data]] are too many"),
+    (SMALL + "regions = 'mars'", "[[job]] 'work': no site is in its region 'mars'"),
     (SMALL + "x = " + 2000 * "[" + 2000 * "]", "not TOML"),
 ]  # fmt: skip
 

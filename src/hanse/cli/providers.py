@@ -21,7 +21,7 @@ def providers(out: Output, home: Path | None) -> None:
     What can be rented is said by a file: see `hanse up --providers`. The node is the one that
     `hanse login`, HANSE_URL or HANSE_TOKEN names, otherwise the one that runs on this machine.
     """
-    from hanse.cli.shared import words
+    from hanse.cli.shared import bill, words
     from hanse.wire import api
 
     found = the_node(home).ask("GET", "/v1/providers", list[api.ProviderInfo])
@@ -29,11 +29,11 @@ def providers(out: Output, home: Path | None) -> None:
         (provider.name, offer.name, f"{offer.amount.cpus_milli / 1000:g}",
          f"{offer.amount.gpus_milli / 1000:g}", f"{offer.price:g}" + " spot" * offer.spot,
          offer.region, f"{sum(m.offer == offer.name for m in provider.machines)} of {offer.most}",
-         f"{offer.spent:.2f}", offer.seen, provider.trouble or offer.trouble)
+         bill.amount(offer.spent), offer.seen, provider.trouble or offer.trouble)
         for provider in found for offer in provider.offers
     ]  # fmt: skip
     machines = [
-        (each.id, each.offer, each.handle, words.moment(each.since_s), f"{each.cost:.2f}",
+        (each.id, each.offer, each.handle, words.moment(each.since_s), bill.amount(each.cost),
          each.job, each.state)
         for provider in found for each in provider.machines
     ]  # fmt: skip

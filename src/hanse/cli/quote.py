@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,15 +14,16 @@ import click
 
 from hanse.cli.shared import bill, words
 from hanse.cli.shared.command import Command
-from hanse.cli.shared.lookup import record_of, recorded, records
+from hanse.cli.shared.lookup import record_of, recorded, records_at
 from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
 
 if TYPE_CHECKING:
-    from hanse.client.quoting import Answer, Wanted
+    from hanse.client.quoting import Answer, Sample, Wanted
     from hanse.model.aims import Aims
     from hanse.model.quote import Row
 
+_PATIENCE_S: Final = 10.0
 _SURE: Final = {"sure": "yes", "even": "perhaps", "no": "no", "unknown": "?"}
 
 
@@ -96,31 +97,48 @@ def _of_script(
 ) -> Answer:
     import msgspec
 
-    from hanse.client.quoting import ASKED, Answer, Ask
+    from hanse.client.quoting import ASKED, Answer, Ask, Sample
 
     with tempfile.TemporaryDirectory(prefix="hanse-quote-") as directory:
         place = Path(directory) / "answer"
-        ask = Ask(str(place), wanted, sample, seconds)
+        ran = Path(directory) / "sample"
+        ask = Ask(str(place), str(ran), wanted, sample, seconds)
         environment = {**os.environ, ASKED: msgspec.json.encode(ask).decode()}
-        ran = subprocess.run(
-            [sys.executable, target, *args], env=environment, stdout=sys.stderr, check=False
-        )
+        try:
+            code = _run([sys.executable, target, *args], environment)
+        finally:
+            if ran.exists():
+                _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))
         if not place.exists():
-            how = f"ended with exit code {ran.returncode} and" if ran.returncode else ""
+            how = f"ended with exit code {code} and" if code else ""
             raise UsageError(f"{target} {how} made no map, so there is nothing to quote")
-        answer = msgspec.json.decode(place.read_bytes(), type=Answer)
-    if answer.sample:
-        _remove(answer.sample)
-    return answer
+        return msgspec.json.decode(place.read_bytes(), type=Answer)
 
 
-def _remove(sample: str) -> None:
-    """The sample has served."""
-    from hanse.ids import JobId
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Its exit code. On Ctrl-C, which the program gets too, it has some time to end."""
+    with subprocess.Popen(command, env=environment, stdout=sys.stderr) as ran:
+        try:
+            return ran.wait()
+        except KeyboardInterrupt:
+            try:
+                ran.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                ran.kill()
+            raise
 
-    with records() as side:
-        if side is not None:
-            side.remove([JobId(sample)])
+
+def _forget(sample: Sample) -> None:
+    """The sample has served, or nobody waits for it any more."""
+    from hanse.remote.finding import HERE
+
+    with records_at(sample.url or HERE) as side:
+        head = side.journal.find(sample.name) if side is not None else None
+        if side is None or head is None:
+            return
+        if head.ended_s is None:
+            side.cancel(head)
+        side.remove([head.id])
 
 
 def _show(out: Output, answer: Answer) -> None:
@@ -138,7 +156,7 @@ def _show(out: Output, answer: Answer) -> None:
             out.table(heads, [_cells(row, wanted) for row in found.rows])
             for line in _about(_asked(found.rows, wanted)):
                 out.say(line)
-        for site, why in found.refused.items():
+        for site, why in found.refused.items() if found.items else ():
             out.say(f"{site} would get nothing: {why}")
         for offer, why in found.unrented.items():
             out.say(f"No {offer} can be rented for it now: {why}")

@@ -32,7 +32,7 @@ def sites(out: Output, home: Path | None) -> None:
     out.result(
         {"sites": [msgspec.to_builtins(each) for each in found]},
         lambda: out.table(
-            ("~id", "state", "uses", ">leases", ">heard", ">trip", "python"),
+            ("~id", "state", "uses", ">leases", "region", ">an hour", ">heard", ">trip", "python"),
             [_row(each) for each in found],
         ),
         quiet=[each.id for each in found],
@@ -43,6 +43,7 @@ def _row(site: SiteSeen) -> tuple[str, ...]:
     used = (site.capacity.cpus_milli - site.free.cpus_milli) / 1000
     return (
         site.id, site.state, f"{used:g} of {site.capacity.cpus_milli / 1000:g} cpus",
-        f"{site.leases:,}", f"{words.duration(site.heard_s)} ago",
+        f"{site.leases:,}", site.region, f"{site.price:g}" + " spot" * site.spot,
+        f"{words.duration(site.heard_s)} ago",
         words.duration(site.trip_s) if site.trip_s else "", site.python,
     )  # fmt: skip

@@ -28,10 +28,14 @@ def aims_of(
     """None if nothing is asked. Raises UsageError."""
     if objective not in (None, "fastest", "cheapest"):
         raise UsageError(f"objective must be 'fastest' or 'cheapest', not {objective!r}")
+    if spot not in (None, True, False):
+        raise UsageError(f"spot must be True or False, not {spot!r}")
     if isinstance(regions, str):
         regions = [regions]
-    if regions is not None and not all(isinstance(one, str) and one for one in regions):
-        raise UsageError(f"regions must be names of regions, not {regions!r}")
+    if regions is not None and not (
+        regions and all(isinstance(one, str) and one for one in regions)
+    ):
+        raise UsageError(f"regions must be names of regions, not {regions!r}; None allows all")
     aims = Aims(
         objective=objective or "fastest",
         deadline_ns=None if deadline is None else int(_seconds(deadline) * SECOND),

@@ -29,12 +29,17 @@ class Places:
         Raises UsageError; and what the user's function raises."""
         found: list[Lies] = []
         for item, value in enumerate(values, start):
-            told = self._data(*value) if self._star else self._data(value)
+            try:
+                told = self._data(*value) if self._star else self._data(value)
+                size = told.nbytes if isinstance(told, Data) else 0
+            except Exception as error:
+                error.add_note(f"data= was asked where item {item} lies")
+                raise
             if told is None:
                 continue
             if not isinstance(told, Data):
                 raise UsageError(f"data= gave {told!r} for item {item}: give hanse.Data or None")
-            size, last = told.nbytes, found[-1] if found else None
+            last = found[-1] if found else None
             same = last is not None and (last.stop, last.region, last.name) == (
                 item, told.region, told.name
             )  # fmt: skip

@@ -39,6 +39,7 @@ ASKED = "HANSE_QUOTE"  # the environment's, with an `Ask` in it
 _ENOUGH = 20  # items that were timed before: no sample is needed
 _SHARE = 40  # the sample is one item of so many, within bounds
 _LEAST = 4
+_INTERRUPTED = 130
 _READ = 1_000_000  # items of an iterable without a length that are counted
 
 
@@ -75,8 +76,9 @@ class Ask(msgspec.Struct, frozen=True):
     """What `hanse quote` wants to know."""
 
     answer: str  # the file that is written
+    sample: str  # the file that says which job is the sample, once there may be one
     wanted: Wanted
-    sample: int  # items at most
+    items: int  # of the sample, at most
     seconds: float  # how long it may run
 
 
@@ -84,7 +86,13 @@ class Answer(msgspec.Struct, frozen=True):
     quote: Quote
     wanted: Aims  # one of its rows is for this
     more: bool = False  # there are more items than were counted
-    sample: str = ""  # a job to be removed
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A job that is to be forgotten, whatever becomes of the script."""
+
+    name: str
+    url: str  # of its node; empty: it is recorded on this machine
 
 
 def ask_of(environment: Mapping[str, str]) -> Ask | None:
@@ -135,7 +143,7 @@ def answer(
     record = open_record(runtime.records(), _head(client, sample))
     # Its sites may not have said yet that it is over: what it holds is as good as free.
     found = quoted(record.job.spec, total, list(record.timed), record.head.id)
-    _write(ask, Answer(found, aims, more, record.head.id))
+    _write(ask, Answer(found, aims, more))
 
 
 def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, bool]:
@@ -173,18 +181,22 @@ def _sample(
     options: Mapping[str, Any], ask: Ask, aims: Aims,
 ) -> str:  # fmt: skip
     """Run items that are spread evenly; returns the name of the job that did."""
-    count = min(total, ask.sample, max(_LEAST, ceil(total / _SHARE)))
+    count = min(total, ask.items, max(_LEAST, ceil(total / _SHARE)))
     if count <= 0:
         raise UsageError("nothing is known of this map, and no sample may be run: give it a name")
     chosen = [total * n // count for n in range(count)]
     name = f"quote-{os.urandom(6).hex()}"
+    Path(ask.sample).write_bytes(msgspec.json.encode(Sample(name, client._runtime.url)))
     job = client.map(
         function, *([column[item] for item in chosen] for column in columns), name=name,
         on_error="collect", regions=aims.regions or None, **options,
     )  # fmt: skip
-    if not job.wait(ask.seconds):
-        job.cancel()
-        job.join()
+    try:
+        if not job.wait(ask.seconds):
+            job.cancel()
+            job.join()
+    except KeyboardInterrupt:  # whoever asked cancels it, and says so
+        raise SystemExit(_INTERRUPTED) from None
     return name
 
 

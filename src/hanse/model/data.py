@@ -51,5 +51,7 @@ def check_lies(told: Sequence[Lies], start: int, stop: int) -> None:
         if not 0 <= one.nbytes < _MOST:
             raise ValueError(f"an item's data has 0 to {_MOST:.0e} bytes")
         if not one.region or len(one.region) > _NAME or len(one.name) > _NAME:
-            raise ValueError(f"regions and data sets have names of at most {_NAME} letters")
+            raise ValueError(
+                f"a region has a name of 1 to {_NAME} letters, a data set one of at most {_NAME}"
+            )
         start = one.stop

@@ -153,7 +153,7 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """In words, what is missing for `need`: `["gpus: needs 1, has 0"]`."""
         have = self._all()
         return [
-            f"{name}: needs {_show(name, n)}, has {_show(name, have.get(name, 0))}"
+            f"{name}: needs {_show(name, n)}, has {_show(name, max(0, have.get(name, 0)))}"
             for name, n in need._all().items()
             if n > have.get(name, 0)
         ]

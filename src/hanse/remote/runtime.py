@@ -112,6 +112,7 @@ class RemoteRuntime(Looking):
         protocol.agree(protocol.OURS, theirs, dial.url, "this program")
         self.capacity = self.info.capacity
         self.place = f"the node {dial.url}"
+        self.url = dial.url
         self.initializer_failure: Failure | None = None
         self._dial = dial
         self._records = RemoteRecords(dial)

@@ -47,6 +47,7 @@ class Runner(Protocol):
 
     capacity: Amount
     place: str  # where jobs run, for people
+    url: str  # of the node that does the work; empty: this program does
     keeps_inputs: bool  # inputs are kept elsewhere, so they may be read ahead of results
     initializer_failure: Failure | None
 

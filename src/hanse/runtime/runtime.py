@@ -95,6 +95,7 @@ class Runtime(Federated, Looking):
 
     place = "this machine"
     keeps_inputs = False
+    url = ""
 
     def __init__(
         self, capacity: Amount, engine: EngineFactory, home: Path | None = None,

@@ -127,10 +127,9 @@ def aims_of(job: JobKind) -> Aims | None:
     """What a job asks of its placement; None: nothing."""
     deadline = None if math.isinf(job.deadline_s) else round(job.deadline_s * limits.SECOND)
     budget = None if math.isinf(job.budget) else round(job.budget * NANO)
-    regions = [region.strip() for region in job.regions.split(",") if region.strip()]
     objective: Objective = "cheapest" if job.objective == "cheapest" else "fastest"
     aims = Aims(
-        objective=objective, deadline_ns=deadline, budget_nano=budget, regions=regions,
+        objective=objective, deadline_ns=deadline, budget_nano=budget, regions=job.places(),
         follows=bool(job.data),
     )  # fmt: skip
     return None if aims == Aims() else aims

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -167,6 +167,10 @@ class JobKind:
     budget: float = math.inf
     regions: str = ""  # those that it may run in, with commas between them
     data: tuple[Lies, ...] = ()  # where what its items read lies
+
+    def places(self) -> list[str]:
+        """The regions that it may run in; none: all."""
+        return [region.strip() for region in self.regions.split(",") if region.strip()]
 
 
 @dataclass(frozen=True)
@@ -385,17 +389,28 @@ def _check_whole(scenario: Scenario) -> None:
     ):
         if count > most:
             raise UsageError(f"{count:,} {what} are too many: a rehearsal has {most:,} at most")
-    widest = max(site.cpus for site in scenario.sites)
-    for job in scenario.jobs:
-        if job.cpus > widest:
-            raise UsageError(f"[[job]] {job.name!r}: cpus = {job.cpus}, and no site has more than "
-                             f"{widest}")  # fmt: skip
     regions = {site.region for site in scenario.sites} - {""}
+    for job in scenario.jobs:
+        _check_home(job, scenario.sites, regions)
     for number, fault in enumerate(scenario.faults, 1):
         for key, given, known in (("site", fault.site, names), ("region", fault.region, regions)):
             if given and given not in known:
                 raise UsageError(f"[[fault]] number {number}: there is no {key} {given!r}"
                                  f"{_near(given, known)}")  # fmt: skip
+
+
+def _check_home(job: JobKind, sites: Sequence[SiteKind], known: Collection[str]) -> None:
+    """Some site may run it."""
+    asked = job.places()
+    for region in asked:
+        if region not in known:
+            raise UsageError(f"[[job]] {job.name!r}: no site is in its region {region!r}"
+                             f"{_near(region, known)}")  # fmt: skip
+    widest = max(site.cpus for site in sites if not asked or site.region in asked)
+    if job.cpus > widest:
+        where = " in its regions" if asked else ""
+        raise UsageError(f"[[job]] {job.name!r}: cpus = {job.cpus}, and no site{where} has more "
+                         f"than {widest}")  # fmt: skip
 
 
 def _check_names(table: str, names: list[str]) -> None:

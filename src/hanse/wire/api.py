@@ -267,6 +267,9 @@ class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""  # its minor version; empty: not known
     packages: int | None = None  # how many distributions it has; None: not known
     allow: list[str] = []  # names of functions that its owner lets through; empty: all
+    region: str = ""  # empty: it names none
+    price: float = 0.0  # for an hour of all of it, now
+    spot: bool = False  # it may be taken away at any time
 
 
 class OfferInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -160,11 +160,15 @@ def _may_use(job: Job, site: Site) -> bool:
 
 def _share(job: Job, home: Granting) -> float:
     """The job's share of all that is done until it ends. Another job gets its part by weight, but
-    no more than it has to do: whoever ends earlier leaves its slots."""
+    no more than it has to do: whoever ends earlier leaves its slots. One that can run nowhere that
+    this job may takes nothing from it."""
     work = _work(job)
+    sites = [site for site in home.sites.values() if _may_use(job, site)]
     taken = 0.0
     for other in home.jobs.values():
         if other is not job and not other.state.ended and (other.ready or other.leases):
+            if not any(_may_use(other, site) for site in sites):
+                continue
             part = work * other.spec.weight / job.spec.weight
             taken += min(part, _work(other)) if _timed(other) else part
     return work / (work + taken)

@@ -11,6 +11,7 @@ from hanse.core.site import Site
 from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Head
 from hanse.limits import MS, SECOND
+from hanse.model.aims import NANO
 from hanse.node.board import Board
 from hanse.node.machines import Machines
 from hanse.records.state import State
@@ -118,7 +119,8 @@ def _info(site: Site, now_ns: int) -> SiteSeen:
         heard_s=max(0, silent_ns) / SECOND, trip_s=site.trip_ns / SECOND,
         python=offer.python if offer is not None else "",
         packages=None if offer is None or offer.packages is None else len(offer.packages),
-        allow=list(offer.allow) if offer is not None else [],
+        allow=list(offer.allow) if offer is not None else [], region=site.tariff.region,
+        price=site.tariff.price_at(now_ns) / NANO, spot=site.tariff.spot,
     )  # fmt: skip
 
 
