@@ -40,6 +40,7 @@ _MARGIN = 0.002  # of what is still to be paid
 _EVEN = 1e-6  # as much is no gain: what makes no difference is done now
 _GRID = 4  # steps of a rate, for a factor of e
 _TABLES, _LONES = 16, 4  # that are kept
+_SLACK = 0.5  # hours: tables that may be much too large are made for no less
 _STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
 
 
@@ -89,7 +90,7 @@ class Zones:
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
         often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
         estimates, which go up and down, tables are made for `more` times as much. They are used for
-        what is so many times less, `fits`, at most."""
+        what is so many times less, `fits`, at most; who lets that be much has few of them made."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
@@ -242,9 +243,17 @@ class Zones:
         for lone in self._lones:
             if lone.holds(lost, back, terms, work, slack, self._fits):
                 return lone, work, slack
-        made = Lone(lost, back, terms, self._more * work, self._more * slack)
-        self._lones = [made, *self._lones[: _LONES - 1]]
+        made = Lone(lost, back, terms, *self._reach(work, slack))
+        self._lones = [made, *self._lones[: round(_LONES * self._fits / 2) - 1]]
         return made, work, slack
+
+    def _reach(self, work: float, slack: float) -> tuple[float, float]:
+        """Up to where tables are made: where they may be much too large, up to round numbers, so
+        that what comes later is within them."""
+        work, slack, base = self._more * work, self._more * slack, self._fits / 2
+        if base <= 1:
+            return work, slack
+        return _round_up(work, base), max(_round_up(slack, base), _SLACK)
 
     # --- what choices cost ----------------------------------------------------------------------
     def _view(self, now: Standing, stay: Where | None) -> _View:
@@ -310,7 +319,7 @@ class Zones:
                 work <= its_work < self._fits * work and slack <= its_slack < self._fits * slack + 1
             ):
                 return top, chain
-        work, slack = self._more * work, self._more * slack
+        work, slack = self._reach(work, slack)
         chain = Chain(ranks, sure, restart, work, slack)
         self._tables.append((key, chain, work, slack))
         del self._tables[:-_TABLES]
@@ -349,3 +358,8 @@ def _rounded(rate: float) -> float:
 
 def _step(number: float) -> int:
     return round(_STEPS * ln(number)) if 0 < number < math.inf else 0
+
+
+def _round_up(hours: float, base: float) -> float:
+    """To a power of the base."""
+    return exp(math.ceil(ln(hours) / ln(base)) * ln(base)) if hours > 0 else 0.0
