@@ -14,6 +14,7 @@ from test_renting_zones import spells
 from hanse.core.events import Timed
 from hanse.core.place.ahead import Ahead, courses
 from hanse.core.place.foresee import Items
+from hanse.core.place.renting import Held
 from hanse.core.place.spells import Pool
 from hanse.core.quoting import quote
 from hanse.ids import JobId
@@ -90,3 +91,21 @@ def test_what_is_quoted_is_near_what_it_costs(seed: int) -> None:
     paid, cost, high = rehearsed(seed)
     assert 0.75 * cost <= paid <= 1.3 * high
     assert paid <= 1.4 * cost
+
+
+def test_a_machine_that_is_there_is_lost_as_soon_also_where_no_more_may_be_brought() -> None:
+    """It was taken to live on for as long as the offer usually has none."""
+    pool = Pool()
+    for quarter in range(200):
+        pool.see(quarter % 4 < 3, quarter * HOUR // 4)
+    pool.see(True, 50 * HOUR)
+    one = kind(A)
+    held = Held("a-1", one._replace(start_ns=0.0), up=True)
+    asked = lack(left(10), 40, slots=0)._replace(held=[held])
+
+    def lives(room: int) -> float:
+        ways = courses(asked, [one._replace(room=room)], Ahead.of({"a": pool}), Items(9, 5),
+                       50 * HOUR)  # fmt: skip
+        return sum(work for way in ways for _, work, _ in way.here)
+
+    assert lives(0) < 1.1 * lives(1)

@@ -146,6 +146,13 @@ def test_one_of_several_that_is_lost_does_not_say_that_there_are_none() -> None:
     assert (round(pool.lost), pool.was_up) == (2, False)
 
 
+def test_many_machines_are_no_older_than_one() -> None:
+    pool = Pool()
+    pool.see(True, 0, 10)
+    pool.see(True, HOUR // 4, 10)
+    assert pool.ups.hours == [2.5, 0, 0, 0]
+
+
 def test_one_that_is_taken_away_on_its_way_was_lost() -> None:
     renter = Renter(Town().home, [A, B])
     for n in range(3):

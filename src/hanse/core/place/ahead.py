@@ -81,12 +81,16 @@ def courses(
 class _Sky:
     """When one offer has machines, in one course of events."""
 
-    def __init__(self, kind: Kind, pool: Pool, rates: tuple[float, float], u: float, now_ns: int):
+    def __init__(
+        self, kind: Kind, pool: Pool, rates: tuple[float, float], u: float, now_ns: int, held: bool
+    ) -> None:
+        """`held`: one of them is up, so there are some, also where no more may be brought."""
         self._lost, self._back = rates
         self._u = u
         known = pool.was_up if now_ns - pool.seen_ns <= _KNOWN else None
         usual = self._back / (self._lost + self._back)
-        self.up = kind.room > 0 and (known if known is not None else self._next() < usual)
+        there = known if known is not None else self._next() < usual
+        self.up = held or (kind.room > 0 and there)
         self.until_ns = self._span_ns()
 
     def _next(self) -> float:
@@ -146,8 +150,11 @@ class _Run:
         self.room = {kind.rental.name: _limit(kind, lack.held) for kind in kinds}
         spot = [kind for kind in kinds if kind.rental.tariff.spot]
         known = [pools.get(kind.rental.name) or Pool() for kind in spot]
+        up = {each.kind.rental.name for each in lack.held if each.up}
         self.skies = {
-            kind.rental.name: _Sky(kind, pool, rates, _start(number, n), now_ns)
+            kind.rental.name: _Sky(
+                kind, pool, rates, _start(number, n), now_ns, kind.rental.name in up
+            )
             for n, (kind, pool, rates) in enumerate(
                 zip(spot, known, rates_of(known, care=0.0), strict=True)
             )

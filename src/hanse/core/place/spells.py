@@ -46,11 +46,11 @@ class Spells:
         self.hours = [keeps * hours for hours in self.hours]
         self.ends = [keeps * ends for ends in self.ends]
 
-    def count(self, age: float, hours: float, *, ended: bool) -> None:
-        """It was watched for so long from that age on, which is not long: nobody knows when
-        within that it ended."""
+    def count(self, age: float, hours: float, *, ended: bool, many: int = 1) -> None:
+        """It, or so many alike, was watched for so long from that age on, which is not long: nobody
+        knows when within that it ended."""
         at = class_of(age + hours / 2)
-        self.hours[at] += hours
+        self.hours[at] += many * hours
         self.ends[at] += ended
 
     def watch(self, start: float, stop: float, *, ended: bool) -> None:
@@ -165,10 +165,9 @@ class Pool:
         span_ns = now_ns - self.seen_ns
         self._fade(span_ns)
         if self.was_up is not None and 0 < span_ns <= _LOOKS:
-            hours = span_ns / HOUR_NS * (self.machines if self.was_up else 1)
             age = max(0, self.seen_ns - self.since_ns) / HOUR_NS
-            spells = self.ups if self.was_up else self.downs
-            spells.count(age, hours, ended=up is not self.was_up)
+            spells, many = (self.ups, self.machines) if self.was_up else (self.downs, 1)
+            spells.count(age, span_ns / HOUR_NS, ended=up is not self.was_up, many=many)
         if up is not self.was_up or span_ns > _LOOKS:
             self.since_ns = now_ns
         self.was_up, self.seen_ns, self.machines = up, now_ns, machines
