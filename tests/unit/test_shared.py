@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse import limits
-from hanse.core.events import Describe
+from hanse.core.events import Describe, JobSpent
 from hanse.core.place.egress import Egress
 from hanse.core.placement import Placement
 from hanse.core.why import explain
@@ -56,6 +56,23 @@ def test_it_is_counted_once_for_each_run_of_a_site_elsewhere(
         expected = (0, 0) if name == "a" else (3 * GB * len(runs), 3 * NANO // 10 * len(runs))
         assert placement(town, job).moved.get(SiteId(name), (0, 0)) == expected
     assert any("2.794 GiB along" in line for line in explain(town.home, job, town.now_ns))
+
+
+def test_what_a_site_runs_for_an_earlier_run_of_the_home_it_has_fetched() -> None:
+    town = town_of(b=SOUTH)
+    place = town.place("b")
+    job = town.submit("j", 100_000, aims=Aims(shared=3 * GB), durable=True)
+    place.talk()
+    town.wait(100)
+    assert any(isinstance(fact, JobSpent) and fact.moved for fact in town.facts)
+    town.recover()
+    town.home.carries_at(Egress(default=NANO // 10), "north")
+    town.tell(Describe(SiteId("b"), Offer(tariff=SOUTH)))
+    place.talk()
+    for _ in range(3):
+        town.now_ns += limits.SECOND
+        place.finish()
+    assert placement(town, job).moved[SiteId("b")] == (3 * GB, 3 * NANO // 10)
 
 
 def _used(items: int, shared: int) -> set[str]:

@@ -382,6 +382,8 @@ class Placing(Carrying):
         price, bound_ns = self._slot_price(job, site), self._bound_ns(job, place, site, items)
         if lease.id < self._first_lease:
             place.purse.taken_back(lease, price, bound_ns)
+            if place.moved.get(site.id, (0, 0))[0] >= self._shares(place, site.tariff.region)[0]:
+                place.has[site.id] = site.incarnation  # it was paid for, as is recorded
         else:
             own = self._carries(job, site.tariff.region, lease.begun, lease.stop)
             nbytes, nano = map(add, own, self._fetches(job, site))
