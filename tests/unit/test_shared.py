@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 from core_builders import Town
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_renting import HOUR, rental
 
 from hanse import limits
 from hanse.core.events import Describe, JobSpent
@@ -98,3 +102,16 @@ def test_a_budget_has_room_for_it_or_nothing_is_granted() -> None:
     town.place("b")
     assert not placement(town, job).moved
     assert placement(town, job).stopped
+
+
+def test_a_rented_machine_shares_it_among_the_items_that_it_can_do_in_time() -> None:
+    """Not among all: each machine that is brought fetches it anew."""
+    town = town_of()
+    aims = Aims(shared=50 * GB, deadline_ns=10 * HOUR)
+    job = town.job(town.submit("j", 1000, aims=aims))
+    assert job.place is not None
+    job.place.work.observe(SiteId("x"), 1, HOUR)
+    one = rental("r", region="south")
+    kind = town.home.kind_of(job, one, 1, 0.0, (), math.inf)
+    assert not isinstance(kind, str)
+    assert kind.carry * 10 * HOUR == pytest.approx(5 * NANO, rel=0.01)

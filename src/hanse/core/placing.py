@@ -231,14 +231,20 @@ class Placing(Carrying):
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         mean, _, known = place.work.moments()
         speed = place.work.speed(site.id)
-        items = float(max(1, job.remaining()))  # that share what it has to fetch once
-        if known and place.aims.deadline_ns is not None:
-            time_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
-            items = min(items, max(1.0, slots * speed * time_ns / mean))
-        once = self._fetches(job, site)[1] / items
+        once = self._fetches(job, site)[1] / self._sharing(job, place, slots * speed)
         carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
+
+    def _sharing(self, job: Job, place: Placement, power: float) -> float:
+        """How many items a site of such power could do in time, at most: they share what it has to
+        fetch once."""
+        items = float(max(1, job.remaining()))
+        mean, _, known = place.work.moments()
+        if known and place.aims.deadline_ns is not None:
+            time_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
+            items = min(items, max(1.0, power * time_ns / mean))
+        return items
 
     def _slot_price(self, job: Job, site: Site) -> int:
         """Of what one item of it holds, for an hour: its part of the price of the site."""
@@ -325,7 +331,8 @@ class Placing(Carrying):
         slots = rental.amount.times(needs)
         mean, _, known = place.work.moments()
         each = self._carries(job, rental.tariff.region, 0, 1)[1]
-        once = self._shares(place, rental.tariff.region)[1] / max(1, job.remaining())
+        shared = self._shares(place, rental.tariff.region)[1]
+        once = shared / self._sharing(job, place, slots * speed)
         carry = (each + once) / mean if known else once / _GUESSED_NS
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
 

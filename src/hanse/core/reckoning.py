@@ -76,7 +76,7 @@ class Question(NamedTuple):
     able: bool  # there are offers of machines
     whole: tuple[Plan, Parts] | None  # that were made by chunks
     chunks: Chunks | None  # of a job whose items say where their data lies
-    fetches: dict[str, tuple[int, int]]  # by region: bytes if all were done there, nano for them
+    fetches: dict[str, tuple[int, int]]  # or by region: bytes if all were done there, nano for them
     regions: dict[SiteId, str]
     now_ns: int
 
@@ -95,10 +95,12 @@ def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Q
     if place.near is not None and place.plan is not None:
         whole = place.plan, place.near.parts
     regions = {site.id: site.tariff.region for site in home.sites.values()}
-    fetches = {one: home.fetches(job, one) for one in dict.fromkeys(regions.values())}
+    chunks, fetches = home.chunks(job, now_ns), {}
+    if chunks is None:
+        fetches = {one: home.fetches(job, one) for one in dict.fromkeys(regions.values())}
     ahead = Ahead.of(rents.pools) if ahead is None else ahead
     return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole,
-                    home.chunks(job, now_ns), fetches, regions, now_ns)  # fmt: skip
+                    chunks, fetches, regions, now_ns)  # fmt: skip
 
 
 def reckon(
