@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from hanse.core.place.chain import NEVER, Rows, between
+from hanse.core.place.chain import NEVER, Row, Rows, between, pack
 from hanse.core.place.exact import exp
 from hanse.core.place.spells import EDGES, class_of
 
@@ -63,6 +63,7 @@ class Lone:
         self._moved: list[Rows] = [[nothing] for _ in range(_CLASSES)]
         for _ in range(int(work / self._step) + 1):
             self._row()
+        pack(self._on, self._idle, self._safe, self._moved)
 
     def holds(
         self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float,
@@ -105,11 +106,11 @@ class Lone:
         idle_was = self._idle[_CLASSES][-1]  # a spell without machines begins
         on_was = [table[-1] for table in self._on]
         safe_was = [table[-1] for table in self._safe]
-        on = []
+        on: Rows = []
         for lives in self._lives:
             ends = 1 - sum(lives)
             on.append(_mix([*lives, ends], [*on_was, idle_was], self.price * self._step))
-        steady = [_mix(row, safe_was, self.sure * self._step) for row in self._runs]
+        steady: Rows = [_mix(row, safe_was, self.sure * self._step) for row in self._runs]
         idle, moved = self._idle_rows(on, steady)
         for table, row in zip(self._on, on, strict=True):
             table.append(row)
@@ -124,7 +125,7 @@ class Lone:
         states = range(2 * _CLASSES)
         idle: Rows = [[] for _ in states]
         moved: Rows = [[] for _ in range(_CLASSES)]
-        before: list[float] = []
+        before: Row = []
         for slack in range(self._slacks):
             now = [begin + steady[state][slack] for state in states]
             for age in range(_CLASSES):
@@ -139,7 +140,7 @@ class Lone:
             before = now
         return idle, moved
 
-    def _arrived(self, age: int, on: Rows, none: list[float], slack: int) -> float:
+    def _arrived(self, age: int, on: Rows, none: Row, slack: int) -> float:
         """A machine is begun, and may be lost before it works."""
         left = slack - self.restart / self._unit
         if left < -_LEAST or not none:
@@ -236,7 +237,7 @@ def _product(left: Matrix, right: Matrix) -> Matrix:
     return [[sum(map(float.__mul__, row, column)) for column in columns] for row in left]
 
 
-def _mix(chances: Sequence[float], rows: Sequence[list[float]], cost: float) -> list[float]:
+def _mix(chances: Sequence[float], rows: Sequence[Row], cost: float) -> list[float]:
     found = [cost] * len(rows[0])
     for chance, row in zip(chances, rows, strict=True):
         if chance > _LEAST:
