@@ -189,6 +189,20 @@ class East:
         return told
 
 
+def test_a_process_that_dies_again_and_again_is_not_taken_for_machines_that_are_lost() -> None:
+    east = East()
+    east.losses(0.2, 12)
+    before = east.loss_h("m")
+    place = east.machine("n")
+    for _ in range(360):
+        east.town.now_ns += 10 * SECOND
+        place.crash()
+        place.talk()
+    (region,) = east.town.home.spots_told(east.town.now_ns).regions.values()
+    assert 12 + 5 <= sum(region.lost) + 0.5 <= 12 + 8
+    assert east.loss_h("m") > before / 4
+
+
 def test_what_was_learnt_of_linked_machines_is_used_by_the_next_run() -> None:
     east = East()
     east.losses(0.2, 12)

@@ -32,6 +32,7 @@ class Site:
         "leases",
         "leaving",
         "look_ns",
+        "lost_ns",
         "notes_durable",
         "notes_seen",
         "notes_waiting",
@@ -87,6 +88,7 @@ class Site:
         self.tariff = _PLAIN  # as it was introduced
         self.up_ns: int | None = None  # since when this incarnation is known; None: it is gone
         self.watched_ns = 0  # up to when its life is counted, if it can be taken away
+        self.lost_ns: int | None = None  # when it was lost last
 
     @property
     def restricted(self) -> bool:

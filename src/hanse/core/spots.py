@@ -30,6 +30,7 @@ from hanse.model.rental import Rental, Rented
 
 _SHOWN = 0.05  # losses below this have faded: nobody is told of them
 _FOLLOW_NS = 60 * limits.SECOND  # how often linked machines are looked at
+_AGAIN_NS = 600 * limits.SECOND  # sooner than this after the last one a loss tells nothing new
 _OLD_NS = 30 * 24 * HOUR_NS  # what was last seen so long ago has faded to a thousandth
 _MOST_NS = 1 << 62
 _FOR_EVER = 1e5  # hours
@@ -138,6 +139,9 @@ class Spots:
         if site.up_ns is None or not self._teaches(site):
             return
         until_ns = max(site.watched_ns, min(now_ns, site.heard_ns + limits.LEASE_TTL_NS))
+        if lost:  # again and again it is a process that does not come up: no machine is taken so
+            lost = site.lost_ns is None or until_ns - site.lost_ns >= _AGAIN_NS
+            site.lost_ns = until_ns if lost else site.lost_ns
         pool = self._region(site.tariff.region)
         pool.watch(site.up_ns, site.watched_ns, until_ns, lost=lost)
         site.watched_ns = until_ns
