@@ -71,6 +71,19 @@ def test_programs_get_all_of_it_and_it_adds_up(home: Path) -> None:
     assert told["faults"] == [{"machine": "rack", "what": "killed", "at_s": 2.0}]
 
 
+def test_a_deadline_that_is_missed_and_a_budget_that_is_spent_are_told(home: Path) -> None:
+    job = '[[site]]\nname = "desk"\ncpus = 1\nprice_per_hour = 1\n'
+    job += '[[job]]\nname = "work"\nitems = 100\n'
+    for aims, words in (
+        ("deadline_s = 60", "work was 40"), ("deadline_s = 500", ""),
+        ("budget = 0.01", "The budget of work ended it after"),
+    ):  # fmt: skip
+        (home.parent / "aims.toml").write_text(job + aims)
+        told = hanse("simulate", "aims.toml", home=home).stdout
+        assert words in told
+        assert bool(words) == ("late." in told or "budget" in told)
+
+
 def test_quiet_says_nothing(home: Path) -> None:
     ran = hanse("simulate", "small.toml", "--quiet", home=home)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -11,7 +11,7 @@ from core_builders import Town, cpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanse.core.events import Describe
+from hanse.core.events import Describe, Withdraw
 from hanse.core.invariants import check
 from hanse.core.place.offer import Offer as PlanOffer
 from hanse.core.place.renting import Group, Kind, Lack, choose, cost_of, cover
@@ -26,6 +26,7 @@ from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec
 from hanse.model.rental import Rental, Rented
+from hanse.node.dash.sight import sites_of
 from hanse.sim.rehearsal_scenario import JobKind, Scenario, SiteKind
 from hanse.sim.rehearsal_times import Times
 from hanse.sim.renting import Luck, RentingStage
@@ -189,6 +190,19 @@ def test_a_rented_machine_runs_jobs_with_a_deadline_or_a_budget_alone() -> None:
     for job in (plain, cheap):
         assert any("it was rented for jobs with a deadline or a budget" in line
                    for line in explain(town.home, job, town.now_ns))  # fmt: skip
+
+
+@pytest.mark.parametrize("rented", [True, False])
+def test_a_rented_machine_that_is_gone_is_named_no_more(rented: bool) -> None:
+    town = Town()
+    job = town.submit("a", 100, aims=Aims(deadline_ns=HOUR))
+    for name in ("here", "r"):
+        town.tell(Describe(SiteId(name), Offer(tariff=Tariff(rented=rented))))
+        town.place(name)
+    town.tell(Withdraw(SiteId("r")))
+    told = "r gets no lease of it: it takes part no more." in explain(town.home, job, town.now_ns)
+    assert told is not rented
+    assert [each.id for each in sites_of(town.home, town.now_ns)] == ["here", "r"][: 2 - rented]
 
 
 def test_a_job_that_only_a_rented_machine_could_run_is_taken() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -147,8 +147,18 @@ def _summary(rehearsal: Rehearsal) -> str:
     return (
         f"{end} {_time(ended_s)}, {_factor(ended_s, bound_s)} x the bound of {_time(bound_s)}. "
         f"Cost {rehearsal.cost:,.2f}. Done twice: {100 * rehearsal.share_twice:.1f}% of the work."
-        f"{_moved(rehearsal)}"
+        f"{_moved(rehearsal)}{''.join(_unkept(rehearsal))}"
     )
+
+
+def _unkept(rehearsal: Rehearsal) -> Iterator[str]:
+    """Deadlines that were missed, and budgets that ended a job."""
+    for kind, book in zip(rehearsal.scenario.jobs, rehearsal.books.jobs.values(), strict=True):
+        over_s = book.ended_ns / 1e9 - kind.submitted_s - kind.deadline_s
+        if book.state == "done" and over_s > 0:
+            yield f" {kind.name} was {_time(over_s)} late."
+        elif book.state == "failed" and not book.failed and math.isfinite(kind.budget):
+            yield f" The budget of {kind.name} ended it after {book.done:,} of its items."
 
 
 def _moved(rehearsal: Rehearsal) -> str:

@@ -72,7 +72,6 @@ def ask(
             why = {
                 site: "others do all of it for less, or sooner" if words == NOT_YET else words
                 for site, words in refusals(home, job, now_ns).items()
-                if not (home.sites[site].withdrawn and home.sites[site].tariff.rented)
             }
             unrented = None
             if each.deadline_ns is not None or each.budget_nano is not None:

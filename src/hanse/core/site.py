@@ -125,6 +125,11 @@ class Site:
         """It should have spoken by now, and may be dead."""
         return now_ns - self.heard_ns > limits.OVERDUE_NS + 2 * (self.every_ns + self.trip_ns)
 
+    @property
+    def gone(self) -> bool:
+        """A rented machine that has left: others are brought, and this one does not come back."""
+        return self.withdrawn and self.tariff.rented
+
     def silent(self, now_ns: int) -> bool:
         return self.withdrawn or now_ns - self.heard_ns >= limits.LEASE_TTL_NS
 

@@ -216,11 +216,13 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
 
 
 def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
-    """The sites that get no lease of the job now, and why."""
+    """The sites that get no lease of the job now, and why. Nothing of machines that are gone."""
     found = {}
     holds = {lease.site for lease in job.leases.values()}
     asks = job.ready or job.place is None
     for site in home.sites.values():
+        if site.gone:
+            continue
         busy = asks and site.id not in holds  # with other jobs
         aims = None if job.place is None else job.place.why_not(site.id)
         if aims == NOT_YET:  # the plan is made of what is free

@@ -104,8 +104,8 @@ class OfNode:
 
 
 def sites_of(home: Home, now_ns: int) -> list[SiteSeen]:
-    """What a home knows of each site."""
-    return [_info(site, now_ns) for site in home.sites.values()]
+    """What a home knows of each site, but for rented machines that are gone."""
+    return [_info(site, now_ns) for site in home.sites.values() if not site.gone]
 
 
 def _info(site: Site, now_ns: int) -> SiteSeen:
