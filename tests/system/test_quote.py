@@ -112,4 +112,6 @@ def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
     script.write_text("print('nothing')")
     told = hanse("quote", script, home=tmp_path / "home")
     assert told.returncode == 2
-    assert "made no map" in told.stderr
+    assert "script.py made no map" in told.stderr
+    there_is_none = hanse("quote", tmp_path / "other.py", home=tmp_path / "home")
+    assert (there_is_none.returncode, "there is no script" in there_is_none.stderr) == (2, True)

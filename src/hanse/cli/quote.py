@@ -99,6 +99,8 @@ def _of_script(
 
     from hanse.client.quoting import ASKED, Answer, Ask, Sample
 
+    if not Path(target).is_file():
+        raise UsageError(f"there is no script {target}")
     with tempfile.TemporaryDirectory(prefix="hanse-quote-") as directory:
         place = Path(directory) / "answer"
         ran = Path(directory) / "sample"
@@ -110,8 +112,8 @@ def _of_script(
             if ran.exists():
                 _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))
         if not place.exists():
-            how = f"ended with exit code {code} and" if code else ""
-            raise UsageError(f"{target} {how} made no map, so there is nothing to quote")
+            how = f"ended with exit code {code} and " if code else ""
+            raise UsageError(f"{target} {how}made no map, so there is nothing to quote")
         return msgspec.json.decode(place.read_bytes(), type=Answer)
 
 
