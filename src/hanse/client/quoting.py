@@ -187,11 +187,11 @@ def _sample(
     chosen = [total * n // count for n in range(count)]
     name = f"quote-{os.urandom(6).hex()}"
     Path(ask.sample).write_bytes(msgspec.json.encode(Sample(name, client._runtime.url)))
-    job = client.map(
-        function, *([column[item] for item in chosen] for column in columns), name=name,
-        on_error="collect", regions=aims.regions or None, **options,
-    )  # fmt: skip
     try:
+        job = client.map(
+            function, *([column[item] for item in chosen] for column in columns), name=name,
+            on_error="collect", regions=aims.regions or None, **options,
+        )  # fmt: skip
         if not job.wait(ask.seconds):
             job.cancel()
             job.join()
