@@ -103,11 +103,16 @@ class _Run:
         self._undo: list[tuple[float, Fault, Undo]] = []
         self._excuses: set[Kind] = set()  # what has struck that may have ended the client's job
         self._clients: list[subprocess.Popen[bytes]] = []
+        self._kills_before = 0  # of the home, when the last client began
         self._began_s = 0.0
         self._calm_pace = 0.0  # items in a second before the first fault
         self._kills: list[tuple[float, set[int]]] = []  # of the home: when, and what it had done
 
     def run(self) -> Measured:
+        with contextlib.closing(self._ledger):
+            return self._run()
+
+    def _run(self) -> Measured:
         for fault in self._faults:
             if fault.kind is Kind.CLOCK_STEPPED:
                 self._world.machines[fault.place].has_stepping_clock()
@@ -123,7 +128,6 @@ class _Run:
         self._world.end()
         self._check_record()
         measured = self._measure(wall_s)
-        self._ledger.close()
         assert wall_s <= measured.bound_s, f"it took too long: {measured}"
         return measured
 
@@ -168,6 +172,7 @@ class _Run:
     def _start_client(self) -> None:
         arguments = [str(self._seed), str(self._items), str(self._ledger.path)]
         name = f"client-{len(self._clients)}"
+        self._kills_before = len(self._kills)
         self._clients.append(self._world.begin(["-m", "hosts.program", *arguments], name))
 
     def _client_is_done(self) -> bool:
@@ -179,6 +184,8 @@ class _Run:
         if any(fault.place in reached for _, fault, _ in self._undo) or not self._home.look():
             return False
         words = [word for kind in self._excuses for word in _ENDS_JOBS[kind]]
+        if len(self._kills) > self._kills_before:  # it may have been about to connect
+            words.append("cannot be reached")
         assert any(word in self._told.lower() for word in words), f"the client failed: {self._told}"
         self._say(f"the client failed: {self._told.splitlines()[-1]}")
         self._start_client()

@@ -169,7 +169,7 @@ MUTATIONS = (
         "self._close(lease)", "pass",
     ),
     Mutation(
-        "a backup is of an item that its own site runs", tail, "best_backup",
+        "a backup is of an item that its own site runs", tail, "_may_be_backed",
         "lease.site == site\n", "False\n",
     ),
     Mutation(
