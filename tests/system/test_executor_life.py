@@ -196,9 +196,8 @@ def test_an_initializer_that_raises_breaks_the_pool(make):
 
 def test_an_initializer_that_raises_breaks_a_map(make):
     with make(1, initializer=fail, initargs=(OwnError(5),)) as pool:
-        results = pool.map(abs, [1, 2])
         with pytest.raises(concurrent.futures.BrokenExecutor):
-            next(results)
+            next(pool.map(abs, [1, 2]))  # the call itself, where the pool broke already
         with pytest.raises(concurrent.futures.BrokenExecutor):
             pool.submit(abs, 1)
 
