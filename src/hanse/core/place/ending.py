@@ -16,8 +16,8 @@ from hanse.core.place.work import Left
 from hanse.ids import SiteId
 
 _MISSED = 0.55  # of what the job costs: what a missed deadline weighs as much as
-_AT_MOST = 0.05  # of what the job costs: more is not spent for that
-_LEAST = 0.4  # of the time that is weighed: this much is kept whatever it costs
+_AT_MOST = 0.07  # of what the job costs: more is not spent for that
+_LEAST = 0.6  # of the time that is weighed: this much is kept whatever it costs
 _LONGEST = 0.25  # of all time: more is not kept
 _SAVED = 0.2  # of what an item costs: what it saves at least to wait whether it is needed
 _RESCUE = 0.25  # how much of a long item, begun at a slow site, the fastest one does after all

@@ -32,6 +32,7 @@ ALL = 1 << 30
 _KEEP = 0.03  # of the time left: by how much a site that is open must be idle to be closed
 _LATE = 0.01  # of the time left: so much earlier than the last moment
 _SURE = 2.0  # spreads: what is left is hardly less than the mean less these
+_LAST = 1.5  # items: a slot's last one begins so long before the deadline, or may not end in time
 _HOLD = 0.01  # of the time left: so much must be spare before the safety net is let go
 
 
@@ -107,7 +108,7 @@ def _by_deadline(
     ranked = [offer._replace(busy=left.running.get(offer.site, 0.0)) for offer in ranked]
     last_ns = kept(ranked, left, time_ns, goal.whole_ns, goal.spent)
     in_time = [offer for offer in ranked if time_ns > last_ns[offer.site]]
-    open_to = in_time or _last(ranked, left, time_ns)
+    open_to = _soonest_ended(in_time or _last(ranked, left, time_ns), left, time_ns)
     reasons = {
         offer.site: "an item that begins there now may not end before the deadline"
         for offer in ranked
@@ -137,6 +138,24 @@ def _last(ranked: Sequence[Offer], left: Left, time_ns: float) -> list[Offer]:
     return [fastest] if left.mean < fastest.does(time_ns) else list(ranked)
 
 
+def _soonest_ended(ranked: Sequence[Offer], left: Left, time_ns: float) -> list[Offer]:
+    """Without those at which an item that began now would be late, and later than if it waited for
+    a slot of a faster site."""
+    power = busy = 0.0
+    kept = set()
+    fastest = max(offer.speed for offer in ranked)
+    for offer in sorted(ranked, key=lambda offer: -offer.speed):
+        own_ns = left.each / offer.speed
+        if power and own_ns > time_ns:
+            waits_ns = (max(0.0, left.mean - left.each) + busy) / power
+            if own_ns > waits_ns + left.each / fastest:
+                continue
+        kept.add(offer.site)
+        power += offer.slots * offer.speed
+        busy += offer.busy
+    return [offer for offer in ranked if offer.site in kept]
+
+
 def _needed(
     offer: Offer, left: Left, before: float, time_ns: float, usable_ns: float, late_ns: float
 ) -> int:
@@ -157,9 +176,10 @@ def _needed(
 
 def _must_hurry(ranked: Sequence[Offer], left: Left, time_ns: float) -> bool:
     """Whether all sure sites together can only just do what may be left, also in the time that
-    was kept for the last items."""
+    was kept for last items that are longer than most."""
     sure = [offer for offer in ranked if math.isinf(offer.lasts_ns)] or ranked
-    return left.high >= sum(offer.does(time_ns) for offer in sure)
+    each = _LAST * left.each
+    return left.high >= sum(offer.does(time_ns - each / offer.speed) for offer in sure)
 
 
 # --- budgets ------------------------------------------------------------------------------------
