@@ -1,4 +1,4 @@
-"""Who begins to send and falls silent does not keep its room."""
+"""Who begins to send and falls silent, or hardly sends, does not keep its room."""
 
 from __future__ import annotations
 
@@ -72,6 +72,36 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path, Bodies(8 * MIB, 32 * MIB, wait_s=60, grace_s=0.5, rate=1000))
+    yield made
+    made.close()
+
+
+class Dripping:
+    """Sends a byte now and then, until the line is cut."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self.sent = 0
+        self._line = line
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.05):
+            try:
+                self._line.sendall(b"x")
+            except OSError:
+                return
+            self.sent += 1
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
 def answer(line: socket.socket) -> bytes:
     """All of it: the server ends the connection."""
     found = b""
@@ -86,3 +116,23 @@ def test_a_body_that_falls_silent_is_given_up_and_its_room_is_anothers(server: S
         refused = answer(silent)
         assert refused.startswith(b"HTTP/1.1 500 ")
         assert b"nothing more came" in refused
+
+
+def test_a_body_that_drips_gives_its_room_to_who_waits_for_it(hurried: Server) -> None:
+    line = hurried.send(6 * MIB, less=MIB)
+    with closing(line), closing(Dripping(line)), closing(hurried.send(6 * MIB)) as later:
+        assert later.recv(65536).startswith(b"HTTP/1.1 200 ")
+        refused = line.recv(65536)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1" in refused.lower()
+
+
+def test_a_body_that_drips_in_nobodys_way_goes_on(hurried: Server) -> None:
+    line = hurried.send(6 * MIB, less=MIB)
+    with closing(line), closing(Dripping(line)) as dripping:
+        until(lambda: dripping.sent > 30)  # 1.5 s at least, far behind by now
+        with closing(hurried.send(MIB)) as beside:
+            assert beside.recv(65536).startswith(b"HTTP/1.1 200 ")
+        dripping.close()
+        line.sendall(bytes(MIB - dripping.sent))
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -35,6 +35,12 @@ BODY_SILENT_S = 60.0
 """A body of which nothing more has come for so long is given up: its sender may be gone without a
 word."""
 
+BODY_GRACE_S = 30.0
+BODY_LEAST_RATE = 2 * KIB
+"""A body that comes with fewer bytes a second is given up where others wait for its room, after so
+long: a fifth of what the slowest lines in use carry, shared by some. Servers of the field ask for
+240 to 1,000 bytes, and always."""
+
 QUOTES = 2
 QUOTE_WAIT_S = 30.0
 """So many quotes are reckoned at once, each for seconds at worst; who waits longer for a turn is

@@ -7,18 +7,25 @@ another token's. Small ones always pass. One that is larger than all of its toke
 it is the only one of these, one such at a time. What of bodies that wait is there already counts by
 itself, and beyond a part of their token's room such a body is told to come again at once. So what
 is in memory is bounded by all the room, one such body, these parts, and what is small.
+
+Room is held by what is promised, so it costs nothing to hold it: whoever does, and hardly sends
+anything, has to give it up as soon as it is in the way of somebody (see `pace`).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from weakref import WeakValueDictionary
 
 from hanse import limits
-from hanse.errors import NodeUnavailable
+from hanse.errors import NodeUnavailable, WorldError
+from hanse.node.http.pace import Pace
 
 _PART = 4  # of a token's room: what those that wait may have here
+_LOOK_S = 0.25
 _AGAIN = "as much as may be sent at once is on its way: come again"
+_SLOW = "the request came so slowly that its room was given to others: come again"
 
 
 class Bodies:
@@ -29,20 +36,26 @@ class Bodies:
         most: bytes that all take together.
         wait_s: how long one waits for room.
         silent_s: how long nothing may come of one.
+        grace_s, rate: see `pace.Pace`.
     """
 
     def __init__(
         self, each: int, most: int,
         wait_s: float = limits.BODY_WAIT_S, silent_s: float = limits.BODY_SILENT_S,
+        grace_s: float = limits.BODY_GRACE_S, rate: float = limits.BODY_LEAST_RATE,
     ) -> None:  # fmt: skip
         self.silent_s = silent_s
+        self.grace_s = grace_s
+        self.rate = rate
         self._each = each
         self._most = most
         self._wait_s = wait_s
         self._nbytes = 0
+        self._held: dict[Body, None] = {}  # those that take any
         self._huge: Body | None = None  # the one that is larger than its account
         self._accounts: WeakValueDictionary[tuple[str, str], _Account] = WeakValueDictionary()
         self._waiting: dict[Body, asyncio.Future[None]] = {}  # who came first is first
+        self._timer: asyncio.TimerHandle | None = None  # while any wait
 
     def begin(self, token: str, kind: str) -> Body:
         """One more, on the account of these."""
@@ -76,12 +89,15 @@ class Bodies:
             body.account.nbytes -= body.counts
             self._nbytes -= body.counts
             body.counts = 0
+            del self._held[body]
             if self._huge is body:
                 self._huge = None
             self._look()
 
     def _look(self) -> None:
         """Let in whoever can be, in the order in which they came."""
+        if self._timer is None and self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
         full: set[_Account] = set()
         for body, turn in list(self._waiting.items()):
             if turn.done() or body.account in full:  # it goes just now; those before it come first
@@ -89,14 +105,28 @@ class Bodies:
             nbytes, huge = min(body.nbytes, self._each), body.nbytes > self._each
             if body.account.nbytes + nbytes > self._each or (huge and self._huge is not None):
                 full.add(body.account)
+                self._press(lambda held, of=body.account: held.account is of)  # type: ignore[misc]
+                if huge and self._huge is not None:
+                    self._huge.press()
                 continue
             if self._nbytes + nbytes > self._most:
+                self._press(lambda held: True)
                 return
             self._enter(body, nbytes)
             turn.set_result(None)
 
+    def _look_again(self) -> None:
+        """Who is in the way of others may have fallen behind."""
+        self._timer = None
+        self._look()
+
+    def _press(self, is_in_the_way: Callable[[Body], bool]) -> None:
+        for held in filter(is_in_the_way, self._held):
+            held.press()
+
     def _enter(self, body: Body, nbytes: int) -> None:
         del self._waiting[body]
+        self._held[body] = None
         body.counts = nbytes
         body.account.nbytes += nbytes
         self._nbytes += nbytes
@@ -125,6 +155,10 @@ class Body:
         self.account = account
         self.nbytes = 0
         self.counts = 0
+        self._pace = Pace(bodies.grace_s, bodies.rate)
+        self._asked_s = 0.0  # of the loop: when the next of it was asked for
+        self._limit: asyncio.Timeout | None = None  # while that is waited for
+        self._pressed = False
 
     async def reach(self, nbytes: int, here: int = 0) -> None:
         """Take so much in all, of which so much is `here`. Raises NodeUnavailable if there is no
@@ -135,6 +169,32 @@ class Body:
         # What waits has nothing: else two that have begun would wait for each other.
         self._bodies.leave(self)
         await self._bodies.enter(self, here)
+
+    async def next(self, stream: AsyncIterator[bytes]) -> bytes | None:
+        """What comes of it next; None: that was all. Raises WorldError if nothing comes for long,
+        and NodeUnavailable if others want its room and it comes too slowly."""
+        time = asyncio.get_running_loop().time
+        self._asked_s, self._pressed = time(), False
+        try:
+            async with asyncio.timeout(self._bodies.silent_s) as self._limit:
+                piece = await anext(stream, None)
+        except TimeoutError:
+            if self._pressed:
+                raise NodeUnavailable(_SLOW) from None
+            raise WorldError("nothing more came of a request that was on its way") from None
+        finally:
+            self._limit = None
+        self._pace.came(len(piece or b""), time() - self._asked_s)
+        return piece
+
+    def press(self) -> None:
+        """Somebody waits for its room: give it up if it is behind."""
+        now_s = asyncio.get_running_loop().time()
+        waited_for = self._limit is not None and not self._pressed
+        if waited_for and self._pace.behind(now_s - self._asked_s):
+            assert self._limit is not None
+            self._pressed = True
+            self._limit.reschedule(now_s)
 
     def end(self) -> None:
         """It takes nothing any more."""

@@ -104,7 +104,7 @@ class Call:
         came = 0
         body = self._bodies.begin(self.token.account if self.token is not None else "", account)
         self._taken = body
-        async for piece in self._body(most + limits.LABEL_BYTES + 4):
+        async for piece in self._body(body, most + limits.LABEL_BYTES + 4):
             came += len(piece)
             await body.reach(came, came)
             taking.feed(piece)
@@ -117,12 +117,13 @@ class Call:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"the request cannot be read: {error}") from error
 
-    async def _body(self, most: int) -> AsyncIterator[bytes]:
+    async def _body(self, body: Body, most: int) -> AsyncIterator[bytes]:
         """The plain bytes of the body, in pieces; no more than so many of a squeezed one. Raises
         BadEncoding."""
         expander = Expander(most) if self.squeezed else None
+        stream = aiter(self.request.stream())
         try:
-            async for piece in self._pieces():
+            while (piece := await body.next(stream)) is not None:
                 if expander is None:
                     yield piece
                     continue
@@ -133,19 +134,6 @@ class Call:
             raise WorldError("the client left in the middle of a request") from error
         if expander is not None:
             expander.end()
-
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        """As they come. A sender that is gone without a word must not keep its room for ever."""
-        stream = aiter(self.request.stream())
-        while True:
-            try:
-                async with asyncio.timeout(self._bodies.silent_s):
-                    piece = await anext(stream, None)
-            except TimeoutError:
-                raise WorldError("nothing more came of a request that was on its way") from None
-            if piece is None:
-                return
-            yield piece
 
     @property
     def squeezed(self) -> bool:
