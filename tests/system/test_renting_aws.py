@@ -76,6 +76,27 @@ def test_what_aws_refuses_is_told_in_its_words(ec2: Ec2) -> None:
         provider(ec2, "n-1").bring(wrong)
 
 
+def test_metadata_of_an_instance_take_a_sessions_token_unless_a_template_says_how(
+    ec2: Ec2,
+) -> None:
+    mine = provider(ec2, "n-3")
+    mine.bring(order(ec2, "small-3-1"))
+    plain = {"ImageId": image(ec2), "InstanceType": "t3.small"}
+    ec2.client.create_launch_template(LaunchTemplateName="ours", LaunchTemplateData=plain)
+    told = order(ec2, "small-3-2")._replace(how={"launch_template": "ours"})
+    mine.bring(told)
+    options = {
+        tag["Value"]: one["MetadataOptions"]
+        for one in ec2.instances("pending", "running")
+        for tag in one["Tags"]
+        if tag["Key"] == "hanse:node"
+    }
+    assert options["small-3-1"]["HttpTokens"] == "required"
+    assert options["small-3-1"]["HttpPutResponseHopLimit"] == 1
+    assert options["small-3-1"]["HttpEndpoint"] == "enabled"
+    assert options["small-3-2"]["HttpTokens"] == "optional"
+
+
 FILE = """
 [aws]
 kind = "aws"

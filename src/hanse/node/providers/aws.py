@@ -3,8 +3,13 @@
 An instance is marked with the tags `hanse:home` (whose it is) and `hanse:node` (our id of it), and
 asked for with a ClientToken of both, so asking twice brings one. Its token comes in its user data:
 whoever may read that of the instance, or is on it, could link one machine of that name, until it is
-sent away. When the node on it ends, or its script does, the instance shuts itself down, and that
-terminates it; so it does some time after its life is over, whatever became of its home.
+sent away. So where no launch template says how, the instance's metadata are told only to who shows
+a session's token, and no further than to the instance itself: an item that can be made to fetch any
+address, or is in a container with a network of its own, does not get at it (version 2 of the
+service, which our own notice of spot ends speaks).
+
+When the node on it ends, or its script does, the instance shuts itself down, and that terminates
+it; so it does some time after its life is over, whatever became of its home.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ cat > /run/hanse-token <<'END' || exit 1
 END
 hanse up --rented --cpus {cpus:g}{more} < /run/hanse-token
 """
+_METADATA = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}
 _LATE_MIN = 15  # after the home should have ended it, an instance ends itself
 
 
@@ -176,6 +182,8 @@ def _of(how: AwsOffer) -> dict[str, Any]:
         name = how.launch_template
         key = "LaunchTemplateId" if name.startswith("lt-") else "LaunchTemplateName"
         asked["LaunchTemplate"] = {key: name}
+    else:
+        asked["MetadataOptions"] = _METADATA
     plain = {
         "ImageId": how.image, "InstanceType": how.instance_type, "SubnetId": how.subnet,
         "KeyName": how.key_name, "SecurityGroupIds": how.security_groups,
