@@ -14,17 +14,26 @@ they are learnt is said in `zones`. Times in hours.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-NEVER = 1e15
+from hanse.core.place.sums import (
+    LEAST,
+    NEVER,
+    Later,
+    Row,
+    Rows,
+    between,
+    dot,
+    eight,
+    least,
+    lesser,
+    mix,
+    pack,
+)
+
 _WORKS, _SLACKS = 40, 32  # steps of the grid, and
 _MORE_WORKS = 120  # so many at most, where machines are lost within a step
-_LEAST = 1e-9  # a chance below this changes nothing
-
-Row = MutableSequence[float]  # by slack
-Rows = list[Row]  # by work
 
 
 class Rank(NamedTuple):
@@ -49,43 +58,44 @@ class Chain:
         `restart` how long one takes to begin."""
         self.ranks, self.sure, self.restart = list(ranks), sure, restart
         often = max([rank.lost for rank in ranks], default=0.0)
-        step = min(work / _WORKS, 0.5 / max(often, _LEAST))
-        self._step = max(step, work / _MORE_WORKS, restart / 2, _LEAST)
-        self._unit = max(slack / _SLACKS, restart / 2, _LEAST)
+        step = min(work / _WORKS, 0.5 / max(often, LEAST))
+        self._step = max(step, work / _MORE_WORKS, restart / 2, LEAST)
+        self._unit = max(slack / _SLACKS, restart / 2, LEAST)
         self._works = max(3, int(work / self._step) + 2)
         self._slacks = int(slack / self._unit) + 2
-        self._runs, self._waits = self._changes(self._step), self._changes(self._unit)
+        self._runs = self._changes(self._step)
+        self._waits = [eight(row) for row in self._changes(self._unit)]
+        self._after = Later(self._slacks, restart / self._unit)
         count = len(self.ranks)
         nothing = [0.0] * self._slacks
         self._on: list[Rows] = [[nothing] for _ in range(count)]  # a spot machine of that rank
         # Nothing runs, or a sure machine, and that rank is the best that can be had.
         self._idle: list[Rows] = [[nothing] for _ in range(count + 1)]
         self._safe: list[Rows] = [[nothing] for _ in range(count + 1)]
+        self._moved = [self._arrived(rank, nothing) for rank in range(count)]  # as of the last row
         for _ in range(1, self._works):
             self._row()
         pack(self._on, self._idle, self._safe)
 
-    def _changes(self, hours: float) -> list[list[tuple[int, float]]]:
-        """From each rank as the best to be had: which one may be so after that time, and how likely
-        that is."""
+    def _changes(self, hours: float) -> list[list[float]]:
+        """From each rank as the best to be had: how likely each is to be so after that time."""
         count = len(self.ranks)
         found = []
         for rank in range(count + 1):
-            chances: list[tuple[int, float]] = []
-            rest = 1.0
+            chances, rest = [0.0] * (count + 1), 1.0
             for better in range(rank):
                 comes = min(1.0, self.ranks[better].back * hours)
-                chances.append((better, rest * comes))
+                chances[better] = rest * comes
                 rest *= 1 - comes
             if rank < count:
                 lost = min(1.0, self.ranks[rank].lost * hours)
-                chances.append((rank, rest * (1 - lost)))
+                chances[rank] = rest * (1 - lost)
                 rest *= lost
                 for worse in range(rank + 1, count):
-                    chances.append((worse, rest * self.ranks[worse].share))
+                    chances[worse] = rest * self.ranks[worse].share
                     rest *= 1 - self.ranks[worse].share
-            chances.append((count, rest))
-            found.append([(target, chance) for target, chance in chances if chance > _LEAST])
+            chances[count] = rest
+            found.append([chance if chance > LEAST else 0.0 for chance in chances])
         return found
 
     # --- one more step of work, from what is known of less --------------------------------------
@@ -94,70 +104,50 @@ class Chain:
         on_was = [table[-1] for table in self._on]
         idle_was = [table[-1] for table in self._idle]
         safe_was = [table[-1] for table in self._safe]
-        moved_was = [self._arrived(rank, on_was[rank]) for rank in range(count)]
-        moved: Rows = []
-        for rank in range(count):
-            on = self._on_row(rank, on_was[rank], moved_was, idle_was)
-            self._on[rank].append(on)
-            moved.append(self._arrived(rank, on))
-        moved.append([NEVER] * self._slacks)
-        steady: Rows = []
-        for rank in range(count + 1):
-            row = [self.sure * self._step] * self._slacks
-            for target, chance in self._runs[rank]:
-                row = [
-                    cost + chance * then for cost, then in zip(row, safe_was[target], strict=True)
-                ]
-            steady.append(row)
-        idle = self._idle_rows(moved, steady)
+        on = [self._on_row(rank, on_was[rank], idle_was) for rank in range(count)]
+        self._moved = [self._arrived(rank, row) for rank, row in enumerate(on)]
+        steady = [mix(chances, safe_was, self.sure * self._step) for chances in self._runs]
+        idle = self._idle_rows(steady)
+        for table, row in zip(self._on, on, strict=True):
+            table.append(row)
         for rank in range(count + 1):
             self._idle[rank].append(idle[rank])
-            self._safe[rank].append(list(map(min, steady[rank], idle[rank])))
+            self._safe[rank].append(lesser(steady[rank], idle[rank]))
 
-    def _on_row(self, rank: int, stays: Row, moved: Rows, idle: Rows) -> Row:
+    def _on_row(self, rank: int, stays: Row, idle: Rows) -> list[float]:
         """It runs at that rank: it goes on, moves to a better one that comes, or is lost."""
-        row = [self.ranks[rank].price * self._step] * self._slacks
+        chances, cost = self._runs[rank], self.ranks[rank].price * self._step
         lost = min(1.0, self.ranks[rank].lost * self._step)
-        for target, chance in self._runs[rank]:
-            then = stays
-            if target < rank:  # which says nothing of whether this one is lost meanwhile
-                then = [
-                    (1 - lost) * min(stay, move) + lost * begin
-                    for stay, move, begin in zip(stays, moved[target], idle[target], strict=True)
-                ]
-            elif target > rank:
-                then = idle[target]
-            row = [cost + chance * more for cost, more in zip(row, then, strict=True)]
-        return row
+        keeps = 1 - lost  # that a better one comes says nothing of whether this one is lost
+        then: list[Sequence[float]] = [
+            [
+                keeps * (stay if stay <= move else move) + lost * begin
+                for stay, move, begin in zip(stays, self._moved[target], idle[target], strict=True)
+            ]
+            if chances[target]
+            else stays
+            for target in range(rank)
+        ]
+        return mix(chances, [*then, stays, *idle[rank + 1 :]], cost)
 
-    def _idle_rows(self, moved: Rows, steady: Rows) -> Rows:
+    def _idle_rows(self, steady: Sequence[Row]) -> Rows:
         """Nothing runs: a spot machine is begun, or a sure one, or it waits, which takes slack."""
         begin = self.sure * self.restart
-        ranks = range(len(self.ranks) + 1)
-        rows: Rows = [[] for _ in ranks]
-        before: Row = []
-        for slack in range(self._slacks):
-            now = [min(moved[rank][slack], begin + steady[rank][slack]) for rank in ranks]
-            if before:
-                for rank in ranks:
-                    waits = 0.0
-                    for target, chance in self._waits[rank]:
-                        waits += chance * before[target]
-                    now[rank] = min(now[rank], waits)
-            for rank in ranks:
-                rows[rank].append(now[rank])
-            before = now
-        return rows
+        begun: list[Sequence[float]] = [[begin + cost for cost in row] for row in steady]
+        for rank, moved in enumerate(self._moved):
+            begun[rank] = lesser(moved, begun[rank])
+        columns: list[Sequence[float]] = []
+        for costs in zip(*begun, strict=True):
+            waits = least(costs, self._waits, eight(columns[-1])) if columns else costs
+            columns.append(waits)
+        return list(map(list, zip(*columns, strict=True)))
 
-    def _arrived(self, rank: int, row: Row) -> Row:
+    def _arrived(self, rank: int, row: Row) -> list[float]:
         """By slack before the move, which takes a restart of it."""
         kind = self.ranks[rank]
         money = kind.price * self.restart + kind.carry
-        least = self.restart / self._unit
-        return [
-            NEVER if slack < least - _LEAST else money + between(row, max(0.0, slack - least))
-            for slack in range(self._slacks)
-        ]
+        moved = [money + cost for cost in self._after.read(row)]
+        return [NEVER] * self._after.first + moved
 
     # --- questions ------------------------------------------------------------------------------
     def runs(self, rank: int, work: float, slack: float) -> float:
@@ -168,10 +158,8 @@ class Chain:
         """The same, if nothing is begun for a while, and that rank is the best to be had now."""
         if slack < self._unit:
             return NEVER
-        cost = 0.0
-        for target, chance in self._waits[rank]:
-            cost += chance * self._begins(self._idle[target], work, slack - self._unit)
-        return cost
+        then = [self._begins(table, work, slack - self._unit) for table in self._idle]
+        return dot(self._waits[rank], eight(then))
 
     def _begins(self, table: Rows, work: float, slack: float) -> float:
         """As `_look`; below the first row a line to nothing would forget that something has to be
@@ -186,10 +174,8 @@ class Chain:
         """The same, if a sure machine runs and is not left at once."""
         if work <= self._step:
             return self.sure * work
-        cost = self.sure * self._step
-        for target, chance in self._runs[rank]:
-            cost += chance * self._look(self._safe[target], work - self._step, slack)
-        return cost
+        then = [self._look(table, work - self._step, slack) for table in self._safe]
+        return self.sure * self._step + dot(eight(self._runs[rank]), eight(then))
 
     def slack_price(self, rank: int, work: float, slack: float) -> float:
         """What an hour of slack is worth, while a spot machine of that rank runs."""
@@ -208,16 +194,3 @@ class Chain:
         row = min(int(at), len(table) - 2)
         part, column = at - row, slack / self._unit
         return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
-
-
-def pack(*tables: list[Rows]) -> None:
-    """From now on they are only read, and take a quarter of the memory."""
-    for rows in (rows for table in tables for rows in table):
-        rows[:] = [array("d", row) for row in rows]
-
-
-def between(row: Sequence[float], at: float) -> float:
-    at = min(at, len(row) - 1.0)
-    low = int(at)
-    part = at - low
-    return row[low] if part < _LEAST else (1 - part) * row[low] + part * row[low + 1]

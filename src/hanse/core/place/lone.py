@@ -12,13 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from hanse.core.place.chain import NEVER, Row, Rows, between, pack
 from hanse.core.place.exact import exp
 from hanse.core.place.spells import EDGES, class_of
+from hanse.core.place.sums import (
+    LEAST,
+    NEVER,
+    Later,
+    Row,
+    Rows,
+    between,
+    dot,
+    eight,
+    least,
+    lesser,
+    mix,
+    pack,
+)
 
 _WORKS, _SLACKS = 60, 32  # steps of the grid
 _FINE = 0.05  # in which changes are followed
-_LEAST = 1e-9
 _RATES, _TERMS = 0.12, 0.02  # tables are kept while these change by less
 _FORGOTTEN = 100.0  # what was seen so long ago tells nothing of now
 _CLASSES = len(EDGES)
@@ -46,16 +58,17 @@ class Lone:
         self.price, self.sure, self.restart = terms
         self._terms, self._rates = terms, (*lost, *back)
         self._work, self._slack = work, slack
-        self._step = max(work / _WORKS, terms.restart / 2, _LEAST)
-        self._unit = max(slack / _SLACKS, terms.restart / 2, _LEAST)
+        self._step = max(work / _WORKS, terms.restart / 2, LEAST)
+        self._unit = max(slack / _SLACKS, terms.restart / 2, LEAST)
         self._slacks = int(slack / self._unit) + 2
         small = _changes(lost, back, _FINE)
         self._doubled = [small]  # changes in such a time, in twice that, and so on
         self._runs = _power(small, self._step)
-        self._waits = _power(small, self._unit)
+        self._waits = [eight(row) for row in _power(small, self._unit)]
         alive = [row[:_CLASSES] for row in small[:_CLASSES]]
-        self._lives = _power(alive, self._step)
-        self._begins = _power(alive, terms.restart)
+        self._lives = _ends(_power(alive, self._step))
+        self._begins = _ends(_power(alive, terms.restart))
+        self._after = Later(self._slacks, terms.restart / self._unit)
         nothing = [0.0] * self._slacks
         self._on: list[Rows] = [[nothing] for _ in range(_CLASSES)]
         self._idle: list[Rows] = [[nothing] for _ in range(2 * _CLASSES)]
@@ -106,11 +119,9 @@ class Lone:
         idle_was = self._idle[_CLASSES][-1]  # a spell without machines begins
         on_was = [table[-1] for table in self._on]
         safe_was = [table[-1] for table in self._safe]
-        on: Rows = []
-        for lives in self._lives:
-            ends = 1 - sum(lives)
-            on.append(_mix([*lives, ends], [*on_was, idle_was], self.price * self._step))
-        steady: Rows = [_mix(row, safe_was, self.sure * self._step) for row in self._runs]
+        price, sure = self.price * self._step, self.sure * self._step
+        on: Rows = [mix(lives, [*on_was, idle_was], price) for lives in self._lives]
+        steady: Rows = [mix(row, safe_was, sure) for row in self._runs]
         idle, moved = self._idle_rows(on, steady)
         for table, row in zip(self._on, on, strict=True):
             table.append(row)
@@ -118,40 +129,38 @@ class Lone:
             table.append(row)
         for state, table in enumerate(self._idle):
             table.append(idle[state])
-            self._safe[state].append(list(map(min, steady[state], idle[state])))
+            self._safe[state].append(lesser(steady[state], idle[state]))
 
-    def _idle_rows(self, on: Rows, steady: Rows) -> tuple[Rows, Rows]:
-        begin = self.sure * self.restart
-        states = range(2 * _CLASSES)
-        idle: Rows = [[] for _ in states]
+    def _idle_rows(self, on: Sequence[Row], steady: Sequence[Row]) -> tuple[Rows, Rows]:
+        """Nothing runs: a machine is begun, which may be lost before it works, or a sure one, or
+        none, which takes slack."""
+        begin, first = self.sure * self.restart, self._after.first
+        begun = list(zip(*([begin + cost for cost in row] for row in steady), strict=True))
+        lives = self._lived(on)
+        starts = [self.price * self.restart * (1 - ends / 2) for *_, ends in self._begins]
+        columns: list[list[float]] = []
+        none: list[float] = []  # of a spell without machines that begins
         moved: Rows = [[] for _ in range(_CLASSES)]
-        before: Row = []
-        for slack in range(self._slacks):
-            now = [begin + steady[state][slack] for state in states]
+        for slack, now in enumerate(begun):
+            costs = list(now)
+            back = self._after.grown(none) if none and slack >= first else 0.0
             for age in range(_CLASSES):
-                moved[age].append(self._arrived(age, on, idle[_CLASSES], slack))
-                now[age] = min(now[age], moved[age][-1])
-            if before:
-                for state in states:
-                    waits = sum(map(float.__mul__, self._waits[state], before))
-                    now[state] = min(now[state], waits)
-            for state in states:
-                idle[state].append(now[state])
-            before = now
-        return idle, moved
+                arrived = NEVER
+                if none and slack >= first:
+                    ends = self._begins[age][_CLASSES]
+                    arrived = starts[age] + ends * back + lives[age][slack - first]
+                moved[age].append(arrived)
+                costs[age] = min(costs[age], arrived)
+            if columns:
+                costs = least(costs, self._waits, eight(columns[-1]))
+            columns.append(costs)
+            none.append(costs[_CLASSES])
+        return list(map(list, zip(*columns, strict=True))), moved
 
-    def _arrived(self, age: int, on: Rows, none: Row, slack: int) -> float:
-        """A machine is begun, and may be lost before it works."""
-        left = slack - self.restart / self._unit
-        if left < -_LEAST or not none:
-            return NEVER
-        left = max(0.0, left)
-        lives = self._begins[age]
-        ends = 1 - sum(lives)
-        cost = self.price * self.restart * (1 - ends / 2) + ends * between(none, left)
-        return cost + sum(
-            chance * between(row, left) for chance, row in zip(lives, on, strict=True)
-        )
+    def _lived(self, on: Sequence[Row]) -> Sequence[Row]:
+        """What the rest costs by the age of a machine that was begun, where it comes to work."""
+        read = [self._after.read(row) for row in on]
+        return [mix(lives[:_CLASSES], read, 0.0) for lives in self._begins]
 
     # --- questions ------------------------------------------------------------------------------
     def moved(self, states: States, work: float, slack: float) -> float:
@@ -165,15 +174,16 @@ class Lone:
         if slack < self._unit:
             return NEVER
         then = [self._look(table, work, slack - self._unit) for table in self._idle]
-        return _mean(states, lambda state: sum(map(float.__mul__, self._waits[state], then)))
+        costs = eight(then)
+        return _mean(states, lambda state: dot(self._waits[state], costs))
 
     def stays(self, states: States, work: float, slack: float) -> float:
         """The same, if a sure machine runs and is not left at once."""
         if work <= self._step:
             return self.sure * work
         then = [self._look(table, work - self._step, slack) for table in self._safe]
-        cost = self.sure * self._step
-        return cost + _mean(states, lambda state: sum(map(float.__mul__, self._runs[state], then)))
+        costs, cost = eight(then), self.sure * self._step
+        return cost + _mean(states, lambda state: dot(eight(self._runs[state]), costs))
 
     def _look(self, table: Rows, work: float, slack: float) -> float:
         at = min(max(work / self._step, 0.0), len(table) - 1.0)
@@ -189,9 +199,9 @@ def _near(now: Sequence[float], then: Sequence[float], part: float) -> bool:
 def _whole(chances: States, first: int) -> States:
     """That add up to one; a spell that cannot be has just begun."""
     total = sum(chances.values())
-    if total < _LEAST:
+    if total < LEAST:
         return {first: 1.0}
-    return {state: chance / total for state, chance in chances.items() if chance > _LEAST}
+    return {state: chance / total for state, chance in chances.items() if chance > LEAST}
 
 
 def _mean(states: States, cost: Callable[[int], float]) -> float:
@@ -233,13 +243,10 @@ def _power(matrix: Matrix, hours: float) -> Matrix:
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:
-    columns = list(zip(*right, strict=True))
-    return [[sum(map(float.__mul__, row, column)) for column in columns] for row in left]
+    columns = [eight(column) for column in zip(*right, strict=True)]
+    return [[dot(row, column) for column in columns] for row in map(eight, left)]
 
 
-def _mix(chances: Sequence[float], rows: Sequence[Row], cost: float) -> list[float]:
-    found = [cost] * len(rows[0])
-    for chance, row in zip(chances, rows, strict=True):
-        if chance > _LEAST:
-            found = [so_far + chance * more for so_far, more in zip(found, row, strict=True)]
-    return found
+def _ends(lives: Matrix) -> Matrix:
+    """How likely each age is, and that it was lost."""
+    return [[*row, 1 - sum(row)] for row in lives]

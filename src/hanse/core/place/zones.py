@@ -29,10 +29,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from hanse.core.place.chain import NEVER, Chain, Rank
+from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, States, Terms
 from hanse.core.place.spells import BACK, LOST, Pool, hazards, lasts, rates_of, steady
+from hanse.core.place.sums import NEVER
 
 HOUR = 3600 * 10**9
 _TOP = 6  # zones that the tables tell apart
