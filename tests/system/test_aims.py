@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from system.command import hanse as command
 from system.nodes import Node
+from system.real import until
 from system.test_links import Hosts, hosts, link, where
 
 import hanse
@@ -44,6 +46,31 @@ def test_a_job_keeps_to_its_regions(hosts: Hosts) -> None:
         assert {Path(place).name for _, place in job} == {"home"}
 
 
+def test_who_waits_for_a_job_that_no_site_takes_is_told_why(
+    hosts: Hosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = hosts.node("home", "--cpus", "1", "--region", "north", "--label", "spot")
+    why = "its region, north, is not among those allowed: mars"
+    with home.connect() as client:
+        job = client.map(where, range(3), regions="mars", name="lost")
+        until(lambda: "runs nowhere" in caplog.text)
+        (told,) = (each.getMessage() for each in caplog.records if "nowhere" in each.getMessage())
+        assert f"lost ({job.id}) runs nowhere: no site takes it: " in told
+        assert why in told
+        assert job.account().nowhere in told
+        assert "No site takes it, and none will while this is so:" in job.explain()
+        for words in (["jobs"], ["job", job.id], ["explain", job.id]):
+            shown = command(*words, home=home.home, **home.env)
+            assert why in shown.stdout + shown.stderr, words
+        job.cancel()
+        sure = client.map(where, range(3), spot=False)
+        until(lambda: "asks for sites that cannot" in sure.account().nowhere)
+        site = hosts.node("site", "--cpus", "1")
+        link(site, home)
+        assert len(list(sure)) == 3
+        assert not sure.account().nowhere
+
+
 def test_a_budget_stops_a_job_and_a_named_one_goes_on_with_more(hosts: Hosts) -> None:
     home, _ = federation(hosts)
     with home.connect() as client:
@@ -73,7 +100,7 @@ def test_wrong_aims_are_refused_at_once(tmp_path: Path) -> None:
     with hanse.connect() as client:
         for wrong in (
             {"objective": "best"}, {"deadline": "soon"}, {"deadline": -1}, {"budget": 0},
-            {"regions": [""]}, {"data": {"a": "much"}},
+            {"regions": [""]}, {"regions": "mars"}, {"data": {"a": "much"}},
         ):  # fmt: skip
             with pytest.raises(hanse.UsageError):
                 client.map(where, [1], **wrong)  # type: ignore[arg-type]

@@ -83,3 +83,6 @@ def _show(out: Output, found: list[tuple[Head, Holder | None]]) -> None:
             for head, holder in found
         ],
     )  # fmt: skip
+    for head, _ in found:
+        if why := telling.nowhere(head):
+            out.note(f"{head.id} runs nowhere: {why}")

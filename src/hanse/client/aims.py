@@ -12,7 +12,7 @@ from hanse import limits
 from hanse.client.data import DataOf
 from hanse.errors import UsageError
 from hanse.limits import SECOND
-from hanse.model.aims import NANO, Aims
+from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.resources import parse_bytes
 from hanse.payloads.payload import Payload
 
@@ -52,6 +52,18 @@ def sharing(aims: Aims, function: Payload) -> Aims:
     """With what the function brings along, if that is large: each site fetches it once."""
     nbytes = function.nbytes
     return replace(aims, shared=nbytes) if nbytes >= limits.SHARED_BYTES else aims
+
+
+def check_here(aims: Aims) -> None:
+    """Where this process does all the work, which is one site in no region. Raises UsageError if
+    that may not take the job: no other would ever come."""
+    from hanse.core.placing import barred
+
+    why = barred(aims, Tariff())
+    if why is not None:
+        raise UsageError(
+            f"this program runs on no node, and its own machine cannot take the job: {why}"
+        )
 
 
 def _data(data: Mapping[str, int | str]) -> list[tuple[str, int]]:

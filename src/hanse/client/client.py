@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from hanse import limits
-from hanse.client.aims import aims_of, sharing
+from hanse.client.aims import aims_of, check_here, sharing
 from hanse.client.calls import CallSource
 from hanse.client.connecting import connect
 from hanse.client.data import DataOf, Places, lies_of
@@ -231,6 +231,8 @@ class Client:
             check_name(name)
         spec = self._spec(name or label, options, raising, total, durable=name is not None)
         if aims is not None:
+            if not self._runtime.keeps_inputs:
+                check_here(aims)
             spec = msgspec.structs.replace(spec, aims=sharing(aims, payload))
         opened = None
         if name is not None:

@@ -11,7 +11,7 @@ from hanse.core.job import Job
 from hanse.core.place.estimate import estimate
 from hanse.core.placement import Placement
 from hanse.core.reckoning import expected
-from hanse.core.why import refusals
+from hanse.core.why import nowhere, refusals
 from hanse.ids import JobId, SiteId
 from hanse.model.account import Account, SiteAccount, settled
 from hanse.model.aims import NANO
@@ -33,6 +33,7 @@ def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
     told = Account(
         spent=sum(spent_of(job, now_ns).values()) / NANO, sites=_sites(home, job, now_ns),
         end_s=moments[0], end_low_s=moments[1], end_high_s=moments[2],
+        nowhere=nowhere(home, job, now_ns),
     )  # fmt: skip
     return told if job.place is None else _with_aims(told, home, job, job.place, now_ns)
 

@@ -28,7 +28,7 @@ from hanse.core.placement import Placement
 from hanse.core.site import Site
 from hanse.core.spots import Spots, Told
 from hanse.ids import JobId, LeaseId, SiteId
-from hanse.model.aims import HOUR_NS, Tariff
+from hanse.model.aims import HOUR_NS, Aims, Tariff
 from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.rental import Rental
@@ -147,7 +147,7 @@ class Placing(Carrying):
             not site.silent(self._now_ns)
             and site.capacity.fits(job.spec.needs)
             and takes(job, site)
-            and (job.place is None or barred(job.place, site.tariff) is None)
+            and (job.place is None or barred(job.place.aims, site.tariff) is None)
         )
 
     # --- for quotes -----------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Placing(Carrying):
         for site in self.sites.values():
             if site.silent(self._now_ns) or not takes(job, site):
                 continue
-            why_not = barred(place, site.tariff) or self.draining.get(site.id)
+            why_not = barred(place.aims, site.tariff) or self.draining.get(site.id)
             if why_not is not None:
                 place.barred[site.id] = why_not
             elif slots := self._usable(job, site):
@@ -322,7 +322,7 @@ class Placing(Carrying):
         assert place is not None
         if not rental.amount.fits(needs):
             return "an item needs more: " + ", ".join(rental.amount.lacks(needs))
-        why_not = barred(place, rental.tariff)
+        why_not = barred(place.aims, rental.tariff)
         if why_not is not None:
             return why_not
         speeds = [place.work.speed(site) for site in like if site in place.quota]
@@ -463,9 +463,8 @@ def takes(job: Job, site: Site) -> bool:
     return let and job.shape.suits(site)
 
 
-def barred(place: Placement, tariff: Tariff) -> str | None:
+def barred(aims: Aims, tariff: Tariff) -> str | None:
     """Why the aims rule such a site out; None if they do not."""
-    aims = place.aims
     if aims.regions and tariff.region not in aims.regions:
         where = f"its region, {tariff.region}," if tariff.region else "it names no region and"
         return f"{where} is not among those allowed: {', '.join(aims.regions)}"

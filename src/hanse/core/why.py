@@ -13,7 +13,7 @@ from hanse.core.place.data import Places
 from hanse.core.place.estimate import Estimate, estimate, unknown
 from hanse.core.place.near import Near
 from hanse.core.placement import NOT_YET
-from hanse.core.placing import RENTED
+from hanse.core.placing import RENTED, barred
 from hanse.core.reckoning import expected
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
@@ -53,6 +53,8 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
     if job.withheld:
         lines.append("It waits for its sites to say what they still run since its home came back.")
     elif job.ready or job.place is not None:
+        if home.sites and nowhere(home, job, now_ns):
+            lines.append("No site takes it, and none will while this is so:")
         lines += _refusals(home, job, now_ns) + _rivals(home, job)
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
@@ -240,7 +242,7 @@ def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
         elif now_ns < site.resting_until_ns:
             reason = "it gave up one lease after the other, and rests for a while"
         elif site.silent(now_ns):
-            reason = f"it has been silent for {duration(now_ns - site.heard_ns)}"
+            reason = _silence(site, now_ns)
         elif site.reserved is not None and site.reserved != job.id:
             reason = (
                 f"it is kept for {home.jobs[site.reserved].spec.name}, which needs much at once"
@@ -248,6 +250,52 @@ def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
         if reason is not None:
             found[site.id] = reason
     return found
+
+
+def nowhere(home: Home, job: Job, now_ns: int) -> str:
+    """Why nothing of the job runs, nor will while sites and offers of machines are as they are, in
+    words; empty if something does, or will once there is room, or inputs, or a machine that is on
+    its way."""
+    if job.state.ended or job.withheld or job.leases or not job.ready:
+        return ""
+    reasons = []
+    for site in home.sites.values():
+        if site.gone:
+            continue
+        why = _useless(job.spec, site, now_ns)
+        if why is None:
+            return ""
+        reasons.append(f"{site.id}: {why}")
+    if job.place is not None:
+        rents = home.rents(job, now_ns)
+        if rents.held or (rents.kinds and not job.place.renting):
+            return ""
+        reasons += [f"machines to rent: {each}" for each in job.place.renting] or [
+            f"{name}, which could be rented: {each}" for name, each in rents.refused.items()
+        ]
+    if len(reasons) > _SHOWN:
+        reasons[_SHOWN:] = [f"and {len(reasons) - _SHOWN:,} more"]
+    return f"no site takes it: {'; '.join(reasons)}" if reasons else "no site takes part"
+
+
+def _useless(spec: JobSpec, site: Site, now_ns: int) -> str | None:
+    """Why the site takes nothing of it, however much room it has; None if it may."""
+    if site.silent(now_ns):
+        return "it takes part no more" if site.withdrawn else _silence(site, now_ns)
+    return _never(spec, site) or (None if spec.aims is None else barred(spec.aims, site.tariff))
+
+
+def _silence(site: Site, now_ns: int) -> str:
+    return f"it has been silent for {duration(now_ns - site.heard_ns)}"
+
+
+def _never(spec: JobSpec, site: Site) -> str | None:
+    """Why a site that speaks cannot run an item of it; None if it can."""
+    reason = _unfit(spec, site)
+    if reason is None and not site.capacity.fits(spec.needs):
+        lacks = ", ".join(site.capacity.lacks(spec.needs))
+        reason = f"an item needs more than it offers: {lacks}"
+    return reason
 
 
 def unable(home: Home, spec: JobSpec) -> list[str]:
@@ -261,13 +309,9 @@ def unable(home: Home, spec: JobSpec) -> list[str]:
     for site in home.sites.values():
         if site.withdrawn or (site.offer is not None and not site.offer.works):
             continue  # others may come
-        reason = _unfit(spec, site)
-        if reason is None and site.capacity == Amount():
+        if _unfit(spec, site) is None and site.capacity == Amount():
             return []  # it is silent, and may come back
-        if reason is None and not site.capacity.fits(spec.needs):
-            reason = "an item needs more than it offers: " + ", ".join(
-                site.capacity.lacks(spec.needs)
-            )
+        reason = _never(spec, site)
         if reason is None:
             return []
         reasons.append(f"{site.id}: {reason}")

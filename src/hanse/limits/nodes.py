@@ -57,6 +57,10 @@ HEARTBEAT_NS = 15 * SECOND
 """A stream with nothing to say says so this often: proxies and routers cut what is silent for a
 minute, and whoever reads knows a dead line from a quiet one after three of these."""
 
+QUIET_NS = 5 * SECOND
+"""A job of which nothing comes for so long may be one that no site takes: its program is told, and
+looks; sooner than anybody gives up, later than the first result of most."""
+
 HEAD_BYTES = 64 * KIB
 HEAD_S = 10.0
 """The head of a request: a token and a path take less than a KiB, and come at once."""

@@ -37,6 +37,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         end_low_s, end_high_s: between these it ends, four times out of five.
         sooner: what it would cost more to end an hour earlier; None: that cannot be said, or done.
         hurry: all sites are used, as the deadline is near.
+        nowhere: why nothing of it runs, nor will while sites are as they are; empty if it does or
+            will.
     """
 
     spent: float = 0.0
@@ -50,6 +52,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     end_high_s: float | None = None
     sooner: float | None = None
     hurry: bool = False
+    nowhere: str = ""
 
 
 def settled(

@@ -94,10 +94,17 @@ class Board:
             raise NoSuchJob(f"there is no job {id_or_name!r} on this node")
         return head
 
-    def told(self, head: Head) -> NodeHead:
+    def told(self, head: Head, nowhere: str = "") -> NodeHead:
         """A head, with who runs the job."""
         fields = {name: getattr(head, name) for name in head.__struct_fields__}
-        return NodeHead(**fields, holder=self._me if self.running(head.id) else None)
+        holder = self._me if self.running(head.id) else None
+        return NodeHead(**fields, holder=holder, nowhere=nowhere)
+
+    def heads(self, limit: int) -> list[NodeHead]:
+        """Of the newest jobs, the newest first."""
+        found = self.state.journal.heads(limit)
+        stuck = self.runtime.nowhere([head.id for head in found if self.running(head.id)])
+        return [self.told(head, stuck.get(head.id, "")) for head in found]
 
     def progress(self, id: JobId) -> Progress:
         """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""

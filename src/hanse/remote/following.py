@@ -34,6 +34,8 @@ class Following:
             the feeder's new number.
         grown: the node has recorded the job's inputs up to this size.
         ended: the job has ended, or cannot be followed any more.
+        quiet: nothing has come for a while; told again after twice, four times as long, until it
+            returns True.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Following:
         post: Post, first: int, feeder: int, returned: Callable[[], int],
         grown: Callable[[int], None],
         ended: Callable[[JobEnded | None, BaseException | None], None],
+        quiet: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._dial = dial
         self._records = records
@@ -52,6 +55,9 @@ class Following:
         self._returned = returned
         self._grown = grown
         self._ended = ended
+        self._quiet = quiet
+        self._heartbeats = 0  # since something came
+        self._told = False
         self._over = False
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -92,10 +98,15 @@ class Following:
         for record in frames(self._dial.stream(path)):
             if self._stop.is_set():
                 return
-            if record is not None:
-                self._take(record)
-                if self._over:
-                    return
+            if record is None:
+                self._heartbeats += 1
+                if self._heartbeats.bit_count() == 1 and not self._told:
+                    self._told = self._quiet()
+                continue
+            self._heartbeats = 0
+            self._take(record)
+            if self._over:
+                return
 
     def _take(self, record: Record) -> None:
         if record.seq < self._next:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from hanse.core.events import Timed
-from hanse.errors import HanseError
+from hanse.errors import HanseError, NoSuchJob
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -16,6 +17,9 @@ from hanse.remote.dial import Dial
 from hanse.remote.outbox import Outbox
 from hanse.wire import api
 
+_logger = logging.getLogger("hanse")
+_FLUSH_S = 10.0  # for what was told just now to reach a node that answers
+
 
 class Looking:
     """A part of `remote.runtime`'s, which has what is named here."""
@@ -24,7 +28,28 @@ class Looking:
     _outbox: Outbox
 
     def _progress(self, job: JobId) -> api.Progress:
-        return self._dial.ask("GET", f"/v1/jobs/{job}/progress", api.Progress)
+        def ask() -> api.Progress:
+            return self._dial.ask("GET", f"/v1/jobs/{job}/progress", api.Progress)
+
+        try:
+            return ask()
+        except NoSuchJob:
+            if not self._outbox.flush(_FLUSH_S):
+                raise
+            return ask()  # it was only being made
+
+    def _say_why(self, job: JobId, name: str) -> bool:
+        """Nothing has come of the job for a while: if no site takes it, whoever waits is told, and
+        need not be again."""
+        try:
+            account = self.account(job)
+        except HanseError:
+            return False  # it ended just now, or its node did
+        if account is None or not account.nowhere:
+            return False
+        called = f"{name} ({job})" if name else job
+        _logger.warning("hanse: %s runs nowhere: %s", called, account.nowhere)
+        return True
 
     def reasons(self, job: JobId) -> list[str]:
         if self._outbox.trouble:

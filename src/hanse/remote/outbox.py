@@ -36,6 +36,14 @@ class Outbox:
             self._queue.append((send, failed))
             self._news.notify_all()
 
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the node has all that was given before; whether it does."""
+        if self._closing:
+            return False
+        done = threading.Event()
+        self.send(done.set, lambda _: None)
+        return done.wait(timeout_s)
+
     def close(self, timeout_s: float) -> bool:
         """Send what waits, as long as something of it gets through in such a time; whether all
         did."""

@@ -27,9 +27,11 @@ _records = msgspec.msgpack.Decoder(Record)
 
 
 class NodeHead(Head, frozen=True, kw_only=True):
-    """A job's head as a node tells it: with who runs the job, so that no list has to ask."""
+    """A job's head as a node tells it: with who runs the job, so that no list has to ask; in lists
+    also why nothing of one runs that no site takes."""
 
     holder: Holder | None = None
+    nowhere: str = ""
 
 
 class RemoteRecords:

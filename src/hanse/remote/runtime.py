@@ -82,8 +82,9 @@ class _Sent(msgspec.Struct, frozen=True, eq=False):
 class _Job:
     """A job that this client follows, and feeds unless it only watches it."""
 
-    def __init__(self, id: JobId, source: Source, size: int, fed: bool = True) -> None:
+    def __init__(self, id: JobId, source: Source, size: int, name: str, fed: bool) -> None:
         self.id = id
+        self.name = name  # empty: it is only watched
         self.source = source
         self.fed = fed
         self.feeder = 0
@@ -151,7 +152,7 @@ class RemoteRuntime(Looking):
         )  # fmt: skip
         spec = msgspec.structs.replace(spec, durable=True)
         new = NewProgram(told, program.function, program.initializer)
-        entry = self._enter(job, source, 0)
+        entry = self._enter(job, source, 0, spec.name)
 
         def create() -> None:
             head = new_head(job, "", told.name, spec.total)
@@ -161,7 +162,7 @@ class RemoteRuntime(Looking):
         self._outbox.send(create, partial(self._lost, job))
 
     def submit_durable(self, job: JobId, spec: JobSpec, source: Source, durable: Durable) -> None:
-        entry = self._enter(job, source, _size_of(durable))
+        entry = self._enter(job, source, _size_of(durable), spec.name)
         if durable.facts:  # it may run all the while, or have ended meanwhile
             entry.feeder = self._dial.patiently(
                 lambda: self.durables.take(job, durable.again, spec)
@@ -190,10 +191,12 @@ class RemoteRuntime(Looking):
         self.loop.post(done.set)
         done.wait(timeout_s)
 
-    def _enter(self, job: JobId, source: Source, size: int, fed: bool = True) -> _Job:
+    def _enter(
+        self, job: JobId, source: Source, size: int, name: str = "", fed: bool = True
+    ) -> _Job:
         if self._closed or self._broken is not None:
             raise self._broken or ClientClosed("this client was closed")
-        entry = _Job(job, source, size, fed)
+        entry = _Job(job, source, size, name, fed)
         with self._lock:
             self._jobs[job] = entry
         return entry
@@ -211,6 +214,7 @@ class RemoteRuntime(Looking):
                 first=first, feeder=entry.feeder,
                 returned=partial(self._return if entry.fed else self._still_runs, entry),
                 grown=partial(self._recorded, entry), ended=partial(self._ended, entry.id),
+                quiet=partial(self._say_why, entry.id, entry.name),
             )  # fmt: skip
 
     def grow(self, event: Grow, broken: Mapping[int, Failure] = {}) -> None:

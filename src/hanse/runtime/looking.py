@@ -12,6 +12,7 @@ from hanse.core import quoting, reckoning
 from hanse.core.events import Timed
 from hanse.core.home import Home
 from hanse.core.reckoning import Expected, Question
+from hanse.core.why import nowhere
 from hanse.ids import JobId
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -62,6 +63,20 @@ class Looking:
     def costs(self) -> dict[JobId, float]:
         """What those that run have cost so far, as far as that is counted."""
         return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
+
+    def nowhere(self, jobs: Sequence[JobId]) -> dict[JobId, str]:
+        """Those of these jobs of which nothing runs, as no site takes them, and why."""
+        if not jobs:
+            return {}
+
+        def look() -> dict[JobId, str]:
+            known = {id: self.home.jobs[id] for id in jobs if id in self.home.jobs}
+            now_ns = self.loop.now_ns()
+            return {
+                id: why for id, job in known.items() if (why := nowhere(self.home, job, now_ns))
+            }
+
+        return self.ask(look)  # type: ignore[no-any-return]
 
     def quote(
         self,

@@ -34,6 +34,8 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     """What people get, where money or time matters to the job."""
     from hanse.model.resources import format_bytes
 
+    if account.nowhere:
+        yield "runs nowhere", account.nowhere
     spent = [f"{amount(site.spent)} at {site.site}" for site in account.sites if site.spent]
     of = "" if account.budget is None else f" of {amount(account.budget)}"
     if spent or of:
@@ -66,7 +68,7 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     if account.sooner is not None:
         yield "an hour earlier", f"costs {amount(account.sooner)} more"
     for site in account.sites:
-        if site.refused:
+        if site.refused and not account.nowhere:
             yield f"not at {site.site}", site.refused
 
 

@@ -30,7 +30,13 @@ def document(head: Head, holder: Holder | None) -> dict[str, Any]:
         "stored_bytes": head.stored_bytes, "superseded": head.superseded,
         "holder": None if holder is None else
             {"host": holder.host, "pid": holder.pid, "since_s": holder.since_s},
+        "nowhere": nowhere(head),
     }  # fmt: skip
+
+
+def nowhere(head: Head) -> str:
+    """Why nothing of it runs, where a node says so in its list: empty for all other jobs."""
+    return getattr(head, "nowhere", "")
 
 
 def items(head: Head) -> str:

@@ -32,8 +32,7 @@ _HEARTBEAT = bytes(4)
 async def list_jobs(call: Call) -> Response:
     """The newest jobs, newest first."""
     limit = call.number("limit", 100, 100_000)
-    found = await call.waiting(call.board.state.journal.heads, limit)
-    return await call.large([call.board.told(head) for head in found])
+    return await call.large(await call.waiting(call.board.heads, limit))
 
 
 async def find_job(call: Call) -> Response:
@@ -145,6 +144,7 @@ async def follow(call: Call) -> Response:
 async def _follow(call: Call, held: Held, first: int, feeder: int) -> AsyncGenerator[bytes]:
     news = News()
     end = held.follow(news.tell, feeder, call.holds)
+    patience_ns = limits.QUIET_NS
     try:
         while True:
             news.looked()
@@ -155,10 +155,12 @@ async def _follow(call: Call, held: Held, first: int, feeder: int) -> AsyncGener
             if found:
                 yield _frames(found)
                 first += len(found)
+                patience_ns = limits.QUIET_NS
             elif over:
                 return
-            elif not await news.wait():
+            elif not await news.wait(patience_ns):
                 yield _HEARTBEAT
+                patience_ns = limits.HEARTBEAT_NS
     finally:
         end()
 

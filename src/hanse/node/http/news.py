@@ -25,10 +25,10 @@ class News:
         """Said before looking: what is told from here on is news."""
         self._came.clear()
 
-    async def wait(self) -> bool:
-        """False: nothing was told within a heartbeat."""
+    async def wait(self, patience_ns: int = limits.HEARTBEAT_NS) -> bool:
+        """False: nothing was told in that time."""
         try:
-            await asyncio.wait_for(self._came.wait(), limits.HEARTBEAT_NS / 1e9)
+            await asyncio.wait_for(self._came.wait(), patience_ns / 1e9)
         except TimeoutError:
             return False
         return True
