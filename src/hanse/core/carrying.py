@@ -7,6 +7,7 @@ Jobs whose items do not say where their data lies have no chunks, and pay nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from math import sqrt
 from typing import NamedTuple
 
@@ -162,7 +163,7 @@ class Carrying(Indexes):
         alike; of one in the place of a `present` job, all that is known of that."""
         known = present.place.near if present is not None and present.place is not None else None
         if present is not None and present.data is not None and known is not None:
-            job.data, near.efforts = present.data, known.efforts
+            job.data, near.efforts = present.data, copy(known.efforts)
             job.ready = near.free(job.data, present.settled.gaps(0, present.size))
             job.size = len(job.ready)  # and others may come
         elif data:

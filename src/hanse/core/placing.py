@@ -158,7 +158,7 @@ class Placing(Carrying):
     ) -> Iterator[Job]:  # fmt: skip
         """A job that nobody has submitted, as it would be seen here now; inside alone. It may use
         what is free, and what the job `of` holds, which it would take the place of."""
-        self._now_ns = max(self._now_ns, now_ns)
+        then_ns, self._now_ns = self._now_ns, max(self._now_ns, now_ns)
         job = Job(JobId(""), spec, self._now_ns)
         place, present = job.place, self.jobs.get(of) if of is not None else None
         assert place is not None
@@ -173,14 +173,16 @@ class Placing(Carrying):
             job.grow(spec.total or 0, {})
         self._shapes.join(job, self.sites.values())
         try:
-            if place.near is not None and place.near.ready:
-                offers, left = self._offers(job, place), self._left(job, place)
-                way = self._way(job, place, offers, left, self._goal(job, place))
-                place.plan = way.plan
-                self._follow(job, place.near, way)
-            yield job
+            with self.spots.aside(self.sites.values()):
+                if place.near is not None and place.near.ready:
+                    offers, left = self._offers(job, place), self._left(job, place)
+                    way = self._way(job, place, offers, left, self._goal(job, place))
+                    place.plan = way.plan
+                    self._follow(job, place.near, way)
+                yield job
         finally:
             self._shapes.leave(job)
+            self._now_ns = then_ns
 
     def _requote(self, job: Job, place: Placement) -> None:
         """Other sites may serve it now; those that are not to be used any more end the item that

@@ -14,7 +14,9 @@ gives it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Annotated
 
 import msgspec
@@ -156,6 +158,20 @@ class Spots:
             self.watch(site, now_ns)
         for pool in self.regions.values():
             pool.fade(now_ns)
+
+    @contextmanager
+    def aside(self, sites: Iterable[Site]) -> Iterator[None]:
+        """What is counted inside counts there alone: whoever asks what would be teaches nothing."""
+        before = self.pools, self.regions, self._rates, self.changes, self._followed_ns
+        watched = [(site, site.watched_ns) for site in sites]
+        self.pools, self.regions = deepcopy((self.pools, self.regions))
+        self._rates = {}
+        try:
+            yield
+        finally:
+            self.pools, self.regions, self._rates, self.changes, self._followed_ns = before
+            for site, watched_ns in watched:
+                site.watched_ns = watched_ns
 
     def _teaches(self, site: Site) -> bool:
         """A machine that said it would be taken away was counted as lost then."""
