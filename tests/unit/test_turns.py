@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.requests import Request
 
@@ -112,11 +113,16 @@ def test_who_waits_for_long_is_told_to_come_again(
 def test_not_too_much_is_asked_at_once() -> None:
     lies = [Lies(at, at + 1, "north", 1, str(at)) for at in range(limits.DATA_CHUNKS + 1)]
     spec = JobSpec(name="q", total=1000)
-    api.AskQuote(spec=spec, timed=[], aims=[Aims()] * 10, data=lies[:-1])
-    with pytest.raises(ValueError, match="too much"):
-        api.AskQuote(spec=spec, timed=[], aims=[Aims()] * 11)
-    with pytest.raises(ValueError, match="too much"):
-        api.AskQuote(spec=spec, timed=[], aims=[Aims()], data=lies)
+    fits = api.AskQuote(spec=spec, timed=[], aims=[Aims()] * 10, data=lies[:-1])
+    assert asked(fits) == fits
+    for much in ({"aims": [Aims()] * 11}, {"data": lies}):
+        with pytest.raises(msgspec.ValidationError, match="of length <="):
+            asked(msgspec.structs.replace(fits, **much))
+
+
+def asked(told: api.AskQuote) -> api.AskQuote:
+    """As a node reads it."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=api.AskQuote)
 
 
 def test_tokens_that_one_has_made_share_what_it_may_have() -> None:

@@ -8,6 +8,18 @@ from hanse.limits.units import KIB, MIB, MS, SECOND
 LABEL_BYTES = 16 * MIB
 """A parcel's label holds shapes and lengths, some bytes for each item of a block."""
 
+ASKED_BYTES = 2 * MIB
+TOLD_BYTES = 64 * KIB
+"""The label of a request without payloads: names and hashes of a project's files, or a site's
+packages, at most; and where it is a few words, as that of who has no token yet."""
+
+LABEL_SOON_BYTES = 64 * KIB
+"""A larger label is read in a thread: that takes longer than others should wait."""
+
+PARCEL_SPANS = 65_536
+"""Buffers in one parcel: four times as many as there can be in PARCEL_BYTES that are large enough
+to be there."""
+
 PARCEL_FILES = 4096
 PARCEL_PAYLOADS = 4096
 """Files in one parcel, of all its payloads together: each takes a descriptor until it is read. No

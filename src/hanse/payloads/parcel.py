@@ -18,7 +18,14 @@ from typing import Annotated, BinaryIO, TypeGuard
 import msgspec
 
 from hanse.errors import WorldError
-from hanse.limits import KIB, LABEL_BYTES, OUT_OF_BAND_BYTES, PARCEL_FILES, PARCEL_PAYLOADS
+from hanse.limits import (
+    KIB,
+    LABEL_BYTES,
+    OUT_OF_BAND_BYTES,
+    PARCEL_FILES,
+    PARCEL_PAYLOADS,
+    PARCEL_SPANS,
+)
 from hanse.payloads.files import File, make_anonymous
 from hanse.payloads.lengths import pack_ends, unpack_ends
 from hanse.payloads.payload import Bulk, Payload, Span, streams
@@ -30,6 +37,10 @@ class BadParcel(WorldError):
     code = "bad-parcel"
 
 
+_Spans = Annotated[list[Span], msgspec.Meta(max_length=PARCEL_SPANS)]
+_SpansOfStreams = Annotated[dict[int, _Spans], msgspec.Meta(max_length=PARCEL_SPANS)]
+
+
 class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A payload without its bytes."""
 
@@ -37,18 +48,21 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     lengths: bytes | None  # of its streams, 8 bytes each, little-endian; None: one stream
     stream_bytes: int
     files: Annotated[list[int], msgspec.Meta(max_length=PARCEL_FILES)]  # their sizes
-    spans: dict[int, list[Span]]
+    spans: _SpansOfStreams
 
 
 class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Its parts are read one by one: what comes from outside is counted before it is made."""
+
     about: msgspec.Raw
-    shapes: Annotated[list[Shape], msgspec.Meta(max_length=PARCEL_PAYLOADS)]
+    shapes: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=PARCEL_PAYLOADS)]
 
 
 _SMALL_FILE_BYTES = 64 * KIB
 
 _encoder = msgspec.msgpack.Encoder()
 _labels = msgspec.msgpack.Decoder(_Label)
+_shapes = msgspec.msgpack.Decoder(Shape)
 _parts = msgspec.msgpack.Decoder(tuple[Shape, bytes])
 
 
@@ -75,7 +89,8 @@ class Stored:
 
 def wrap(about: object, payloads: Sequence[Payload | Stored] = ()) -> Iterator[bytes | memoryview]:
     """The parcel, piece by piece. `about` is anything that msgspec can encode."""
-    label = _Label(msgspec.Raw(_encoder.encode(about)), [_shape(each) for each in payloads])
+    shapes = [msgspec.Raw(_encoder.encode(_shape(each))) for each in payloads]
+    label = _Label(msgspec.Raw(_encoder.encode(about)), shapes)
     data = _encoder.encode(label)
     yield len(data).to_bytes(4, "big") + data
     for payload in payloads:
@@ -123,12 +138,11 @@ def unbundle(payload: Payload) -> list[Payload]:
 def shape_in(file: BinaryIO) -> Shape:
     """The shape of the one payload of a parcel; its bytes come next. Raises BadParcel, OSError."""
     length = int.from_bytes(file.read(4), "big")
-    _check_label(length)
-    label = _read_label(file.read(length))
-    if len(label.shapes) != 1:
+    _check_label(length, LABEL_BYTES)
+    _, shapes = _read_label(file.read(length))
+    if len(shapes) != 1:
         raise BadParcel("it has not one payload")
-    _check(label.shapes[0])
-    return label.shapes[0]
+    return shapes[0]
 
 
 def _shape(payload: Payload | Stored) -> Shape:
@@ -149,20 +163,31 @@ class Unwrapping:
 
     Args:
         most: bytes that the payloads may have in all.
+        label: bytes that the label may have.
 
     Attributes:
         nbytes: what the whole parcel has, once its label has come; before that, what the label has.
+        label_nbytes: what the label has, once that is known.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, label: int = LABEL_BYTES) -> None:
         self.about: msgspec.Raw | None = None
         self.payloads: list[Payload] = []
         self.nbytes = 0
+        self.label_nbytes = 0
         self._most = most
+        self._label_most = label
         self._head = bytearray()
         self._shapes: list[Shape] = []
         self._places: list[_Place] = []  # of all bytes to come, in their order
         self._at = 0
+
+    def label_in(self, data: bytes) -> int:
+        """How long a label is read if this is fed next; 0: none is, or it goes on behind this."""
+        head = bytes(self._head[:4]) + data[:4]
+        length = int.from_bytes(head[:4], "big")
+        ends = len(self._head) + len(data) >= 4 + length
+        return length if self.about is None and len(head) >= 4 and ends else 0
 
     def feed(self, data: bytes | memoryview) -> None:
         """Raises BadParcel."""
@@ -197,30 +222,27 @@ class Unwrapping:
         if len(head) < 4:
             return None
         length = int.from_bytes(head[:4], "big")
-        _check_label(length)
+        _check_label(length, self._label_most)
         self.nbytes = 4 + length
+        self.label_nbytes = length
         if len(head) < 4 + length:
             return None
-        label = _read_label(bytes(head[4 : 4 + length]))
+        about, self._shapes = _read_label(bytes(head[4 : 4 + length]))
         rest = bytes(head[4 + length :])
         self._head = bytearray()
-        self._shapes = label.shapes
         left = self._most
-        for shape in label.shapes:
-            _check(shape)
+        for shape in self._shapes:
             nbytes = shape.stream_bytes + sum(shape.files)
             self.nbytes += nbytes
             left -= nbytes
-        if sum(len(shape.files) for shape in label.shapes) > PARCEL_FILES:
-            raise BadParcel(f"it has more than {PARCEL_FILES} files")
         if left < 0:
             raise BadParcel(f"it has more than {self._most:,} bytes")
         self._places = [
             _Place(size, file)
-            for shape in label.shapes
+            for shape in self._shapes
             for size, file in ((shape.stream_bytes, False), *((size, True) for size in shape.files))
         ]
-        self.about = label.about
+        self.about = about
         self._advance()
         return rest
 
@@ -274,16 +296,30 @@ class _Place:
         return self._file
 
 
-def _check_label(length: int) -> None:
-    if length > LABEL_BYTES:
-        raise BadParcel(f"its label has {length:,} bytes, {LABEL_BYTES:,} are allowed")
+def _check_label(length: int, most: int) -> None:
+    if length > most:
+        raise BadParcel(f"its label has {length:,} bytes, {most:,} are allowed")
 
 
-def _read_label(data: bytes) -> _Label:
+def _read_label(data: bytes) -> tuple[msgspec.Raw, list[Shape]]:
+    """What it is about, and the shapes. Raises BadParcel."""
+    shapes: list[Shape] = []
+    files = spans = 0
     try:
-        return _labels.decode(data)
+        label = _labels.decode(data)
+        for raw in label.shapes:
+            shape = _shapes.decode(raw)
+            files += len(shape.files)
+            spans += sum(map(len, shape.spans.values()), len(shape.spans))
+            if files > PARCEL_FILES:
+                raise BadParcel(f"it has more than {PARCEL_FILES} files")
+            if spans > 2 * PARCEL_SPANS:  # and the streams that they are in
+                raise BadParcel(f"it has more than {PARCEL_SPANS:,} buffers")
+            _check(shape)
+            shapes.append(shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadParcel(f"its label cannot be read: {error}") from error
+    return label.about, shapes
 
 
 def _check(shape: Shape) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from hanse.core.events import Timed
 from hanse.core.sharing import Hours, Terms
 from hanse.ids import JobId
-from hanse.limits import DATA_CHUNKS, TIMED_KEPT
+from hanse.limits import DATA_CHUNKS, LABEL_BYTES, TIMED_KEPT
 from hanse.model.account import Account
 from hanse.model.aims import Aims
 from hanse.model.data import Lies, check_lies
@@ -23,6 +23,8 @@ from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
+# No honest one takes less than 16 bytes; it is looked at before anything is made of them.
+_InLabel = msgspec.Meta(max_length=LABEL_BYTES // 16)
 _RETRIES = 1_000_000
 _MOST_AIMS = 10  # twice what `hanse quote` asks at once: each may take a second
 
@@ -94,17 +96,13 @@ class AskQuote(Request, frozen=True, kw_only=True):
     its items read may be said."""
 
     spec: JobSpec
-    timed: list[Timed]
-    aims: list[Aims]
+    timed: Annotated[list[Timed], msgspec.Meta(max_length=TIMED_KEPT)]
+    aims: Annotated[list[Aims], msgspec.Meta(max_length=_MOST_AIMS)]
     of: JobId | None = None
-    data: list[Lies] = []
+    data: Annotated[list[Lies], msgspec.Meta(max_length=DATA_CHUNKS)] = []
 
     def __post_init__(self) -> None:
         """Raises ValueError: a bad number would stop the node that reckons with it."""
-        if len(self.timed) > TIMED_KEPT or len(self.aims) > _MOST_AIMS:
-            raise ValueError("too much is asked at once")
-        if len(self.data) > DATA_CHUNKS:
-            raise ValueError("too much is asked at once")
         check_lies(self.data, 0, self.spec.total or 0)
         if not 0 <= (self.spec.total or 0) <= 1 << 53:
             raise ValueError("a job has 0 to 2**53 items")
@@ -133,9 +131,10 @@ class Inputs(Request, frozen=True, kw_only=True):
     feeder: int
     start: _Count
     stop: _Count
-    broken: dict[int, Failure] = {}  # items whose arguments cannot travel
-    waits: dict[int, list[tuple[JobId, int]]] = {}  # of calls: whose results an item needs
-    data: list[Lies] = []  # where what these items read lies, in order
+    broken: Annotated[dict[int, Failure], _InLabel] = {}  # items whose arguments cannot travel
+    # Of calls: whose results an item needs.
+    waits: Annotated[dict[int, list[tuple[JobId, int]]], _InLabel] = {}
+    data: Annotated[list[Lies], _InLabel] = []  # where what these items read lies, in order
 
     def __post_init__(self) -> None:
         """Raises ValueError."""

@@ -14,6 +14,7 @@ import msgspec
 from hanse.core.messages import EndNote, Grant, Report
 from hanse.errors import UsageError
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.limits import PARCEL_PAYLOADS
 from hanse.model.failure import Failure
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
@@ -78,9 +79,9 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     boot: str
     report: bytes
-    segments: list[Segment] = []
-    failures: list[Failed] = []
-    lines: list[Lines] = []
+    segments: Annotated[list[Segment], msgspec.Meta(max_length=PARCEL_PAYLOADS)] = []
+    failures: Annotated[list[Failed], msgspec.Meta(max_length=_NOTES)] = []
+    lines: Annotated[list[Lines], msgspec.Meta(max_length=_NOTES)] = []
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

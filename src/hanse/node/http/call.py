@@ -95,27 +95,36 @@ class Call:
         return int(told)
 
     async def parcel(
-        self, kind: type[T], most: int = limits.PARCEL_BYTES, account: str = ""
+        self,
+        kind: type[T],
+        most: int = limits.PARCEL_BYTES,
+        account: str = "",
+        label: int = limits.LABEL_BYTES,
     ) -> tuple[T, list[Payload]]:
-        """The body: what it is about, and its payloads, which have `most` bytes in all. It counts
-        to this account of its token. Raises BadParcel, UsageError, NodeUnavailable if too much is
-        on its way."""
-        taking, window = Unwrapping(most), self.squeezed * (1 << limits.SQUEEZE_WINDOW_LOG)
+        """The body: what it is about, and its payloads, which have `most` bytes in all, after a
+        label of so many at most. It counts to this account of its token. Raises BadParcel,
+        UsageError, NodeUnavailable if too much is on its way."""
+        taking, window = Unwrapping(most, label), self.squeezed * (1 << limits.SQUEEZE_WINDOW_LOG)
         came = 0
         body = self._bodies.begin(self.token.account if self.token is not None else "", account)
         self._taken = body
-        async for piece in self._body(body, most + limits.LABEL_BYTES + 4):
+        async for piece in self._body(body, most + label + 4):
             came += len(piece)
             await body.reach(came, came)
-            taking.feed(piece)
+            if taking.label_in(piece) > limits.LABEL_SOON_BYTES:
+                await self.waiting(taking.feed, piece)
+            else:
+                taking.feed(piece)
             if taking.nbytes > limits.BODY_FREE_BYTES:  # as its first bytes say
                 await body.reach(window + taking.nbytes, came)
-        taking.end()
-        assert taking.about is not None
-        try:
-            return msgspec.msgpack.decode(taking.about, type=kind), taking.payloads
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UsageError(f"the request cannot be read: {error}") from error
+        if taking.label_nbytes > limits.LABEL_SOON_BYTES:
+            return await self.waiting(_taken, taking, kind)
+        return _taken(taking, kind)
+
+    async def told(self, kind: type[T], most: int = limits.TOLD_BYTES) -> T:
+        """The body of a request that has no payloads, and is so long at most. Raises BadParcel,
+        UsageError."""
+        return (await self.parcel(kind, 0, label=most))[0]
 
     async def _body(self, body: Body, most: int) -> AsyncIterator[bytes]:
         """The plain bytes of the body, in pieces; no more than so many of a squeezed one. Raises
@@ -152,7 +161,7 @@ class Call:
     # --- answers --------------------------------------------------------------------------------
     async def large(self, value: object) -> Response:
         """A value that may be long, as `answer` gives it, and squeezed where that pays."""
-        return await self._squeezed(self.answer(value))
+        return await self._squeezed(await self.waiting(self.answer, value))
 
     async def _squeezed(self, response: Response) -> Response:
         body = bytes(response.body)
@@ -188,6 +197,15 @@ class Call:
             headers["content-encoding"] = ENCODING
             pieces = _squeezing(pieces)
         return _Stream(self.holds, pieces, status_code=status, media_type=media, headers=headers)
+
+
+def _taken(taking: Unwrapping, kind: type[T]) -> tuple[T, list[Payload]]:
+    taking.end()
+    assert taking.about is not None
+    try:
+        return msgspec.msgpack.decode(taking.about, type=kind), taking.payloads
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"the request cannot be read: {error}") from error
 
 
 async def pieces(

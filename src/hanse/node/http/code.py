@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from hanse.errors import UsageError
-from hanse.limits import CODE_BYTES
+from hanse.limits import ASKED_BYTES, CODE_BYTES
 from hanse.node.http.call import Call
 from hanse.remote.code import contents
 from hanse.wire import api
@@ -14,9 +13,7 @@ from hanse.wire.code import code_digest
 
 async def offer_code(call: Call) -> Response:
     """Which files of a project's code are missing here. If none is, jobs may name the code."""
-    offered, payloads = await call.parcel(api.Code)
-    if payloads:
-        raise UsageError("files come with PUT, once it is known which are missing")
+    offered = await call.told(api.Code, ASKED_BYTES)
     return call.answer(await call.waiting(_offer, call, offered.files))
 
 
@@ -29,7 +26,7 @@ def _offer(call: Call, files: dict[str, str]) -> api.CodeKept:
 
 async def give_code(call: Call) -> Response:
     """The files that are missing; jobs may name the code then."""
-    asked, payloads = await call.parcel(api.CodeFiles, CODE_BYTES)
+    asked, payloads = await call.parcel(api.CodeFiles, CODE_BYTES, label=ASKED_BYTES)
     name = await call.waiting(
         call.board.state.codes.add, asked.files, contents(asked.given, payloads)
     )

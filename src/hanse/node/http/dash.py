@@ -93,7 +93,7 @@ class DashRoutes:
 
     async def redeem(self, call: Call) -> Response:
         """Exchange a code for a token that may read, for some hours."""
-        asked, _ = await call.parcel(api.Redeem, 0)
+        asked = await call.told(api.Redeem)
         token, secret = await call.waiting(self._codes.redeem, asked.code)
         return call.answer(api.DashSession(secret=secret, expires_s=token.expires_s or 0.0), 201)
 

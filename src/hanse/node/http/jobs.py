@@ -192,7 +192,7 @@ async def create(call: Call) -> Response:
 
 async def take(call: Call) -> Response:
     """Feed a job from here on; one that was interrupted or failed goes on."""
-    asked, _ = await call.parcel(api.Take, 0)
+    asked = await call.told(api.Take)
     return call.answer(
         await call.waiting(call.board.take, call.text("job"), asked.again, asked.aims)
     )
@@ -214,7 +214,7 @@ async def feed(call: Call) -> Response:
 
 async def seal(call: Call) -> Response:
     """No more inputs will come."""
-    asked, _ = await call.parcel(api.SealJob, 0)
+    asked = await call.told(api.SealJob)
     (await _running(call)).seal(asked.feeder, asked.whole)
     return call.answer(None)
 
@@ -231,7 +231,7 @@ async def fold(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """Cancel a job, or those of its items in a range that have not begun."""
-    asked, _ = await call.parcel(api.CancelRange, 0)
+    asked = await call.told(api.CancelRange)
     id = call.text("job")
     if asked.start is None or asked.stop is None:
         await call.waiting(call.board.cancel, id)

@@ -62,7 +62,7 @@ class LinkRoutes:
 
     async def hello(self, call: Call) -> Response:
         """A site says who it is; it may report and listen then."""
-        hello, _ = await call.parcel(link.Hello, 0)
+        hello = await call.told(link.Hello, limits.ASKED_BYTES)
         assert call.token is not None
         return call.answer(await call.waiting(self._linked.hello, call.token, hello))
 
@@ -84,7 +84,7 @@ class LinkRoutes:
     async def machines(self, call: Call) -> Response:
         """Which machines a site consists of, if they are several."""
         site = self._site(call)
-        told, _ = await call.parcel(link.Machines, 0)
+        told = await call.told(link.Machines, limits.ASKED_BYTES)
         self._linked.consists(site, told)
         return call.answer(None)
 
@@ -114,7 +114,7 @@ class LinkRoutes:
     async def work(self, call: Call) -> Response:
         """What a lease runs: a parcel with what the site does not have yet."""
         site = self._site(call)
-        wanted, _ = await call.parcel(link.Wanted, 0)
+        wanted = await call.told(link.Wanted, limits.ASKED_BYTES)
         found, saved = await self._finds.find(site, wanted)
         about, payloads = pack_work(
             found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values), saved
@@ -132,14 +132,14 @@ class LinkRoutes:
     async def code_files(self, call: Call) -> Response:
         """Files of a project's code: a parcel with a payload of one stream for each."""
         self._site(call)
-        asked, _ = await call.parcel(api.CodeFiles, 0)
+        asked = await call.told(api.CodeFiles, limits.ASKED_BYTES)
         codes = call.board.state.codes
         content = await call.waiting(codes.content, asked.files, asked.given)
         return call.stream(pieces(wrap(None, [packed(content)])))
 
     async def leave(self, call: Call) -> Response:
         """The site takes part no more."""
-        await call.parcel(link.Gone, 0)
+        await call.told(link.Gone)
         await call.waiting(self._linked.leave, self._site(call))
         return call.answer(None)
 

@@ -19,7 +19,7 @@ class LinksRoutes:
 
     async def add(self, call: Call) -> Response:
         """Work for another home too."""
-        new, _ = await call.parcel(api.NewLink, 0)
+        new = await call.told(api.NewLink)
         return call.answer(await call.waiting(self._links.add, new), 201)
 
     async def remove_link(self, call: Call) -> Response:

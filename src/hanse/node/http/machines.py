@@ -27,6 +27,6 @@ class MachineRoutes:
 
     async def certify(self, call: Call) -> Response:
         """Sign a certificate for a machine that joins, which keeps its key."""
-        asked, _ = await call.parcel(api.Certify, 0)
+        asked = await call.told(api.Certify)
         certificate = await call.waiting(self._machines.certify, asked.request)
         return call.answer(api.Certified(certificate=certificate))

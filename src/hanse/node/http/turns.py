@@ -43,7 +43,7 @@ class Turns:
 
     async def quote(self, call: Call) -> Response:
         """What a job would take and cost. Nothing is submitted."""
-        asked, _ = await call.parcel(api.AskQuote, 0)
+        asked = await call.told(api.AskQuote, limits.ASKED_BYTES)
         async with self.turn(call):
             runtime = call.board.runtime
             asked_ns = runtime.loop.now_ns()
