@@ -84,16 +84,16 @@ class Carrying(Indexes):
         span = (0, items) if near is None else near.next_for(site.id, items) or (0, 0)
         return self._carries(job, site.tariff.region, *span)[1]
 
-    def _fetches(self, job: Job, site: Site) -> tuple[int, int]:
+    def fetches_once(self, job: Job, site: Site) -> tuple[int, int]:
         """Bytes of what all items share that the site has to fetch from another region before the
         first of them, and nano for them."""
         place = job.place
         assert place is not None
         if not place.aims.shared or place.has.get(site.id) == site.incarnation:
             return 0, 0
-        return self._shares(place, site.tariff.region)
+        return self.fetches_fresh(place, site.tariff.region)
 
-    def _shares(self, place: Placement, there: str) -> tuple[int, int]:
+    def fetches_fresh(self, place: Placement, there: str) -> tuple[int, int]:
         """The same for any site in a region that has nothing of it."""
         return self._fetched([(self.region, place.aims.shared)], there)
 
@@ -178,8 +178,7 @@ class Carrying(Indexes):
         assert job.data is not None
         found, ages = [], self._ages(job, near)
         there = [self.sites[offer.site].tariff.region for offer in offers]
-        once = [self._fetches(job, self.sites[offer.site])[1] / max(1, job.remaining())
-                for offer in offers]  # fmt: skip
+        once = self._each_once(job, offers)
         for chunk, region in enumerate(job.data.regions):
             items = near.ready.chunks.get(chunk)
             if items:
@@ -196,6 +195,11 @@ class Carrying(Indexes):
             carry = [each[one] + more for one, more in zip(there, once, strict=True)]
             found.append(Lot(chunk, len(items or ()), work, timed, carry))
         return found
+
+    def _each_once(self, job: Job, offers: Sequence[Offer]) -> list[float]:
+        """Nano of what all items share, by offer, if it did all of them: for one item."""
+        return [self.fetches_once(job, self.sites[offer.site])[1] / max(1, job.remaining())
+                for offer in offers]  # fmt: skip
 
     def _ages(self, job: Job, near: Near) -> dict[int, float]:
         """By chunk, how much work its longest running item has been so far."""

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import add
+from operator import add, sub
 
 from hanse import limits
 from hanse.core.carrying import Carrying
@@ -233,7 +233,7 @@ class Placing(Carrying):
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         mean, _, known = place.work.moments()
         speed = place.work.speed(site.id)
-        once = self._fetches(job, site)[1] / self._sharing(job, place, slots * speed)
+        once = self.fetches_once(job, site)[1] / self._sharing(job, place, slots * speed)
         carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
@@ -302,6 +302,8 @@ class Placing(Carrying):
         self._now_ns = max(self._now_ns, now_ns)
         offers, left = self._offers(job, place), self._left(job, place)
         offers, _, lots = self._by_chunks(job, place.near, offers, left)
+        once = self._each_once(job, offers)
+        lots = [lot._replace(carry=list(map(sub, lot.carry, once))) for lot in lots]
         totals = data.totals()
         there = [self.sites[offer.site].tariff.region for offer in offers]
         fetched = []
@@ -314,7 +316,9 @@ class Placing(Carrying):
     def fetches(self, job: Job, there: str) -> tuple[int, int]:
         """Bytes that as many items as are left would fetch from other regions in that one, and nano
         for them."""
-        return self._carries(job, there, 0, job.remaining())
+        count, every = job.remaining(), max(1, job.spec.total or 0, job.size)
+        return self._fetched([(region, size * count // every)
+                              for region, size in self._reads(job, 0, every)], there)  # fmt: skip
 
     def kind_of(self, job: Job, rental: Rental, room: int, start_ns: float, like: Sequence[SiteId],
                 lasts_ns: float) -> Kind | str:  # fmt: skip
@@ -333,7 +337,7 @@ class Placing(Carrying):
         slots = rental.amount.times(needs)
         mean, _, known = place.work.moments()
         each = self._carries(job, rental.tariff.region, 0, 1)[1]
-        shared = self._shares(place, rental.tariff.region)[1]
+        shared = self.fetches_fresh(place, rental.tariff.region)[1]
         once = shared / self._sharing(job, place, slots * speed)
         carry = (each + once) / mean if known else once / _GUESSED_NS
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
@@ -369,7 +373,7 @@ class Placing(Carrying):
 
     def _bound(self, job: Job, place: Placement, site: Site, items: int, price: int) -> int:
         held = self._bound_ns(job, place, site, items)
-        nano = self._carry(job, site, items) + self._fetches(job, site)[1]
+        nano = self._carry(job, site, items) + self.fetches_once(job, site)[1]
         return held * price // HOUR_NS + nano
 
     def _bound_ns(self, job: Job, place: Placement, site: Site, items: int) -> int:
@@ -391,11 +395,14 @@ class Placing(Carrying):
         price, bound_ns = self._slot_price(job, site), self._bound_ns(job, place, site, items)
         if lease.id < self._first_lease:
             place.purse.taken_back(lease, price, bound_ns)
-            if place.moved.get(site.id, (0, 0))[0] >= self._shares(place, site.tariff.region)[0]:
+            if (
+                place.moved.get(site.id, (0, 0))[0]
+                >= self.fetches_fresh(place, site.tariff.region)[0]
+            ):
                 place.has[site.id] = site.incarnation  # it was paid for, as is recorded
         else:
             own = self._carries(job, site.tariff.region, lease.begun, lease.stop)
-            nbytes, nano = map(add, own, self._fetches(job, site))
+            nbytes, nano = map(add, own, self.fetches_once(job, site))
             place.has[site.id] = site.incarnation
             if nbytes:
                 before = place.moved.get(site.id, (0, 0))

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from hanse.core.events import Timed
+from hanse.core.fetched import Moved
 from hanse.core.home import Home
 from hanse.core.placement import NOT_YET
-from hanse.core.reckoning import Moved, Question, Reckoned, question, reckon, sooner, sureness
+from hanse.core.reckoning import Question, Reckoned, question, reckon, sooner, sureness
 from hanse.core.why import refusals
 from hanse.ids import JobId, SiteId
 from hanse.limits import SECOND
@@ -94,7 +95,7 @@ def answer(to: Asked) -> Quote:
         used = {part[0].site for part in found.sites} if found is not None else ()
         reasons = why if found is None else {**why, **found.reasons}
         refused.append({str(site): words for site, words in reasons.items()
-                        if site not in used and site in asked.regions})  # fmt: skip
+                        if site not in used and site in asked.fetched.regions})  # fmt: skip
         if found is not None and to.told.items:
             rows.append(_row(found, aims, sooner(asked, HOUR_NS, found)))
     unrented = [each.unrented for each in to.about if each.unrented is not None]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from hanse.core.fetched import Bytes, Moved
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.ahead import Ahead, Course, courses
-from hanse.core.place.allot import Chunks, allot
 from hanse.core.place.foresee import Bought, Items, foresee
 from hanse.core.place.near import Parts
 from hanse.core.place.offer import Offer
@@ -27,13 +27,6 @@ from hanse.model.aims import HOUR_NS, Objective
 from hanse.model.quote import Sureness
 
 _TAIL = 0.05  # of all time: what is kept for the last items at most, as in `plan`
-
-
-class Moved(NamedTuple):
-    """What a site is expected to fetch from other regions, and nano for that."""
-
-    nbytes: float
-    nano: float
 
 
 class Reckoned(NamedTuple):
@@ -75,9 +68,7 @@ class Question(NamedTuple):
     goal: Goal
     able: bool  # there are offers of machines
     whole: tuple[Plan, Parts] | None  # that were made by chunks
-    chunks: Chunks | None  # of a job whose items say where their data lies
-    fetches: dict[str, tuple[int, int]]  # or by region: bytes if all were done there, nano for them
-    regions: dict[SiteId, str]
+    fetched: Bytes
     now_ns: int
 
 
@@ -94,13 +85,9 @@ def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Q
     whole = None
     if place.near is not None and place.plan is not None:
         whole = place.plan, place.near.parts
-    regions = {site.id: site.tariff.region for site in home.sites.values()}
-    chunks, fetches = home.chunks(job, now_ns), {}
-    if chunks is None:
-        fetches = {one: home.fetches(job, one) for one in dict.fromkeys(regions.values())}
     ahead = Ahead.of(rents.pools) if ahead is None else ahead
     return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole,
-                    chunks, fetches, regions, now_ns)  # fmt: skip
+                    Bytes.of(home, job, items.left, now_ns), now_ns)  # fmt: skip
 
 
 def reckon(
@@ -121,7 +108,7 @@ def reckon(
     if by_streams(lack, rents.kinds) and left.mean:
         ways = courses(lack, rents.kinds, asked.ahead, asked.items, asked.now_ns)
         if any(way.machines or way.here for way in ways):
-            return _with_bytes(_by_course(lack, ways, rents.kinds), asked, lack)
+            return _with_bytes(_by_course(lack, ways, rents.kinds), asked.fetched, left.mean)
     found, renting = foresee(lack, rents.kinds, asked.items)
     machines = [*(Bought(kind, many, 0.0, asked=True) for kind, many in lack.on_way()), *found]
     renting = renting if asked.able else []
@@ -130,46 +117,46 @@ def reckon(
     if not left.mean or not (lack.sites or machines):
         return None
     told = _timed(lack, goal, machines, renting)
-    if asked.whole is None or not asked.whole[1] or machines:
-        return _with_bytes(told, asked, lack)
-    if objective is not None or time_ns is not None:
-        return _with_bytes(told, asked, lack)
-    told = _by_chunks(told, lack.sites, *asked.whole)
-    return told._replace(moved=_with_bytes(told, asked, lack).moved)
+    by_plan = asked.whole is not None and bool(asked.whole[1]) and not machines
+    if not by_plan or objective is not None or time_ns is not None:
+        return _with_bytes(told, asked.fetched, left.mean)
+    assert asked.whole is not None
+    return _by_chunks(told, lack.sites, *asked.whole, asked.fetched, left.mean)
 
 
-def _with_bytes(told: Reckoned, asked: Question, lack: Lack) -> Reckoned:
-    """With what would be fetched from other regions: where items say where their data lies, each
-    site takes what is near it first."""
-    chunks, mean = asked.chunks, lack.left.mean
-    if chunks is None:
-        moved = {
-            offer.site: Moved(*(share * one for one in asked.fetches[asked.regions[offer.site]]))
-            for offer, share, _ in told.sites
-        }
-        return told._replace(moved=moved)
+def _with_bytes(told: Reckoned, fetched: Bytes, mean: float) -> Reckoned:
+    """With what is fetched from other regions; `told` is for the time of the sites alone."""
     own = 1.0 - sum(share for _, share, _ in told.machines)
-    parts = allot(chunks, {offer.site: share * mean for offer, share, _ in told.sites})
-    sites, moved = [], {}
-    for offer, share, cost in told.sites:
-        if (part := parts.get(offer.site)) is not None:
-            moved[offer.site] = Moved(own * part.nbytes, own * part.nano)
-            cost = share * mean * offer.cost / offer.speed + own * part.nano
-        sites.append((offer, share, cost))
-    cost = sum(part[2] for part in sites) + sum(part[2] for part in told.machines)
-    high = told.cost_high * cost / told.cost if told.cost else cost
-    return told._replace(cost=cost, cost_high=high, sites=sites, moved=moved)
+    parts = fetched.allotted({offer.site: share * mean for offer, share, _ in told.sites})
+    moved = {offer.site: fetched.at_site(offer.site, share, parts.get(offer.site), own)
+             for offer, share, _ in told.sites}  # fmt: skip
+    sites = [(offer, share, cost + moved[offer.site].nano) for offer, share, cost in told.sites]
+    machines = [(each, share, cost + fetched.at_machines(each, share))
+                for each, share, cost in told.machines]  # fmt: skip
+    more = sum(part[2] for part in [*sites, *machines])
+    more -= sum(part[2] for part in [*told.sites, *told.machines])
+    return told._replace(cost=told.cost + more, cost_high=told.cost_high + more, sites=sites,
+                         machines=machines, moved=moved)  # fmt: skip
 
 
-def _by_chunks(told: Reckoned, offers: Sequence[Offer], whole: Plan, parts: Parts) -> Reckoned:
-    """Which chunks go where, and so which bytes travel, is in the plan that was made with them."""
-    sites = [(offer, share, 0.0) for offer, share, _ in told.sites]
+def _by_chunks(
+    told: Reckoned, offers: Sequence[Offer], whole: Plan, parts: Parts, fetched: Bytes, mean: float
+) -> Reckoned:
+    """Which chunks go where, and so which bytes travel, is in the plan that was made with them;
+    but there each site pays of what all items share no more than its part."""
     cost, high = whole.cost, max(whole.cost, whole.high_cost)
+    sites, more = [(offer, share, 0.0) for offer, share, _ in told.sites], 0.0
     if work := sum(part[0] for part in parts.values()):
-        sites = [(offer, parts[offer.site][0] / work, parts[offer.site][1])
-                 for offer in offers if offer.site in parts]  # fmt: skip
+        sites = []
+        for offer in offers:
+            if offer.site in parts:
+                share, nano = parts[offer.site][0] / work, parts[offer.site][1]
+                rest = fetched.once[offer.site][1] * (fetched.begins(share) - share)
+                sites.append((offer, share, nano + rest))
+                more += rest
         told = told._replace(end_ns=whole.end_ns, end_high_ns=max(whole.end_ns, whole.high_ns))
-    return told._replace(cost=cost, cost_high=high, sites=sites)
+    told = told._replace(cost=cost + more, cost_high=high + more, sites=sites)
+    return told._replace(moved=_with_bytes(told, fetched, mean).moved)
 
 
 def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:
@@ -186,21 +173,22 @@ def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Rec
     assert lack.time_ns is not None
     left, time_ns = lack.left, lack.time_ns
     way = ways[len(ways) // 2]
-    mine = {each.id for each in lack.held}
+    mine = {each.id: each.kind for each in lack.held}
     ranked = sorted((site for site in lack.sites if site.site not in mine),
                     key=lambda offer: (offer.unit, offer.site))  # fmt: skip
     own = sum(part[1] for part in way.machines) + sum(part[1] for part in way.here)
     rest = left._replace(mean=max(0.0, left.mean - own))
     shares = _cheapest_first(ranked, rest, time_ns) if ranked and rest.mean else []
-    sites = [(offer, share * rest.mean / left.mean, share * rest.mean * offer.unit)
+    sites = [(offer, share * rest.mean / left.mean, share * rest.mean * _alone(offer))
              for offer, share in shares]  # fmt: skip
     up = {site.site: site for site in lack.sites if site.site in mine}
     for id, work, nano in way.here:
         if (site := up.get(SiteId(id))) is not None:
-            sites.append((site, work / left.mean, nano))
-    machines = [(each, work / left.mean, cost) for each, work, cost in way.machines]
+            sites.append((site, work / left.mean, nano - mine[id].carry * work))
+    machines = [(each, work / left.mean, cost - each.kind.carry * work)
+                for each, work, cost in way.machines]  # fmt: skip
     end_ns = max(way.end_ns, *(_takes(offer, share * rest.mean) for offer, share in shares), 0.0)
-    cost = way.cost + sum(share * rest.mean * offer.unit for offer, share in shares)
+    cost = sum(part[2] for part in sites) + sum(part[2] for part in machines)
     more = left.high / left.mean
     in_time = [each.whole and each.end_ns <= time_ns for each in ways]
     safe = sum(_does(site, time_ns) for site in ranked)
@@ -230,15 +218,17 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
         shares = _side_by_side(
             [each._replace(slots=slots) for each, slots in used.items() if slots]
         )
-    parts = {offer.site: (share, share * left.mean * offer.unit) for offer, share in shares}
+    parts = {offer.site: (share, share * left.mean * _alone(offer)) for offer, share in shares}
     sites = [(each, *parts[each.site]) for each, _ in shares if each.site not in named]
     brought = [
-        (each, share, each.cost(share * left.mean))
+        (each, share, each.cost(work) - each.kind.carry * work)
         for name, each in named.items()
         for share, _ in [parts.get(name, (0.0, 0.0))]
+        for work in [share * left.mean]
     ]
     cost = sum(part[2] for part in sites) + sum(part[2] for part in brought)
     besides = cost - sum(nano for _, nano in parts.values())  # while they come up, or idle
+    besides -= sum(share * left.mean * offer.carry for offer, share in shares)
     return Reckoned(
         True, end_ns, max(end_ns, whole.high_ns), cost,
         max(cost, whole.high_cost + besides),
@@ -303,6 +293,11 @@ def _lately(place: Placement, now_ns: int) -> Expected | None:
     if place.told is None or now_ns >= place.told[0] + REPORT_EVERY_NS:
         return None
     return place.told[1]
+
+
+def _alone(offer: Offer) -> float:
+    """Nano per unit of work, for its time alone."""
+    return offer.cost / offer.speed
 
 
 def _side_by_side(offers: Sequence[Offer]) -> list[tuple[Offer, float]]:
