@@ -84,6 +84,10 @@ class Bytes(NamedTuple):
         moved = Moved(0.0, 0.0).plus(self.whole[region], share)
         return moved.plus(self.fresh[region], each.many * self.begins(share / each.many)).nano
 
+    def each(self, site: SiteId, mean: float) -> float:
+        """Nano per unit of work, of so much in all, beside what all items share."""
+        return self.whole[self.regions[site]][1] / mean
+
     def begins(self, share: float) -> float:
         """How likely it is that somebody with such a share begins an item at all."""
         return min(1.0, share * self.items)

@@ -164,6 +164,8 @@ class Placing(Carrying):
         assert place is not None
         for site, items, busy_ns in timed:
             place.work.observe(site, items, busy_ns)
+        for known in self.sites.values():
+            self._hint(place, known)
         if present is not None:
             place.held.update(Counter(lease.site for lease in present.leases.values()))
             place.has = {} if present.place is None else dict(present.place.has)
@@ -223,8 +225,7 @@ class Placing(Carrying):
 
     def _offer(self, job: Job, place: Placement, site: Site, slots: int) -> Offer:
         tariff = site.tariff
-        if tariff.speed_milli:
-            place.work.hint(site.id, tariff.speed_milli / 1000)
+        self._hint(place, site)
         lasts_ns = math.inf
         if tariff.spot and place.aims.deadline_ns is not None:
             lasts_ns = self.spots.stays_ns(site, self._now_ns, place.aims.deadline_ns)
@@ -237,6 +238,10 @@ class Placing(Carrying):
         carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
         return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
+
+    def _hint(self, place: Placement, site: Site) -> None:
+        if site.tariff.speed_milli:
+            place.work.hint(site.id, site.tariff.speed_milli / 1000)
 
     def _sharing(self, job: Job, place: Placement, power: float) -> float:
         """How many items a site of such power could do in time, at most: they share what it has to

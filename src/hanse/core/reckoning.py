@@ -44,6 +44,7 @@ class Reckoned(NamedTuple):
     renting: list[str]  # why they will, or why not
     reasons: Mapping[SiteId, str] = {}  # why sites do nothing, or not all that they could
     moved: Mapping[SiteId, Moved] = {}
+    perhaps: Sequence[SiteId] = ()  # those that take part if the items take long, and only then
 
     def by_site(self) -> dict[str, float]:
         """What is expected to be paid, in nano, and where."""
@@ -117,11 +118,27 @@ def reckon(
     if not left.mean or not (lack.sites or machines):
         return None
     told = _timed(lack, goal, machines, renting)
+    if asked.fetched.chunks is None:
+        told = _fetched_once(told, lack, goal, asked.fetched)
     by_plan = asked.whole is not None and bool(asked.whole[1]) and not machines
     if not by_plan or objective is not None or time_ns is not None:
         return _with_bytes(told, asked.fetched, left.mean)
     assert asked.whole is not None
     return _by_chunks(told, lack.sites, *asked.whole, asked.fetched, left.mean)
+
+
+def _fetched_once(told: Reckoned, lack: Lack, goal: Goal, fetched: Bytes) -> Reckoned:
+    """A site that takes part has what all items share, and then may be the cheapest for more."""
+    used = {offer.site for offer, _, _ in told.sites if fetched.once[offer.site][1]}
+    if not used:
+        return told
+    sites = [offer._replace(carry=fetched.each(offer.site, lack.left.mean))
+             if offer.site in used else offer for offer in lack.sites]  # fmt: skip
+    machines = [each for each, _, _ in told.machines]
+    again = _timed(lack._replace(sites=sites), goal, machines, told.renting)
+    mean = lack.left.mean
+    costs = [_with_bytes(each, fetched, mean).cost for each in (told, again)]
+    return again if costs[1] < costs[0] else told
 
 
 def _with_bytes(told: Reckoned, fetched: Bytes, mean: float) -> Reckoned:
@@ -135,7 +152,8 @@ def _with_bytes(told: Reckoned, fetched: Bytes, mean: float) -> Reckoned:
                 for each, share, cost in told.machines]  # fmt: skip
     more = sum(part[2] for part in [*sites, *machines])
     more -= sum(part[2] for part in [*told.sites, *told.machines])
-    return told._replace(cost=told.cost + more, cost_high=told.cost_high + more, sites=sites,
+    high = more + sum(fetched.once[site][1] for site in told.perhaps)
+    return told._replace(cost=told.cost + more, cost_high=told.cost_high + high, sites=sites,
                          machines=machines, moved=moved)  # fmt: skip
 
 
@@ -209,10 +227,12 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
     offers = [*lack.sites, *(each.offer(name) for name, each in named.items())]
     ranked = sorted(offers, key=lambda offer: (offer.unit, offer.site))
     whole = plan(offers, left, goal)
-    end_ns = whole.end_ns
+    end_ns, perhaps = whole.end_ns, set[SiteId]()
     if goal.objective == "cheapest" and goal.time_ns is not None:
         shares = _cheapest_first(ranked, left, goal.time_ns)
         end_ns = max(end_ns, *(_takes(offer, share * left.mean) for offer, share in shares))
+        high = _cheapest_first(ranked, left._replace(mean=left.high), goal.time_ns)
+        perhaps = {offer.site for offer, _ in high}
     else:
         used = {offer: min(offer.slots, whole.slots.get(offer.site, 0)) for offer in ranked}
         shares = _side_by_side(
@@ -234,6 +254,7 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
         max(cost, whole.high_cost + besides),
         "sure" if goal.time_ns is None else _met(ranked, left, goal.time_ns),
         sites, brought, renting, whole.reasons,
+        perhaps=sorted(perhaps - parts.keys() - named.keys()),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from hanse.core.events import Describe, Submit
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import NANO, Aims, Objective, Tariff
 from hanse.model.fit import Offer
+from hanse.model.job import JobSpec
 from hanse.sim.client import spec_of
 from hanse.sim.home import HomeNode
 from hanse.sim.network import Network
@@ -90,11 +91,14 @@ class Stage:
             self.world.at(0, self.home.handle, Describe(SiteId(machine.name), Offer(tariff=tariff)))
             self._connect(machine)
         for plan in self.plans.values():
-            aims = aims_of(scenario.jobs[plan.number])
-            spec = structs.replace(spec_of(plan), aims=aims)
+            spec = self.spec(plan)
             data = scenario.jobs[plan.number].data
             submit = Submit(JobId(plan.name), spec, plan.size, True, data)
             self.world.at(plan.at_ns, self.home.handle, submit)
+
+    def spec(self, plan: JobPlan) -> JobSpec:
+        """What is submitted."""
+        return structs.replace(spec_of(plan), aims=aims_of(self.scenario.jobs[plan.number]))
 
     def _connect(self, machine: Machine) -> None:
         line = Line(round(machine.kind.round_trip_ms * limits.MS / 2), 0)
