@@ -54,7 +54,7 @@ def _told(answer: str) -> dict[str, Any]:
 
 
 def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any]:
-    from hanse.core.why import carried, costs
+    from hanse.core.why import bill as bill_of
     from hanse.model.account import settled
 
     record = record_of(side, head)
@@ -76,10 +76,9 @@ def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any
     because = ended_because(record)
     if because:
         lines.append(f"why it ended: {because}")
-    account = settled(record.job.paid, record.job.moved)
+    account = settled(record.job.paid, record.job.moved, record.job.late_ns)
     if account is not None:
-        lines += costs(record.job.paid, final=head.ended_s is not None)
-        lines += carried(record.job.moved)
+        lines += bill_of(account, head.ended_s is not None)
     return {"lines": lines, "account": bill.document(account)}
 
 

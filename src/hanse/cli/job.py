@@ -63,7 +63,7 @@ def _account(side: Side, record: JobRecord, holder: Holder | None) -> Account | 
     told = None
     if holder is not None and record.job.spec.aims is not None:
         told = bill.account_of(explained(side, record.head, holder).get("account"))
-    return told or settled(record.job.paid, record.job.moved)
+    return told or settled(record.job.paid, record.job.moved, record.job.late_ns)
 
 
 def _show_head(out: Output, head: Head, holder: Holder | None) -> None:

@@ -27,7 +27,7 @@ def providers(out: Output, home: Path | None) -> None:
     found = the_node(home).ask("GET", "/v1/providers", list[api.ProviderInfo])
     offers = [
         (provider.name, offer.name, f"{offer.amount.cpus_milli / 1000:g}",
-         f"{offer.amount.gpus_milli / 1000:g}", f"{offer.price:g}" + " spot" * offer.spot,
+         f"{offer.amount.gpus_milli / 1000:g}", bill.amount(offer.price) + " spot" * offer.spot,
          offer.region, f"{sum(m.offer == offer.name for m in provider.machines)} of {offer.most}",
          bill.amount(offer.spent), offer.seen, provider.trouble or offer.trouble)
         for provider in found for offer in provider.offers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hanse.cli.shared import exits
+from hanse.cli.shared import bill, exits
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
@@ -146,7 +146,8 @@ def _summary(rehearsal: Rehearsal) -> str:
     end = "All ends after" if rehearsal.whole else "Not all has ended after"
     return (
         f"{end} {_time(ended_s)}, {_factor(ended_s, bound_s)} x the bound of {_time(bound_s)}. "
-        f"Cost {rehearsal.cost:,.2f}. Done twice: {100 * rehearsal.share_twice:.1f}% of the work."
+        f"Cost {bill.amount(rehearsal.cost)}. Done twice: {100 * rehearsal.share_twice:.1f}% of "
+        "the work."
         f"{_moved(rehearsal)}{''.join(_unkept(rehearsal))}"
     )
 
@@ -167,7 +168,7 @@ def _moved(rehearsal: Rehearsal) -> str:
     jobs = rehearsal.books.jobs.values()
     nbytes = sum(job.moved_bytes for job in jobs)
     cost = sum(job.moved_cost for job in jobs)
-    return f" {size(nbytes)} went to other regions, for {cost:,.2f}." if nbytes else ""
+    return f" {size(nbytes)} went to other regions, for {bill.amount(cost)}." if nbytes else ""
 
 
 def _unfinished(rehearsal: Rehearsal) -> str:
@@ -210,7 +211,7 @@ def _site_rows(rehearsal: Rehearsal) -> list[tuple[str, ...]]:
     return [
         (row["name"], row["region"], f"{row['machines']:,}", f"{row['cpus']:,}",
          f"{row['items']:,}", f"{100 * row['use']:.1f}%", f"{100 * row['twice']:.1f}%",
-         f"{row['leases']:,}", f"{row['evictions']:,}", f"{row['cost']:,.2f}")
+         f"{row['leases']:,}", f"{row['evictions']:,}", bill.amount(row['cost']))
         for row in _sites(rehearsal)
     ]  # fmt: skip
 

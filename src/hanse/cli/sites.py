@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from hanse.cli.shared import words
+from hanse.cli.shared import bill, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.node import home_option, the_node
 from hanse.cli.shared.output import Output
@@ -43,7 +43,7 @@ def _row(site: SiteSeen) -> tuple[str, ...]:
     used = (site.capacity.cpus_milli - site.free.cpus_milli) / 1000
     return (
         site.id, site.state, f"{used:g} of {site.capacity.cpus_milli / 1000:g} cpus",
-        f"{site.leases:,}", site.region, f"{site.price:g}" + " spot" * site.spot,
+        f"{site.leases:,}", site.region, bill.amount(site.price) + " spot" * site.spot,
         f"{words.duration(site.heard_s)} ago",
         words.duration(site.trip_s) if site.trip_s else "", site.python,
     )  # fmt: skip

@@ -15,7 +15,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from hanse.client.progress import describe
+from hanse.core.words import money
 from hanse.errors import HanseError
+from hanse.model.aims import NANO
 from hanse.model.progress import Progress
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def _bar(name: str, snapshot: Progress, cost: float = 0.0) -> str:
     return (
         f'<div style="margin: 4px 0"><b>{escape(name)}</b> '
         f"{escape(snapshot.state)} · {escape(describe(snapshot))}"
-        f"{f', cost {cost:.3g}' if cost else ''}"
+        f"{f', cost {money(cost * NANO)}' if cost else ''}"
         '<div style="background: #8884; border-radius: 3px; height: 6px">'
         f'<div style="background: {colour}; border-radius: 3px; height: 6px; width: {share:.1f}%">'
         "</div></div></div>"

@@ -174,4 +174,4 @@ def account_of(runtime: Runner, id: JobId, recorded: bool) -> Account | None:
     if head is None:
         return None
     usage = usage_of(head)
-    return settled(usage.spent, usage.moved)
+    return settled(usage.spent, usage.moved, usage.late_ns)

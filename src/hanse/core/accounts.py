@@ -6,13 +6,14 @@ from collections import Counter
 
 from msgspec.structs import replace
 
+from hanse.core.deadlines import late
 from hanse.core.home import Home
 from hanse.core.job import Job
-from hanse.core.place.estimate import estimate
-from hanse.core.placement import Placement
+from hanse.core.place.estimate import Estimate, estimate
 from hanse.core.reckoning import expected
 from hanse.core.why import nowhere, refusals
 from hanse.ids import JobId, SiteId
+from hanse.limits import SECOND
 from hanse.model.account import Account, SiteAccount, settled
 from hanse.model.aims import NANO
 
@@ -23,7 +24,7 @@ def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
     if job is None:
         return None
     if job.state.ended:
-        return settled(job.paid, job.moved)
+        return settled(job.paid, job.moved, job.late_ns)
     found = estimate(job, home, now_ns)
     moments = (None, None, None)
     if found is not None:
@@ -35,7 +36,7 @@ def account(home: Home, job_id: JobId, now_ns: int) -> Account | None:
         end_s=moments[0], end_low_s=moments[1], end_high_s=moments[2],
         nowhere=nowhere(home, job, now_ns),
     )  # fmt: skip
-    return told if job.place is None else _with_aims(told, home, job, job.place, now_ns)
+    return told if job.place is None else _with_aims(told, home, job, found, now_ns)
 
 
 def spent_of(job: Job, now_ns: int) -> dict[SiteId, int]:
@@ -63,13 +64,17 @@ def _sites(home: Home, job: Job, now_ns: int) -> list[SiteAccount]:
     ]  # fmt: skip
 
 
-def _with_aims(told: Account, home: Home, job: Job, place: Placement, now_ns: int) -> Account:
+def _with_aims(told: Account, home: Home, job: Job, end: Estimate | None, now_ns: int) -> Account:
+    place = job.place
+    assert place is not None
     aims, plan = place.aims, place.plan
     if aims.budget_nano is not None:
         told = replace(told, budget=aims.budget_nano / NANO)
     if aims.deadline_ns is not None:
         told = replace(told, deadline_s=(job.since_ns + aims.deadline_ns - now_ns) / 1e9)
     found, more = expected(home, job, now_ns)
+    by_ns, high_ns = late(job, end, found, now_ns)
+    told = replace(told, late_s=by_ns / SECOND, late_high_s=high_ns / SECOND)
     if plan is None or found is None or not (found.timed and found.cost):
         return told
     by_site = found.by_site()

@@ -70,7 +70,9 @@ class Ending(Rescuing):
         self, job: Job, state: JobState, because: str = "", short: Shortfall | None = None
     ) -> list[Lost]:
         """End the job by itself; what it leaves without a result is returned."""
-        if job.place is not None and (job.spec.durable or job.place.purse.total()):
+        if job.place is not None and (
+            job.spec.durable or job.due_ns is not None or job.place.purse.total()
+        ):
             self._account(job)
         self._decide(JobEnded(job.id, state, because, short))
         self._refile(job)

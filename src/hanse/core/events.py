@@ -199,6 +199,7 @@ class JobSpent(msgspec.Struct, frozen=True, tag="spent", array_like=True):
     sites: dict[SiteId, int]
     now_ns: int
     moved: dict[SiteId, tuple[int, int]] = {}  # bytes that came from other regions; nano for them
+    late_ns: int = 0  # since its deadline
 
 
 class Shortfall(msgspec.Struct, frozen=True, array_like=True):

@@ -49,9 +49,9 @@ def apply(jobs: dict[JobId, Job], fact: Fact) -> list[Job]:
             jobs[job_id].sealed, jobs[job_id].whole = True, whole
         case JobResumed(job_id, spec, again, now_ns):
             jobs[job_id].resume(spec, again, now_ns)
-        case JobSpent(job_id, sites, now_ns, moved):
+        case JobSpent(job_id, sites, now_ns, moved, late_ns):
             jobs[job_id].paid, jobs[job_id].paid_ns = sites, now_ns
-            jobs[job_id].moved = moved
+            jobs[job_id].moved, jobs[job_id].late_ns = moved, late_ns
         case JobEnded(job_id, state):
             jobs[job_id].end(state)
         case JobForgotten(job_id):

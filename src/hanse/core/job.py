@@ -49,6 +49,7 @@ class Job:
         "forgotten",
         "hungry_ns",
         "id",
+        "late_ns",
         "leased",
         "leases",
         "linked",
@@ -87,6 +88,7 @@ class Job:
         self.since_ns = now_ns  # its deadline counts from here
         self.paid: Mapping[SiteId, int] = _NOTHING  # what it had cost by then, in nano, as recorded
         self.paid_ns = now_ns
+        self.late_ns = 0  # how long its deadline was over by then
         self.moved: Mapping[SiteId, tuple[int, int]] = {}  # see `Placement`; as recorded
         self.state = JobState.RUNNING
         self.size = 0  # only grows; sealed, it stays
@@ -187,6 +189,14 @@ class Job:
         del waits[item]
         if waits is self.waiting:
             self.ready.add(item, item + 1)
+
+    @property
+    def due_ns(self) -> int | None:
+        """Its deadline, on the clock of its home; None if it has none."""
+        aims = self.spec.aims
+        if aims is None or aims.deadline_ns is None:
+            return None
+        return self.since_ns + aims.deadline_ns
 
     def end(self, state: JobState) -> None:
         self.state = state

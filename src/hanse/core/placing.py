@@ -436,7 +436,8 @@ class Placing(Carrying):
         assert job.place is not None
         job.place.purse.pay(self._now_ns)
         moved = dict(job.place.moved)
-        self._decide(JobSpent(job.id, self._spent(job), self._now_ns, moved))
+        late_ns = 0 if job.due_ns is None else max(0, self._now_ns - job.due_ns)
+        self._decide(JobSpent(job.id, self._spent(job), self._now_ns, moved, late_ns))
 
     def _spent(self, job: Job) -> dict[SiteId, int]:
         assert job.place is not None
@@ -466,8 +467,7 @@ def _nothing(job: Job, now_ns: int) -> Rents:
 
 
 def _due_ns(job: Job) -> float:
-    deadline_ns = job.spec.aims.deadline_ns if job.spec.aims is not None else None
-    return math.inf if deadline_ns is None else float(job.since_ns + deadline_ns)
+    return math.inf if job.due_ns is None else float(job.due_ns)
 
 
 def takes(job: Job, site: Site) -> bool:

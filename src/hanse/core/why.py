@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hanse import limits
+from hanse.core.deadlines import late, outlook
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.lease import Lease
@@ -18,7 +19,8 @@ from hanse.core.reckoning import expected
 from hanse.core.site import Site
 from hanse.core.words import duration, durations, money
 from hanse.ids import JobId, SiteId
-from hanse.model.account import Account
+from hanse.limits import SECOND
+from hanse.model.account import Account, settled
 from hanse.model.aims import NANO
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount, format_bytes
@@ -40,7 +42,7 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
     if job is None:
         return ["The job is not known here any more."]
     if job.state.ended:
-        return [f"The job is {job.state}.", *costs(job.paid, final=True), *carried(job.moved)]
+        return [f"The job is {job.state}.", *bill(settled(job.paid, job.moved, job.late_ns))]
     lines = [
         f"{job.done:,} of {_size(job)} items are done, {len(job.failed):,} failed, "
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
@@ -101,12 +103,18 @@ def carried(moved: Mapping[SiteId, tuple[int, int]]) -> list[str]:
     return [f"Of that, bytes from other regions: {parts}."]
 
 
-def bill(account: Account) -> list[str]:
-    """The same of a job that has ended."""
+def bill(account: Account | None, final: bool = True) -> list[str]:
+    """The same of a job that nobody runs, and whether it missed its deadline; `final`: it has
+    ended."""
+    if account is None:
+        return []
     spent = {SiteId(site.site): round(site.spent * NANO) for site in account.sites}
     moved = {SiteId(site.site): (site.moved_bytes, round(site.moved_cost * NANO))
              for site in account.sites if site.moved_bytes}  # fmt: skip
-    return costs(spent, final=True) + carried(moved)
+    lines = costs(spent, final) + carried(moved)
+    if final and account.late_s:
+        lines.append(f"It has missed its deadline by {duration(int(account.late_s * SECOND))}.")
+    return lines
 
 
 def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
@@ -114,6 +122,7 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
     place = job.place
     if place is None:
         return []
+    found, more = expected(home, job, now_ns)
     lines = costs(place.purse.by_site(now_ns), final=False) + carried(place.moved)
     if place.near is not None and job.data is not None:
         lines += _chunks(job, place.near, job.data)
@@ -124,10 +133,10 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
     if place.aims.deadline_ns is not None:
         left = job.since_ns + place.aims.deadline_ns - now_ns
-        lines.append(f"Its deadline is in {duration(left)}." if left > 0
-                     else f"Its deadline was {duration(-left)} ago.")  # fmt: skip
+        told = outlook(left, late(job, estimate(job, home, now_ns), found, now_ns))
+        when = f"is in {duration(left)}" if left > 0 else f"was {duration(-left)} ago"
+        lines.append(f"Its deadline {when}{f': {told}' if told else ''}.")
     lines += [f"Machines to rent: {each}." for each in place.renting]
-    found, more = expected(home, job, now_ns)
     if place.plan is None or found is None or not (found.timed and found.cost):
         return lines
     parts = ", ".join(f"{money(nano)} at {site}" for site, nano in found.by_site().items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hanse import limits
 from hanse.core.events import Shortfall
 from hanse.model.aims import NANO
@@ -15,6 +17,8 @@ _UNITS = (
     (1000, "us"),
     (1, "ns"),
 )
+
+_LEAST = 1e-12  # of any currency: what is less is nothing
 
 
 def duration(ns: int) -> str:
@@ -35,9 +39,11 @@ def durations(first_ns: int, *others_ns: int) -> list[str]:
 
 def money(nano: float) -> str:
     """An amount, in whatever currency prices are written: two digits behind the point, or more
-    where it is less than that shows."""
+    where it is less than that shows, as in 0.000058."""
     whole = nano / NANO
-    return f"{whole:,.2f}" if not whole or abs(whole) >= 0.1 else f"{whole:.2g}"
+    if abs(whole) < _LEAST or abs(whole) >= 0.1:
+        return f"{whole:,.2f}"
+    return f"{whole:.{1 - math.floor(math.log10(abs(whole)))}f}"
 
 
 def of_budget(short: Shortfall) -> str:

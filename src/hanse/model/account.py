@@ -37,6 +37,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         end_low_s, end_high_s: between these it ends, four times out of five.
         sooner: what it would cost more to end an hour earlier; None: that cannot be said, or done.
         hurry: all sites are used, as the deadline is near.
+        late_s: by how much it is expected to miss its deadline, or has, once it has ended; 0: it
+            will be, or was, in time, or nobody can say.
+        late_high_s: ... in one of ten cases.
         nowhere: why nothing of it runs, nor will while sites are as they are; empty if it does or
             will.
     """
@@ -52,19 +55,21 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     end_high_s: float | None = None
     sooner: float | None = None
     hurry: bool = False
+    late_s: float = 0.0
+    late_high_s: float = 0.0
     nowhere: str = ""
 
 
 def settled(
-    spent: Mapping[SiteId, int], moved: Mapping[SiteId, tuple[int, int]] = {}
+    spent: Mapping[SiteId, int], moved: Mapping[SiteId, tuple[int, int]] = {}, late_ns: int = 0
 ) -> Account | None:
     """Of a job that has ended, or that nobody runs, by what was recorded, in nano; None if nothing
-    was counted."""
-    if not spent and not moved:
+    was counted, and it was in time."""
+    if not spent and not moved and not late_ns:
         return None
     sites = []
     for site in dict.fromkeys([*spent, *moved]):
         nbytes, nano = moved.get(site, (0, 0))
         sites.append(SiteAccount(site=site, spent=spent.get(site, 0) / NANO, moved_bytes=nbytes,
                                  moved_cost=nano / NANO))  # fmt: skip
-    return Account(spent=sum(spent.values()) / NANO, sites=sites)
+    return Account(spent=sum(spent.values()) / NANO, sites=sites, late_s=late_ns / NANO)

@@ -37,6 +37,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
             interpreter itself included.
         spent: what they have cost, in nano, by site, where that is counted.
         moved: bytes that came to a site from other regions, and nano for them: a part of `spent`.
+        late_ns: how long its deadline was over when `spent` was counted last.
     """
 
     times: dict[int, int] = {}
@@ -44,6 +45,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
     peak_bytes: int = 0
     spent: dict[SiteId, int] = {}
     moved: dict[SiteId, tuple[int, int]] = {}
+    late_ns: int = 0
 
     def plus(self, other: Usage) -> Usage:
         times = dict(self.times)
@@ -52,7 +54,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
         spent = other.spent or self.spent  # sums, of which the later one counts
         peak_bytes = max(self.peak_bytes, other.peak_bytes)
         moved = other.moved or self.moved
-        return Usage(times, self.cpu_ns + other.cpu_ns, peak_bytes, spent, moved)
+        late_ns = other.late_ns or self.late_ns
+        return Usage(times, self.cpu_ns + other.cpu_ns, peak_bytes, spent, moved, late_ns)
 
     @property
     def items(self) -> int:

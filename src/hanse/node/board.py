@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from hanse.core.why import carried, costs, unable
+from hanse.core.why import bill, unable
 from hanse.engines.port import Program
 from hanse.errors import (
     HanseError,
@@ -111,9 +111,8 @@ class Board:
         if self.running(id) is None:
             head = self.head(id)
             usage = usage_of(head)
-            account = settled(usage.spent, usage.moved)
-            lines = [f"{head.name or id} is {head.state}.", *costs(usage.spent, final=True),
-                     *carried(usage.moved)]  # fmt: skip
+            account = settled(usage.spent, usage.moved, usage.late_ns)
+            lines = [f"{head.name or id} is {head.state}.", *bill(account)]
             cost = None if account is None else account.spent
             return Progress(running=0, lines=lines, cost=cost, account=account)
         account = self.runtime.account(id)

@@ -31,7 +31,8 @@ class Tally:
     def take(self, fact: Fact, now_s: float, nbytes: int, usage: Usage | None) -> None:
         changes = _changes(self.head, fact, now_s)
         if isinstance(fact, JobSpent):
-            usage = Usage(spent=dict(fact.sites), moved=fact.moved)
+            usage = Usage(spent=dict(fact.sites), moved=fact.moved, late_ns=fact.late_ns)
+            self.usage = msgspec.structs.replace(self.usage, late_ns=0)  # of an earlier run
         if usage is not None:
             self.usage = self.usage.plus(usage)
             changes["summary"] = msgspec.msgpack.encode(self.usage)

@@ -46,7 +46,7 @@ class Costs:
         known = self._home.jobs.get(job)
         if known is None or known.state.ended:
             told = self._spent.get(job)
-            return None if told is None else settled(told.sites, told.moved)
+            return None if told is None else settled(told.sites, told.moved, told.late_ns)
         return account(self._home, job, now_ns)
 
 

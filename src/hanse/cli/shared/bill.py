@@ -32,6 +32,8 @@ def document(account: Account | None) -> dict[str, Any] | None:
 
 def rows(account: Account) -> Iterable[tuple[str, str | None]]:
     """What people get, where money or time matters to the job."""
+    from hanse.core.deadlines import Late, outlook
+    from hanse.limits import SECOND
     from hanse.model.resources import format_bytes
 
     if account.nowhere:
@@ -63,8 +65,12 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
         )
     if account.deadline_s is not None:
         left = account.deadline_s
-        late = f"{words.duration(-left)} ago" if left < 0 else f"in {words.duration(left)}"
-        yield "deadline", late + ("; all sites are used for it" if account.hurry else "")
+        when = f"{words.duration(-left)} ago" if left < 0 else f"in {words.duration(left)}"
+        late = Late(round(account.late_s * SECOND), round(account.late_high_s * SECOND))
+        told = [when, outlook(left * SECOND, late)] + ["all sites are used for it"] * account.hurry
+        yield "deadline", "; ".join(each for each in told if each)
+    elif account.late_s:
+        yield "deadline", f"missed by {words.duration(account.late_s)}"
     if account.sooner is not None:
         yield "an hour earlier", f"costs {amount(account.sooner)} more"
     for site in account.sites:
