@@ -41,6 +41,7 @@ from hanse.core.place.renting import (
     grouped,
 )
 from hanse.core.place.streams import Streams
+from hanse.core.place.tables import Tables
 from hanse.core.site import Site
 from hanse.core.words import duration
 from hanse.ids import JobId, SiteId
@@ -92,6 +93,7 @@ class Renter:
         self.spots = home.spots
         self.spots.offer(self.rentals.values())
         self._streams: dict[JobId, Streams] = {}
+        self._tables = Tables()
         self._run, self._next = run, 1
 
     # --- what is told ---------------------------------------------------------------------------
@@ -172,6 +174,7 @@ class Renter:
         there = [each for each in self.machines.values() if each.up and not each.lost]
         self.spots.look((each for each in there if not each.why), now_ns)
         used_ns: dict[str, float] = {}
+        self._tables.look()
         for job in self.home.placed:
             self._choose_for(job, used_ns, now_ns)
         self.home.drain({each.site: each.leaving for each in there if each.leaving})
@@ -211,7 +214,7 @@ class Renter:
     def _choice(self, job: Job, lack: Lack, kinds: list[Kind], now_ns: int) -> Choice:
         if not by_streams(lack, kinds):
             return choose(lack, kinds)
-        streams = self._streams.setdefault(job.id, Streams(self.spots.pools))
+        streams = self._streams.setdefault(job.id, Streams(self.spots.pools, tables=self._tables))
         return streams.choose(lack, kinds, now_ns)
 
     def _bring(self, job: Job, name: str, why: str, now_ns: int, instead: str = "") -> None:

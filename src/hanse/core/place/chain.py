@@ -14,9 +14,11 @@ they are learnt is said in `zones`. Times in hours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from hanse.core.place.exact import ln
 from hanse.core.place.sums import (
     LEAST,
     NEVER,
@@ -33,7 +35,8 @@ from hanse.core.place.sums import (
 )
 
 _WORKS, _SLACKS = 40, 32  # steps of the grid, and
-_MORE_WORKS = 120  # so many at most, where machines are lost within a step
+_MORE_WORKS = 80  # so many at most, where machines are lost within a step
+_STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
 
 
 class Rank(NamedTuple):
@@ -54,8 +57,10 @@ class Chain:
     def __init__(
         self, ranks: Sequence[Rank], sure: float, restart: float, work: float, slack: float
     ) -> None:
-        """The ranks from the best on; `sure` is the price of a sure machine for an hour, and
-        `restart` how long one takes to begin."""
+        """The ranks from the best on; `sure` is the price of a sure machine for an hour, `restart`
+        how long one takes to begin."""
+        self.work, self.slack = work, slack
+        self._terms = _step(sure), _step(restart)
         self.ranks, self.sure, self.restart = list(ranks), sure, restart
         often = max([rank.lost for rank in ranks], default=0.0)
         step = min(work / _WORKS, 0.5 / max(often, LEAST))
@@ -76,6 +81,15 @@ class Chain:
         for _ in range(1, self._works):
             self._row()
         pack(self._on, self._idle, self._safe)
+
+    def holds(self, ranks: Sequence[Rank], sure: float, restart: float) -> bool:
+        """Whether these tables answer for such terms."""
+        return self._terms == (_step(sure), _step(restart)) and self.ranks == ranks
+
+    @property
+    def numbers(self) -> int:
+        """That are kept, and worked out before: how much memory and time they take."""
+        return (3 * len(self.ranks) + 2) * self._works * self._slacks
 
     def _changes(self, hours: float) -> list[list[float]]:
         """From each rank as the best to be had: how likely each is to be so after that time."""
@@ -194,3 +208,7 @@ class Chain:
         row = min(int(at), len(table) - 2)
         part, column = at - row, slack / self._unit
         return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
+
+
+def _step(number: float) -> int:
+    return round(_STEPS * ln(number)) if 0 < number < math.inf else 0

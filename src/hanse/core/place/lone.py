@@ -57,7 +57,7 @@ class Lone:
     ) -> None:
         self.price, self.sure, self.restart = terms
         self._terms, self._rates = terms, (*lost, *back)
-        self._work, self._slack = work, slack
+        self.work, self.slack = work, slack
         self._step = max(work / _WORKS, terms.restart / 2, LEAST)
         self._unit = max(slack / _SLACKS, terms.restart / 2, LEAST)
         self._slacks = int(slack / self._unit) + 2
@@ -78,18 +78,14 @@ class Lone:
             self._row()
         pack(self._on, self._idle, self._safe, self._moved)
 
-    def holds(
-        self, lost: Sequence[float], back: Sequence[float], terms: Terms, work: float,
-        slack: float, fits: float,
-    ) -> bool:  # fmt: skip
-        """Whether these tables still answer for such rates and terms, and for so much work and
-        slack, which may be so many times less than they were made for."""
-        return (
-            work <= self._work < fits * work
-            and slack <= self._slack < fits * slack + 1
-            and _near(terms, self._terms, _TERMS)
-            and _near((*lost, *back), self._rates, _RATES)
-        )
+    def holds(self, lost: Sequence[float], back: Sequence[float], terms: Terms) -> bool:
+        """Whether these tables still answer for such rates and terms."""
+        return _near(terms, self._terms, _TERMS) and _near((*lost, *back), self._rates, _RATES)
+
+    @property
+    def numbers(self) -> int:
+        """That are kept, and worked out before: how much memory and time they take."""
+        return 6 * _CLASSES * len(self._on[0]) * self._slacks
 
     def belief(self, up: bool, age: float, ago: float) -> tuple[States, States]:
         """What a spell is like by now, if there is a machine, and if there is none; so long ago it

@@ -26,6 +26,7 @@ from hanse.core.place import renting
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.renting import Choice, Held, Kind, Lack, Move, site_does, tail_ns
 from hanse.core.place.spells import Pool
+from hanse.core.place.tables import NotYet, Tables
 from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 from hanse.core.words import duration, money
 from hanse.model.aims import NANO
@@ -35,6 +36,7 @@ _AGAIN = 0.15  # their number is chosen anew when work or time have changed by s
 _BETTER = 0.98  # of the cost: to change it
 _NO_SURE = 50.0  # times the dearest: what a sure machine costs where there is none
 _MORE = 1.3  # times the work that is left: tables reach so far, as estimates go up and down
+_LATER = "what machines that can be taken away will cost is worked out at the next looks"
 _WAITS = "to wait for a machine that can be taken away costs less than one that is sure"
 _PRICES = 50  # steps of a price, for a factor of e, so tables can be kept
 
@@ -64,9 +66,12 @@ class _Chosen(NamedTuple):
 class Streams:
     """Of one job. The pools are of the kinds that can be taken away, by name, and shared."""
 
-    def __init__(self, pools: Mapping[str, Pool], fits: float = 2.0) -> None:
-        """`fits`: see `zones`."""
+    def __init__(
+        self, pools: Mapping[str, Pool], fits: float = 2.0, tables: Tables | None = None
+    ) -> None:
+        """`fits`: see `tables`, which are shared, too."""
         self._pools, self._fits = pools, fits
+        self._tables = Tables() if tables is None else tables
         self._names: list[str] = []  # of the kinds, which are the zones
         self._zones: Zones | None = None
         self._moving: dict[tuple[int, int], Moving] = {}
@@ -133,10 +138,12 @@ class Streams:
             self._names = names
             pools = [self._pools.get(name) or Pool() for name in names]
             self._zones = Zones(
-                zones, self._moving, 0, limits.RENT_LOOK_NS, pools, _MORE, self._fits
-            )
+                zones, self._moving, 0, limits.RENT_LOOK_NS, pools, _MORE, self._fits,
+                self._tables,
+            )  # fmt: skip
         else:
             self._zones.zones[:] = zones
+        self._zones.unready = False
 
     @property
     def zones(self) -> Zones:
@@ -164,13 +171,20 @@ class Streams:
         was = self._counted
         if was is not None and _near(need.work, was.work) and _near(need.time_ns, was.time_ns):
             return min(max(was.streams, least), most)
-        tried = sorted({least, least + 1, 2 * least, 4 * least, 8 * least})
-        costs = {n: self._costs(n, need, kinds, now_ns) for n in tried if n <= most}
+        tried = {least, least + 1, 2 * least, 4 * least, 8 * least}
+        if was is not None:
+            tried.add(was.streams)
+        try:
+            costs = {
+                n: self._costs(n, need, kinds, now_ns) for n in sorted(tried) if least <= n <= most
+            }
+        except NotYet:  # as many as there are
+            there = sum(each.kind.power for each in held if not each.followed) / self._power
+            return min(max(round(there) if was is None else was.streams, least), most)
         best = min(costs, key=lambda n: (costs[n], n))
-        if was is not None and least <= was.streams <= most:
-            stays = costs.get(was.streams, self._costs(was.streams, need, kinds, now_ns))
-            if costs[best] > stays * _BETTER:
-                best = was.streams
+        stays = math.inf if was is None else costs.get(was.streams, math.inf)
+        if was is not None and stays * _BETTER < costs[best]:
+            best = was.streams
         self._counted = _Chosen(best, need.work, need.time_ns)
         return best
 
@@ -180,7 +194,8 @@ class Streams:
         first = min(kinds, key=lambda kind: (kind.unit, kind.rental.name))
         around_ns = first.rental.tariff.start_ns + first.rental.idle_ns
         around = first.rental.cost_nano(around_ns) / NANO
-        return count * (self.zones.cost(self.standing(count, need, None, 0, now_ns)) + around)
+        standing = self.standing(count, need, None, 0, now_ns)
+        return count * (self.zones.cost(standing) + around)
 
     def standing(
         self, count: int, need: Need, where: Where | None, starting_ns: float, now_ns: int,
@@ -354,7 +369,9 @@ class _Look:
             self.reasons.insert(0, f"{told}; what is left is expected to cost {self._money()}")
         elif short and last.sure:
             self.reasons.append(f"{needs}, and nothing more can be brought now")
-        if short and not last.sure:
+        if short and self.streams.zones.unready:
+            self.reasons.append(_LATER)
+        elif short and not last.sure:
             spare_ns = max(0, self.streams.zones.spare_ns(standing))
             waits = _WAITS if self.sure else "no machine is to be had now, so one is waited for"
             self.reasons.append(f"{waits}, for {duration(spare_ns)} at most")
@@ -374,7 +391,11 @@ class _Look:
     def _cost(self) -> float:
         """Nano, of all streams until the end."""
         standing = self.streams.standing(self.count, self.need, None, 0.0, self.now_ns)
-        return self.count * self.streams.zones.cost(standing) * NANO
+        zones = self.streams.zones
+        try:
+            return self.count * zones.cost(standing) * NANO
+        except NotYet:
+            return self.count * zones.most(standing) * NANO
 
 
 def _need(lack: Lack, kinds: Sequence[Kind]) -> Need | None:

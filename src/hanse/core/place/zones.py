@@ -34,15 +34,14 @@ from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, States, Terms
 from hanse.core.place.spells import BACK, LOST, Pool, hazards, lasts, rates_of, steady
 from hanse.core.place.sums import NEVER
+from hanse.core.place.tables import NotYet, Reach, Tables
 
 HOUR = 3600 * 10**9
 _TOP = 6  # zones that the tables tell apart
 _MARGIN = 0.002  # of what is still to be paid
 _EVEN = 1e-6  # as much is no gain: what makes no difference is done now
 _GRID = 4  # steps of a rate, for a factor of e
-_TABLES, _LONES = 16, 4  # that are kept
-_SLACK = 0.5  # hours: tables that may be much too large are made for no less
-_STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
+_ROUNDS = 3  # at the first look, until it is known what slack is worth
 
 
 class Zone(NamedTuple):
@@ -78,20 +77,17 @@ class Moving(NamedTuple):
     money: float
 
 
-_Key = tuple[tuple[tuple[int, Rank], ...], int, int]  # zones, and steps of the sure price and start
-
-
 class Zones:
     """One job's choice among zones."""
 
     def __init__(
         self, zones: Sequence[Zone], moving: Mapping[tuple[int, int], Moving], start_ns: int,
         every_ns: int, pools: Sequence[Pool] | None = None, more: float = 1.0, fits: float = 2.0,
+        tables: Tables | None = None,
     ) -> None:  # fmt: skip
         """`moving` names each pair of zones; `start_ns` is what a first start takes, `every_ns` how
-        often it is decided. Jobs may share what was seen, their `pools`. Where work and slack are
-        estimates, which go up and down, tables are made for `more` times as much. They are used for
-        what is so many times less, `fits`, at most; who lets that be much has few of them made."""
+        often it is decided. Jobs may share what was seen, their `pools`, and `tables`; `more` and
+        `fits` are of these, see `Reach`. Who lets `fits` be much has few of them made."""
         self.zones = list(zones)
         self.pools = [Pool() for _ in zones] if pools is None else list(pools)
         self._moving = moving
@@ -99,8 +95,8 @@ class Zones:
         self._every_ns = every_ns
         self._more, self._fits = more, fits
         self._slack_price: float | None = None  # as of the last look; None: there was none
-        self._lones: list[Lone] = []
-        self._tables: list[tuple[_Key, Chain, float, float]] = []
+        self._tables = Tables() if tables is None else tables
+        self.unready = False  # tables were asked for, and are still to be made
 
     def see(self, zone: int, up: bool, now_ns: int) -> None:
         self.pools[zone].see(up, now_ns)
@@ -117,6 +113,13 @@ class Zones:
             return [Where(now.where.zone if now.where else 0, None)]
         if not self._can_wait(now, stay):
             return [stay if stay is not None and stay.sure else self._sure(now)]
+        try:
+            return self._by_tables(now, stay)
+        except NotYet:  # it goes on as it does
+            self.unready = True
+            return [stay or Where(now.where.zone if now.where else 0, None)]
+
+    def _by_tables(self, now: Standing, stay: Where | None) -> list[Where]:
         if (alone := self._only()) is not None:
             return self._alone(alone, now, stay)
         view = self._view(now, stay)
@@ -182,7 +185,7 @@ class Zones:
 
     def cost(self, now: Standing) -> float:
         """What the rest is expected to cost, where nothing runs and no spot machine can be had at
-        this moment."""
+        this moment. Raises NotYet."""
         sure = self._sure(now)
         begin = self.zones[sure.zone].sure * self._move(now.where, sure.zone).ns / HOUR
         if (alone := self._only()) is not None:
@@ -191,6 +194,12 @@ class Zones:
             return min(lone.waits(down, work, slack), begin + lone.stays(down, work, slack))
         view = self._view(now, None)
         return min(view.waits(view.none), begin + view.stays(view.none))
+
+    def most(self, now: Standing) -> float:
+        """What it costs on a sure machine all of the time."""
+        sure = min(range(len(self.zones)), key=lambda n: self.zones[n].sure)
+        move_ns = self._move(now.where, sure).ns
+        return self.zones[sure].sure * (move_ns + now.work_ns) / HOUR
 
     # --- a single zone --------------------------------------------------------------------------
     def _only(self) -> int | None:
@@ -241,20 +250,8 @@ class Zones:
         back = hazards([pool.downs], BACK)[0]
         sure = min(zone.sure for zone in self.zones)
         terms = Terms(self.zones[zone].spot, sure, restart_ns / HOUR)
-        for lone in self._lones:
-            if lone.holds(lost, back, terms, work, slack, self._fits):
-                return lone, work, slack
-        made = Lone(lost, back, terms, *self._reach(work, slack))
-        self._lones = [made, *self._lones[: round(_LONES * self._fits / 2) - 1]]
-        return made, work, slack
-
-    def _reach(self, work: float, slack: float) -> tuple[float, float]:
-        """Up to where tables are made: where they may be much too large, up to round numbers, so
-        that what comes later is within them."""
-        work, slack, base = self._more * work, self._more * slack, self._fits / 2
-        if base <= 1:
-            return work, slack
-        return _round_up(work, base), max(_round_up(slack, base), _SLACK)
+        reach = Reach(work, slack, self._more, self._fits)
+        return self._tables.lone(lost, back, terms, reach), work, slack
 
     # --- what choices cost ----------------------------------------------------------------------
     def _view(self, now: Standing, stay: Where | None) -> _View:
@@ -263,10 +260,10 @@ class Zones:
         spare_ns = now.time_ns - now.work_ns - starting_ns - restart_ns - self._every_ns
         work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
         held = stay.zone if stay is not None and not stay.sure else None
-        rounds = 1 if self._slack_price is not None else 3
-        for _ in range(rounds):
-            rates = self.rates(held, now.now_ns, work)
-            top, chain = self._table(rates, held, restart_ns / HOUR, work, slack)
+        rates = self.rates(held, now.now_ns, work)
+        reach = Reach(work, slack, self._more, self._fits)
+        for _ in range(1 if self._slack_price is not None else _ROUNDS):
+            top, chain = self._table(rates, held, restart_ns / HOUR, reach)
             self._slack_price = chain.slack_price(0, work, slack) if top else 0.0
         view = _View(top, chain, work, slack, [])
         for n in top:
@@ -292,9 +289,8 @@ class Zones:
         return rates
 
     def _table(
-        self, rates: Sequence[tuple[float, float]], held: int | None, restart: float, work: float,
-        slack: float,
-    ) -> tuple[list[int], Chain]:  # fmt: skip
+        self, rates: Sequence[tuple[float, float]], held: int | None, restart: float, reach: Reach
+    ) -> tuple[list[int], Chain]:
         """Zones by what an hour of progress costs there, and the tables for these; kept while what
         is known stays much the same."""
         finite = [n for n, zone in enumerate(self.zones) if math.isfinite(zone.spot)]
@@ -314,17 +310,7 @@ class Zones:
             for n in top
         ]  # fmt: skip
         sure = min(zone.sure for zone in self.zones)
-        key = tuple(zip(top, ranks, strict=True)), _step(sure), _step(restart)
-        for known, chain, its_work, its_slack in reversed(self._tables):
-            if known == key and (
-                work <= its_work < self._fits * work and slack <= its_slack < self._fits * slack + 1
-            ):
-                return top, chain
-        work, slack = self._reach(work, slack)
-        chain = Chain(ranks, sure, restart, work, slack)
-        self._tables.append((key, chain, work, slack))
-        del self._tables[:-_TABLES]
-        return top, chain
+        return top, self._tables.chain(ranks, sure, restart, reach)
 
 
 class _View(NamedTuple):
@@ -355,12 +341,3 @@ class _View(NamedTuple):
 
 def _rounded(rate: float) -> float:
     return exp(round(_GRID * ln(rate)) / _GRID)
-
-
-def _step(number: float) -> int:
-    return round(_STEPS * ln(number)) if 0 < number < math.inf else 0
-
-
-def _round_up(hours: float, base: float) -> float:
-    """To a power of the base."""
-    return exp(math.ceil(ln(hours) / ln(base)) * ln(base)) if hours > 0 else 0.0
