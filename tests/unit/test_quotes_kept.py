@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +17,7 @@ from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims
 from hanse.model.data import Lies
 from hanse.model.job import JobSpec
-from hanse.model.quote import Row
+from hanse.model.quote import Quote, Row
 from hanse.sim.plan import JobPlan
 from hanse.sim.rehearsal import Stage
 from hanse.sim.rehearsal_scenario import JobKind, Scenario, SiteKind
@@ -59,13 +60,14 @@ class Came(NamedTuple):
     row: Row
     cost: float
     took_s: float
+    beside: list[str]
 
 
 def rehearsed(stage: Home, sample: int = 7) -> Came:
     """One item of so many was timed, wherever there are sites."""
     home = stage.home.home
     (plan,) = (plan for plan in stage.plans.values() if plan.name == JOB)
-    rows: list[Row] = []
+    told: list[Quote] = []
 
     def ask() -> None:
         times = stage.times[JOB][::sample]
@@ -75,14 +77,15 @@ def rehearsed(stage: Home, sample: int = 7) -> Came:
         ]  # fmt: skip
         spec = structs.replace(stage.spec(plan), total=len(stage.times[JOB]))
         aims, data = spec.aims or Aims(), stage.scenario.jobs[plan.number].data
-        rows.extend(quote(home, spec, timed, [aims], stage.world.now_ns, None, data).rows)
+        told.append(quote(home, spec, timed, [aims], stage.world.now_ns, None, data))
 
     stage.world.at(plan.at_ns - 1, ask)
     stage.run()
     ended = home.jobs[JOB]
     assert ended.place is not None
     took_s = (stage.books.jobs[JOB].ended_ns - plan.at_ns) / SECOND
-    return Came(rows[0], ended.place.purse.total() / NANO, took_s)
+    (row,) = told[0].rows
+    return Came(row, ended.place.purse.total() / NANO, took_s, told[0].beside)
 
 
 NORTH, SOUTH, EAST = (
@@ -114,3 +117,33 @@ def test_it_is_paid_beside_what_the_items_read_themselves(objective: str) -> Non
     one = job(1200, ALIKE, objective=objective, data=data)
     came = rehearsed(Home(Scenario((NORTH, SOUTH, EAST), (one,)), 3, 10 * GB))
     assert 0.96 * came.row.cost <= came.cost <= 1.04 * came.row.cost
+
+
+BUSY = site("b", 4, 1.0, 3.6, "north")
+
+
+@pytest.mark.parametrize(
+    ("items", "weight", "deadline_s"),
+    [(300, 1, math.inf), (1200, 1, math.inf), (4800, 3, math.inf), (1200, 1, 700.0)],
+)
+def test_beside_a_job_that_has_all_slots_it_is_its_part_by_weight(
+    items: int, weight: int, deadline_s: float
+) -> None:
+    """A deadline of the other makes no difference: it gets no leases before others for that."""
+    objective = "cheapest" if deadline_s < math.inf else "fastest"
+    other = job(items, ALIKE, "other", 1.0, objective=objective, deadline_s=deadline_s)
+    mine = replace(job(1200, ALIKE, at_s=20.0, budget=1e6), weight=weight)
+    came = rehearsed(Home(Scenario((BUSY,), (other, mine)), 3))
+    assert came.beside == ["other"]
+    assert came.row.end_s is not None
+    assert 0.95 * came.took_s <= came.row.end_s <= 1.05 * came.took_s
+    assert came.cost == pytest.approx(came.row.cost, rel=0.05)
+
+
+def test_of_sites_where_others_run_the_free_ones_come_at_once() -> None:
+    other = replace(job(400, ALIKE, "other", 1.0, regions="north", budget=1e6), cpus=4)
+    mine = job(1200, ALIKE, at_s=20.0, objective="cheapest", deadline_s=500.0)
+    came = rehearsed(Home(Scenario((BUSY, SOUTH), (other, mine)), 3))
+    assert came.row.end_s is not None
+    assert 0.95 * came.took_s <= came.row.end_s <= 1.05 * came.took_s
+    assert came.cost == pytest.approx(came.row.cost, rel=0.05)

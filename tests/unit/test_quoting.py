@@ -214,9 +214,13 @@ def test_a_quote_about_a_job_that_runs_counts_what_it_holds_as_free() -> None:
     job = town.submit("j", 100, aims=Aims(deadline_ns=1000 * SECOND))
     assert town.job(job).leases
     spec = JobSpec(name="j", total=100, aims=Aims())
-    assert quote(town.home, spec, timed(), [Aims()], town.now_ns).rows == []
+    (beside,) = quote(town.home, spec, timed(), [Aims()], town.now_ns).rows
     (row,) = quote(town.home, spec, timed(), [Aims()], town.now_ns, job).rows
-    assert row.sites
+    assert [each.slots for each in row.sites] == [2, 2]
+    assert [each.slots for each in beside.sites] == [1, 1], "half of them, as both weigh the same"
+    assert row.end_s is not None
+    assert beside.end_s is not None
+    assert 1.9 * row.end_s < beside.end_s < 2.1 * row.end_s
 
 
 def test_a_machine_that_may_not_be_rented_has_a_reason() -> None:

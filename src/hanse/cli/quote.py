@@ -158,6 +158,9 @@ def _show(out: Output, answer: Answer) -> None:
             out.table(heads, [_cells(row, wanted) for row in found.rows])
             for line in _about(_asked(found.rows, wanted)):
                 out.say(line)
+        if found.beside and found.rows:
+            out.say(f"Beside what runs now: {', '.join(found.beside)}. It would have its part of "
+                    "their slots, by weight")  # fmt: skip
         for site, why in found.refused.items() if found.items else ():
             out.say(f"{site} would get nothing: {why}")
         for offer, why in found.unrented.items():

@@ -11,6 +11,7 @@ from copy import copy
 from math import sqrt
 from typing import NamedTuple
 
+from hanse.core.beside import Beside
 from hanse.core.events import Timed
 from hanse.core.indexes import Indexes
 from hanse.core.job import Job
@@ -152,7 +153,9 @@ class Carrying(Indexes):
         """The same offers and the same work, as they are known by chunk; and the chunks."""
         near.efforts.fit({o.site: self.sites[o.site].tariff.speed_milli / 1000 for o in offers})
         lots = self._lots(job, near, offers)
-        offers = [_by_chunk(offer, near, lots, at) for at, offer in enumerate(offers)]
+        beside = {} if job.place is None else job.place.beside
+        offers = [_by_chunk(offer, near, lots, at, beside.get(offer.site))
+                  for at, offer in enumerate(offers)]  # fmt: skip
         return offers, _left_of(left, lots, near.efforts.variance()), lots
 
     def _imagine(
@@ -261,11 +264,15 @@ def _here(offers: Sequence[Offer], left: Left, goal: Goal) -> tuple[float, float
     return found.cost, found.high_cost
 
 
-def _by_chunk(offer: Offer, near: Near, lots: Sequence[Lot], at: int) -> Offer:
+def _by_chunk(
+    offer: Offer, near: Near, lots: Sequence[Lot], at: int, shared: Beside | None
+) -> Offer:  # fmt: skip
     """With the speed that is known by chunk, and with what all that is ready would carry there."""
     work = sum(lot.items * lot.work for lot in lots)
     carry = sum(lot.items * lot.carry[at] for lot in lots) / work if work else 0.0
-    speed = near.efforts.speed(offer.site) or offer.speed
+    speed = offer.speed
+    if (known := near.efforts.speed(offer.site)) is not None:
+        speed = known * (1.0 if shared is None else shared.whole)
     return offer._replace(speed=speed, carry=carry)
 
 

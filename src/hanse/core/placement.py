@@ -18,6 +18,7 @@ from hanse.ids import SiteId
 from hanse.model.aims import Aims
 
 if TYPE_CHECKING:
+    from hanse.core.beside import Beside
     from hanse.core.reckoning import Expected
 
 NOT_YET = "it is not part of the plan yet"
@@ -29,6 +30,7 @@ class Placement:
     __slots__ = (
         "aims",
         "barred",
+        "beside",
         "has",
         "held",
         "kept",
@@ -58,6 +60,7 @@ class Placement:
         self.quota: dict[SiteId, int] = {}  # leases that it may hold at a site; none: 0
         self.held: dict[SiteId, int] = {}  # leases that it holds there: never 0
         self.barred: dict[SiteId, str] = {}  # sites that its aims rule out, and why
+        self.beside: dict[SiteId, Beside] = {}  # of one that is only imagined: see `beside`
         self.plan: Plan | None = None
         self.renting: list[str] = []  # what was or is not rented for it, and why
         self.slots = 0  # that the plan uses

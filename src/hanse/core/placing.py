@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from operator import add, sub
 
 from hanse import limits
+from hanse.core.beside import beside, going
 from hanse.core.carrying import Carrying
 from hanse.core.events import JobSpent, Timed
 from hanse.core.job import Job
@@ -162,10 +163,10 @@ class Placing(Carrying):
         job = Job(JobId(""), spec, self._now_ns)
         place, present = job.place, self.jobs.get(of) if of is not None else None
         assert place is not None
-        for site, items, busy_ns in timed:
-            place.work.observe(site, items, busy_ns)
-        for known in self.sites.values():
-            self._hint(place, known)
+        for name, items, busy_ns in timed:
+            place.work.observe(name, items, busy_ns)
+        for site in self.sites.values():
+            self._hint(place, site)
         if present is not None:
             place.held.update(Counter(lease.site for lease in present.leases.values()))
             place.has = {} if present.place is None else dict(present.place.has)
@@ -174,6 +175,8 @@ class Placing(Carrying):
         else:
             job.grow(spec.total or 0, {})
         self._shapes.join(job, self.sites.values())
+        usable = [(site, self._usable(job, site)) for site in self.sites.values()]
+        place.beside = beside(job, usable, going(self.jobs.values(), present))
         try:
             with self.spots.aside(self.sites.values()):
                 if place.near is not None and place.near.ready:
@@ -220,6 +223,8 @@ class Placing(Carrying):
     def _usable(self, job: Job, site: Site) -> int:
         """Slots that are the job's or free."""
         assert job.place is not None
+        if (shared := job.place.beside.get(site.id)) is not None:
+            return shared.slots
         held = job.place.held.get(site.id, 0)
         return min(site.capacity.times(job.spec.needs), site.free.times(job.spec.needs) + held)
 
@@ -229,14 +234,17 @@ class Placing(Carrying):
         lasts_ns = math.inf
         if tariff.spot and place.aims.deadline_ns is not None:
             lasts_ns = self.spots.stays_ns(site, self._now_ns, place.aims.deadline_ns)
-        price = self._slot_price(job, site)
+        cost = self._slot_price(job, site) / HOUR_NS
         rate = job.rates.get(site.id)
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         mean, _, known = place.work.moments()
         speed = place.work.speed(site.id)
+        if (shared := place.beside.get(site.id)) is not None:
+            cost, speed = cost * shared.whole, speed * shared.whole
+            start_ns += shared.wait_ns
         once = self.fetches_once(job, site)[1] / self._sharing(job, place, slots * speed)
         carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
-        return Offer(site.id, slots, speed, price / HOUR_NS, start_ns, lasts_ns, carry,
+        return Offer(site.id, slots, speed, cost, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
 
     def _hint(self, place: Placement, site: Site) -> None:

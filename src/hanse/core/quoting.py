@@ -24,6 +24,8 @@ from hanse.model.data import Lies
 from hanse.model.job import JobSpec
 from hanse.model.quote import Brought, Quote, Row, SiteShare, Sureness
 
+_NAMED = 5  # jobs beside it
+
 
 class _About(NamedTuple):
     """One row, before it is reckoned."""
@@ -79,8 +81,9 @@ def ask(
                 unrented = asked.rents.refused
             about.append(_About(each, asked, why, unrented))
             able = any(home.may_run(job, site) for site in home.sites.values())
+            rivals = [name for one in job.place.beside.values() for name in one.rivals]
             mean, variance, count = job.place.work.moments()
-        told = replace(told, able=told.able or able)
+        told = replace(told, able=told.able or able, beside=list(dict.fromkeys(rivals))[:_NAMED])
         if count:
             told = replace(told, timed=int(count), item_s=mean / SECOND,
                            spread=sqrt(variance) * mean / SECOND)  # fmt: skip

@@ -79,6 +79,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         item_s: what one takes at a site of middling speed; None: nothing is known of that.
         spread: the standard deviation of one item over that.
         able: some site could run it, at once or when that has room.
+        beside: jobs that hold slots now of which this one would have its part; a few names.
         rows: none where nothing is known, or nobody could run it.
         refused: sites that would get none, and why.
         unrented: offers of which no machine, or none more, can be rented for it now, and why.
@@ -89,6 +90,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     item_s: float | None = None
     spread: float = 0.0
     able: bool = True
+    beside: list[str] = []
     rows: list[Row] = []
     refused: dict[str, str] = {}
     unrented: dict[str, str] = {}

@@ -9,7 +9,7 @@ were timed.
 
 from __future__ import annotations
 
-from math import isqrt
+from math import inf, isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -142,7 +142,7 @@ def _slots(job: Job, home: Granting, only: SiteId | None = None) -> tuple[Sites,
         count = site.capacity.times(job.spec.needs)
         rate = job.rates.get(site.id)
         spread = rate.long if rate is not None and rate.known else pooled
-        if not count or spread is None or not _may_use(job, site):
+        if not count or spread is None or not may_use(job, site):
             continue
         planned = count if job.place is None else min(count, job.place.quota.get(site.id, 0))
         if only not in (None, site.id):
@@ -153,7 +153,8 @@ def _slots(job: Job, home: Granting, only: SiteId | None = None) -> tuple[Sites,
     return (used if used.slots else every), every
 
 
-def _may_use(job: Job, site: Site) -> bool:
+def may_use(job: Job, site: Site) -> bool:
+    """Whether its aims, its code and the site's owner let it run there."""
     barred = job.place is not None and site.id in job.place.barred
     return not barred and site.may_run(job.spec)
 
@@ -162,15 +163,15 @@ def _share(job: Job, home: Granting) -> float:
     """The job's share of all that is done until it ends. Another job gets its part by weight, but
     no more than it has to do: whoever ends earlier leaves its slots. One that can run nowhere that
     this job may takes nothing from it."""
-    work = _work(job)
-    sites = [site for site in home.sites.values() if _may_use(job, site)]
+    work = work_left(job)
+    sites = [site for site in home.sites.values() if may_use(job, site)]
     taken = 0.0
     for other in home.jobs.values():
         if other is not job and not other.state.ended and (other.ready or other.leases):
-            if not any(_may_use(other, site) for site in sites):
+            if not any(may_use(other, site) for site in sites):
                 continue
             part = work * other.spec.weight / job.spec.weight
-            taken += min(part, _work(other)) if _timed(other) else part
+            taken += min(part, work_left(other))
     return work / (work + taken)
 
 
@@ -182,10 +183,10 @@ def _timed(job: Job) -> bool:
     return any(rate.known for rate in job.rates.values())
 
 
-def _work(job: Job) -> float:
-    """What is left of a job that was timed, in time of one slot."""
+def work_left(job: Job) -> float:
+    """What is left of a job, in time of one slot; infinite if nothing of it was timed."""
     means = [rate.long.mean_ns for rate in job.rates.values() if rate.known]
-    return _items(job) * sum(means) / len(means)
+    return _items(job) * sum(means) / len(means) if means else inf
 
 
 def _spread(job: Job) -> tuple[float, float, float]:
