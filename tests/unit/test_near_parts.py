@@ -235,3 +235,46 @@ def test_a_name_for_each_file_does_not_hide_where_the_files_lie() -> None:
     chunks = {chunk for chunk, _, _ in places.parts(100, 180)}
     assert {places.regions[chunk] for chunk in chunks} == {"eu", "asia"}
     assert len(chunks) == 2, "they are one run each"
+
+
+LACKS = st.floats(0.005, 0.045)
+
+
+def beside(lack: float, time_ns: float, sunk: bool = False) -> tuple[int, float]:
+    """How many items of a chunk a site gets to which they are dear, where the site that has their
+    data lacks so much of the time; and what it is expected to cost."""
+    items = 1000
+    near = Offer(SiteId("near"), 10, 1.0, 1.0, 0.0, math.inf, open=True)
+    far = Offer(SiteId("far"), 10, 1.0, 1.0, 0.0, math.inf, open=True, sunk=sunk)
+    work = 10 * time_ns * (1 + lack) / items
+    lots = [Lot(0, items, work, 9, [0.0, 20 * work])]
+    found = follow([near, far], lots, [0.0, 0.0], time_ns)
+    return sum(found.shares[SiteId("far")].values()), found.cost
+
+
+@given(LACKS)
+def test_a_little_that_seems_to_lack_waits_and_is_counted(lack: float) -> None:
+    items, cost = beside(lack, 1e12)
+    assert not items
+    assert cost > 10 * 1e12 * (1 + lack), "some of it is expected to run where it is dear"
+
+
+@given(st.floats(0.06, 0.5))
+def test_what_lacks_in_any_case_is_begun_at_once(lack: float) -> None:
+    assert beside(lack, 1e12)[0]
+
+
+@given(LACKS)
+def test_a_machine_that_is_paid_for_does_not_wait(lack: float) -> None:
+    assert beside(lack, 1e12, sunk=True)[0]
+
+
+@given(st.floats(0.76, 0.88))
+def test_what_waits_begins_while_there_is_just_time_for_it(busy: float) -> None:
+    near = Offer(SiteId("near"), 1, 1.0, 1.0, 0.0, math.inf, open=True)
+    far = Offer(SiteId("far"), 1, 1.0, 1.0, 0.0, math.inf, open=True)
+    lots = [Lot(0, 10, 1e10, 9, [0.0, 2e11])]
+    found = follow([near, far], lots, [0.02e11, busy * 1e11], 1e11)
+    assert sum(found.shares[SiteId("far")].values())
+    early = follow([near, far], lots, [0.02e11, 0.0], 1e11)
+    assert not sum(early.shares[SiteId("far")].values())

@@ -6,7 +6,8 @@ Jobs whose items do not say where their data lies have no chunks, and pay nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from copy import copy
 from math import sqrt
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from hanse.model.data import Lies
 
 _GAIN = 0.02  # of all cost: where bytes can cost no more, or less, it does not matter who has what
 _SPARE = 0.01  # of the time left: so much sooner all is to be done, where sites keep to them
+_UNEVEN = 0.5  # items: so much later than if work were even is a site's last slot done
 _TRIED_NS, _TRIED = 10 * SECOND, 0.02  # so long, or of all time, one item of a chunk is tried
 _CLOSE = 1.25
 _SAMPLE = 100  # segments that say how long the items of an imagined job take
@@ -142,7 +144,7 @@ class Carrying(Indexes):
                     way.end_ns * (left.high / left.mean if left.mean else 1.0),
                     hurry=False)  # fmt: skip
         tries = self._now_ns - job.since_ns < max(_TRIED_NS, goal.whole_ns * _TRIED)
-        shares = probe(way.shares, lots, _leased(job)) if tries else way.shares
+        shares = probe(way.shares, lots, set(_running(job))) if tries else way.shares
         whole = 1 + rest / way.cost if way.cost else 1.0  # what has begun costs a little more
         parts = {site: (work, nano * whole) for site, (work, nano) in way.parts.items()}
         return Way(told, shares, strict=True, parts=parts)
@@ -179,7 +181,7 @@ class Carrying(Indexes):
     def _lots(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[Lot]:
         """What is ready, by chunk; all chunks are named, as more may become ready."""
         assert job.data is not None
-        found, ages = [], self._ages(job, near)
+        found, ages, runs = [], self._ages(job, near), Counter(_running(job))
         there = [self.sites[offer.site].tariff.region for offer in offers]
         once = self._each_once(job, offers)
         for chunk, region in enumerate(job.data.regions):
@@ -196,7 +198,7 @@ class Carrying(Indexes):
             if not timed and work:  # it is at least as much as was done of one
                 work = max(work, ages.get(chunk, 0.0))
             carry = [each[one] + more for one, more in zip(there, once, strict=True)]
-            found.append(Lot(chunk, len(items or ()), work, timed, carry))
+            found.append(Lot(chunk, len(items or ()), work, timed, carry, runs[chunk]))
         return found
 
     def _each_once(self, job: Job, offers: Sequence[Offer]) -> list[float]:
@@ -231,26 +233,30 @@ class Carrying(Indexes):
         for lease in job.leases.values():
             if lease.begun < lease.stop:
                 chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
-                more = (lease.stop - lease.begun) * near.efforts.work(chunk)
+                each = near.efforts.work(chunk)
+                age = (self._now_ns - lease.begun_ns) * (near.efforts.speed(lease.site) or 1.0)
+                more = (lease.stop - lease.begun) * each - min(0.0 if lease.queued else age, each)
                 work[lease.site] = work.get(lease.site, 0.0) + more
+        longest = max((near.efforts.work(chunk) for chunk in set(_running(job))), default=0.0)
         return [
             (0.0 if offer.open else offer.start_ns)
             + work.get(offer.site, 0.0) / (offer.speed * max(1, offer.slots))
+            + _UNEVEN * longest / offer.speed
             for offer in offers
         ]
 
     def _follow(self, job: Job, near: Near, way: Way) -> None:
         """From now on."""
         near.shares, near.strict, near.parts = way.shares, way.strict, way.parts
-        leased = _leased(job)
+        leased = set(_running(job))
         near.everywhere = {site for site, share in way.shares.items() if leased <= share.keys()}
 
 
-def _leased(job: Job) -> set[int]:
-    """The chunks of which something runs."""
+def _running(job: Job) -> list[int]:
+    """The chunks of the items that run, or are about to."""
     assert job.data is not None
-    return {next(job.data.parts(lease.begun, lease.begun + 1))[0]
-            for lease in job.leases.values() if lease.begun < lease.stop}  # fmt: skip
+    return [next(job.data.parts(lease.begun, lease.begun + 1))[0]
+            for lease in job.leases.values() if lease.begun < lease.stop]  # fmt: skip
 
 
 def _spread(lots: Sequence[Lot]) -> float:
@@ -282,11 +288,15 @@ def _left_of(left: Left, lots: Sequence[Lot], variance: float) -> Left:
         return left
     items, work = sum(lot.items for lot in lots), sum(lot.items * lot.work for lot in lots)
     mean = max(0.0, left.mean - left.each * items) + work
-    chance = sum(lot.work**2 * lot.items * (1 + lot.items / max(1, lot.timed)) for lot in lots)
     # Longest ones of all chunks together would be those of one chunk, not a tail.
     rest = max((lot.work for lot in lots if lot.items), default=left.each) * (1 + variance)
-    spread = 1.65 * sqrt(variance * chance)
+
+    def spread(known: Callable[[Lot], int]) -> float:
+        each = (lot.work**2 * lot.items * (1 + lot.items / max(1, known(lot))) for lot in lots)
+        return 1.65 * sqrt(variance * sum(each))
+
     return left._replace(
-        mean=mean, high=mean + spread, spread=spread, whole=left.whole + mean - left.mean,
+        mean=mean, high=mean + spread(lambda lot: lot.timed),
+        spread=spread(lambda lot: lot.timed + lot.runs), whole=left.whole + mean - left.mean,
         rest=rest, tail=left.tail._replace(at=0.0),
     )  # fmt: skip

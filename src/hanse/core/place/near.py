@@ -23,6 +23,9 @@ from hanse.ids import SiteId
 from hanse.model.ranges import Range
 
 _PIECES = 24  # that all chunks are cut into, about
+_MARGIN = 0.03  # of the time left: so much sooner than it has to a dearer site begins
+_DOUBT = 0.05  # of the time left: so much may turn out to be no lack
+_LAST = 1.5  # items: ... and so many
 _LIKE = 1.001  # so much dearer is as cheap
 _NONE: Mapping[int, int] = {}
 
@@ -37,6 +40,7 @@ class Lot(NamedTuple):
     work: float  # of one item, at speed 1; 0: nothing is known of any
     timed: int  # items of it that it rests on
     carry: Sequence[float]  # nano for one item's bytes, by offer
+    runs: int = 0  # items of it that run, and will be timed soon
 
 
 Parts = dict[SiteId, tuple[float, float]]  # of what is in the lots: work, and nano expected
@@ -143,6 +147,7 @@ def follow(
         given[at][number] = given[at].get(number, 0) + items
         times[at] += row[at].time_ns
         _add(parts, offers[at].site, items * lots[number].work, row[at].cost)
+    _put_off(given, offers, lots, cost, times, time_ns)
     shares: Share = {}
     for number, lot in enumerate(lots):
         if not lot.items:
@@ -154,6 +159,27 @@ def follow(
             lots[n].chunk: ALL if given[at][n] == lots[n].items else given[at][n] for n in order
         }
     return Followed(shares, total, max(times, default=0.0), parts)
+
+
+def _put_off(
+    given: Sequence[dict[int, int]], offers: Sequence[Offer], lots: Sequence[Lot],
+    cost: Sequence[Sequence[float]], times: Sequence[float], time_ns: float,
+) -> None:  # fmt: skip
+    """What a dearer site is given as there seems to be a little too little time elsewhere waits
+    until that site has just time for it: it may turn out that there was enough."""
+    home = [row.index(min(row)) for row in cost]
+    lack = [has - time_ns for has in times]  # if each did all that it is the cheapest site for
+    away = [(at, n) for at, those in enumerate(given) for n in those
+            if cost[n][at] > cost[n][home[n]] * _LIKE]  # fmt: skip
+    for at, number in away:
+        there = offers[home[number]]
+        work = given[at][number] * lots[number].work
+        lack[home[number]] += work / (there.speed * max(1, there.slots))
+    for at, number in away:
+        last_ns = _MARGIN * time_ns + _LAST * lots[number].work / offers[at].speed
+        doubted = lack[home[number]] < _DOUBT * time_ns and not offers[at].sunk
+        if doubted and time_ns - times[at] > last_ns:
+            del given[at][number]
 
 
 def _add(parts: Parts, site: SiteId, work: float, nano: float) -> None:

@@ -88,7 +88,7 @@ class Left(NamedTuple):
     tail: Tail
     sure: bool  # something has been timed
     whole: float = 0.0  # of all items, those that are done too
-    spread: float = 0.0  # of what nobody has begun: from its mean to its high
+    spread: float = 0.0  # of what nobody has begun, once what runs is known: from mean to high
     running: Mapping[SiteId, float] = {}  # of items that have begun, where they run
 
     def unbegun(self) -> Left:
@@ -243,8 +243,9 @@ class Work:
             running[site] = running.get(site, 0.0) + one
         rest = (variance + 1) / 2 * mean
         total = coming * mean + sum(rests)
-        chance = variance * mean * mean * (coming + coming * coming / items)
-        spread = _SURE * sqrt(chance)
+        one = variance * mean * mean
+        chance = one * (coming + coming * coming / items)
+        spread = _SURE * sqrt(one * (coming + coming * coming / (items + len(begun))))
         high = total + _SURE * sqrt(chance + rest * rest * len(rests))
         whole = total + items * self.moments()[0]
         return Left(total, high, rest, mean, self.tail(), True, whole, spread, running)
