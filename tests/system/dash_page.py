@@ -90,6 +90,7 @@ def _site(at: int, now: int) -> SiteSeen:
         free=Amount(cpus_milli=16_000 - 1000 * min(leases, 16)), leases=leases,
         runs={f"j-{at % 100 * 10:012x}": leases} if leases else {}, heard_s=0.5, trip_s=0.02,
         python="3.12", packages=40, allow=[] if at else [HOSTILE],
+        region=f"region-{at % 7}" if at else HOSTILE, price=0.000058 * at, spot=at % 3 == 1,
     )  # fmt: skip
 
 

@@ -280,6 +280,19 @@ def test_a_thousand_jobs_and_sites_are_listed_filtered_sorted_and_kept_up_to_dat
     assert page.locator("tbody tr").count() == 100  # what is not looked at costs no elements
 
 
+def test_sites_have_their_region_their_price_and_whether_they_are_spot(made_up, page):
+    page.goto(made_up())
+    page.get_by_role("link", name="Sites").click()
+    page.locator("#filter").fill("site-0001")
+    row = page.get_by_role("row", name="ann/site-0001")
+    expect(row).to_contain_text("region-1")
+    expect(row).to_contain_text("0.000058 spot")
+    page.locator("#filter").fill("region-2")
+    expect(page.locator("section[aria-label=sites] .tools [role=status]")).to_have_text(
+        "143 of 1,000"
+    )
+
+
 def test_hostile_names_and_output_are_text_and_never_markup(made_up, page):
     page.goto(made_up())
     for place in ("jobs", "sites"):

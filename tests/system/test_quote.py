@@ -107,6 +107,19 @@ def test_nothing_stays_of_a_quote_that_is_interrupted_wherever_its_script_connec
     assert jobs == []
 
 
+def test_a_script_that_is_interrupted_before_its_map_is_quiet(tmp_path: Path) -> None:
+    script, ran = tmp_path / "script.py", tmp_path / "ran"
+    script.write_text(f"open({str(ran)!r}, 'w').close()\nimport time\ntime.sleep(60)")
+    quoting = subprocess.Popen(
+        [*HANSE, "quote", str(script)], env=environment(tmp_path / "home", PYTHONPATH=str(SRC)),
+        text=True, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    until(ran.exists)
+    os.killpg(quoting.pid, signal.SIGINT)
+    _, told = quoting.communicate(timeout=60)
+    assert (quoting.returncode, told.strip()) == (130, "hanse: interrupted")
+
+
 def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("print('nothing')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -107,7 +108,8 @@ def _of_script(
         ask = Ask(str(place), str(ran), wanted, sample, seconds)
         environment = {**os.environ, ASKED: msgspec.json.encode(ask).decode()}
         try:
-            code = _run([sys.executable, target, *args], environment)
+            asked = [sys.executable, "-m", "hanse.cli.shared.quoted", target, *args]
+            code = _run(asked, environment)
         finally:
             if ran.exists():
                 _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))
@@ -118,9 +120,12 @@ def _of_script(
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Its exit code. On Ctrl-C, which the program gets too, it has some time to end."""
+    """Its exit code. On Ctrl-C, which the program gets too, as soon as it can take it, it has some
+    time to end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with subprocess.Popen(command, env=environment, stdout=sys.stderr) as ran:
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return ran.wait()
         except KeyboardInterrupt:
             try:

@@ -50,11 +50,12 @@ def run(
         # This run's own: a job that it has started over is not started over again, whichever of
         # its processes comes to it next.
         os.environ["HANSE_FRESH"] = os.urandom(8).hex()
-    raise SystemExit(_exit_code(script, args, module))
+    raise SystemExit(exit_code(script, args, module))
 
 
-def _exit_code(script: str, args: tuple[str, ...], module: bool) -> int:
-    """Run the program to its end, and say how it ended as a shell would be told."""
+def exit_code(script: str, args: tuple[str, ...], module: bool, quiet: bool = False) -> int:
+    """Run the program to its end, and say how it ended as a shell would be told; `quiet`: of Ctrl-C
+    nothing is said."""
     from hanse.cli.shared import program
 
     leave: SystemExit | None = None
@@ -72,7 +73,8 @@ def _exit_code(script: str, args: tuple[str, ...], module: bool) -> int:
     except KeyboardInterrupt:
         _clear_screen()
         after_its_echo = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
-        click.echo(f"{after_its_echo}hanse: interrupted", err=True)
+        if not quiet:
+            click.echo(f"{after_its_echo}hanse: interrupted", err=True)
         return exits.INTERRUPTED
     except BrokenPipeError as error:
         if not pipes.reader_is_gone():

@@ -62,6 +62,9 @@ class SiteRow(msgspec.Struct, frozen=True):
     silent_since_s: int | None
     python: str
     allow: list[str]
+    region: str
+    price: float  # for an hour of all of it, now
+    spot: bool
 
 
 class MachineRow(msgspec.Struct, frozen=True):
@@ -202,6 +205,7 @@ def _site_row(site: SiteSeen, now_s: float) -> SiteRow:
         site.free.cpus_milli / 1000, site.capacity.gpus_milli / 1000, site.capacity.memory_bytes,
         site.leases, site.runs, round(site.trip_s * 1000),
         round(now_s - site.heard_s) if site.state == "silent" else None, site.python, site.allow,
+        site.region, site.price, site.spot,
     )  # fmt: skip
 
 

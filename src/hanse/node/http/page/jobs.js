@@ -2,7 +2,7 @@
 
 import { h, say } from "./dom.js";
 import { Table } from "./table.js";
-import { ago, count, duration } from "./words.js";
+import { ago, count, duration, money } from "./words.js";
 
 export const STATES = ["running", "interrupted", "done", "failed", "cancelled"];
 
@@ -17,7 +17,7 @@ export function items(row) {
 export function took(row) { return duration(Math.max(0, (row.ended_s ?? row.updated_s) - row.created_s)); }
 
 // In the currency of the sites' prices; empty where nothing is counted.
-export function price(row) { return row.cost ? Number(row.cost.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 }) : ""; }
+export function price(row) { return row.cost ? money(row.cost) : ""; }
 
 // A bar of done and failed items. <meter> and <progress> say it to screen readers too.
 export function bar(row) {

@@ -2,7 +2,7 @@
 
 import { fill, h, say } from "./dom.js";
 import { Table } from "./table.js";
-import { ago, count, size } from "./words.js";
+import { ago, count, money, size } from "./words.js";
 
 export function sitesTable(nameOf) {
   const columns = [
@@ -19,13 +19,15 @@ export function sitesTable(nameOf) {
       sort: (row) => row.memory_bytes },
     { name: "Leases", class: "number", number: true, text: (row) => count(row.leases), sort: (row) => row.leases },
     { name: "Runs", class: "wide", text: (row) => runs(row, nameOf), fill: (element, row) => fillRuns(element, row, nameOf) },
+    { name: "Region", text: (row) => row.region },
+    { name: "An hour", class: "number", number: true, text: price, sort: (row) => row.price },
     { name: "Away", class: "number", number: true, text: (row) => row.trip_ms ? `${count(row.trip_ms)} ms` : "",
       sort: (row) => row.trip_ms },
     { name: "Python", text: (row) => row.python },
     { name: "Lets through", class: "wide", text: (row) => row.allow.join(", ") },
   ];
   const table = new Table(columns, {
-    words: (row) => [row.id, row.state, row.python, runs(row, nameOf)].join(" "),
+    words: (row) => [row.id, row.state, row.python, row.region, row.spot ? "spot" : "", runs(row, nameOf)].join(" "),
     states: ["at work", "idle", "silent", "takes part no more"], label: "sites",
     empty: "No site takes part.",
   });
@@ -58,6 +60,9 @@ export function machinesTable(nameOf) {
   table.order = (a, b) => (a.id < b.id ? -1 : 1);
   return table;
 }
+
+// What an hour of all of it costs, and whether it may be taken away at any time.
+function price(row) { return [row.price ? money(row.price) : "", row.spot ? "spot" : ""].join(" ").trim(); }
 
 function trim(number) { return String(Math.round(number * 10) / 10); }
 

@@ -14,6 +14,13 @@ export function size(bytes) {
   return `${bytes.toFixed(1)} TiB`;
 }
 
+// In whatever currency prices are written: two digits behind the point, or more where it is less than that shows.
+export function money(amount) {
+  const least = Math.abs(amount) < 1e-12 || Math.abs(amount) >= 0.1;
+  const digits = least ? 2 : 1 - Math.floor(Math.log10(Math.abs(amount)));
+  return amount.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 export function duration(seconds) {
   if (seconds < 1e-3) return `${Math.round(seconds * 1e6)} us`;
   if (seconds < 0.1) return `${(seconds * 1e3).toPrecision(2)} ms`;
