@@ -19,12 +19,12 @@ export function sitesTable(nameOf) {
       sort: (row) => row.memory_bytes },
     { name: "Leases", class: "number", number: true, text: (row) => count(row.leases), sort: (row) => row.leases },
     { name: "Runs", class: "wide", text: (row) => runs(row, nameOf), fill: (element, row) => fillRuns(element, row, nameOf) },
-    { name: "Region", text: (row) => row.region },
-    { name: "An hour", class: "number", number: true, text: price, sort: (row) => row.price },
+    { name: "Region", class: "middle", text: (row) => row.region },
+    { name: "An hour", class: "number middle", number: true, text: price, sort: (row) => row.price },
     { name: "Away", class: "number", number: true, text: (row) => row.trip_ms ? `${count(row.trip_ms)} ms` : "",
       sort: (row) => row.trip_ms },
     { name: "Python", text: (row) => row.python },
-    { name: "Lets through", class: "wide", text: (row) => row.allow.join(", ") },
+    { name: "Lets through", class: "middle", text: (row) => row.allow.join(", ") },
   ];
   const table = new Table(columns, {
     words: (row) => [row.id, row.state, row.python, row.region, row.spot ? "spot" : "", runs(row, nameOf)].join(" "),
