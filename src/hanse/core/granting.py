@@ -19,7 +19,7 @@ from hanse.core.messages import CutOrder, Grant, Orders
 from hanse.core.place.length import lease_length
 from hanse.core.place.rate import Rate
 from hanse.core.place.tail import current_left_ns
-from hanse.core.placing import Placing
+from hanse.core.placing import Placing, takes
 from hanse.core.shapes import Shape
 from hanse.core.site import Site
 from hanse.ids import LeaseId
@@ -144,8 +144,8 @@ class Granting(Placing):
         job = self.jobs[site.reserved] if site.reserved is not None else None
         assert job is not None
         assert job.shape is not None
-        if not site.capacity.fits(job.spec.needs) or not job.shape.suits(site):
-            self._unreserve(job)  # the site has shrunk
+        if not site.capacity.fits(job.spec.needs) or not takes(job, site):
+            self._unreserve(job)  # the site has shrunk, or its owner lets others through now
             return None
         if not site.free.fits(job.spec.needs):
             return None
