@@ -271,7 +271,23 @@ def chosen(some: list[T], which: int) -> T:
     return some[which % len(some)]
 
 
+class ForgetfulFederation(AnyFederation):
+    """Its home forgets every site as soon as that is withdrawn; some come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = limits.SITE_KEPT_NS, limits.SITES_GONE
+        limits.SITE_KEPT_NS = limits.SITES_GONE = 0
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            limits.SITE_KEPT_NS, limits.SITES_GONE = self.before
+
+
 TestAnyFederation = AnyFederation.TestCase
+TestForgetfulFederation = ForgetfulFederation.TestCase
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from core_builders import Town
 
-from hanse.core.events import Describe, JobEnded, JobSubmitted, Resume, Withdraw
+from hanse import limits
+from hanse.core.accounts import account
+from hanse.core.events import CancelJob, Describe, JobEnded, JobSubmitted, Resume, Withdraw
 from hanse.core.home import Home
+from hanse.core.invariants import check
 from hanse.core.why import explain
 from hanse.ids import SiteId
+from hanse.model.aims import Aims, Tariff
 from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobState
+from hanse.model.resources import Amount
 
 X, Y = SiteId("x"), SiteId("y")
 
@@ -55,6 +60,22 @@ def test_an_owner_lets_some_functions_through_only() -> None:
     town.known("report_sales", 10)
     x.talk()
     assert [grant.job for grant in x.grants.values()] == ["report_sales"]
+
+
+def test_a_site_that_is_emptied_for_a_job_may_be_closed_to_it_meanwhile() -> None:
+    town = Town()
+    town.known("narrow", 10**6)
+    x = town.place("x", 2)
+    wide = town.known("wide", 10, needs=Amount(cpus_milli=2000))
+    town.wait(limits.RESERVE_AFTER_NS / limits.SECOND + 1)
+    x.talk()
+    assert town.home.sites[X].reserved == wide
+    town.tell(Describe(X, Offer(allow=["narrow"])))
+    for lease in list(x.grants):
+        x.end(lease)
+    x.talk()
+    assert not town.home.jobs[wide].leases
+    assert town.home.sites[X].reserved is None
 
 
 def test_what_a_withdrawn_site_ran_runs_elsewhere_at_once() -> None:
@@ -155,3 +176,64 @@ def test_a_job_ends_once_none_of_its_sites_can_build_its_environment() -> None:
     x.talk()
     x.work()
     assert town.state(again) is JobState.DONE
+
+
+def test_sites_that_left_are_known_for_a_while_and_not_for_ever() -> None:
+    town = Town()
+    job = town.known("a", 10)
+    x = town.place("x")
+    x.done(0, 4)
+    town.tell(Withdraw(X))
+    town.wait(limits.SITE_KEPT_NS // limits.SECOND - 60)
+    town.place("y")
+    town.tell(Withdraw(Y))
+    assert [*town.home.sites] == [X, Y]
+    town.wait(120)
+    town.place("z")
+    town.tell(Withdraw(SiteId("z")))
+    assert [*town.home.sites] == [Y, "z"]
+    assert X not in town.home.jobs[job].rates
+    x.talk()  # it lives on, and is back with what it had not told
+    x.talk()
+    x.work()
+    assert town.state(job) is JobState.DONE
+    assert sorted(town.committed(job)) == list(range(10))
+
+
+def test_machines_that_come_once_leave_no_trace_however_many() -> None:
+    town = Town()
+    town.checked = False
+    town.known("a", 10)
+    town.known("b", 10, aims=Aims(deadline_ns=3600 * limits.SECOND))
+    for count in range(limits.SITES_GONE + 100):
+        site = SiteId(f"m{count}")
+        town.tell(Describe(site, Offer(python="3.9", allow=["none"])))
+        town.tell(Withdraw(site))
+    check(town.home)
+    assert len(town.home.sites) == limits.SITES_GONE
+    assert len(town.home._restricted) == limits.SITES_GONE
+    assert "m0" not in town.home.sites
+
+
+def test_a_site_that_a_job_is_for_is_remembered_and_so_is_what_was_spent() -> None:
+    town = Town()
+    job = town.known("a", 10, requires=Requires(site="x"))
+    priced = town.known("b", 10, aims=Aims(budget_nano=10**12))
+    tariff = Tariff(price_nano=10**9)
+    for name in "xy":
+        town.tell(Describe(SiteId(name), Offer(tariff=tariff)))
+    y = town.place("y")
+    assert y.grants
+    town.wait(20)
+    y.talk()
+    for name in "xy":
+        town.tell(Withdraw(SiteId(name)))
+    town.wait(limits.SITE_KEPT_NS // limits.SECOND + 1)
+    town.tell(Withdraw(town.place("z").agent.site))
+    assert [*town.home.sites] == [X, "z"]
+    told = account(town.home, priced, town.now_ns)
+    assert told is not None
+    assert {each.site for each in told.sites if each.spent} == {Y}
+    town.tell(CancelJob(job))
+    town.tell(Withdraw(town.place("q").agent.site))
+    assert [*town.home.sites] == ["z", "q"]

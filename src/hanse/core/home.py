@@ -275,6 +275,7 @@ class Home(Noting):
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
         site.withdrawn = False
+        self._gone.pop(site.id, None)
         if site.up_ns is None:
             self._site_up(site)
         self._time_trip(site, report)
@@ -302,6 +303,7 @@ class Home(Noting):
         site = self.sites.get(event.site) or self._new_site(event.site)
         with self._told_anew(site):
             site.offer, site.tariff = event.offer, event.offer.tariff
+        self._gone.pop(site.id, None)  # it is about to speak
         self._look_soon()
 
     @contextmanager
@@ -334,6 +336,9 @@ class Home(Noting):
             self._heard.pop(site.id, None)
             site.withdrawn = True
             self._empty(site, lost=False)
+            self._gone[site.id] = self._now_ns
+            self._gone.move_to_end(site.id)
+            self._forget_gone()
 
     def _tick(self, event: Tick) -> None:
         while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:

@@ -48,6 +48,7 @@ class Indexes:
         self._heard: OrderedDict[SiteId, Site] = (
             OrderedDict()
         )  # not silent; first heard longest ago
+        self._gone: OrderedDict[SiteId, int] = OrderedDict()  # withdrawn, and when; longest first
         self._restricted: dict[SiteId, Site] = {}  # let some functions through only
         self._placed: dict[JobId, Job] = {}  # running jobs with aims
         self._vtime = 0  # of the job that was granted a lease last; never goes back
@@ -150,6 +151,35 @@ class Indexes:
         for shape in self._shapes:
             shape.meet(site)
         return site
+
+    def _forget_gone(self) -> None:
+        """Sites that left long ago, or too many: nothing is held of them. Not one that a job is
+        for, nor one whose last notes are not recorded yet, as those are acknowledged to it."""
+        if not self._gone:
+            return
+        wanted = {job.spec.requires.site for job in self.jobs.values() if not job.state.ended}
+        for id, since_ns in list(self._gone.items()):
+            young = self._now_ns - since_ns < limits.SITE_KEPT_NS
+            if young and len(self._gone) <= limits.SITES_GONE:
+                return
+            site = self.sites[id]
+            named = any(map(site.goes_by, filter(None, wanted)))
+            if not named and site.notes_durable == site.notes_seen:
+                self._forget_site(site)
+
+    def _forget_site(self, site: Site) -> None:
+        """What was spent there, and how fast it was for the jobs that know it, they keep."""
+        assert not site.leases
+        assert site.capacity == Amount()
+        for job in self.jobs.values():
+            job.rates.pop(site.id, None)  # it counts for nothing there, as it has no slots
+            job.losses.pop(site.id, None)
+            if job.place is not None and job.place.kept == site.id:
+                job.place.kept = None
+        for shape in self._shapes:
+            shape.part(site)
+        self._restricted.pop(site.id, None)
+        del self._gone[site.id], self.sites[site.id]
 
     def _set_room(self, site: Site, capacity: Amount, free: Amount) -> None:
         """What the site has, and what of it is free for further grants."""

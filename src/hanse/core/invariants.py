@@ -37,6 +37,9 @@ def check(home: Home) -> None:
         assert site.notes_durable == site.notes_seen or home._recorded < home._position, (
             f"{site.id}: all is recorded, and not acknowledged"
         )
+    for id in home._gone:
+        assert home.sites[id].withdrawn, f"{id} takes part, and would be forgotten"
+        assert not home.sites[id].leases, f"{id} has left, and holds leases"
     _check_shapes(home)
     unsaid = (
         home._facts or home._dirty or home._strays or home._roomy or home._fresh or home._dropped
@@ -109,6 +112,7 @@ def _check_shapes(home: Home) -> None:
             kept = site.tariff.rented and shape.place is None
             able = not kept and site.lacks(shape.requires) is None
             assert shape.suits(site) == able, f"{site.id}: whether it can run such code"
+        assert shape.idle.keys() | shape._unfit <= home.sites.keys(), "sites that nobody knows"
         slots = sum(s.capacity.times(shape.needs) for s in sites if shape.suits(s))
         assert shape.slots == slots, f"slots: {shape.slots} counted, {slots} there"
         for site in home.sites.values():

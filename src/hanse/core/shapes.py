@@ -111,6 +111,11 @@ class Shape:
         else:
             self._unfit.discard(site.id)
 
+    def part(self, site: Site) -> None:
+        """The site is known no more."""
+        self._unfit.discard(site.id)
+        self.idle.pop(site.id, None)
+
     def slots_in(self, site: Site, capacity: Amount) -> int:
         return 0 if site.id in self._unfit else capacity.times(self.needs)
 

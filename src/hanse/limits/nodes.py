@@ -223,6 +223,12 @@ LINK_MACHINES = 1000
 LINK_FORGOTTEN_S = 3600.0
 """A site that has been silent for so long is waited for no more when its home comes back."""
 
+SITE_KEPT_NS = 3600 * SECOND
+SITES_GONE = 1000
+"""A home knows a site that has left for so long, and so many of these: people look at what became
+of it, and one that comes back goes on where it was. A home that rents, or is visited by machines
+that never come twice, would have to know ever more of them."""
+
 LINK_SITES = 10_000
 """A home has at most so many sites at other nodes."""
 
