@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_renting import HERE, HOUR, JOB, kind, lack, left, rental
@@ -21,6 +20,7 @@ from hanse.ids import JobId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims
 from hanse.model.job import JobSpec
+from hanse.model.quote import Row
 from hanse.sim.rehearsal_scenario import Scenario
 from hanse.sim.rehearsal_times import Times
 from hanse.sim.renting import RentingStage
@@ -63,16 +63,16 @@ def test_a_course_has_no_more_machines_than_may_be_and_does_all_the_work_or_says
     assert [course.cost for course in whole] == sorted(course.cost for course in whole)
 
 
-def rehearsed(seed: int) -> tuple[float, float, float]:
-    """Of a job with two zones that come and go and one offer that is sure: what it costs, what was
-    expected, and at most."""
+def rehearsed(seed: int) -> tuple[Row, float, float]:
+    """Of a job with two zones that come and go and one offer that is sure: what was expected, what
+    it cost, and the seconds that it took."""
     draws = Random(seed)
     up_s, down_s = draws.choice([(7200, 2400), (3600, 3600), (14400, 1800)])
     job = replace(JOB, items=300, deadline_s=4 * 3600.0, submitted_s=5.0,
                   times=Times("lognormal", 180.0, 0.5))  # fmt: skip
     scenario = Scenario((replace(HERE, cpus=1, price_per_hour=0.0),), (job,))
     away = {name: spells(draws, up_s, down_s) for name in ("a", "b")}
-    stage = RentingStage(scenario, seed, [A, B, SURE], spells=away, look_ns=20 * SECOND)
+    stage = RentingStage(scenario, seed, [A, B, SURE], spells=away, look_ns=60 * SECOND)
     home = stage.home.home
     while not any(site.capacity.cpus_milli for site in home.sites.values()):
         stage.world.step()
@@ -83,14 +83,22 @@ def rehearsed(seed: int) -> tuple[float, float, float]:
                    stage.world.now_ns).rows  # fmt: skip
     stage.play(5 * HOUR)
     assert stage.books.jobs[JobId("job")].state == "done"
-    return stage.paid_nano / NANO, row.cost, row.cost_high
+    took_s = stage.books.jobs[JobId("job")].ended_ns / SECOND - 5.0
+    return row, stage.paid_nano / NANO, took_s
 
 
-@pytest.mark.parametrize("seed", [1, 3, 6])
-def test_what_is_quoted_is_near_what_it_costs(seed: int) -> None:
-    paid, cost, high = rehearsed(seed)
-    assert 0.75 * cost <= paid <= 1.3 * high
-    assert paid <= 1.4 * cost
+def test_what_is_quoted_is_near_what_it_costs_and_when_it_ends() -> None:
+    """Nobody knows when machines are lost: the cost within a third, the end within seven tenths,
+    and both by an eighth of what is said at most, but for one seed of ten."""
+    near = 0
+    for seed in range(1, 11):
+        row, paid, took_s = rehearsed(seed)
+        assert row.end_s is not None
+        assert row.end_high_s is not None
+        cost = 0.75 <= paid / row.cost <= 1.33 and paid <= 1.12 * row.cost_high
+        end = 0.7 <= took_s / row.end_s <= 1.7 and took_s <= 1.12 * row.end_high_s
+        near += cost and end
+    assert near >= 9
 
 
 def test_a_machine_that_is_there_is_lost_as_soon_also_where_no_more_may_be_brought() -> None:

@@ -185,18 +185,59 @@ def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:
     return Reckoned(False, 0.0, 0.0, cost, cost, "unknown", [], brought, renting)
 
 
+class _Shared(NamedTuple):
+    """What one course comes to, with what the sites do of it; costs are for the time alone."""
+
+    sites: list[tuple[Offer, float, float]]
+    machines: list[tuple[Bought, float, float]]
+    end_ns: float
+
+    @property
+    def cost(self) -> float:
+        return sum(part[2] for part in [*self.sites, *self.machines])
+
+    def scaled(self, by: float) -> _Shared:
+        """At so many times its cost."""
+        return _Shared([(offer, share, by * cost) for offer, share, cost in self.sites],
+                       [(each, share, by * cost) for each, share, cost in self.machines],
+                       self.end_ns)  # fmt: skip
+
+
 def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Reckoned:
-    """As the middle one of these has it, which are in the order of their cost: the sites do what
-    its machines leave, those that cost least first."""
+    """Cost and end are the mean over these, which are in the order of their cost, and at most what
+    the worst of them comes to. Which machines and sites do what is as in the middle one, at its
+    part of that cost."""
     assert lack.time_ns is not None
     left, time_ns = lack.left, lack.time_ns
-    way = ways[len(ways) // 2]
-    mine = {each.id: each.kind for each in lack.held}
+    every, middle = [_of_course(lack, way) for way in ways], len(ways) // 2
+    cost = sum(each.cost for each in every) / len(ways)
+    end_ns = sum(each.end_ns for each in every) / len(ways)
+    shown = every[middle]
+    shown = shown.scaled(cost / shown.cost if shown.cost else 1.0)
+    more = left.high / left.mean
+    in_time = [way.whole and way.end_ns <= time_ns for way in ways]
+    mine = {each.id for each in lack.held}
+    safe = sum(_does(site, time_ns) for site in lack.sites if site.site not in mine)
+    safe += sum(kind.room * kind.does(time_ns) for kind in kinds if not kind.rental.tariff.spot)
+    late_ns = max(each.end_ns for each in every) * more
+    sure = all(in_time) and (safe >= left.high or late_ns <= time_ns)
+    return Reckoned(
+        True, end_ns, max(end_ns, min(late_ns, time_ns) if sure else late_ns), cost,
+        max(each.cost for each in every) * more,
+        "sure" if sure else "even" if sum(in_time) > len(ways) / 2 else "no",
+        shown.sites, shown.machines, ways[middle].reasons,
+    )  # fmt: skip
+
+
+def _of_course(lack: Lack, way: Course) -> _Shared:
+    """The sites do what its machines leave, those that cost least first."""
+    assert lack.time_ns is not None
+    left, mine = lack.left, {each.id: each.kind for each in lack.held}
     ranked = sorted((site for site in lack.sites if site.site not in mine),
                     key=lambda offer: (offer.unit, offer.site))  # fmt: skip
     own = sum(part[1] for part in way.machines) + sum(part[1] for part in way.here)
     rest = left._replace(mean=max(0.0, left.mean - own))
-    shares = _cheapest_first(ranked, rest, time_ns) if ranked and rest.mean else []
+    shares = _cheapest_first(ranked, rest, lack.time_ns) if ranked and rest.mean else []
     sites = [(offer, share * rest.mean / left.mean, share * rest.mean * _alone(offer))
              for offer, share in shares]  # fmt: skip
     up = {site.site: site for site in lack.sites if site.site in mine}
@@ -206,19 +247,7 @@ def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Rec
     machines = [(each, work / left.mean, cost - each.kind.carry * work)
                 for each, work, cost in way.machines]  # fmt: skip
     end_ns = max(way.end_ns, *(_takes(offer, share * rest.mean) for offer, share in shares), 0.0)
-    cost = sum(part[2] for part in sites) + sum(part[2] for part in machines)
-    more = left.high / left.mean
-    in_time = [each.whole and each.end_ns <= time_ns for each in ways]
-    safe = sum(_does(site, time_ns) for site in ranked)
-    safe += sum(kind.room * kind.does(time_ns) for kind in kinds if not kind.rental.tariff.spot)
-    late_ns = max(each.end_ns for each in ways) * more
-    sure = all(in_time) and (safe >= left.high or late_ns <= time_ns)
-    return Reckoned(
-        True, end_ns, max(end_ns, min(late_ns, time_ns) if sure else late_ns), cost,
-        max(cost, ways[-1].cost + cost - way.cost) * more,
-        "sure" if sure else "even" if in_time[len(ways) // 2] else "no",
-        sites, machines, way.reasons,
-    )  # fmt: skip
+    return _Shared(sites, machines, end_ns)
 
 
 def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str]) -> Reckoned:

@@ -3,8 +3,8 @@
 `place.streams`, which is what rents them, is run forward: asked again and again what to bring and
 leave, with what would be done, spent and known by then. Which offers have machines at which moment
 nobody knows. So that is done for a few courses of events, which are spread evenly over how long by
-what was seen offers have machines and have none; the course that costs the middle is what is
-expected, and what it may come to is the dearest of them.
+what was seen offers have machines and have none; the mean of their costs and of their ends is what
+is expected, and what it may come to is the dearest of them, and the latest.
 """
 
 from __future__ import annotations
