@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -140,6 +141,25 @@ def test_a_program_of_its_own_is_traced_by_variables_alone_and_tells_no_argument
     assert {span.trace for span in collector.spans} == {job.trace}
 
 
+def test_a_job_has_so_many_spans_of_a_kind_and_says_how_many_were_left_out(
+    tmp_path, collector, variables
+):
+    text = (
+        "import hanse\n"
+        "def half(x): return 1 // (x % 100)\n"
+        "with hanse.connect() as client:\n"
+        "    list(client.map(half, range(3000), on_error='collect'))\n"
+    )
+    variables |= {"HANSE_OTEL_ITEMS": "1", "HANSE_OTEL_SPANS": "12", "HANSE_URL": "here"}
+    ended(program(tmp_path, text, **variables))
+    (job,) = collector.named("job half")
+    items, leases = collector.named("item half"), collector.named("lease half")
+    assert sum(span.failed for span in items) == 12
+    assert sum(not span.failed for span in items) == 12
+    assert 0 < len(leases) <= 12
+    assert int(job.about["hanse.spans.left_out"]) >= 3000 - 24
+
+
 def test_without_variables_nothing_of_it_is_imported_and_without_a_collector_programs_end(tmp_path):
     text = (
         "import sys, hanse\n"
@@ -170,4 +190,4 @@ def test_a_sampler_that_wants_nothing_gets_nothing(tmp_path, collector, variable
 def test_home_and_worker_agree_on_which_items_have_spans(start, count, every):
     start += FIRST_ITEMS - 50
     expected = [item for item in range(start, start + count) if is_sampled(item, every)]
-    assert list(sampled(start, start + count, every)) == expected
+    assert [*chain(*sampled(start, start + count, every))] == expected

@@ -309,6 +309,11 @@ DASH_CODES = 100
 DASH_SESSION_S = 12 * 3600.0
 """A browser that was let in may look for so long, and no longer than whoever let it in."""
 
+SPANS_OF_JOB = 10_000
+"""A job has so many spans of leases, so many of items that went well, and so many of attempts that
+failed: more than people or their collectors look at, and a second of a home's time. It says how
+many more there would have been."""
+
 SPANS_CLOSE_S = 3.0
 """A program or a node that ends waits so long for its last spans to be taken."""
 

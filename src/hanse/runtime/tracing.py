@@ -8,12 +8,14 @@ and types of exceptions, and never arguments, results or messages, which may be 
 
 from __future__ import annotations
 
+import enum
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -58,7 +60,8 @@ def spans() -> Spans | None:
     provider = TracerProvider(resource=about, id_generator=ids, shutdown_on_exit=False)
     for exporter in found:
         provider.add_span_processor(BatchSpanProcessor(exporter))
-    return _Spans(provider, ids, _every())
+    return _Spans(provider, ids, _number("HANSE_OTEL_ITEMS", _DEFAULT_EVERY),
+                  _number("HANSE_OTEL_SPANS", limits.SPANS_OF_JOB))  # fmt: skip
 
 
 def _exporter(name: str) -> Any:
@@ -73,10 +76,11 @@ def _exporter(name: str) -> Any:
     raise ImportError(f"no exporter of the name {name} is installed")
 
 
-def _every() -> int:
-    """Of so many items one has a span; what is no number counts as if it was not said."""
-    told = os.environ.get("HANSE_OTEL_ITEMS", "")
-    return int(told) if told.isdecimal() else _DEFAULT_EVERY
+def _number(variable: str, default: int) -> int:
+    """Of so many items one has a span, or so many a job has of each kind; what is no number counts
+    as if it was not said."""
+    told = os.environ.get(variable, "")
+    return int(told) if told.isdecimal() else default
 
 
 class _Ids:
@@ -94,12 +98,20 @@ class _Ids:
         return False
 
 
+class _Kind(enum.Enum):
+    """Of spans: one that comes in millions leaves the others their room."""
+
+    LEASE = enum.auto()
+    ITEM = enum.auto()
+    FAILURE = enum.auto()
+
+
 class _Job:
-    """A job that is traced."""
+    """A job that is traced, with so many spans of a kind at most."""
 
     def __init__(
         self, id: JobId, function: str, own: numbers.Parent, parent: numbers.Parent | None,
-        begun_ns: int,
+        begun_ns: int, most: int,
     ) -> None:  # fmt: skip
         self.id = id
         self.function = function
@@ -107,6 +119,15 @@ class _Job:
         self.parent = parent
         self.begun_ns = begun_ns
         self.name = ""
+        self.left_out = 0  # spans
+        self._room = dict.fromkeys(_Kind, most)
+
+    def take(self, kind: _Kind, wanted: int = 1) -> int:
+        """How many of these spans it may have; the others are counted."""
+        taken = min(wanted, self._room[kind])
+        self._room[kind] -= taken
+        self.left_out += wanted - taken
+        return taken
 
 
 class _Lease:
@@ -122,10 +143,11 @@ class _Lease:
 class _Spans:
     """See `spans.Spans`."""
 
-    def __init__(self, provider: Any, ids: _Ids, every: int) -> None:
+    def __init__(self, provider: Any, ids: _Ids, every: int, most: int) -> None:
         self._provider = provider
         self._ids = ids
         self._every = every
+        self._most = most
         self._tracer = provider.get_tracer("hanse")
         self._jobs: dict[JobId, _Job] = {}
         self._leases: dict[LeaseId, _Lease] = {}
@@ -138,7 +160,7 @@ class _Spans:
         if not own.flags & 1:
             return replace(program, trace=str(own), trace_every=0)
         begun_ns = time.time_ns() if created_s is None else int(created_s * limits.SECOND)
-        known = self._jobs[job] = _Job(job, spec.function, own, parent, begun_ns)
+        known = self._jobs[job] = _Job(job, spec.function, own, parent, begun_ns, self._most)
         known.name = spec.name
         return replace(program, trace=str(own), trace_every=self._every)
 
@@ -173,6 +195,8 @@ class _Spans:
         if held is None:
             return
         job, granted = held.job, held.granted
+        if not job.take(_Kind.LEASE):
+            return
         outcome = why or ("done" if held.done + held.failed else "nothing came of it")
         span = self._begin(
             f"lease {job.function}", numbers.lease_span(job.id, lease), job.own, granted.at_ns
@@ -196,6 +220,8 @@ class _Spans:
             "code.function.name": job.function,
             "hanse.items.done": done, "hanse.items.failed": failed,
         })  # fmt: skip
+        if job.left_out:
+            span.set_attribute("hanse.spans.left_out", job.left_out)
         if state is not JobState.DONE:
             span.set_status(_error(str(state)))
         span.end()
@@ -203,7 +229,8 @@ class _Spans:
     def _items(self, held: _Lease, lease: LeaseId, start: int, stop: int, busy_ns: int) -> None:
         """Those of a segment that have spans. When each ran is known of a segment of one."""
         now, count = time.time_ns(), stop - start
-        for item in sampled(start, stop, self._every):
+        those = sampled(start, stop, self._every)
+        for item in islice(chain(*those), held.job.take(_Kind.ITEM, sum(map(len, those)))):
             begun = now - busy_ns * (stop - item) // count
             span = self._item(held, lease, item, begun)
             if count > 1:
@@ -214,6 +241,8 @@ class _Spans:
         self, held: _Lease, lease: LeaseId, item: int, cause: str, failure: Failure | None,
         busy_ns: int,
     ) -> None:  # fmt: skip
+        if not held.job.take(_Kind.FAILURE):
+            return
         span = self._item(held, lease, item, time.time_ns() - busy_ns)
         span.set_attribute("hanse.item.cause", cause)
         if failure is not None and failure.type:
@@ -249,12 +278,15 @@ class _Spans:
         sending.join(limits.SPANS_CLOSE_S)
 
 
-def sampled(start: int, stop: int, every: int) -> Iterator[int]:
+def sampled(start: int, stop: int, every: int) -> tuple[range, range]:
+    """The items of a segment that have spans, if they go well."""
     if every <= 0:
-        return
-    yield from range(start, min(stop, numbers.FIRST_ITEMS))
+        return range(0), range(0)
     first = max(start, numbers.FIRST_ITEMS)
-    yield from range(first + -first % every, stop, every)
+    return (
+        range(start, max(start, min(stop, numbers.FIRST_ITEMS))),
+        range(first + -first % every, stop, every),
+    )
 
 
 def _context(parent: numbers.Parent | None) -> Any:
