@@ -16,6 +16,7 @@ from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.exact import exp, ln
 from hanse.core.place.lone import Lone, Terms
 
+_AT_LEAST = 10_000  # numbers: as long as these, the smallest of tables takes
 _SLACK = 0.5  # hours: tables that may be much too large are made for no less
 
 
@@ -102,7 +103,7 @@ class Tables:
     def _keep(self, table: Lone | Chain) -> None:
         """The one that was just made stays, however large it is."""
         self._kept[table] = None
-        self._left -= table.numbers
+        self._left -= max(table.numbers, _AT_LEAST)
         self.numbers += table.numbers
         while self.numbers > self._most and len(self._kept) > 1:
             oldest = next(iter(self._kept))
