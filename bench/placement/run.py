@@ -18,7 +18,7 @@ from typing import NamedTuple
 from placement import data, fluid, rented, rivals, spot
 from placement.lines import Kept, Line, spread
 from placement.optimum import optimum
-from placement.trace import DATA, Trace, named
+from placement.trace import OF_TRACES, Trace, left_out, named
 
 SEEDS = 200
 SPAN_S = 311 * 600  # of a window: 52 hours
@@ -113,8 +113,6 @@ def _tasks(name: str, zones: list[tuple[int, ...]], ratio: float, windows: int) 
 
 def spot_lines(windows: int, kept: Kept) -> Iterator[Line]:
     """Of each trace that there is: all its zones together, and each alone."""
-    if not _traces():
-        print(f"no spot data in {DATA}: name its folder in HANSE_SPOT_DATA")
     for name, trace in _traces().items():
         yield from _of_trace(name, trace, windows, kept)
 
@@ -185,15 +183,17 @@ SEEN = (
 )
 
 
-def main(seeds: int, folder: Path, windows: int = WINDOWS, keep: bool = True) -> None:
+def main(seeds: int, folder: Path, windows: int = WINDOWS, keep: bool = True) -> str:
     """The table is written anew after each group of measures, and what was found is kept: a run
-    that is interrupted is gone on with."""
+    that is interrupted is gone on with. Returns what was left out, as `left_out` does."""
+    if without := left_out(_traces()):
+        print(without, flush=True)
     print(HEAD, flush=True)
     kept = Kept(folder / "unfinished.jsonl" if keep else None)
     found: list[Line] = []
     groups: list[tuple[str, Callable[[], Iterator[Line]]]] = [
-        ("spot zones", lambda: spot_lines(windows, kept)),
-        ("rented machines", lambda: rented_lines(windows, kept)),
+        (OF_TRACES[0], lambda: spot_lines(windows, kept)),
+        (OF_TRACES[1], lambda: rented_lines(windows, kept)),
         ("chunks", lambda: data.lines(seeds, kept)),
         ("items", lambda: fluid_lines(range(1, seeds + 1), kept)),
     ]
@@ -202,11 +202,12 @@ def main(seeds: int, folder: Path, windows: int = WINDOWS, keep: bool = True) ->
             found.append(line)
             print(line.row(), flush=True)
         missing = [name for name, _ in groups[n:]]
-        write(found, folder, note(seeds, windows, kept, missing))
+        write(found, folder, note(seeds, windows, kept, missing, without))
     kept.end()
+    return without
 
 
-def note(seeds: int, windows: int, kept: Kept, missing: Sequence[str]) -> str:
+def note(seeds: int, windows: int, kept: Kept, missing: Sequence[str], without: str) -> str:
     """What was run, and what of it is not there."""
     took = f"{max(1, round((time.time() - kept.began) / 60))} minutes on {os.cpu_count()} cores"
     if kept.resumed:
@@ -218,6 +219,8 @@ def note(seeds: int, windows: int, kept: Kept, missing: Sequence[str]) -> str:
     )
     if missing:
         ran += f" It has not ended: there is nothing yet of {' and '.join(missing)}."
+    if without:
+        ran += f" {without}"
     return f"{WHAT}\n\n{ran}\n\n{SEEN}"
 
 

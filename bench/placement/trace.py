@@ -13,7 +13,7 @@ import math
 import os
 import statistics
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -27,6 +27,7 @@ _TICK_S = 600  # where the trace does not tell
 _STEP_S = 120
 _TIMES = ("time", "timestamp", "datetime", "time_s", "unix", "unix_s", "epoch", "utc", "date", "at")
 _BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "spot"
+OF_TRACES = ("spot zones", "rented machines")  # groups of rows of the table that need it
 DATA = Path(os.environ.get("HANSE_SPOT_DATA", _BESIDE))
 
 
@@ -81,6 +82,16 @@ def named(folder: Path = DATA) -> dict[str, Trace]:
             raise FileNotFoundError(f"{ticks} has no table of its zones beside it: *_zones.csv")
         found[name] = load(tables[max(fits, key=len)], ticks)
     return found
+
+
+def left_out(traces: Mapping[str, Trace], folder: Path = DATA) -> str:
+    """What is not measured for want of data, in a sentence; empty if all is."""
+    if traces:
+        return ""
+    return (
+        f"Left out: all rows of {' and '.join(OF_TRACES)}, as there is no spot data in {folder} "
+        "(HANSE_SPOT_DATA names its folder)."
+    )
 
 
 def load(table: Path, ticks: Path) -> Trace:

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
-from placement.trace import Trace, named
+from placement.trace import Trace, left_out, named
 
 ZONES = (
     "zone,region,on_demand_usd_per_hour,spot_usd_per_hour\n"
@@ -83,3 +83,11 @@ def test_ticks_without_a_table_of_zones_are_told(tmp_path: Path) -> None:
     (tmp_path / "few_2_zones.csv.gz").write_bytes(gzip.compress(TICKS.encode()))
     with pytest.raises(FileNotFoundError, match=r"few_2_zones\.csv\.gz has no table of its zones"):
         named(tmp_path)
+
+
+def test_rows_that_are_left_out_for_want_of_data_are_named(tmp_path: Path) -> None:
+    told = left_out(named(tmp_path), tmp_path)
+    assert told.startswith("Left out: all rows of spot zones and rented machines")
+    assert str(tmp_path) in told
+    read(tmp_path)
+    assert left_out(named(tmp_path), tmp_path) == ""
