@@ -62,6 +62,8 @@ def test_who_waits_for_a_job_that_no_site_takes_is_told_why(
         for words in (["jobs"], ["job", job.id], ["explain", job.id]):
             shown = command(*words, home=home.home, **home.env)
             assert why in shown.stdout + shown.stderr, words
+            without = command(*words, home=home.home)
+            assert f"was not asked: HANSE_URL={home.url}" in without.stderr
         job.cancel()
         sure = client.map(where, range(3), spot=False)
         until(lambda: "asks for sites that cannot" in sure.account().nowhere)

@@ -9,6 +9,7 @@ import click
 
 from hanse.cli.shared import telling
 from hanse.cli.shared.command import Command
+from hanse.cli.shared.node import not_asked
 from hanse.cli.shared.output import Output
 from hanse.limits import JOBS_LISTED, JOBS_SHOWN
 
@@ -35,6 +36,8 @@ def jobs(out: Output, everything: bool, limit: int | None, state: str | None) ->
     found, more = _found(everything, most, state)
     document = {"jobs": [telling.document(*each) for each in found], "more": more}
     out.result(document, lambda: _show(out, found), quiet=[head.id for head, _ in found])
+    if words := not_asked():
+        out.note(f"These are the jobs of programs without a node; {words}.")
     if more and limit is None:
         out.note(f"The newest {most:,}; hanse jobs --all lists more.")
 

@@ -82,7 +82,7 @@ def recorded(job: str) -> Iterator[tuple[Side, Head]]:
     """The records, and the head of the job of this id or name. Raises NoSuchJob, JournalError."""
     with records() as side:
         if side is None:
-            raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet")
+            raise NoSuchJob(f"there is no job {job!r}: no named job has run here yet{_beside()}")
         yield side, find(side, job)
 
 
@@ -119,8 +119,16 @@ def find(side: Side, job: str) -> Head:
     if head is None:
         raise NoSuchJob(
             f"there is no job {job!r}{side.where}{_similar(side, job)}; hanse jobs lists them"
+            f"{_beside()}"
         )
     return head
+
+
+def _beside() -> str:
+    from hanse.cli.shared.node import not_asked
+
+    words = not_asked()
+    return f"; {words}" if words else ""
 
 
 def _similar(side: Side, job: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,20 @@ def own_node(home: Path | None) -> Dial:
     if running is None:
         raise UsageError(f"no node runs in {place.home}: start one with `hanse up`")
     return Dial(address.decode(place.local_token.read_text("ascii")))
+
+
+def not_asked() -> str:
+    """Which node of this user runs on this machine, where a command looked at the machine's own
+    records; empty if none does, or if somebody said which records are meant."""
+    from hanse.node.place import Place
+    from hanse.remote.finding import find_node, node_home
+
+    if find_node() is not None or os.environ.get("HANSE_URL"):
+        return ""
+    running = Place(node_home()).running()
+    if running is None:
+        return ""
+    return f"the node that runs here was not asked: HANSE_URL={running.url} names it"
 
 
 def described(info: NodeInfo) -> str:
