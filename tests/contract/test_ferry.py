@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,10 +25,10 @@ from hanse.payloads.files import make_anonymous
 class Shore:
     """Where an actor is: lets whoever knows the secret land."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = 30) -> None:
         self.ferry: Ferry | None = None
         self.lost = threading.Event()
-        self._landing = Landing("127.0.0.1", self._landed)
+        self._landing = Landing("127.0.0.1", self._landed, patience_s)
         self.place = self._landing.place
         self._open = True
         threading.Thread(target=self._run, daemon=True).start()
@@ -183,6 +184,25 @@ def test_without_a_certificate_of_the_site_nobody_lands(
     with contextlib.closing(Shore()) as shore:
         knock(shore)
         assert shore.ferry is None
+
+
+def test_whoever_says_the_secret_byte_by_byte_keeps_nobody_out() -> None:
+    with contextlib.closing(Shore(patience_s=0.5)) as shore, contextlib.ExitStack() as stack:
+        knockers = [socket.create_connection(shore.place[:2]) for _ in range(8)]
+        for knocker in knockers:
+            stack.enter_context(knocker)
+        said = 0
+        while knockers and said < 33:  # all of it, in eight seconds
+            for knocker in knockers:
+                with contextlib.suppress(OSError):
+                    knocker.sendall(b"x")
+            said += 1
+            cut, _, _ = select.select(knockers, (), (), 0.25)
+            knockers = [each for each in knockers if each not in cut]
+        assert said < 33
+        here = cross(shore.place, nothing, nothing)
+        assert eventually(lambda: shore.ferry)
+        here.close()
 
 
 def knock(shore: Shore) -> None:

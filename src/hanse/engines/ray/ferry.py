@@ -21,6 +21,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from hanse.payloads.files import make_anonymous
@@ -30,6 +31,7 @@ _SIZE = struct.Struct("!Q")
 _SECRET_BYTES = 32
 _OUT, _BACK = b"o", b"b"  # as the driver sees it
 _CONNECT_S = 5.0
+_SOON_S = 0.001
 _QUIET_S = 30
 _KNOCKING = 8  # who may be asked for the secret at once
 _PIECE = 1 << 20
@@ -154,9 +156,14 @@ class Landing:
 
     Args:
         landed: gets both connections, in a thread of the landing.
+        patience_s: whoever comes has so long to say the secret.
     """
 
-    def __init__(self, host: str, landed: Callable[[socket.socket, socket.socket], None]) -> None:
+    def __init__(
+        self, host: str, landed: Callable[[socket.socket, socket.socket], None],
+        patience_s: float = _CONNECT_S,
+    ) -> None:  # fmt: skip
+        self._patience_s = patience_s
         self._tls = _tls(server=True)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.create_server((host, 0), family=family)
@@ -177,17 +184,17 @@ class Landing:
 
     def _ask(self, sock: socket.socket) -> None:
         try:
-            sock.settimeout(_CONNECT_S)
+            until_s = time.monotonic() + self._patience_s
+            sock.settimeout(self._patience_s)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
-            told = _exactly(sock, _SECRET_BYTES)
-            way = _exactly(sock, 1)
+            told = _exactly(sock, _SECRET_BYTES, until_s)
+            way = _exactly(sock, 1, until_s)
             if not hmac.compare_digest(told, self.place[2]):
                 raise ConnectionRefusedError("a wrong secret")
             _ready(sock)
         except (OSError, ValueError):
-            sock.close()
-            return
+            way = b""
         finally:
             self._asked.release()
         with self._lock:
@@ -250,10 +257,14 @@ def _tls(server: bool) -> ssl.SSLContext | None:
     return context
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _exactly(sock: socket.socket, size: int, until_s: float | None = None) -> bytes:
+    """So many bytes, by that moment: whoever sends one now and then has no more time than others.
+    Raises OSError."""
     found = bytearray(size)
     left = memoryview(found)
     while left:
+        if until_s is not None:
+            sock.settimeout(max(_SOON_S, until_s - time.monotonic()))
         count = sock.recv_into(left)
         if not count:
             raise ConnectionResetError("the other end is gone")
