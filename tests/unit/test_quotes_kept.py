@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from random import Random
 from typing import NamedTuple
 
 import pytest
@@ -147,3 +148,34 @@ def test_of_sites_where_others_run_the_free_ones_come_at_once() -> None:
     assert came.row.end_s is not None
     assert 0.95 * came.took_s <= came.row.end_s <= 1.05 * came.took_s
     assert came.cost == pytest.approx(came.row.cost, rel=0.05)
+
+
+def drawn(seed: int) -> Home:
+    """Two to four sites in three regions, and a job of 400 items, with a deadline or none, beside
+    another one or alone."""
+    draws = Random(seed)
+    sites = tuple(
+        site(f"s{n}", draws.randint(1, 4), draws.choice((0.5, 1.0, 2.0)), draws.uniform(0.5, 8),
+             draws.choice(("north", "south", "east")))
+        for n in range(draws.randint(2, 4))
+    )  # fmt: skip
+    times = draws.choice((Times("constant", 4.0), Times("lognormal", 4.0, 0.5)))
+    power = sum(one.cpus * one.speed for one in sites)
+    deadline_s = 1600 / power * draws.choice((math.inf, 2.0, 4.0)) + 5
+    objective = "cheapest" if deadline_s < math.inf else draws.choice(("fastest", "cheapest"))
+    mine = job(400, times, at_s=10.0, objective=objective, deadline_s=deadline_s)
+    if draws.random() < 0.4:
+        other = job(draws.choice((100, 400)), times, "other", 1.0)
+        return Home(Scenario(sites, (other, mine)), seed, draws.choice((1, 2 * GB)))
+    return Home(Scenario(sites, (mine,)), seed, draws.choice((1, 2 * GB)))
+
+
+def test_a_quote_is_near_what_the_job_comes_to() -> None:
+    """The cost within 15 %, the end within a quarter, for nine of ten seeds."""
+    near = 0
+    for seed in range(30):
+        came = rehearsed(drawn(seed))
+        assert came.row.end_s is not None
+        cost, end = came.cost / came.row.cost, came.took_s / came.row.end_s
+        near += 0.85 <= cost <= 1.15 and 0.75 <= end <= 1.25
+    assert near >= 27

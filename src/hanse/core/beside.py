@@ -5,15 +5,16 @@ its part leaves the rest of that, so the part is that of the mean over the time 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, inf
 from typing import NamedTuple
 
 from hanse import limits
 from hanse.core.job import Job
 from hanse.core.place.estimate import may_use, work_left
+from hanse.core.place.plan import ALL
 from hanse.core.site import Site
-from hanse.ids import SiteId
+from hanse.ids import JobId, SiteId
 
 _EXACT = 1e-9
 
@@ -51,22 +52,34 @@ def beside(
         usable: slots that are free for it, by site.
         others: that run, as `going` has them.
     """
-    found = {site.id: _beside(job, site, own, others) for site, own in usable}
+    usable = list(usable)
+    sites = [site for site, _ in usable]
+    spread = {other.id: sum(_slots(other, site) for site in sites) for other in others}
+    whole = sum(site.capacity.times(job.spec.needs) for site in sites)
+    found = {site.id: _beside(job, site, own, others, spread, whole) for site, own in usable}
     return {site: one for site, one in found.items() if one is not None}
 
 
-def _beside(job: Job, site: Site, own: int, others: Sequence[Job]) -> Beside | None:
+def _beside(
+    job: Job, site: Site, own: int, others: Sequence[Job], spread: Mapping[JobId, int], whole: int
+) -> Beside | None:
+    """`spread`: the slots that others may have at all sites; `whole`: this one."""
     contested = site.capacity.times(job.spec.needs) - own
     if contested <= 0:
         return None
     there = {lease.job for lease in site.leases}
-    rivals = [one for one in others if one.id in there or _waits(one, site)]
+    rivals = [one for one in others if one.id in there or _slots(one, site)]
     if not rivals:
         return None
-    work, taken = _work(job), 0.0
+    assert job.place is not None
+    here = site.capacity.times(job.spec.needs)
+    # A job that is to be cheap does all at few sites, and others are done there earlier.
+    alone = job.place.aims.objective == "cheapest"
+    work, taken = _work(job) * (1.0 if alone else here / whole), 0.0
     for other in rivals:
         ratio = other.spec.weight / job.spec.weight
-        taken += min(ratio, work_left(other) / work if work else inf)
+        part = _slots(other, site) / spread[other.id] if spread[other.id] else 1.0
+        taken += min(ratio, part * work_left(other) / work if work else inf)
     wait_ns = 0.0 if own else max(_turn_ns(other, site) for other in rivals) / 2
     names = [other.spec.name for other in rivals]
     return Beside(own + contested / (1 + taken), wait_ns, names)
@@ -78,10 +91,12 @@ def going(jobs: Iterable[Job], but: Job | None) -> list[Job]:
             and (job.leases or (job.ready and not job.withheld))]  # fmt: skip
 
 
-def _waits(other: Job, site: Site) -> bool:
-    """Whether it would have leases there, if there was room."""
-    allowed = other.place is None or bool(other.place.quota.get(site.id))
-    return bool(other.ready) and not other.withheld and allowed and may_use(other, site)
+def _slots(other: Job, site: Site) -> int:
+    """How many it may have there, if there was room."""
+    quota = ALL if other.place is None else other.place.quota.get(site.id, 0)
+    if not quota or not may_use(other, site):
+        return 0
+    return min(quota, site.capacity.times(other.spec.needs))
 
 
 def _work(job: Job) -> float:
