@@ -116,9 +116,10 @@ class LinkRoutes:
         site = self._site(call)
         wanted = await call.told(link.Wanted, limits.ASKED_BYTES)
         found, saved = await self._finds.find(site, wanted)
-        about, payloads = pack_work(
-            found, wanted.program, frozenset(wanted.functions), frozenset(wanted.values), saved
-        )
+        about, payloads = await call.waiting(  # small ones, thousands maybe, are joined
+            pack_work, found, wanted.program, frozenset(wanted.functions),
+            frozenset(wanted.values), saved,
+        )  # fmt: skip
         on_disk = any(isinstance(each, Stored) for each in payloads)
         return call.stream(pieces(wrap(about, payloads), on_disk))
 
