@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from hanse.cli.shared import bill, words
+from hanse.cli.shared import bill, quoted, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import record_of, recorded, records_at
 from hanse.cli.shared.output import Output
@@ -108,8 +108,7 @@ def _of_script(
         ask = Ask(str(place), str(ran), wanted, sample, seconds)
         environment = {**os.environ, ASKED: msgspec.json.encode(ask).decode()}
         try:
-            asked = [sys.executable, "-m", "hanse.cli.shared.quoted", target, *args]
-            code = _run(asked, environment)
+            code = _run(quoted.command(target, args), environment)
         finally:
             if ran.exists():
                 _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))

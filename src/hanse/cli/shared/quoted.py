@@ -1,4 +1,4 @@
-"""`python -m hanse.cli.shared.quoted SCRIPT [ARGS]...`: the script that `hanse quote` asks.
+"""The script that `hanse quote` asks, in a process of its own.
 
 Ctrl-C goes to it as well, and may come while Python starts or the script imports: it is blocked
 until somebody here takes it, and who asked says what happened.
@@ -8,10 +8,22 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+import hanse
 from hanse.cli.shared import exits
 
-if __name__ == "__main__":
+_BEGIN = "import sys; sys.path.append({where!r}); from hanse.cli.shared.quoted import main; main()"
+
+
+def command(script: str, args: Sequence[str]) -> list[str]:
+    """Runs `main`: by the Hanse that asks, wherever that was found."""
+    where = str(Path(hanse.__file__).parents[1])
+    return [sys.executable, "-c", _BEGIN.format(where=where), script, *args]
+
+
+def main() -> None:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         from hanse.cli.run import exit_code
