@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import signal
@@ -116,6 +117,7 @@ def run(settings: Settings, ready: Callable[[Running, str], None]) -> None:
     if settings.rented:  # it keeps nothing beyond its life, and nothing of others
         os.environ.pop("HANSE_JOURNAL", None)
     keep_plain()
+    gc.freeze()  # what was imported stays: to look through it again and again holds up the loop
     place = Place(settings.home)
     with place.taken(), contextlib.ExitStack() as stack:
         listening = listen(settings.host, settings.port)
