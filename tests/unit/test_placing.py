@@ -221,17 +221,7 @@ def in_haste_and_by_a_deadline(
     return ended_s(slow) - deadline_s, longest_s, cost(slow), cost(fast)
 
 
-@settings(max_examples=15)
-@given(SITES, st.integers(0, 1000), st.sampled_from((1.3, 2.0, 4.0)))
-def test_a_deadline_with_room_is_missed_by_one_item_at_most_and_costs_no_more_than_haste(
-    sites: tuple[SiteKind, ...], seed: int, ratio: float
-) -> None:
-    late_s, longest_s, slow, fast = in_haste_and_by_a_deadline(sites, seed, ratio)
-    assert late_s <= longest_s
-    assert slow <= fast * 1.05
-
-
-def test_deadlines_with_room_are_met_but_for_few() -> None:
+def test_deadlines_with_room_are_met_but_for_few_and_cost_no_more_than_haste() -> None:
     late = 0
     for seed in range(40):
         draw = random.Random(seed)
@@ -239,7 +229,11 @@ def test_deadlines_with_room_are_met_but_for_few() -> None:
             kind(f"s{n}", draw.randint(1, 4), draw.choice((0.5, 1.0, 2.0)), draw.uniform(0.1, 10))
             for n in range(draw.randint(1, 4))
         )
-        late += in_haste_and_by_a_deadline(sites, seed, draw.choice((1.3, 2.0, 4.0)))[0] > 0
+        ratio = draw.choice((1.3, 2.0, 4.0))
+        late_s, longest_s, slow, fast = in_haste_and_by_a_deadline(sites, seed, ratio)
+        late += late_s > 0
+        assert late_s <= longest_s, seed
+        assert slow <= fast * 1.05, seed
     assert late <= 2, "a small job of long items: a reserve for each would cost more than it saves"
 
 
