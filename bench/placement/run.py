@@ -225,15 +225,17 @@ def note(seeds: int, windows: int, kept: Kept, missing: Sequence[str], without: 
 
 
 def _commit() -> str:
-    """The state of the code that runs."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    if not told:
+    """The state of the code that runs; what it writes itself is no change of that."""
+
+    def git(*words: str) -> str:
+        here = Path(__file__).parent
+        ran = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)
+        return ran.stdout.strip()
+
+    if not (told := git("rev-parse", "--short=9", "HEAD")):
         return "code that is in no repository"
-    changed = " with changes" if told.endswith("-dirty") else ""
-    return f"commit {told.removesuffix('-dirty')}{changed}"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results")
+    return f"commit {told}{' with changes' if changed else ''}"
 
 
 def write(found: list[Line], folder: Path, told: str) -> None:

@@ -15,7 +15,7 @@ from hanse.core.place.offer import Offer
 from hanse.core.place.work import Left
 from hanse.ids import SiteId
 
-_MISSED = 0.55  # of what the job costs: what a missed deadline weighs as much as
+_MISSED = 0.4  # of what the job costs: what a missed deadline weighs as much as
 _AT_MOST = 0.07  # of what the job costs: more is not spent for that
 _LEAST = 0.6  # of the time that is weighed: this much is kept whatever it costs
 _LONGEST = 0.25  # of all time: more is not kept
