@@ -14,6 +14,10 @@ from system.real import until
 from system.test_aims import federation
 from system.test_links import Hosts, hosts
 
+import hanse as this
+from hanse.cli.quote import _run
+from hanse.cli.shared import quoted
+
 __all__ = ["hosts"]
 
 SCRIPT = """
@@ -128,3 +132,29 @@ def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
     assert "script.py made no map" in told.stderr
     there_is_none = hanse("quote", tmp_path / "other.py", home=tmp_path / "home")
     assert (there_is_none.returncode, "there is no script" in there_is_none.stderr) == (2, True)
+
+
+def test_nothing_is_imported_from_where_somebody_is_but_beside_the_script(tmp_path: Path) -> None:
+    around, beside = tmp_path / "around", tmp_path / "beside"
+    for name in ("hanse", "hanse/cli"):
+        (around / name).mkdir(parents=True)
+    for name in ("click.py", "queue.py", "signal.py", "hanse/__init__.py", "hanse/cli/__init__.py"):
+        (around / name).write_text("raise SystemExit('it was taken')")
+    beside.mkdir()
+    (beside / "near.py").write_text("NEAR = 'near'")
+    script = beside / "script.py"
+    script.write_text("import click, queue, sys, near, hanse\n"
+                      "print(near.NEAR, hanse.__file__, sys.argv[1:], '' in sys.path)")  # fmt: skip
+    ran = subprocess.run(
+        quoted.command(str(script), ["one"]), cwd=around, capture_output=True, text=True,
+        check=False, timeout=90, env=environment(tmp_path / "home", PYTHONPATH=""),
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.split() == ["near", this.__file__, "['one']", "False"]
+
+
+def test_ctrl_c_is_heard_again_where_a_script_could_not_be_begun(tmp_path: Path) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(FileNotFoundError):
+        _run([str(tmp_path / "no such program")], {})
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

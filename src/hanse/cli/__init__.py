@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 
 
-def main() -> None:
-    """Begin: Ctrl-C that comes before there is a command to end is quiet, too."""
+def begin() -> None:
+    """The command: Ctrl-C that comes before there is a command to end is quiet, too."""
     handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # by Python, as usual
     if handled:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from hanse.cli.main import main as command
+    from hanse.cli.main import main
 
     if handled:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    command()
+    main()

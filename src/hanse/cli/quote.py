@@ -122,16 +122,19 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Its exit code. On Ctrl-C, which the program gets too, as soon as it can take it, it has some
     time to end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with subprocess.Popen(command, env=environment, stdout=sys.stderr) as ran:
-        try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            return ran.wait()
-        except KeyboardInterrupt:
+    try:
+        with subprocess.Popen(command, env=environment, stdout=sys.stderr) as ran:
             try:
-                ran.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                ran.kill()
-            raise
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                return ran.wait()
+            except KeyboardInterrupt:
+                try:
+                    ran.wait(_PATIENCE_S)
+                except subprocess.TimeoutExpired:
+                    ran.kill()
+                raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget(sample: Sample) -> None:

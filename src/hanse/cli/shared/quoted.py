@@ -14,13 +14,25 @@ from pathlib import Path
 import hanse
 from hanse.cli.shared import exits
 
-_BEGIN = "import sys; sys.path.append({where!r}); from hanse.cli.shared.quoted import main; main()"
+# The directory that Python begins in is no place to import from: scripts may lie elsewhere. Its
+# place in the path is the script's later, and until then that of commands.
+_BEGIN = """
+import sys
+if not sys.flags.safe_path:
+    sys.path[0] = {commands!r}
+sys.path.insert(0, {where!r})
+import hanse
+sys.path.append(sys.path.pop(0))
+from hanse.cli.shared.quoted import main
+main()
+"""
 
 
 def command(script: str, args: Sequence[str]) -> list[str]:
     """Runs `main`: by the Hanse that asks, wherever that was found."""
     where = str(Path(hanse.__file__).parents[1])
-    return [sys.executable, "-c", _BEGIN.format(where=where), script, *args]
+    begin = _BEGIN.format(where=where, commands=str(Path(sys.executable).parent))
+    return [sys.executable, "-c", begin, script, *args]
 
 
 def main() -> None:
