@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_renting import kind, lack, left, rental
@@ -75,6 +76,69 @@ def test_jobs_that_are_alike_share_tables() -> None:
         for job in jobs:
             job.options(Standing(0, 20 * HOUR, 26 * HOUR, None))
         assert set(kept(tables)) == set(made)
+
+
+# --- whose turn it is ---------------------------------------------------------------------------
+def look_of(tables: Tables, jobs: dict[str, list[Terms]]) -> set[str]:
+    """The jobs that have all of their tables."""
+    tables.look()
+    served = set()
+    for job, asked in jobs.items():
+        tables.serve(job)
+        try:
+            for terms in asked:
+                tables.lone(FLAT, FLAT, terms, Reach(1.0, 1.0))
+            served.add(job)
+        except NotYet:
+            pass
+    return served
+
+
+def jobs_of(count: int, each: int) -> dict[str, list[Terms]]:
+    """No two of them ask for the same; their tables are small, and all of one size."""
+    terms = [Terms(3.0, 20.0 * 1.05**n, 1.0) for n in range(count * each)]
+    return {f"j{n}": terms[n * each : (n + 1) * each] for n in range(count)}
+
+
+SMALL = Lone(FLAT, FLAT, jobs_of(1, 1)["j0"][0], 1.0, 1.0).numbers
+
+
+@pytest.mark.parametrize(
+    ("count", "each", "fit"), [(60, 1, 41), (45, 1, 41), (12, 3, 8), (9, 4, 4)]
+)
+def test_where_not_all_tables_fit_each_job_has_its_own_again_within_so_many_looks(
+    count: int, each: int, fit: int
+) -> None:
+    tables, jobs = Tables(fit * SMALL), jobs_of(count, each)
+    last = dict.fromkeys(jobs, 0)
+    for look in range(1, 5 * count * each):
+        last |= dict.fromkeys(look_of(tables, jobs), look)
+        waited = {job: look - since for job, since in last.items()}
+        assert max(waited.values()) <= count * each, waited
+
+
+def test_most_jobs_keep_their_tables_while_few_wait() -> None:
+    tables, jobs = Tables(41 * SMALL), jobs_of(45, 1)
+    served = [len(look_of(tables, jobs)) for _ in range(200)]
+    assert min(served[100:]) >= 40
+
+
+def test_where_all_tables_fit_each_job_has_its_own_at_each_look() -> None:
+    tables, jobs = Tables(41 * SMALL), jobs_of(41, 1)
+    served = [look_of(tables, jobs) for _ in range(60)]
+    assert all(each == set(jobs) for each in served[41:])
+
+
+def test_nobody_waits_for_the_turn_of_a_job_that_asks_no_more() -> None:
+    tables, jobs = Tables(5 * SMALL), jobs_of(10, 1)
+    for _ in range(20):
+        look_of(tables, jobs)
+    first = tables._waiting[0]
+    del jobs[first]
+    since = dict.fromkeys(jobs, 0)
+    for look in range(1, 50):
+        since |= dict.fromkeys(look_of(tables, jobs), look)
+        assert all(look - last <= len(jobs) + 1 for last in since.values())
 
 
 # --- what is made -------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ class Renter:
         if not by_streams(lack, kinds):
             return choose(lack, kinds)
         streams = self._streams.setdefault(job.id, Streams(self.spots.pools, tables=self._tables))
+        self._tables.serve(job.id)
         return streams.choose(lack, kinds, now_ns)
 
     def _bring(self, job: Job, name: str, why: str, now_ns: int, instead: str = "") -> None:

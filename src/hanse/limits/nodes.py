@@ -365,11 +365,12 @@ SPOT_BYTES = 4 * MIB
 """Longer names of these are not kept, and a larger file of them was not written here."""
 
 SPOT_TABLES = 1 << 21
-"""Numbers in the tables of costs by which spot machines are chosen, of all jobs: some 20 MB."""
+"""Numbers in the tables of costs by which spot machines are chosen, of all jobs: some 23 MB. 41
+of the tables for one offer alone fit, which have 50,592 numbers at most."""
 
 SPOT_TABLES_LOOK = 15_000
 """Once so many were worked out at one look, tables that are not there yet wait for the next: the
-home answers nobody meanwhile, for 20 ms as a rule. The one that passes this has 50,000 at most."""
+home answers nobody meanwhile, for 20 ms as a rule. The one that passes this has 55,760 at most."""
 
 RENT_ASK_AFTER = 8
 """So many looks in a row a provider is asked after a machine that is not linked any more: it may

@@ -3,6 +3,11 @@
 Jobs that are alike ask for the same tables. Those that were asked for last are kept, of all jobs
 together. Whoever makes them stands still meanwhile, so at one look only so many are made, and who
 asks for more goes on as it does until the next look.
+
+Jobs come in the same order at each look, and may need more tables than fit. Then those in use take
+turns: at each look one job, which has waited longest, has what it lacks made in place of what was
+made longest ago, until it lacks nothing. So of N jobs that need M tables each, each has all of its
+tables at one of any N times M looks.
 """
 
 from __future__ import annotations
@@ -57,12 +62,26 @@ class Tables:
         """`most`: numbers that all of them have together."""
         self._most = most
         self._left = math.inf  # of the numbers that may be worked out at this look
-        self._kept: dict[Lone | Chain, None] = {}  # those asked for last at the end
+        self._kept: dict[Lone | Chain, int] = {}  # at which look it was used; who goes first, first
         self.numbers = 0
+        self._look = 0
+        self._job = ""  # that asks
+        self._waiting: list[str] = []  # jobs that lacked something at the last look; longest first
+        self._lacking: dict[str, None] = {}  # at this one
+        self._came = False  # the first of those that wait had its turn at this look
 
     def look(self) -> None:
         """A look begins, at which only so many are made."""
         self._left = limits.SPOT_TABLES_LOOK
+        still = [job for job in self._waiting if job in self._lacking]
+        self._waiting = still + [job for job in self._lacking if job not in set(still)]
+        self._lacking, self._came, self._job = {}, False, ""
+        self._look += 1
+
+    def serve(self, job: str) -> None:
+        """It is this job that asks from now on."""
+        self._came = self._came or self._has_turn()
+        self._job = job
 
     def lone(
         self, lost: Sequence[float], back: Sequence[float], terms: Terms, reach: Reach
@@ -93,20 +112,29 @@ class Tables:
         return made
 
     def _ask(self) -> None:
-        if self._left <= 0:
+        ahead = self._waiting and not self._came and not self._has_turn()
+        if self._left <= 0 or ahead:
+            self._lacking[self._job] = None
             raise NotYet
 
+    def _has_turn(self) -> bool:
+        return bool(self._waiting) and self._job == self._waiting[0]
+
     def _use(self, table: Lone | Chain) -> None:
-        del self._kept[table]
-        self._kept[table] = None
+        """While jobs wait, use alone keeps nothing: all of them use theirs at each look."""
+        if not self._waiting or self._has_turn():
+            del self._kept[table]
+        self._kept[table] = self._look
 
     def _keep(self, table: Lone | Chain) -> None:
-        """The one that was just made stays, however large it is."""
-        self._kept[table] = None
+        """The one that was just made stays, however large it is. What nobody used at this look or
+        the last goes before others."""
+        self._kept[table] = self._look
         self._left -= max(table.numbers, _AT_LEAST)
         self.numbers += table.numbers
         while self.numbers > self._most and len(self._kept) > 1:
-            oldest = next(iter(self._kept))
+            unused = (each for each, look in self._kept.items() if look < self._look - 1)
+            oldest = next(unused, next(iter(self._kept)))
             del self._kept[oldest]
             self.numbers -= oldest.numbers
 
