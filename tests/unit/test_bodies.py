@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 
 import pytest
 
 from hanse import limits
-from hanse.errors import NodeUnavailable
+from hanse.errors import NodeUnavailable, WorldError
 from hanse.limits import MIB
 from hanse.node.http.bodies import Bodies, Body
 
@@ -165,6 +165,29 @@ def test_who_leaves_while_it_waits_is_in_nobodys_way() -> None:
             await large_in
         large.end()
         small.end()
+        await bodies.begin("lab", "").reach(EACH)
+
+    run(play())
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    await asyncio.get_running_loop().create_future()
+    yield b""
+
+
+def test_one_that_falls_silent_just_as_its_room_is_wanted_is_in_nobodys_way() -> None:
+    async def play() -> None:
+        bodies = Bodies(EACH, 4 * EACH, silent_s=0, grace_s=0, rate=1e12)
+        silent, later = bodies.begin("lab", ""), bodies.begin("lab", "")
+        await silent.reach(EACH)
+        comes = asyncio.create_task(silent.next(nothing()))
+        await asyncio.sleep(0)  # its time is over at the loop's next turn, and it hears of it later
+        waits = await asked(later, EACH)
+        with pytest.raises(WorldError, match="nothing more came"):
+            await comes
+        silent.end()
+        await waits
+        later.end()
         await bodies.begin("lab", "").reach(EACH)
 
     run(play())

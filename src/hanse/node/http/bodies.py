@@ -68,18 +68,19 @@ class Bodies:
         """Let it in when its turn has come. Raises NodeUnavailable if that takes too long, or would
         with too much of it `here`."""
         turn = self._waiting[body] = asyncio.get_running_loop().create_future()
-        self._look()
-        here = 0 if turn.done() else max(0, here - limits.BODY_FREE_BYTES)
-        body.account.here += here
+        waiting = 0
         try:
-            if here and body.account.here > self._each // _PART:
+            self._look()
+            waiting = 0 if turn.done() else max(0, here - limits.BODY_FREE_BYTES)
+            body.account.here += waiting
+            if waiting and body.account.here > self._each // _PART:
                 raise NodeUnavailable(_AGAIN)
             async with asyncio.timeout(self._wait_s):
                 await turn
         except TimeoutError:
             raise NodeUnavailable(_AGAIN) from None
         finally:
-            body.account.here -= here
+            body.account.here -= waiting
             if self._waiting.pop(body, None) is not None:  # it goes, and may have been in the way
                 self._look()
 
@@ -189,12 +190,12 @@ class Body:
 
     def press(self) -> None:
         """Somebody waits for its room: give it up if it is behind."""
-        now_s = asyncio.get_running_loop().time()
-        waited_for = self._limit is not None and not self._pressed
-        if waited_for and self._pace.behind(now_s - self._asked_s):
-            assert self._limit is not None
+        now_s, limit = asyncio.get_running_loop().time(), self._limit
+        if limit is None or limit.expired():  # nothing is waited for; or it gives it up just now
+            return
+        if not self._pressed and self._pace.behind(now_s - self._asked_s):
             self._pressed = True
-            self._limit.reschedule(now_s)
+            limit.reschedule(now_s)
 
     def end(self) -> None:
         """It takes nothing any more."""
