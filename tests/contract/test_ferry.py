@@ -187,17 +187,17 @@ def test_without_a_certificate_of_the_site_nobody_lands(
 
 
 def test_whoever_says_the_secret_byte_by_byte_keeps_nobody_out() -> None:
-    with contextlib.closing(Shore(patience_s=0.5)) as shore, contextlib.ExitStack() as stack:
+    with contextlib.closing(Shore(patience_s=3)) as shore, contextlib.ExitStack() as stack:
         knockers = [socket.create_connection(shore.place[:2]) for _ in range(8)]
         for knocker in knockers:
             stack.enter_context(knocker)
         said = 0
-        while knockers and said < 33:  # all of it, in eight seconds
+        while knockers and said < 33:  # all of it, in thirteen seconds
             for knocker in knockers:
                 with contextlib.suppress(OSError):
                     knocker.sendall(b"x")
             said += 1
-            cut, _, _ = select.select(knockers, (), (), 0.25)
+            cut, _, _ = select.select(knockers, (), (), 0.4)
             knockers = [each for each in knockers if each not in cut]
         assert said < 33
         here = cross(shore.place, nothing, nothing)

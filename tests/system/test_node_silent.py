@@ -29,6 +29,7 @@ class Server:
     """A node's server with one route, which takes bodies; in a thread here."""
 
     def __init__(self, directory: Path, bodies: Bodies) -> None:
+        self.bodies = bodies
         self.tokens, audit = Tokens(directory / "tokens.json"), Audit(directory / "audit.log")
         self.secret = self.tokens.create(Role.SUBMIT, "ann", None)[1]
         route = Route("PUT", "/take", Right.SUBMIT, self.take)
@@ -111,8 +112,10 @@ def answer(line: socket.socket) -> bytes:
 
 
 def test_a_body_that_falls_silent_is_given_up_and_its_room_is_anothers(server: Server) -> None:
-    with closing(server.send(6 * MIB, less=1)) as silent, closing(server.send(6 * MIB)) as later:
-        assert later.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with closing(server.send(6 * MIB, less=1)) as silent:
+        until(lambda: server.bodies._held)  # it came first
+        with closing(server.send(6 * MIB)) as later:
+            assert later.recv(65536).startswith(b"HTTP/1.1 200 ")
         refused = answer(silent)
         assert refused.startswith(b"HTTP/1.1 500 ")
         assert b"nothing more came" in refused
@@ -120,8 +123,10 @@ def test_a_body_that_falls_silent_is_given_up_and_its_room_is_anothers(server: S
 
 def test_a_body_that_drips_gives_its_room_to_who_waits_for_it(hurried: Server) -> None:
     line = hurried.send(6 * MIB, less=MIB)
-    with closing(line), closing(Dripping(line)), closing(hurried.send(6 * MIB)) as later:
-        assert later.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with closing(line), closing(Dripping(line)):
+        until(lambda: hurried.bodies._held)  # it came first
+        with closing(hurried.send(6 * MIB)) as later:
+            assert later.recv(65536).startswith(b"HTTP/1.1 200 ")
         refused = line.recv(65536)
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1" in refused.lower()
