@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from core_builders import Town, cpus
 
+from hanse import limits
 from hanse.core.accounts import account
 from hanse.core.events import Describe, Withdraw
 from hanse.core.renter import Renter
@@ -94,3 +96,47 @@ def test_a_job_that_waits_for_a_machine_that_is_brought_is_not_lost() -> None:
     renter.look(3 * SECOND)
     assert "machines to rent: " in why(town, job)
     assert "no capacity" in why(town, job)
+
+
+def rented(name: str, price: int, spot: bool = False) -> Rental:
+    tariff = Tariff(price_nano=price * NANO, region="mars", rented=True, spot=spot)
+    return Rental(name=name, tariff=tariff, amount=cpus(1), most=1)
+
+
+def lose_all_spot(renter: Renter, now_ns: int) -> None:
+    """What is brought that can be taken away is not to be had."""
+    for machine in renter.look(now_ns).bring:
+        assert machine.kind == "spot"
+        renter.failed(machine.id, "no capacity", now_ns)
+
+
+def test_a_job_whose_first_machine_is_waited_for_is_not_lost() -> None:
+    town = Town()
+    renter = Renter(town.home, [rented("sure", 4), rented("spot", 1, spot=True)])
+    job = town.submit("j", 10, aims=Aims(deadline_ns=20 * HOUR_NS))
+    lose_all_spot(renter, SECOND)
+    assert not renter.look(2 * SECOND).bring
+    told = explain(town.home, job, town.now_ns)
+    assert any("for a while, one that can be taken away is waited for" in line for line in told)
+    assert why(town, job) == ""
+
+
+@pytest.mark.parametrize("most", [limits.SPOT_TABLES_LOOK, 0])
+def test_a_job_that_waits_by_plan_is_not_lost(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town()
+    town.item_ns = HOUR_NS // 10
+    site = town.place("a")
+    job = town.submit("j", 40, aims=Aims(deadline_ns=40 * HOUR_NS))
+    while town.job(job).done < 4:
+        town.now_ns += HOUR_NS // 10
+        site.finish()
+    town.tell(Withdraw(SiteId("a")))
+    town.wait(1 + LEASE_TTL_NS / SECOND)
+    assert not town.job(job).leases
+    renter = Renter(town.home, [rented("sure", 4), rented("spot", 1, spot=True)])
+    monkeypatch.setattr(limits, "SPOT_TABLES_LOOK", most)  # 0: none is ever worked out
+    lose_all_spot(renter, town.now_ns)
+    assert not renter.look(town.now_ns + SECOND).bring
+    told = "costs less than one that is sure" if most else "is worked out at the next looks"
+    assert any(told in each for each in town.job(job).place.renting)
+    assert why(town, job) == ""

@@ -47,6 +47,7 @@ class Placement:
         "stopped",
         "tell_ns",
         "told",
+        "waits",
         "work",
     )
 
@@ -63,6 +64,7 @@ class Placement:
         self.beside: dict[SiteId, Beside] = {}  # of one that is only imagined: see `beside`
         self.plan: Plan | None = None
         self.renting: list[str] = []  # what was or is not rented for it, and why
+        self.waits = False  # somebody will work for it: sites, or machines that come by and by
         self.slots = 0  # that the plan uses
         self.power = 0.0  # items per nanosecond of them together
         self.look_ns = 0  # when the plan is made anew

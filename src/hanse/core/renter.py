@@ -202,6 +202,7 @@ class Renter:
             [f"no {name}: {why}" for name, why in refused.items()] if choice.reasons or has else []
         )
         place.renting += self._on_their_way(job, now_ns)
+        place.waits = choice.waits or bool(lack.sites or lack.on_way())
         for name, count in choice.bring.items():
             for _ in range(count):
                 self._bring(job, name, choice.reasons[0], now_ns)

@@ -277,7 +277,7 @@ def nowhere(home: Home, job: Job, now_ns: int) -> str:
         reasons.append(f"{site.id}: {why}")
     if job.place is not None:
         rents = home.rents(job, now_ns)
-        if rents.held or (rents.kinds and not job.place.renting):
+        if rents.held or job.place.waits or (rents.kinds and not job.place.renting):
             return ""
         reasons += [f"machines to rent: {each}" for each in job.place.renting] or [
             f"{name}, which could be rented: {each}" for name, each in rents.refused.items()

@@ -140,6 +140,7 @@ class Choice(NamedTuple):
     Attributes:
         moves: for which of its machines another one is brought, in its place.
         leave: those that are left with nothing in their place, and why.
+        waits: more is needed, and is to be brought later.
     """
 
     bring: dict[str, int]
@@ -147,6 +148,7 @@ class Choice(NamedTuple):
     reasons: list[str]
     moves: Sequence[Move] = ()
     leave: Mapping[str, str] = {}
+    waits: bool = False
 
 
 def by_streams(lack: Lack, kinds: Sequence[Kind]) -> bool:
@@ -214,7 +216,8 @@ def _first(lack: Lack, kinds: Sequence[Kind]) -> Choice:
         found = [kind for kind in found if kind.start_ns < lack.time_ns] or found
     spot = [kind for kind in found if kind.rental.tariff.spot]
     if not spot and _may_wait(lack, kinds):
-        return nothing("no site can run it: for a while, one that can be taken away is waited for")
+        why = "no site can run it: for a while, one that can be taken away is waited for"
+        return nothing(why)._replace(waits=True)
     found = spot if _may_wait(lack, kinds) else found
     if not found:
         return nothing("no site can run it, and no machine that could can be brought now")

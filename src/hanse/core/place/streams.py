@@ -244,6 +244,7 @@ class _Look:
         self.moves: list[Move] = []
         self.leave: dict[str, str] = {}
         self.reasons: list[str] = []
+        self.waits = False
         self.sure = [kind for kind in kinds if not kind.rental.tariff.spot]
         self.sure_power = sum(kind.room * kind.power for kind in self.sure) + sum(
             each.kind.power for each in lack.held if not each.kind.rental.tariff.spot
@@ -268,7 +269,7 @@ class _Look:
             room -= renting.own_cost(others, self.need.time_ns)
             if cost > room:
                 return self._too_dear(cost, room)
-        return Choice(self.bring, cost, self.reasons, self.moves, self.leave)
+        return Choice(self.bring, cost, self.reasons, self.moves, self.leave, self.waits)
 
     def _too_dear(self, cost: float, room: float) -> Choice:
         """Nothing is brought."""
@@ -369,6 +370,7 @@ class _Look:
             self.reasons.insert(0, f"{told}; what is left is expected to cost {self._money()}")
         elif short and last.sure:
             self.reasons.append(f"{needs}, and nothing more can be brought now")
+        self.waits = short and (self.streams.zones.unready or not last.sure)
         if short and self.streams.zones.unready:
             self.reasons.append(_LATER)
         elif short and not last.sure:
