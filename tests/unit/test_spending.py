@@ -8,15 +8,19 @@ from hypothesis import strategies as st
 
 from hanse.core.accounts import account
 from hanse.core.events import Describe, JobEnded, JobResumed, JobSpent, JobSubmitted, Resume
-from hanse.core.facts import moved
+from hanse.core.facts import apply, moved
 from hanse.core.home import Home
+from hanse.core.job import Job
 from hanse.core.lease import Lease
 from hanse.core.purse import Purse, cost_of
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.journal.port import Head
 from hanse.limits import SECOND, SPENT_LEAST_NS
+from hanse.model.account import settled
 from hanse.model.aims import HOUR_NS, NANO, Aims, Tariff
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
+from hanse.records.tally import Tally, usage_of
 
 EACH = Tariff(price_nano=3600 * NANO)  # one in a second
 A = SiteId("a")
@@ -191,3 +195,26 @@ def test_what_was_recorded_never_falls_and_each_lease_is_paid_once(steps: list[S
     out = sum(now - begun for begun in since.values())
     assert sum(purse.by_site(now).values()) == cost_of(held + out, 3600 * NANO)
     assert HOUR_NS == 3600 * SECOND
+
+
+def test_a_job_that_is_resumed_is_not_late_until_its_new_deadline_is_over() -> None:
+    job, spec = JobId("j"), JobSpec(name="j", aims=Aims(deadline_ns=SECOND))
+    late = [
+        JobSubmitted(job, spec, 0),
+        JobSpent(job, {A: NANO}, 3 * SECOND, {}, 2 * SECOND),
+    ]
+    end, again = JobEnded(job, JobState.FAILED), JobResumed(job, spec, again=True, now_ns=HOUR_NS)
+    head = Head(
+        id=job, name="j", function="f", script="", user="", host="", created_s=0, updated_s=0
+    )
+    for facts, still_ns in [([*late, again], 2 * SECOND), ([*late, end, again], 0)]:
+        tally, jobs = Tally(head), dict[JobId, Job]()
+        for fact in facts:
+            tally.take(fact, 0.0, 0, None)
+            apply(jobs, fact)
+        assert jobs[job].late_ns == still_ns
+        assert usage_of(tally.head).late_ns == tally.usage.late_ns == still_ns
+        assert usage_of(tally.head).spent == {A: NANO}
+    told = settled({}, {}, 2 * SECOND)
+    assert told is not None
+    assert told.late_s == 2

@@ -214,7 +214,7 @@ class Job:
         assert not self.dependents or not self.state.ended
         assert not self.waiting or not again
         if self.state.ended:
-            self.since_ns = now_ns
+            self.since_ns, self.late_ns = now_ns, 0
         self.spec, self.state = spec, JobState.RUNNING
         self.place = None if spec.aims is None else Placement(spec.aims)
         self.recall()

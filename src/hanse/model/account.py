@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from hanse.ids import SiteId
+from hanse.limits import SECOND
 from hanse.model.aims import NANO
 
 
@@ -72,4 +73,4 @@ def settled(
         nbytes, nano = moved.get(site, (0, 0))
         sites.append(SiteAccount(site=site, spent=spent.get(site, 0) / NANO, moved_bytes=nbytes,
                                  moved_cost=nano / NANO))  # fmt: skip
-    return Account(spent=sum(spent.values()) / NANO, sites=sites, late_s=late_ns / NANO)
+    return Account(spent=sum(spent.values()) / NANO, sites=sites, late_s=late_ns / SECOND)

@@ -32,8 +32,11 @@ class Tally:
         changes = _changes(self.head, fact, now_s)
         if isinstance(fact, JobSpent):
             usage = Usage(spent=dict(fact.sites), moved=fact.moved, late_ns=fact.late_ns)
-            self.usage = msgspec.structs.replace(self.usage, late_ns=0)  # of an earlier run
+        elif isinstance(fact, JobResumed) and self.head.ended_s is not None:
+            usage = Usage()  # its deadline counts anew
         if usage is not None:
+            if isinstance(fact, JobSpent | JobResumed):
+                self.usage = msgspec.structs.replace(self.usage, late_ns=0)  # of an earlier run
             self.usage = self.usage.plus(usage)
             changes["summary"] = msgspec.msgpack.encode(self.usage)
         self.head = msgspec.structs.replace(
