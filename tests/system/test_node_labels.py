@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -41,14 +42,28 @@ HOSTILE = {
         b"\xc0",
         b"\x93" + 3 * (shape(b"\x81\x00" + counted(0xDD, MANY - 1, b"\x93\x00\x00\x00"))[1:]),
     ),
+    "buffers of several streams": label(
+        b"\xc0",
+        shape(
+            b"\xde\x00\x10"  # sixteen streams
+            + b"".join(
+                bytes([at]) + counted(0xDD, MANY - 1, b"\x93\x00\x00\x00") for at in range(16)
+            )
+        ),
+    ),
     "payloads": label(b"\xc0", counted(0xDD, limits.PARCEL_PAYLOADS + 1, b"\xc0")),
 }
 
 
 @pytest.mark.parametrize("parcel", HOSTILE.values(), ids=HOSTILE)
 def test_a_label_with_more_than_any_honest_one_has_is_refused(parcel: bytes) -> None:
-    with pytest.raises(BadParcel, match=r"length <=|buffers"):
-        Unwrapping(MIB).feed(parcel)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadParcel, match=r"length <=|more than .* buffers"):
+            Unwrapping(MIB).feed(parcel)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(parcel) + 16 * MIB, "counted, not made"
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture(scope="module")

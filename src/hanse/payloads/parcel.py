@@ -38,7 +38,6 @@ class BadParcel(WorldError):
 
 
 _Spans = Annotated[list[Span], msgspec.Meta(max_length=PARCEL_SPANS)]
-_SpansOfStreams = Annotated[dict[int, _Spans], msgspec.Meta(max_length=PARCEL_SPANS)]
 
 
 class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -47,8 +46,18 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     count: int
     lengths: bytes | None  # of its streams, 8 bytes each, little-endian; None: one stream
     stream_bytes: int
-    files: Annotated[list[int], msgspec.Meta(max_length=PARCEL_FILES)]  # their sizes
-    spans: _SpansOfStreams
+    files: list[int]  # their sizes
+    spans: dict[int, list[Span]]  # of its streams
+
+
+class _Rough(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A shape of which the spans are not made yet."""
+
+    count: int
+    lengths: bytes | None
+    stream_bytes: int
+    files: Annotated[list[int], msgspec.Meta(max_length=PARCEL_FILES)]
+    spans: Annotated[dict[int, msgspec.Raw], msgspec.Meta(max_length=PARCEL_SPANS)]
 
 
 class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -62,8 +71,9 @@ _SMALL_FILE_BYTES = 64 * KIB
 
 _encoder = msgspec.msgpack.Encoder()
 _labels = msgspec.msgpack.Decoder(_Label)
-_shapes = msgspec.msgpack.Decoder(Shape)
-_parts = msgspec.msgpack.Decoder(tuple[Shape, bytes])
+_roughs = msgspec.msgpack.Decoder(_Rough)
+_spans = msgspec.msgpack.Decoder(_Spans)
+_parts = msgspec.msgpack.Decoder(tuple[_Rough, bytes])
 
 
 class Stored:
@@ -128,10 +138,10 @@ def unbundle(payload: Payload) -> list[Payload]:
             shape, data = _parts.decode(part)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadParcel(f"what is in its bundle cannot be read: {error}") from error
-        _check(shape)
-        if shape.files or shape.stream_bytes != len(data):
+        ends = _check(shape)
+        if shape.files or shape.spans or shape.stream_bytes != len(data):
             raise BadParcel("what is in its bundle is not as long as it says")
-        found.append(Payload(shape.count, data, unpack_ends(shape.lengths)))
+        found.append(Payload(shape.count, data, ends))
     return found
 
 
@@ -303,27 +313,48 @@ def _check_label(length: int, most: int) -> None:
 
 def _read_label(data: bytes) -> tuple[msgspec.Raw, list[Shape]]:
     """What it is about, and the shapes. Raises BadParcel."""
-    shapes: list[Shape] = []
-    files = spans = 0
+    counting = _Counting()
     try:
         label = _labels.decode(data)
-        for raw in label.shapes:
-            shape = _shapes.decode(raw)
-            files += len(shape.files)
-            spans += sum(map(len, shape.spans.values()), len(shape.spans))
-            if files > PARCEL_FILES:
-                raise BadParcel(f"it has more than {PARCEL_FILES} files")
-            if spans > 2 * PARCEL_SPANS:  # and the streams that they are in
-                raise BadParcel(f"it has more than {PARCEL_SPANS:,} buffers")
-            _check(shape)
-            shapes.append(shape)
+        return label.about, [counting.shape(raw) for raw in label.shapes]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadParcel(f"its label cannot be read: {error}") from error
-    return label.about, shapes
 
 
-def _check(shape: Shape) -> None:
-    """Whether the numbers fit together: they come from outside."""
+class _Counting:
+    """What the shapes of one parcel have in all."""
+
+    def __init__(self) -> None:
+        self._files = 0
+        self._streams = 0
+        self._buffers = 0
+
+    def shape(self, raw: msgspec.Raw) -> Shape:
+        """One more. Raises BadParcel, and what a decoder raises."""
+        rough = _roughs.decode(raw)
+        self._files += len(rough.files)
+        if self._files > PARCEL_FILES:
+            raise BadParcel(f"it has more than {PARCEL_FILES:,} files")
+        self._streams += len(rough.spans)
+        if self._streams > PARCEL_SPANS:
+            raise BadParcel(f"it has more than {PARCEL_SPANS:,} streams with buffers")
+        ends = _check(rough)
+        spans = {stream: self._spans(some) for stream, some in rough.spans.items()}
+        shape = Shape(rough.count, rough.lengths, rough.stream_bytes, rough.files, spans)
+        _check_spans(shape, 1 if ends is None else rough.count)
+        return shape
+
+    def _spans(self, raw: msgspec.Raw) -> list[Span]:
+        """Of one more stream."""
+        spans = _spans.decode(raw)
+        self._buffers += len(spans)
+        if self._buffers > PARCEL_SPANS:
+            raise BadParcel(f"it has more than {PARCEL_SPANS:,} buffers")
+        return spans
+
+
+def _check(shape: _Rough) -> tuple[int, ...] | None:
+    """Whether the numbers fit together: they come from outside. Returns where its streams end."""
     if shape.count < 0 or shape.stream_bytes < 0 or any(size < 0 for size in shape.files):
         raise BadParcel("a number in its label is negative")
     try:
@@ -334,7 +365,11 @@ def _check(shape: Shape) -> None:
         len(ends) != shape.count or (ends[-1] if ends else 0) != shape.stream_bytes
     ):
         raise BadParcel("its streams do not have the lengths that it says")
-    streams = 1 if ends is None else shape.count
+    return ends
+
+
+def _check_spans(shape: Shape, streams: int) -> None:
+    """Whether all are of its streams, and within its files."""
     for stream, spans in shape.spans.items():
         if not 0 <= stream < streams:
             raise BadParcel("it has buffers of a stream that is not there")
