@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from core_builders import Town, cpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanse.core.events import Describe, Timed
+from hanse.core.events import Describe, Submit, Timed
 from hanse.core.invariants import check
 from hanse.core.place.allot import Chunks, allot
 from hanse.core.place.foresee import Items, foresee
@@ -20,8 +21,9 @@ from hanse.core.place.offer import Offer as PlanOffer
 from hanse.core.place.renting import Kind, Lack, choose
 from hanse.core.place.work import Left, Tail
 from hanse.core.quoting import quote, unsettled
+from hanse.core.reckoning import question
 from hanse.core.renter import Renter
-from hanse.ids import SiteId
+from hanse.ids import JobId, SiteId
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Aims, Tariff
 from hanse.model.data import Lies
@@ -281,6 +283,45 @@ def test_at_leisure_what_is_cheapest_with_its_bytes_is_expected() -> None:
     (stays,) = follow_quote(Aims(objective="cheapest"), lies=heavy).rows
     assert {each.site: round(each.share, 2) for each in stays.sites} == {"a": 0.5, "b": 0.5}
     assert [each.moved_bytes for each in stays.sites] == [0, 0], "they cost more than the work"
+
+
+class Watched(list[int]):
+    """Counts what is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(at)
+
+
+def looks_at_runs(runs: int) -> int:
+    """What one question about a job with so many runs of data looks at, in a home of four regions
+    that can rent in a fifth."""
+    town = Town()
+    regions = ["north", "south", "east", "west"]
+    for name in regions:
+        town.tell(Describe(SiteId(name), Offer(tariff=Tariff(region=name, price_nano=NANO))))
+        town.place(name, 2)
+    renting(town, rental("m", 1.0))
+    lies = [Lies(n, n + 1, regions[n % 4], 1 + n % 7) for n in range(runs)]
+    spec = JobSpec(name="q", aims=Aims(follows=True))
+    town.tell(Submit(JobId("q"), spec, runs, sealed=True, data=lies))
+    job = town.job(JobId("q"))
+    assert job.data is not None
+    by_item = Counter[str]()
+    for n in range(runs):
+        by_item.update(job.data.nbytes(n, n + 1))
+    assert job.data.nbytes(0, runs) == by_item
+    watched = job.data._bytes = Watched(job.data._bytes)
+    fetched = question(town.home, job, town.now_ns).fetched
+    assert fetched.chunks is not None
+    assert fetched.whole.keys() == {""}, "sites fetch by chunk"
+    return watched.looks
+
+
+def test_a_question_about_a_job_looks_at_no_more_of_its_data_if_that_lies_in_more_runs() -> None:
+    assert looks_at_runs(20_000) <= looks_at_runs(5000)
 
 
 def test_what_lies_in_regions_is_counted_by_the_part_of_each_site() -> None:

@@ -33,7 +33,9 @@ class Bytes(NamedTuple):
     Attributes:
         items: that are left.
         regions: of all sites.
-        whole: by region: what all items that are left would fetch if they were done there.
+        whole: by region: what all items that are left would fetch if they were done there. Where
+            there are chunks, sites fetch by these, so only regions of machines that can be
+            brought are here.
         once: what a site has yet to fetch of what all items share.
         fresh: the same, by region, of a machine that has nothing of it.
         chunks: of a job whose items say where their data lies.
@@ -49,15 +51,16 @@ class Bytes(NamedTuple):
     @staticmethod
     def of(home: Home, job: Job, items: int, now_ns: int) -> Bytes:
         regions = {site.id: site.tariff.region for site in home.sites.values()}
-        every = {*regions.values(), *(one.tariff.region for one in home.rentals.values())}
+        brought = {one.tariff.region for one in home.rentals.values()}
+        every = brought.union(regions.values())
         assert job.place is not None
         fresh = {region: home.fetches_fresh(job.place, region) for region in sorted(every)}
+        chunks = home.chunks(job, now_ns)
         return Bytes(
             items, regions,
-            {region: home.fetches(job, region) for region in sorted(every)},
+            home.fetches(job, sorted(every if chunks is None else brought)),
             {site.id: home.fetches_once(job, site) for site in home.sites.values()},
-            fresh,
-            home.chunks(job, now_ns),
+            fresh, chunks,
         )  # fmt: skip
 
     def allotted(self, works: Mapping[SiteId, float]) -> Mapping[SiteId, Part]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import add, sub
 
@@ -326,12 +326,12 @@ class Placing(Carrying):
             fetched.append([nbytes / items if region != one else 0.0 for one in there])
         return Chunks(offers, lots, fetched, place.near.shares)
 
-    def fetches(self, job: Job, there: str) -> tuple[int, int]:
-        """Bytes that as many items as are left would fetch from other regions in that one, and nano
-        for them."""
+    def fetches(self, job: Job, regions: Collection[str]) -> dict[str, tuple[int, int]]:
+        """By region, bytes that as many items as are left would fetch there from other ones, and
+        nano for them."""
         count, every = job.remaining(), max(1, job.spec.total or 0, job.size)
-        return self._fetched([(region, size * count // every)
-                              for region, size in self._reads(job, 0, every)], there)  # fmt: skip
+        parts = [(one, size * count // every) for one, size in self._reads(job, 0, every)]
+        return {region: self._fetched(parts, region) for region in regions}
 
     def kind_of(self, job: Job, rental: Rental, room: int, start_ns: float, like: Sequence[SiteId],
                 lasts_ns: float) -> Kind | str:  # fmt: skip

@@ -7,7 +7,7 @@ together cost memory, and a job that says nothing of its data has none of this.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hanse import limits
 from hanse.model.data import Lies
@@ -20,7 +20,7 @@ NOWHERE = 0
 class Places:
     """Which chunk each item belongs to. Grows with the job, from the front to the back."""
 
-    __slots__ = ("_bytes", "_chunks", "_index", "_starts", "_stops", "regions")
+    __slots__ = ("_bytes", "_chunks", "_index", "_starts", "_stops", "_totals", "regions")
 
     def __init__(self) -> None:
         self.regions: list[str] = [""]  # of each chunk
@@ -29,6 +29,7 @@ class Places:
         self._stops: list[int] = []
         self._chunks: list[int] = []
         self._bytes: list[int] = []
+        self._totals: dict[int, tuple[int, int]] = {}  # by chunk, items and bytes
 
     def add(self, told: Iterable[Lies]) -> None:
         """What is said of items that are known already is not heard."""
@@ -41,11 +42,17 @@ class Places:
             if self._goes_on(one, chunk):
                 self._stops[-1] = one.stop
                 self._bytes[-1] += one.nbytes
+                self._count(one, chunk)
             elif not self.full:
                 self._starts.append(one.start)
                 self._stops.append(one.stop)
                 self._chunks.append(chunk)
                 self._bytes.append(one.nbytes)
+                self._count(one, chunk)
+
+    def _count(self, one: Lies, chunk: int) -> None:
+        items, nbytes = self._totals.get(chunk, (0, 0))
+        self._totals[chunk] = items + one.stop - one.start, nbytes + one.nbytes
 
     def _goes_on(self, one: Lies, chunk: int) -> bool:
         """It is more of the same as the last run: so many bytes for each item."""
@@ -85,6 +92,10 @@ class Places:
     def nbytes(self, start: int, stop: int) -> dict[str, int]:
         """What these items read, by region; of a run each item reads the same."""
         found: dict[str, int] = {}
+        if self._stops and start <= self._starts[0] and self._stops[-1] <= stop:
+            for chunk, (_, size) in self._totals.items():  # there may be a hundred thousand runs
+                found[self.regions[chunk]] = found.get(self.regions[chunk], 0) + size
+            return found
         at = bisect_right(self._stops, start)
         while at < len(self._starts) and self._starts[at] < stop:
             first, last = self._starts[at], self._stops[at]
@@ -120,15 +131,9 @@ class Places:
         """What is said of further items is not heard."""
         return len(self._starts) >= limits.DATA_RUNS
 
-    def totals(self) -> dict[int, tuple[int, int]]:
+    def totals(self) -> Mapping[int, tuple[int, int]]:
         """Items and bytes of each chunk that has a region."""
-        found: dict[int, tuple[int, int]] = {}
-        for start, stop, chunk, size in zip(
-            self._starts, self._stops, self._chunks, self._bytes, strict=True
-        ):
-            items, nbytes = found.get(chunk, (0, 0))
-            found[chunk] = items + stop - start, nbytes + size
-        return found
+        return self._totals
 
 
 class ByChunk(RangeSet):
