@@ -235,5 +235,34 @@ def test_a_site_that_a_job_is_for_is_remembered_and_so_is_what_was_spent() -> No
     assert told is not None
     assert {each.site for each in told.sites if each.spent} == {Y}
     town.tell(CancelJob(job))
-    town.tell(Withdraw(town.place("q").agent.site))
-    assert [*town.home.sites] == ["z", "q"]
+    town.wait(limits.SITES_GONE_LOOK_NS // limits.SECOND)
+    assert [*town.home.sites] == ["z"]
+
+
+def test_sites_that_left_are_forgotten_without_another_that_leaves() -> None:
+    town = Town()
+    for name in "xy":
+        town.tell(Withdraw(town.place(name).agent.site))
+    z = town.place("z")
+    town.wait(limits.SITE_KEPT_NS // limits.SECOND - 60)
+    z.talk()
+    assert [*town.home.sites] == [X, Y, "z"]
+    town.now_ns += 120 * limits.SECOND
+    z.talk()
+    assert [*town.home.sites] == ["z"]
+
+
+def test_machines_that_a_waiting_job_might_be_for_are_forgotten_too_once_they_are_many() -> None:
+    town = Town()
+    town.checked = False
+    job = town.submit("a", 10, requires=Requires(site="ann", environment="e1"))
+    for count in range(2 * limits.SITES_GONE + 100):
+        site = SiteId(f"ann/m{count}")
+        town.tell(Describe(site, Offer(python="3.9", allow=["none"])))
+        town.tell(Withdraw(site))
+    town.wait(limits.SITE_KEPT_NS // limits.SECOND)
+    check(town.home)
+    assert town.state(job) is JobState.RUNNING
+    assert len(town.home.sites) == limits.SITES_GONE
+    assert "ann/m1099" not in town.home.sites
+    assert "ann/m2099" in town.home.sites

@@ -275,7 +275,9 @@ class Home(Noting):
         site.orders_seq = max(site.orders_seq, report.orders_seen)  # an earlier home counted on
         site.heard_ns = self._now_ns
         site.withdrawn = False
-        self._gone.pop(site.id, None)
+        self._unfile_gone(site.id)
+        if self._now_ns >= self._forgets_ns:
+            self._forget_gone()
         if site.up_ns is None:
             self._site_up(site)
         self._time_trip(site, report)
@@ -303,7 +305,7 @@ class Home(Noting):
         site = self.sites.get(event.site) or self._new_site(event.site)
         with self._told_anew(site):
             site.offer, site.tariff = event.offer, event.offer.tariff
-        self._gone.pop(site.id, None)  # it is about to speak
+        self._unfile_gone(site.id)  # it is about to speak
         self._look_soon()
 
     @contextmanager
@@ -336,14 +338,15 @@ class Home(Noting):
             self._heard.pop(site.id, None)
             site.withdrawn = True
             self._empty(site, lost=False)
+            self._unfile_gone(site.id)
             self._gone[site.id] = self._now_ns
-            self._gone.move_to_end(site.id)
             self._forget_gone()
 
     def _tick(self, event: Tick) -> None:
         while (due := self._silence_expires_ns()) is not None and due <= self._now_ns:
             _, site = self._heard.popitem(last=False)
             self._empty(site)
+        self._forget_gone()
 
     def _empty(self, site: Site, lost: bool = True) -> None:
         """It runs nothing any more, and counts for nothing until it speaks. Not `lost`: its owner

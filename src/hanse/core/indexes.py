@@ -49,6 +49,8 @@ class Indexes:
             OrderedDict()
         )  # not silent; first heard longest ago
         self._gone: OrderedDict[SiteId, int] = OrderedDict()  # withdrawn, and when; longest first
+        self._awaited: OrderedDict[SiteId, None] = OrderedDict()  # so long ago, and jobs are for it
+        self._forgets_ns = 0  # when it is looked next who can be forgotten
         self._restricted: dict[SiteId, Site] = {}  # let some functions through only
         self._placed: dict[JobId, Job] = {}  # running jobs with aims
         self._vtime = 0  # of the job that was granted a lease last; never goes back
@@ -153,19 +155,37 @@ class Indexes:
         return site
 
     def _forget_gone(self) -> None:
-        """Sites that left long ago, or too many: nothing is held of them. Not one that a job is
-        for, nor one whose last notes are not recorded yet, as those are acknowledged to it."""
-        if not self._gone:
+        """Sites that left long ago, or too many: nothing is held of them. Those that a job is for
+        are known for longer, as many of these; and one whose last notes are not recorded yet, as
+        those are acknowledged to it."""
+        due = self._now_ns >= self._forgets_ns
+        if not due and len(self._gone) <= limits.SITES_GONE:
             return
-        wanted = {job.spec.requires.site for job in self.jobs.values() if not job.state.ended}
+        names = {job.spec.requires.site for job in self.jobs.values() if not job.state.ended}
         for id, since_ns in list(self._gone.items()):
             young = self._now_ns - since_ns < limits.SITE_KEPT_NS
             if young and len(self._gone) <= limits.SITES_GONE:
-                return
+                break
             site = self.sites[id]
-            named = any(map(site.goes_by, filter(None, wanted)))
-            if not named and site.notes_durable == site.notes_seen:
-                self._forget_site(site)
+            if site.notes_durable == site.notes_seen:
+                self._forget_or_await(site, names)
+        if due:
+            self._forgets_ns = self._now_ns + limits.SITES_GONE_LOOK_NS
+            for id in list(self._awaited):
+                self._forget_or_await(self.sites[id], names)
+        while len(self._awaited) > limits.SITES_GONE:
+            self._forget_site(self.sites[next(iter(self._awaited))])
+
+    def _forget_or_await(self, site: Site, names: set[str]) -> None:
+        """`names` are those of sites that jobs are for."""
+        if not any(map(site.goes_by, filter(None, names))):
+            self._forget_site(site)
+        elif self._gone.pop(site.id, None) is not None:
+            self._awaited[site.id] = None
+
+    def _unfile_gone(self, id: SiteId) -> None:
+        self._gone.pop(id, None)
+        self._awaited.pop(id, None)
 
     def _forget_site(self, site: Site) -> None:
         """What was spent there, and how fast it was for the jobs that know it, they keep."""
@@ -179,7 +199,8 @@ class Indexes:
         for shape in self._shapes:
             shape.part(site)
         self._restricted.pop(site.id, None)
-        del self._gone[site.id], self.sites[site.id]
+        self._unfile_gone(site.id)
+        del self.sites[site.id]
 
     def _set_room(self, site: Site, capacity: Amount, free: Amount) -> None:
         """What the site has, and what of it is free for further grants."""

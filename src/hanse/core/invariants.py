@@ -11,6 +11,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from hanse import limits
 from hanse.core.job import ItemRef, Job
 from hanse.core.lease import Lease
 from hanse.model.ranges import RangeSet
@@ -37,7 +38,9 @@ def check(home: Home) -> None:
         assert site.notes_durable == site.notes_seen or home._recorded < home._position, (
             f"{site.id}: all is recorded, and not acknowledged"
         )
-    for id in home._gone:
+    assert not home._gone.keys() & home._awaited.keys()
+    assert len(home._awaited) <= limits.SITES_GONE
+    for id in (*home._gone, *home._awaited):
         assert home.sites[id].withdrawn, f"{id} takes part, and would be forgotten"
         assert not home.sites[id].leases, f"{id} has left, and holds leases"
     _check_shapes(home)

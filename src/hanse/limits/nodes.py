@@ -227,7 +227,11 @@ SITE_KEPT_NS = 3600 * SECOND
 SITES_GONE = 1000
 """A home knows a site that has left for so long, and so many of these: people look at what became
 of it, and one that comes back goes on where it was. A home that rents, or is visited by machines
-that never come twice, would have to know ever more of them."""
+that never come twice, would have to know ever more of them. Of those that a job is for it knows
+as many more, for as long as the job waits."""
+
+SITES_GONE_LOOK_NS = 60 * SECOND
+"""Who has left for so long is looked for this often."""
 
 LINK_SITES = 10_000
 """A home has at most so many sites at other nodes."""
