@@ -193,7 +193,7 @@ def test_a_job_whose_tables_are_still_to_be_made_brings_what_its_deadline_needs_
     spot, sure = kind(rental("a", 1.0, spot=True)), kind(rental("sure", 4.0))._replace(room=1)
     tables, asked = spent(), lack(left(4), 20, slots=0)
     early = Streams({"a": Pool()}, tables=tables).choose(asked, [spot, sure], 0)
-    assert early == Choice({}, 0.0, early.reasons, [], {})
+    assert early == Choice({}, 0.0, early.reasons, [], {}, waits=True)
     assert "is worked out" in early.reasons[0]
     held = [Held(f"a-1-{n}", spot._replace(start_ns=0.0), up=True) for n in range(3)]
     runs = Streams({"a": Pool()}, tables=tables).choose(asked._replace(held=held), [spot, sure], 0)
