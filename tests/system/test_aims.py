@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from system.command import hanse as command
-from system.nodes import Node
+from system.nodes import Away, Node
 from system.real import until
 from system.test_links import Hosts, hosts, link, where
 
@@ -47,18 +47,25 @@ def test_a_job_keeps_to_its_regions(hosts: Hosts) -> None:
 
 
 def test_who_waits_for_a_job_that_no_site_takes_is_told_why(
-    hosts: Hosts, caplog: pytest.LogCaptureFixture
+    hosts: Hosts, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     home = hosts.node("home", "--cpus", "1", "--region", "north", "--label", "spot")
     why = "its region, north, is not among those allowed: mars"
     with home.connect() as client:
         job = client.map(where, range(3), regions="mars", name="lost")
+        job.explain()  # it is there
+        following = Away(home, tmp_path / "away").start("job", job.id, "--follow")
+        with following, following.stderr as lines:
+            assert any(f"{job.id} runs nowhere: no site takes it: " in line for line in lines)
+            following.kill()
         until(lambda: "runs nowhere" in caplog.text)
         (told,) = (each.getMessage() for each in caplog.records if "nowhere" in each.getMessage())
         assert f"lost ({job.id}) runs nowhere: no site takes it: " in told
         assert why in told
         assert job.account().nowhere in told
         assert "No site takes it, and none will while this is so:" in job.explain()
+        jobs = command("jobs", "--json", home=home.home, **home.env).stdout
+        assert why in jobs
         for words in (["jobs"], ["job", job.id], ["explain", job.id]):
             shown = command(*words, home=home.home, **home.env)
             assert why in shown.stdout + shown.stderr, words

@@ -81,6 +81,16 @@ def test_sites_that_left_or_fell_silent_are_named() -> None:
     assert "b: it has been silent for" in told
 
 
+def test_of_many_sites_some_are_named_and_the_others_counted() -> None:
+    town = Town()
+    for n in range(1000):
+        town.place(f"s{n}")
+    job = town.submit("j", 10, needs=cpus(8))
+    told = why(town, job)
+    assert told.count("an item needs more than it offers") == 8
+    assert told.endswith("; and 992 more")
+
+
 def test_a_job_that_waits_for_a_machine_that_is_brought_is_not_lost() -> None:
     town = Town()
     north(town, "a")
@@ -138,5 +148,7 @@ def test_a_job_that_waits_by_plan_is_not_lost(most: int, monkeypatch: pytest.Mon
     lose_all_spot(renter, town.now_ns)
     assert not renter.look(town.now_ns + SECOND).bring
     told = "costs less than one that is sure" if most else "is worked out at the next looks"
-    assert any(told in each for each in town.job(job).place.renting)
+    place = town.job(job).place
+    assert place is not None
+    assert any(told in each for each in place.renting)
     assert why(town, job) == ""

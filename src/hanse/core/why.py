@@ -267,23 +267,30 @@ def nowhere(home: Home, job: Job, now_ns: int) -> str:
     its way."""
     if job.state.ended or job.withheld or job.leases or not job.ready:
         return ""
-    reasons = []
+    if job.place is not None and job.place.waits:
+        return ""
+    reasons: list[str] = []
+    more = 0
     for site in home.sites.values():
         if site.gone:
             continue
         why = _useless(job.spec, site, now_ns)
         if why is None:
             return ""
-        reasons.append(f"{site.id}: {why}")
+        if len(reasons) < _SHOWN:
+            reasons.append(f"{site.id}: {why}")
+        else:
+            more += 1
     if job.place is not None:
         rents = home.rents(job, now_ns)
-        if rents.held or job.place.waits or (rents.kinds and not job.place.renting):
+        if rents.held or (rents.kinds and not job.place.renting):
             return ""
         reasons += [f"machines to rent: {each}" for each in job.place.renting] or [
             f"{name}, which could be rented: {each}" for name, each in rents.refused.items()
         ]
-    if len(reasons) > _SHOWN:
-        reasons[_SHOWN:] = [f"and {len(reasons) - _SHOWN:,} more"]
+    more += len(reasons[_SHOWN:])
+    if more:
+        reasons[_SHOWN:] = [f"and {more:,} more"]
     return f"no site takes it: {'; '.join(reasons)}" if reasons else "no site takes part"
 
 

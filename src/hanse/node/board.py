@@ -9,7 +9,7 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,7 @@ from hanse.errors import (
 )
 from hanse.ids import JobId, LeaseId, job_number
 from hanse.journal.port import Head
-from hanse.limits import CALLS_ALONE_NS, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
+from hanse.limits import CALLS_ALONE_NS, JOBS_SHOWN, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
 from hanse.model.account import settled
 from hanse.model.aims import Aims
 from hanse.model.job import JobSpec, JobState
@@ -94,17 +94,27 @@ class Board:
             raise NoSuchJob(f"there is no job {id_or_name!r} on this node")
         return head
 
-    def told(self, head: Head, nowhere: str = "") -> NodeHead:
-        """A head, with who runs the job."""
+    def told(self, id_or_name: str) -> NodeHead:
+        """As `head`, with who runs the job, and why nothing of it runs."""
+        head = self.head(id_or_name)
+        return self._told(head, self._stuck([head]))
+
+    def _told(self, head: Head, stuck: Mapping[JobId, str]) -> NodeHead:
         fields = {name: getattr(head, name) for name in head.__struct_fields__}
         holder = self._me if self.running(head.id) else None
-        return NodeHead(**fields, holder=holder, nowhere=nowhere)
+        return NodeHead(**fields, holder=holder, nowhere=stuck.get(head.id, ""))
+
+    def _stuck(self, heads: Iterable[Head]) -> dict[JobId, str]:
+        """Why nothing runs of those that no site takes. Only the first that run are looked at: the
+        home does nothing else meanwhile."""
+        running = (head.id for head in heads if self.running(head.id))
+        return self.runtime.nowhere(list(itertools.islice(running, JOBS_SHOWN)))
 
     def heads(self, limit: int) -> list[NodeHead]:
-        """Of the newest jobs, the newest first."""
+        """Of the newest jobs, the newest first; why nothing runs, of the first that run only."""
         found = self.state.journal.heads(limit)
-        stuck = self.runtime.nowhere([head.id for head in found if self.running(head.id)])
-        return [self.told(head, stuck.get(head.id, "")) for head in found]
+        stuck = self._stuck(found)
+        return [self._told(head, stuck) for head in found]
 
     def progress(self, id: JobId) -> Progress:
         """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""

@@ -35,7 +35,8 @@ class Following:
         grown: the node has recorded the job's inputs up to this size.
         ended: the job has ended, or cannot be followed any more.
         quiet: nothing has come for a while; told again after twice, four times as long, until it
-            returns True.
+            returns True or anything was done. Results that come meanwhile wait: it takes no longer
+            than a look at a head.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Following:
         self._ended = ended
         self._quiet = quiet
         self._heartbeats = 0  # since something came
-        self._told = False
+        self._told = False  # of the quiet; or it need not be, as the job runs somewhere
         self._over = False
         self._stop = threading.Event()
         self._thread = threading.Thread(
@@ -118,6 +119,7 @@ class Following:
         self._next += 1
         match body.fact:
             case SegmentCommitted(_, start, stop):
+                self._told = True
                 payload, kept, first = self._results(record, body)
                 self._post(lambda: self._source.committed(start, stop, payload, first, kept))
             case ItemsFailed(_, start, stop, cause):

@@ -15,6 +15,7 @@ from hanse.model.job import JobSpec
 from hanse.model.quote import Quote
 from hanse.remote.dial import Dial
 from hanse.remote.outbox import Outbox
+from hanse.remote.records import NodeHead
 from hanse.wire import api
 
 _logger = logging.getLogger("hanse")
@@ -42,13 +43,13 @@ class Looking:
         """Nothing has come of the job for a while: if no site takes it, whoever waits is told, and
         need not be again."""
         try:
-            account = self.account(job)
+            head = self._dial.ask("GET", f"/v1/jobs/{job}", NodeHead)
         except HanseError:
             return False  # it ended just now, or its node did
-        if account is None or not account.nowhere:
+        if not head.nowhere:
             return False
         called = f"{name} ({job})" if name else job
-        _logger.warning("hanse: %s runs nowhere: %s", called, account.nowhere)
+        _logger.warning("hanse: %s runs nowhere: %s", called, head.nowhere)
         return True
 
     def reasons(self, job: JobId) -> list[str]:

@@ -27,8 +27,8 @@ _records = msgspec.msgpack.Decoder(Record)
 
 
 class NodeHead(Head, frozen=True, kw_only=True):
-    """A job's head as a node tells it: with who runs the job, so that no list has to ask; in lists
-    also why nothing of one runs that no site takes."""
+    """A job's head as a node tells it: with who runs the job, so that no list has to ask, and why
+    nothing of one runs that no site takes; in long lists that is left out of older jobs."""
 
     holder: Holder | None = None
     nowhere: str = ""

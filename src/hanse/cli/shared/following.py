@@ -7,10 +7,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from hanse.cli.explain import explained
-from hanse.cli.shared import bill, telling
+from hanse.cli.shared import telling
 from hanse.cli.shared.output import Mode, Output
-from hanse.errors import HanseError, NodeUnavailable, NoSuchJob
+from hanse.errors import NodeUnavailable, NoSuchJob
 from hanse.limits import FOLLOW_EVERY_S, QUIET_NS, SECOND
 from hanse.model.progress import Progress
 
@@ -32,18 +31,17 @@ def follow(out: Output, side: Side, head: Head) -> bool:
 
     display = ProgressDisplay(sys.stderr) if out.mode is Mode.HUMAN else None
     past: deque[tuple[float, int]] = deque()
-    told, why, quiet_s, since_s = None, "", QUIET_S, time.monotonic()
+    told, why, since_s = None, "", time.monotonic()
     try:
         while True:
             head, holder = _patiently(out, side, head)
             snapshot = _snapshot(head, holder, past)
-            if (document := telling.document(head, holder)) != told:
+            document = telling.document(head, holder)
+            if (counts := document | {"nowhere": ""}) != told:  # its words change with time
                 out.event(document, None)
-                told, quiet_s, since_s = document, QUIET_S, time.monotonic()
-            if side.where and not why and time.monotonic() - since_s > quiet_s:
-                quiet_s *= 2
-                if why := _nowhere(side, head, holder):
-                    out.note(f"hanse: {head.id} runs nowhere: {why}")
+                told, since_s = counts, time.monotonic()
+            if not why and time.monotonic() - since_s > QUIET_S and (why := telling.nowhere(head)):
+                out.note(f"hanse: {head.id} runs nowhere: {why}")
             if display is not None:
                 display.update(head.name, head.id, snapshot)
             if holder is None or head.ended_s is not None:
@@ -54,14 +52,6 @@ def follow(out: Output, side: Side, head: Head) -> bool:
     finally:
         if display is not None:
             display.close()
-
-
-def _nowhere(side: Side, head: Head, holder: Holder | None) -> str:
-    try:
-        account = bill.account_of(explained(side, head, holder).get("account"))
-    except HanseError:
-        return ""
-    return account.nowhere if account is not None else ""
 
 
 def _patiently(out: Output, side: Side, head: Head) -> tuple[Head, Holder | None]:

@@ -35,7 +35,7 @@ def document(head: Head, holder: Holder | None) -> dict[str, Any]:
 
 
 def nowhere(head: Head) -> str:
-    """Why nothing of it runs, where a node says so in its list: empty for all other jobs."""
+    """Why nothing of it runs, where a node says so: empty for all other jobs."""
     return getattr(head, "nowhere", "")
 
 

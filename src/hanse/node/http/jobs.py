@@ -38,12 +38,12 @@ async def list_jobs(call: Call) -> Response:
 async def find_job(call: Call) -> Response:
     """The job of an id or a name."""
     wanted = call.request.query_params.get("job", "")
-    return call.answer(call.board.told(await call.waiting(call.board.head, wanted)))
+    return call.answer(await call.waiting(call.board.told, wanted))
 
 
 async def show_job(call: Call) -> Response:
     """One job."""
-    return call.answer(call.board.told(await call.waiting(call.board.head, call.text("job"))))
+    return call.answer(await call.waiting(call.board.told, call.text("job")))
 
 
 async def entries(call: Call) -> Response:

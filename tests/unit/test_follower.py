@@ -1,0 +1,109 @@
+"""Whoever follows a job of a node hears why it runs nowhere, and asks no more once it ran; whoever
+lists many jobs keeps no home from its work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from hanse.core.events import JobEnded, SegmentCommitted
+from hanse.ids import JobId, LeaseId
+from hanse.journal.port import Entry, Head
+from hanse.limits import JOBS_SHOWN
+from hanse.model.job import JobState
+from hanse.node.board import Board
+from hanse.records.entries import Body, Stored, encode
+from hanse.remote.following import Following
+from hanse.wire.api import Record
+
+JOB = JobId("j-0123456789ab")
+HEARTBEAT = bytes(4)
+
+
+def frame(entry: Entry) -> bytes:
+    data = msgspec.msgpack.encode(Record(entry.seq, entry.body, entry.check, None))
+    return len(data).to_bytes(4, "big") + data
+
+
+class Told:
+    """A node's stream, and the source of whoever follows it: how often they had to ask by then."""
+
+    url = "node"
+
+    def __init__(self, pieces: Iterable[bytes], answers: Sequence[bool]) -> None:
+        self._pieces, self._answers = pieces, iter(answers)
+        self.asked = 0
+        self.results: list[int] = []  # how often was asked before each of them
+        self.over = threading.Event()
+
+    def stream(self, path: str) -> Iterator[bytes]:
+        yield from self._pieces
+
+    def committed(self, *_: object) -> None:
+        self.results.append(self.asked)
+
+    def quiet(self) -> bool:
+        self.asked += 1
+        return next(self._answers)
+
+    def ended(self, fact: JobEnded | None, error: BaseException | None) -> None:
+        assert error is None
+        self.over.set()
+
+
+def follow(pieces: Iterable[bytes], *answers: bool) -> Told:
+    told: Any = Told(pieces, answers)
+    Following(
+        told, told, JOB, told, post=lambda act: act(), first=0, feeder=0, returned=lambda: 0,
+        grown=lambda size: None, ended=told.ended, quiet=told.quiet,
+    )  # fmt: skip
+    assert told.over.wait(60)
+    found: Told = told
+    return found
+
+
+def segment(seq: int) -> bytes:
+    fact = SegmentCommitted(JOB, seq, seq + 1, LeaseId(1))
+    return frame(encode(JOB, seq, Body(fact, Stored(b"", 0, 1)), None))
+
+
+def end(seq: int) -> bytes:
+    return frame(encode(JOB, seq, Body(JobEnded(JOB, JobState.DONE)), None))
+
+
+def test_a_job_that_is_quiet_is_asked_about_ever_more_seldom_until_there_is_an_answer() -> None:
+    assert follow([HEARTBEAT] * 9 + [end(0)], *[False] * 4).asked == 4
+    assert follow([HEARTBEAT] * 9 + [end(0)], False, True).asked == 2
+
+
+def test_a_job_that_ran_is_not_asked_about_however_long_its_items_take() -> None:
+    slow = [HEARTBEAT, *(piece for n in range(9) for piece in (segment(n), HEARTBEAT)), end(9)]
+    assert follow(slow, False).results == [1] * 9
+
+
+def test_of_many_jobs_only_the_first_that_run_are_asked_why_they_do_not() -> None:
+    heads = [
+        Head(id=JobId(f"j-{n:012x}"), name="", function="f", script="", user="", host="",
+             created_s=0, updated_s=0)
+        for n in range(3 * JOBS_SHOWN)
+    ]  # fmt: skip
+    asked: list[JobId] = []
+
+    def nowhere(jobs: Sequence[JobId]) -> dict[JobId, str]:
+        asked.extend(jobs)
+        return dict.fromkeys(jobs, "no site takes part")
+
+    journal = SimpleNamespace(heads=lambda limit: heads[:limit])
+    state = SimpleNamespace(journal=journal, directory=Path())
+    board = Board(SimpleNamespace(state=lambda: state, nowhere=nowhere))  # type: ignore[arg-type]
+    run: Any = {head.id: SimpleNamespace(over=False) for head in heads[::2]}
+    board._held = run
+    told = board.heads(100_000)
+    assert asked == list(run)[:JOBS_SHOWN]
+    assert [head.id for head in told if head.nowhere] == asked
+    assert [head.id for head in told if head.holder] == list(run)
