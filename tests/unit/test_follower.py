@@ -19,6 +19,7 @@ from hanse.model.job import JobState
 from hanse.node.board import Board
 from hanse.records.entries import Body, Stored, encode
 from hanse.remote.following import Following
+from hanse.runtime.looking import Looking
 from hanse.wire.api import Record
 
 JOB = JobId("j-0123456789ab")
@@ -107,3 +108,11 @@ def test_of_many_jobs_only_the_first_that_run_are_asked_why_they_do_not() -> Non
     assert asked == list(run)[:JOBS_SHOWN]
     assert [head.id for head in told if head.nowhere] == asked
     assert [head.id for head in told if head.holder] == list(run)
+
+
+def test_a_home_that_is_busy_holds_nobody_up_who_looks_at_a_job() -> None:
+    class Busy(Looking):
+        def ask(self, question: object, timeout_s: float = 10) -> None:
+            raise TimeoutError
+
+    assert Busy().nowhere([JOB]) == {}

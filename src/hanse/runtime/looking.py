@@ -22,6 +22,8 @@ from hanse.model.quote import Quote
 from hanse.runtime.costs import Costs, explained
 from hanse.runtime.loop import Loop
 
+_NOWHERE_S = 2.0  # for a home that is busy
+
 
 class Looking:
     """A part of `runtime.Runtime`, which has what is named here."""
@@ -65,7 +67,8 @@ class Looking:
         return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
 
     def nowhere(self, jobs: Sequence[JobId]) -> dict[JobId, str]:
-        """Those of these jobs of which nothing runs, as no site takes them, and why."""
+        """Those of these jobs of which nothing runs, as no site takes them, and why; none if the
+        home has no time to say: whoever asks wants to know other things, too."""
         if not jobs:
             return {}
 
@@ -76,7 +79,10 @@ class Looking:
                 id: why for id, job in known.items() if (why := nowhere(self.home, job, now_ns))
             }
 
-        return self.ask(look)  # type: ignore[no-any-return]
+        try:
+            return self.ask(look, _NOWHERE_S)  # type: ignore[no-any-return]
+        except TimeoutError:
+            return {}
 
     def quote(
         self,
