@@ -25,6 +25,8 @@ class Outbox:
         self._news = threading.Condition()
         self._closing = False
         self._busy = False
+        self._given = 0
+        self._dealt_with = 0  # of these: the node has it, or has said what is against it
         self.trouble = ""
         self._thread = threading.Thread(target=self._run, name="hanse-outbox", daemon=True)
         self._thread.start()
@@ -34,15 +36,15 @@ class Outbox:
         in the outbox's thread."""
         with self._news:
             self._queue.append((send, failed))
+            self._given += 1
             self._news.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the node has all that was given before; whether it does."""
-        if self._closing:
-            return False
-        done = threading.Event()
-        self.send(done.set, lambda _: None)
-        return done.wait(timeout_s)
+        with self._news:
+            given = self._given
+            self._news.wait_for(lambda: self._closing or self._dealt_with >= given, timeout_s)
+            return not self._closing and self._dealt_with >= given
 
     def close(self, timeout_s: float) -> bool:
         """Send what waits, as long as something of it gets through in such a time; whether all
@@ -71,6 +73,7 @@ class Outbox:
                 failed(error)
             with self._news:
                 self._busy = False
+                self._dealt_with += 1
                 self._news.notify_all()
 
     def _patiently(self, send: Send) -> None:
