@@ -54,8 +54,8 @@ def test_who_waits_when_it_is_closed_hears_at_once_that_not_all_was_sent(outbox:
     outbox.send(away, told.append)
     outbox.send(away, told.append)
     with ThreadPoolExecutor(4) as pool:
-        flushes = [pool.submit(outbox.flush, 600) for _ in range(4)]
+        flushes = [pool.submit(outbox.flush, 120) for _ in range(4)]
         until(lambda: len(outbox._news._waiters) >= 5)  # type: ignore[attr-defined]
         assert not outbox.close(0)
-        assert not any(flush.result(60) for flush in flushes)
+        assert not any(flush.result(45) for flush in flushes)
     assert not outbox.flush(600)
