@@ -179,7 +179,8 @@ def _put_off(
         last_ns = _MARGIN * time_ns + _LAST * lots[number].work / offers[at].speed
         doubted = lack[home[number]] < _DOUBT * time_ns and not offers[at].sunk
         if doubted and time_ns - times[at] > last_ns:
-            del given[at][number]
+            has = given[home[number]]  # which may take it, if there is time
+            has[number] = has.get(number, 0) + given[at].pop(number)
 
 
 def _add(parts: Parts, site: SiteId, work: float, nano: float) -> None:
