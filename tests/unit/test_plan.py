@@ -125,3 +125,16 @@ def test_all_sites_are_used_where_they_can_only_just_do_it(
     if work >= 4 * (slow + fast) * time:
         found = plan(offers, left(work), goal(time, time))
         assert found.slots == {SLOW: ALL, FAST: ALL}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.5, 3), st.floats(1.05, 8), st.floats(0.01, 0.99))
+def test_a_budget_that_is_too_small_for_all_is_spent_where_work_costs_least_and_on_all_slots(
+    speed: float, dear: float, share: float
+) -> None:
+    """However long it took, it would not do: so there is nothing to be slow for."""
+    sites = [offer(SLOW, 1.0, 1.0), offer(FAST, 2.0, dear), offer(THIRD, speed, 1.0)]
+    rest = left(6.0)
+    found = plan(sites, rest, Goal("fastest", None, share * rest.high, 5e9))
+    assert found.slots == {SLOW: ALL, THIRD: ALL}
+    assert "times as much there" in found.reasons[FAST]

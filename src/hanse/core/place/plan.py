@@ -76,6 +76,8 @@ def _choose(
         time_ns = _soonest(ranked, left, goal.money)
         if goal.time_ns is not None:
             time_ns = min(time_ns, goal.time_ns)
+        if math.isinf(time_ns):
+            return _cheapest(ranked)
         return _even(ranked, left, time_ns)
     if time_ns is None:
         return _cheapest(ranked)
@@ -127,7 +129,8 @@ def _by_deadline(
         else:
             reasons[offer.site] = "it is dearer than needed for the deadline"
         if use != ALL and use:
-            reasons[offer.site] = f"{use} slots of it are enough for the deadline"
+            slot = "slot of it is" if use == 1 else "slots of it are"
+            reasons[offer.site] = f"{use} {slot} enough for the deadline"
         before += offer.does(usable_ns)
     return slots, reasons, False
 
@@ -184,7 +187,8 @@ def _must_hurry(ranked: Sequence[Offer], left: Left, time_ns: float) -> bool:
 
 # --- budgets ------------------------------------------------------------------------------------
 def _soonest(ranked: Sequence[Offer], left: Left, money: float) -> float:
-    """The least time in which what may be left can be paid for: by halving."""
+    """The least time in which what may be left can be paid for: by halving. Without end, if it
+    cannot be, however long it takes."""
     power = sum(offer.slots * offer.speed for offer in ranked)
     low = left.mean / max(power, 1e-30)
     if costs(ranked, left.high, low) <= money:
@@ -195,7 +199,7 @@ def _soonest(ranked: Sequence[Offer], left: Left, money: float) -> float:
         if costs(ranked, left.high, high) <= money:
             break
     else:
-        return high
+        return math.inf
     for _ in range(30):
         middle = (low + high) / 2
         if costs(ranked, left.high, middle) <= money:
