@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hanse import limits
+from hanse.cli.shared.bill import rows
+from hanse.core.accounts import account
 from hanse.core.events import Describe, JobEnded, Withdraw
 from hanse.core.invariants import check
 from hanse.core.why import explain
@@ -100,6 +102,29 @@ def test_a_site_that_is_kept_for_a_late_item_no_more_runs_others(allow: list[str
     assert len(town.job(job).leases) == 2
 
 
+def test_a_site_that_the_budget_allows_in_part_says_so_and_not_that_it_gets_nothing() -> None:
+    """It has room for 400 items of a second at the cheap one, and for some of them at the other."""
+    town = Town()
+    for name, tariff in (("a", CHEAP), ("b", DEAR)):
+        town.tell(Describe(SiteId(name), Offer(tariff=tariff)))
+    places = [town.place("a"), town.place("b", 2)]
+    town.item_ns = limits.SECOND
+    job = town.submit("j", 400, aims=Aims(budget_nano=480 * NANO // 3600))
+    for place in places:
+        place.talk()
+    while town.job(job).done < 40:
+        town.now_ns += limits.SECOND
+        for place in places:
+            place.finish()
+    assert [lease.site for lease in town.job(job).leases.values()].count(SiteId("b")) == 1
+    assert "b gets no further lease of it: it holds as many there as the plan has." in explain(
+        town.home, job, town.now_ns
+    )
+    told = account(town.home, job, town.now_ns)
+    assert told is not None
+    assert dict(rows(told))["no more at b"] == "it holds as many there as the plan has"
+
+
 def test_what_was_spent_is_kept_by_site() -> None:
     town = towns(a=CHEAP)
     job = town.known("j", 1, mean_ns=36 * limits.SECOND, aims=Aims(objective="cheapest"))
@@ -142,7 +167,7 @@ def test_a_notice_is_one_loss_of_the_machine_and_none_of_the_job() -> None:
     assert town.home.loss_ns(lease) < before, "it is saved more often from now on"
     (held,) = town.job(job).leases.values()
     assert held.stop == held.start + 1, "the rest is free at once"
-    assert "s gets no lease of it: it is being taken away: AWS says so." in explain(
+    assert "s gets no further lease of it: it is being taken away: AWS says so." in explain(
         town.home, job, town.now_ns
     )
     other.talk()

@@ -115,4 +115,5 @@ class Placement:
         reasons = self.plan.reasons if self.plan is not None else {}
         if self.near is not None and site not in reasons and self.quota.get(site):
             return "what is left to begin is cheaper where its data lies, or nearer to it"
-        return reasons.get(site, NOT_YET)
+        enough = "it holds as many there as the plan has" if self.quota.get(site) else NOT_YET
+        return reasons.get(site, enough)

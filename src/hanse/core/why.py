@@ -218,9 +218,13 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     if not home.sites:
         return ["No site takes part."]
     found = refusals(home, job, now_ns)
-    lines = [f"{site} gets no lease of it: {why}." for site, why in found.items()]
-    full = dict.fromkeys(lease.site for lease in job.leases.values() if lease.site not in found)
-    for site in [home.sites[id] for id in full] if job.ready else ():
+    holds = dict.fromkeys(lease.site for lease in job.leases.values())
+    lines = [
+        f"{site} gets no {'further ' if site in holds else ''}lease of it: {why}."
+        for site, why in found.items()
+    ]
+    full = [home.sites[site] for site in holds if site not in found]
+    for site in full if job.ready else ():
         if (why := refusal(job, site.capacity, site.free)) is not None:
             lines.append(f"{site.id} gets no further lease of it: {why}.")
     return lines

@@ -75,7 +75,7 @@ def rows(account: Account) -> Iterable[tuple[str, str | None]]:
         yield "an hour earlier", f"costs {amount(account.sooner)} more"
     for site in account.sites:
         if site.refused and not account.nowhere:
-            yield f"not at {site.site}", site.refused
+            yield f"{'no more' if site.leases else 'not'} at {site.site}", site.refused
 
 
 def amount(whole: float) -> str:
