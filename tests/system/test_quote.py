@@ -134,6 +134,27 @@ def test_a_script_without_a_map_has_no_quote(tmp_path: Path) -> None:
     assert (there_is_none.returncode, "there is no script" in there_is_none.stderr) == (2, True)
 
 
+def test_a_script_that_fails_is_not_said_to_have_no_map(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import hanse\nhanse.connect().map(abs, [1], data=lambda item: 1 / 0)")
+    told = hanse("quote", script, home=tmp_path / "home", PYTHONPATH=str(SRC)).stderr
+    assert "ZeroDivisionError" in told
+    assert "script.py ended with exit code 1, so there is nothing to quote" in told
+
+
+def test_a_sample_that_fails_and_one_that_is_not_run_are_told(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import hanse\nhanse.connect().map(int, ['many'] * 200)")
+    for words, said in (
+        ([], "The sample: 5 of 5 items failed. The first: raised ValueError: invalid literal"),
+        (["--sample", "0"], "The sample: none was run"),
+        (["--regions", ""], "regions must be names of regions"),
+    ):
+        told = hanse("quote", *words, script, home=tmp_path / "home", PYTHONPATH=str(SRC))
+        assert said in told.stdout + told.stderr
+        assert "get nothing" not in told.stdout
+
+
 def test_nothing_is_imported_from_where_somebody_is_but_beside_the_script(tmp_path: Path) -> None:
     around, beside = tmp_path / "around", tmp_path / "beside"
     for name in ("hanse", "hanse/cli"):

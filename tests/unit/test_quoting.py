@@ -225,6 +225,11 @@ def test_a_quote_about_a_job_that_runs_counts_what_it_holds_as_free() -> None:
     assert 1.9 * row.end_s < beside.end_s < 2.1 * row.end_s
 
 
+def test_of_what_nothing_is_known_no_site_is_said_to_be_beaten_by_others() -> None:
+    found = ask(federation(), 100, Aims(objective="cheapest"), of=[])
+    assert (found.rows, found.refused) == ([], {})
+
+
 def test_a_machine_that_may_not_be_rented_has_a_reason() -> None:
     town = renting(Town(), rental("small", 3))
     found = ask(town, 100, in_time(3600), Aims(), base=Aims(regions=["north"]))

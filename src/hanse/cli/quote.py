@@ -15,7 +15,7 @@ import click
 
 from hanse.cli.shared import bill, quoted, words
 from hanse.cli.shared.command import Command
-from hanse.cli.shared.lookup import record_of, recorded, records_at
+from hanse.cli.shared.lookup import record_of, recorded, records
 from hanse.cli.shared.output import Output
 from hanse.errors import UsageError
 
@@ -35,9 +35,11 @@ _SURE: Final = {"sure": "yes", "even": "perhaps", "no": "no", "unknown": "?"}
 @click.option("--budget", type=float, metavar="N", help="What it may cost.")
 @click.option("--regions", metavar="A,B", help="Where it may run.")
 @click.option("--no-spot", is_flag=True, help="Not at sites that can be taken away.")
-@click.option("--sample", default=40, show_default=True, metavar="N", help="Items at most that are "
-              "run to see how long they take; a fortieth of all if that is less.")  # fmt: skip
-@click.option("--seconds", default=30.0, show_default=True, help="How long they may run.")
+@click.option("--sample", type=click.IntRange(0), default=40, show_default=True, metavar="N",
+              help="Items at most that are run to see how long they take; a fortieth of all if "
+              "that is less.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, 1e6), default=30.0, show_default=True,
+              metavar="N", help="How long they may run.")  # fmt: skip
 @click.argument("target", metavar="SCRIPT|JOB")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
@@ -59,7 +61,7 @@ def quote(
     from hanse.client.aims import aims_of
     from hanse.client.quoting import Wanted
 
-    named = regions.split(",") if regions else None
+    named = None if regions is None else [region.strip() for region in regions.split(",")]
     told = aims_of(None, deadline, budget, named, None)
     wanted = Wanted(
         objective=objective, regions=named, spot=False if no_spot else None,
@@ -113,8 +115,8 @@ def _of_script(
             if ran.exists():
                 _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))
         if not place.exists():
-            how = f"ended with exit code {code} and " if code else ""
-            raise UsageError(f"{target} {how}made no map, so there is nothing to quote")
+            how = f"ended with exit code {code}" if code else "made no map"
+            raise UsageError(f"{target} {how}, so there is nothing to quote")
         return msgspec.json.decode(place.read_bytes(), type=Answer)
 
 
@@ -141,7 +143,7 @@ def _forget(sample: Sample) -> None:
     """The sample has served, or nobody waits for it any more."""
     from hanse.remote.finding import HERE
 
-    with records_at(sample.url or HERE) as side:
+    with records(url=sample.url or HERE) as side:
         head = side.journal.find(sample.name) if side is not None else None
         if side is None or head is None:
             return
@@ -154,7 +156,9 @@ def _show(out: Output, answer: Answer) -> None:
     from msgspec import to_builtins
 
     found, wanted = answer.quote, answer.wanted
-    document: dict[str, Any] = to_builtins(found) | {"more": answer.more}
+    document: dict[str, Any] = to_builtins(found) | {
+        "more": answer.more, "trouble": answer.trouble,
+    }  # fmt: skip
 
     def human() -> None:
         out.say(_heading(answer))
@@ -165,6 +169,8 @@ def _show(out: Output, answer: Answer) -> None:
             out.table(heads, [_cells(row, wanted) for row in found.rows])
             for line in _about(_asked(found.rows, wanted)):
                 out.say(line)
+        if answer.trouble:
+            out.say(f"The sample: {answer.trouble}")
         if found.beside and found.rows:
             out.say(f"Beside what runs now: {', '.join(found.beside)}. It would have its part of "
                     "their slots, by weight")  # fmt: skip

@@ -21,7 +21,6 @@ from hanse.client.data import Places
 from hanse.client.functions import dump_function, dump_whole
 from hanse.client.task import Task, unwrap
 from hanse.core.place.data import Places as Chunks
-from hanse.errors import UsageError
 from hanse.model.aims import Aims, Objective
 from hanse.model.data import Lies
 from hanse.model.quote import Quote
@@ -86,6 +85,7 @@ class Answer(msgspec.Struct, frozen=True):
     quote: Quote
     wanted: Aims  # one of its rows is for this
     more: bool = False  # there are more items than were counted
+    trouble: str = ""  # what went wrong with the sample, in words
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -139,11 +139,24 @@ def answer(
         found = quoted(spec, total, [])
         if not found.able:  # a sample would wait for ever
             _write(ask, Answer(found, aims, more))
+    if not ask.items:
+        _write(ask, Answer(Quote(items=total, timed=0), aims, more, "none was run"))
     sample = _sample(client, function, columns, total, options, ask, aims)
     record = open_record(runtime.records(), _head(client, sample))
     # Its sites may not have said yet that it is over: what it holds is as good as free.
     found = quoted(record.job.spec, total, list(record.timed), record.head.id)
-    _write(ask, Answer(found, aims, more))
+    _write(ask, Answer(found, aims, more, _trouble(record, ask)))
+
+
+def _trouble(record: JobRecord, ask: Ask) -> str:
+    """What went wrong with the sample; empty if nothing did."""
+    failure = next(record.failures(), None)
+    if failure is not None:
+        failed = f"{len(record.failed):,} of {record.size:,} items failed"
+        return f"{failed}. The first: {failure.what()}"
+    if not record.timed:
+        return f"no item ended within {ask.seconds:g} s: --seconds gives it more"
+    return ""
 
 
 def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, bool]:
@@ -182,8 +195,6 @@ def _sample(
 ) -> str:  # fmt: skip
     """Run items that are spread evenly; returns the name of the job that did."""
     count = min(total, ask.items, max(_LEAST, ceil(total / _SHARE)))
-    if count <= 0:
-        raise UsageError("nothing is known of this map, and no sample may be run: give it a name")
     chosen = [total * n // count for n in range(count)]
     name = f"quote-{os.urandom(6).hex()}"
     Path(ask.sample).write_bytes(msgspec.json.encode(Sample(name, client._runtime.url)))

@@ -72,10 +72,7 @@ def ask(
         with home.imagined(replace(spec, aims=whole), timed, now_ns, of, data) as job:
             assert job.place is not None
             asked = question(home, job, now_ns, about[0].asked.ahead if about else None)
-            why = {
-                site: "others do all of it for less, or sooner" if words == NOT_YET else words
-                for site, words in refusals(home, job, now_ns).items()
-            }
+            why = refusals(home, job, now_ns)
             unrented = None
             if each.deadline_ns is not None or each.budget_nano is not None:
                 unrented = asked.rents.refused
@@ -96,13 +93,24 @@ def answer(to: Asked) -> Quote:
     for aims, asked, why, _ in to.about:
         found = reckon(asked)
         used = {part[0].site for part in found.sites} if found is not None else ()
-        reasons = why if found is None else {**why, **found.reasons}
+        reasons = _reasons(why, found)
         refused.append({str(site): words for site, words in reasons.items()
                         if site not in used and site in asked.fetched.regions})  # fmt: skip
         if found is not None and to.told.items:
             rows.append(_row(found, aims, sooner(asked, HOUR_NS, found)))
     unrented = [each.unrented for each in to.about if each.unrented is not None]
     return replace(to.told, rows=rows, refused=_by_all(refused), unrented=_by_all(unrented))
+
+
+def _reasons(why: dict[SiteId, str], found: Reckoned | None) -> dict[SiteId, str]:
+    """Why sites get nothing. What the plan does not need is left to others, if there is a plan."""
+    if found is None:
+        return {site: words for site, words in why.items() if words != NOT_YET}
+    told = {
+        site: "others do all of it for less, or sooner" if words == NOT_YET else words
+        for site, words in why.items()
+    }
+    return {**told, **found.reasons}
 
 
 def unsettled(home: Home, asked_ns: int) -> bool:

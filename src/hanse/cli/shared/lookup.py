@@ -11,7 +11,6 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -32,13 +31,8 @@ TAB_S: Final = 2.0  # nobody waits longer for a shell that completes a word
 SIMILAR: Final = 1000  # newest jobs among which a similar name is looked for
 
 
-def records(patience_s: float | None = None) -> AbstractContextManager[Side | None]:
-    """See `records_at`: where programs run that say nothing of it."""
-    return records_at(None, patience_s)
-
-
 @contextlib.contextmanager
-def records_at(url: str | None, patience_s: float | None = None) -> Iterator[Side | None]:
+def records(patience_s: float | None = None, url: str | None = None) -> Iterator[Side | None]:
     """What is recorded on the node, or here, for as long as the block lasts; None if nothing ever
     was. A node is waited for so long, by default as long as any request waits. `url` is as in
     `hanse.connect`.
