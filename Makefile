@@ -10,7 +10,7 @@
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
 #   make bench-quick   two minutes, without the heavy ones; prints the table
 #   make bench-placement   cost of placement beside the optimum; needs the spot data (HANSE_SPOT_DATA
-#               names its folder), and about half an hour of two quiet cores for 200 seeds; one that was
+#               names its folder), and a quarter of an hour of two quiet cores for 200 seeds; one that was
 #               interrupted goes on where it was
 #   make bench-placement-quick   a look at the same in some minutes: prints, and keeps nothing
 # Another Python: make PYTHON=/path/to/python3.12

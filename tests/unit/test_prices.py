@@ -75,7 +75,9 @@ def test_a_wrong_schedule_is_refused_with_its_name(tmp_path: Path, text: str) ->
         schedule_of(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("told", [{"spot": "no"}, {"regions": []}, {"regions": [""]}])
+@pytest.mark.parametrize(
+    "told", [{"spot": "no"}, {"regions": []}, {"regions": [""]}, {"regions": 5}]
+)
 def test_what_could_be_misread_is_refused(told: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(told))):
         aims_of(None, None, None, told.get("regions"), told.get("spot"))

@@ -37,7 +37,7 @@ def jobs(out: Output, everything: bool, limit: int | None, state: str | None) ->
     document = {"jobs": [telling.document(*each) for each in found], "more": more}
     out.result(document, lambda: _show(out, found), quiet=[head.id for head, _ in found])
     if words := not_asked():
-        out.note(f"These are the jobs of programs without a node; {words}.")
+        out.note(f"Only jobs of programs without a node are listed; {words}.")
     if more and limit is None:
         out.note(f"The newest {most:,}; hanse jobs --all lists more.")
 

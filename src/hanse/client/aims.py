@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -32,9 +32,8 @@ def aims_of(
         raise UsageError(f"spot must be True or False, not {spot!r}")
     if isinstance(regions, str):
         regions = [regions]
-    if regions is not None and not (
-        regions and all(isinstance(one, str) and one for one in regions)
-    ):
+    named = isinstance(regions, Collection) and all(isinstance(one, str) and one for one in regions)
+    if regions is not None and not (regions and named):
         raise UsageError(f"regions must be names of regions, not {regions!r}; None allows all")
     aims = Aims(
         objective=objective or "fastest",
