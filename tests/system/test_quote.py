@@ -35,7 +35,8 @@ if __name__ == "__main__":
     with hanse.connect() as client:
         name = sys.argv[1] if len(sys.argv) > 1 else None
         with_value = functools.partial(work, client.put("what all items share"))
-        for result in client.map(with_value, range(400), name=name, data=lies):
+        fresh = "fresh" in sys.argv
+        for result in client.map(with_value, range(400), name=name, data=lies, fresh=fresh):
             pathlib.Path("ran").touch()
 """
 
@@ -69,6 +70,8 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
     of_job = away.json("quote", "n", "--deadline", "1h")
     assert of_job["items"] == 0
     assert of_job["timed"] > 0
+    assert away.json("quote", script, "n")["items"] == 0, "by its name"
+    assert away.json("quote", script, "n", "fresh")["items"] == 400
     shown = away("quote", "--deadline", "1h", script)
     assert "DEADLINE" in shown.stdout
     assert "that were timed" in shown.stdout

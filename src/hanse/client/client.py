@@ -202,8 +202,9 @@ class Client:
             from hanse.client import quoting
 
             quoting.answer(
-                self, function, iterables, name, given, aims, lies_of(data, len(iterables) > 1)
-            )
+                self, function, iterables, None if fresh else name, given, aims,
+                lies_of(data, len(iterables) > 1),
+            )  # fmt: skip
         iterable, total = snapshot(iterables)
         return self._map(
             function, iterable, total, star=len(iterables) > 1, name=name, given=given,
