@@ -4,21 +4,23 @@ lists many jobs keeps no home from its work."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
 from hanse.core.events import JobEnded, SegmentCommitted
 from hanse.ids import JobId, LeaseId
 from hanse.journal.port import Entry, Head
-from hanse.limits import JOBS_SHOWN
+from hanse.limits import JOBS_SHOWN, MS
 from hanse.model.job import JobState
 from hanse.node.board import Board
 from hanse.records.entries import Body, Stored, encode
 from hanse.remote.following import Following
+from hanse.runtime import looking
 from hanse.runtime.looking import Looking
 from hanse.wire.api import Record
 
@@ -108,6 +110,41 @@ def test_of_many_jobs_only_the_first_that_run_are_asked_why_they_do_not() -> Non
     assert asked == list(run)[:JOBS_SHOWN]
     assert [head.id for head in told if head.nowhere] == asked
     assert [head.id for head in told if head.holder] == list(run)
+
+
+class Home(Looking):
+    """A home with jobs that no site takes, each of which takes some time to look at."""
+
+    def __init__(self, jobs: Sequence[JobId], each_ns: int) -> None:
+        self.home: Any = SimpleNamespace(jobs={job: object() for job in jobs})
+        self.loop: Any = self
+        self.turns: list[int] = []  # what each took
+        self._each_ns, self._now_ns = each_ns, 0
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def ask(self, question: Callable[[], Any], timeout_s: float = 10) -> Any:
+        begun_ns = self._now_ns
+        answer = question()
+        self.turns.append(self._now_ns - begun_ns)
+        return answer
+
+    def why(self, *_: object) -> str:
+        self._now_ns += self._each_ns
+        return "no site takes part"
+
+
+def test_a_home_goes_on_with_its_work_while_it_says_why_many_jobs_run_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = [JobId(f"j-{n:012x}") for n in range(JOBS_SHOWN)]
+    for each_ns, turns in ((MS, 9), (20 * MS, JOBS_SHOWN), (0, 1)):
+        home = Home(jobs, each_ns)
+        monkeypatch.setattr(looking, "nowhere", home.why)
+        assert list(home.nowhere([*jobs, JOB])) == jobs, "the last is not here any more"
+        assert len(home.turns) in (turns, turns + 1)
+        assert max(home.turns) <= max(6 * MS, each_ns)
 
 
 def test_a_home_that_is_busy_holds_nobody_up_who_looks_at_a_job() -> None:

@@ -105,8 +105,8 @@ class Board:
         return NodeHead(**fields, holder=holder, nowhere=stuck.get(head.id, ""))
 
     def _stuck(self, heads: Iterable[Head]) -> dict[JobId, str]:
-        """Why nothing runs of those that no site takes. Only the first that run are looked at: the
-        home does nothing else meanwhile."""
+        """Why nothing runs of those that no site takes. Only the first that run are looked at, as
+        that takes time of the home."""
         running = (head.id for head in heads if self.running(head.id))
         return self.runtime.nowhere(list(itertools.islice(running, JOBS_SHOWN)))
 

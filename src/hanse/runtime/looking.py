@@ -1,10 +1,11 @@
-"""The part of a runtime that says what jobs cost, and would."""
+"""The part of a runtime that says what jobs wait for and cost, and would."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hanse import limits
@@ -23,6 +24,7 @@ from hanse.runtime.costs import Costs, explained
 from hanse.runtime.loop import Loop
 
 _NOWHERE_S = 2.0  # for a home that is busy
+_TURN_NS = 5 * limits.MS  # of its loop, for those who look: leases and reports wait meanwhile
 
 
 class Looking:
@@ -67,22 +69,18 @@ class Looking:
         return self.ask(lambda: self._costs.running(self.loop.now_ns()))  # type: ignore[no-any-return]
 
     def nowhere(self, jobs: Sequence[JobId]) -> dict[JobId, str]:
-        """Those of these jobs of which nothing runs, as no site takes them, and why; none if the
-        home has no time to say: whoever asks wants to know other things, too."""
-        if not jobs:
-            return {}
-
-        def look() -> dict[JobId, str]:
-            known = {id: self.home.jobs[id] for id in jobs if id in self.home.jobs}
-            now_ns = self.loop.now_ns()
-            return {
-                id: why for id, job in known.items() if (why := nowhere(self.home, job, now_ns))
-            }
-
-        try:
-            return self.ask(look, _NOWHERE_S)  # type: ignore[no-any-return]
-        except TimeoutError:
-            return {}
+        """Those of these jobs of which nothing runs, as no site takes them, and why; only some of
+        them if the home has no time to say: whoever asks wants to know other things, too."""
+        found: dict[JobId, str] = {}
+        until_s = time.monotonic() + _NOWHERE_S
+        at = 0
+        while at < len(jobs) and (left_s := until_s - time.monotonic()) > 0:
+            try:
+                some, at = self.ask(partial(self._nowhere, jobs, at), left_s)
+            except TimeoutError:
+                break
+            found |= some
+        return found
 
     def quote(
         self,
@@ -123,6 +121,18 @@ class Looking:
     def explained(self, job: JobId) -> str:
         """What the job waits for and its account, as another process is told."""
         return explained(self.explain(job), self._costs.account(job, self.loop.now_ns()))
+
+    def _nowhere(self, jobs: Sequence[JobId], at: int) -> tuple[dict[JobId, str], int]:
+        """The same of the jobs from there on, as many as one turn has time for but one at least;
+        and where to go on."""
+        found: dict[JobId, str] = {}
+        begun_ns = now_ns = self.loop.now_ns()
+        while at < len(jobs) and now_ns - begun_ns <= _TURN_NS:
+            job = self.home.jobs.get(jobs[at])
+            if job is not None and (why := nowhere(self.home, job, now_ns)):
+                found[jobs[at]] = why
+            at, now_ns = at + 1, self.loop.now_ns()
+        return found, at
 
     def _unforeseen(self, job: JobId) -> Question | None:
         known = self.home.jobs.get(job)
