@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanse import limits
 from hanse.errors import UsageError
 from hanse.journal import private
+from hanse.journal.port import Entry
 from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 from hanse.node.board import _program_of
@@ -83,6 +86,18 @@ def test_a_job_takes_no_more_items_than_were_said():
     with pytest.raises(UsageError, match="too many"):
         held.feed(feeder, 0, 4, dump_each([1, 2, 3, 4]), {}, {})
     assert held.size == 0
+
+
+def test_who_follows_gets_the_entries_that_come_next_and_not_all_at_once(monkeypatch):
+    monkeypatch.setattr(limits, "ENTRIES_READ", 10)
+    monkeypatch.setattr(limits, "FOLLOWED_BYTES", 10_000)
+    held = Held(None, "j-0123456789ab", None)
+    for seq in range(100):
+        entry = Entry(seq, bytes(200), b"", None)
+        held.written(SimpleNamespace(entry=entry, fact=None, kept=None))
+    assert held.entries(0) is held.entries(74) is None, "they are in the journal only"
+    for first, last in ((75, 85), (85, 95), (95, 100), (99, 100), (100, 100), (200, 200)):
+        assert [each.seq for each in held.entries(first)] == list(range(first, last))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])

@@ -206,12 +206,15 @@ class Held:
         return end
 
     def entries(self, first: int) -> list[Entry] | None:
-        """The recorded entries from this number on; None if they are in the journal only."""
+        """The next recorded entries from this number on: tens of thousands may be kept, and who
+        follows has seen most of them. None if they are in the journal only."""
         with self._lock:
             begin = self._next - len(self._entries)
             if first < begin:
                 return None
-            return [entry for entry in self._entries if entry.seq >= first]
+            at = first - begin
+            stop = min(len(self._entries), at + limits.ENTRIES_READ)
+            return [self._entries[each] for each in range(at, stop)]
 
     # --- for the runtime ------------------------------------------------------------------------
     def work(self, grant: Grant) -> Work:
