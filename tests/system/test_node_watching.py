@@ -131,6 +131,19 @@ def test_failures_are_watched_too(first, second, tmp_path):
         job.join()
 
 
+def test_a_bar_asks_its_node_nothing_however_often_it_is_drawn(fed, first, second, monkeypatch):
+    drawn = []
+    monkeypatch.setenv("HANSE_PROGRESS", "1")
+    monkeypatch.setattr("hanse.client.watcher.watch", lambda id, name, told: drawn.append(told))
+    seen = second.job("fed")
+    fed.let_go()
+    assert list(seen) == SQUARES
+    assert list(first.map(square, range(10))) == SQUARES[:10]
+    for client in (first, second):
+        monkeypatch.setattr(client._runtime, "running", None)
+    assert [told().done for told in drawn] == [300, 10]
+
+
 def test_a_node_that_is_killed_is_waited_for(fed, node, second):
     seen = second.job("fed")
     assert next(iter(seen)) == 0

@@ -19,7 +19,9 @@ from hanse.limits import JOBS_SHOWN, MS
 from hanse.model.job import JobState
 from hanse.node.board import Board
 from hanse.records.entries import Body, Stored, encode
+from hanse.remote import looking as remote
 from hanse.remote.following import Following
+from hanse.remote.records import NodeHead
 from hanse.runtime import looking
 from hanse.runtime.looking import Looking
 from hanse.wire.api import Record
@@ -89,6 +91,19 @@ def test_a_job_that_ran_is_not_asked_about_however_long_its_items_take() -> None
     assert follow(slow, False).results == [1] * 9
 
 
+def test_how_many_items_run_is_asked_for_without_waiting_for_a_turn() -> None:
+    class Dial:
+        def ask(self, method: str, path: str, kind: type[NodeHead]) -> NodeHead:
+            assert (method, path) == ("GET", f"/v1/jobs/{JOB}")
+            return NodeHead(**about, running=7)
+
+    about: dict[str, Any] = dict.fromkeys(("name", "function", "script", "user", "host"), "")
+    about |= {"id": JOB, "created_s": 0.0, "updated_s": 0.0}
+    client = remote.Looking()
+    client._dial = Dial()  # type: ignore[assignment]
+    assert client.running(JOB) == 7
+
+
 def test_of_many_jobs_only_the_first_that_run_are_asked_why_they_do_not() -> None:
     heads = [
         Head(id=JobId(f"j-{n:012x}"), name="", function="f", script="", user="", host="",
@@ -103,13 +118,15 @@ def test_of_many_jobs_only_the_first_that_run_are_asked_why_they_do_not() -> Non
 
     journal = SimpleNamespace(heads=lambda limit: heads[:limit])
     state = SimpleNamespace(journal=journal, directory=Path())
-    board = Board(SimpleNamespace(state=lambda: state, nowhere=nowhere))  # type: ignore[arg-type]
+    runtime: Any = SimpleNamespace(state=lambda: state, nowhere=nowhere, running=lambda job: 3)
+    board = Board(runtime)
     run: Any = {head.id: SimpleNamespace(over=False) for head in heads[::2]}
     board._held = run
     told = board.heads(100_000)
     assert asked == list(run)[:JOBS_SHOWN]
     assert [head.id for head in told if head.nowhere] == asked
     assert [head.id for head in told if head.holder] == list(run)
+    assert [head.running for head in told] == [3, 0] * (len(told) // 2)
 
 
 class Home(Looking):

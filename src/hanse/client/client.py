@@ -263,7 +263,7 @@ class Client:
         if watching():
             from hanse.client.watcher import watch
 
-            watch(id, spec.name, partial(progress, self._runtime, id, results))
+            watch(id, spec.name, partial(progress, results))
         if opened is None or opened.durable is not None:
             self._show_prints(id, prints, again=opened is not None and opened.record is not None)
         if opened is None:

@@ -380,7 +380,7 @@ class Job(Generic[T]):
 
     def progress(self) -> Progress:
         """How far the job is."""
-        return progress(self._runtime, self.id, self._results)
+        return progress(self._results, self._runtime.running(self.id))
 
     def _repr_mimebundle_(self, **_what: Any) -> dict[str, str]:
         """How a notebook shows it."""
@@ -432,15 +432,16 @@ def _abandon(source: MapSource, feeder: Feeder) -> None:
     source.abandon()
 
 
-def progress(runtime: Runner, id: JobId, results: Results) -> Progress:
-    """How far a job is, for whoever must not hold the job itself."""
+def progress(results: Results, running: int = 0) -> Progress:
+    """How far a job is, for whoever must not hold the job itself. How many of its items run has to
+    be asked for, of a node maybe."""
     now = results.ended_s or time.monotonic()
     rate = results.rate_per_s()
     left = None if results.total is None else results.total - results.settled
     return Progress(
         done=results.done,
         failed=results.failed,
-        running=runtime.running(id),
+        running=running,
         total=results.total,
         rate_per_s=rate,
         eta_s=left / rate if left is not None and rate > 0 else None,

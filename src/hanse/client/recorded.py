@@ -64,16 +64,16 @@ def _watched(runtime: Runner, record: JobRecord) -> Job[Any] | None:
     if not runtime.watch(record.head.id, job._source, len(record.facts)):  # type: ignore[arg-type]
         results.end(JobState.CANCELLED, None)
         return None
-    _show(runtime, record.head, results)
+    _show(record.head, results)
     return job
 
 
-def _show(runtime: Runner, head: Head, results: Results) -> None:
+def _show(head: Head, results: Results) -> None:
     """Its progress, if the user wants to see that."""
     if watching():
         from hanse.client.watcher import watch
 
-        watch(head.id, head.name, partial(progress, runtime, head.id, results))
+        watch(head.id, head.name, partial(progress, results))
 
 
 def results_of(runtime: Runner, id: JobId) -> Results:
@@ -133,7 +133,7 @@ def resume(client: Client, id_or_name: str, retry_failed: bool) -> Job[Any]:
     durable = Durable.of(record, run, again)
     client._show_prints(head.id, None, again=True)
     runtime.submit_durable(head.id, spec, job._source, durable)  # type: ignore[arg-type]
-    _show(runtime, head, results)
+    _show(head, results)
     return job
 
 

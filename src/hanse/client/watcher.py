@@ -46,7 +46,7 @@ class Watcher:
         self._stop = threading.Event()
 
     def watch(self, id: str, name: str, progress: Callable[[], Progress]) -> None:
-        """Show this job from now on until it has ended."""
+        """Show this job from now on until it has ended. `progress` is called ten times a second."""
         with self._lock:
             if self._stop.is_set():
                 return

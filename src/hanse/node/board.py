@@ -101,8 +101,10 @@ class Board:
 
     def _told(self, head: Head, stuck: Mapping[JobId, str]) -> NodeHead:
         fields = {name: getattr(head, name) for name in head.__struct_fields__}
-        holder = self._me if self.running(head.id) else None
-        return NodeHead(**fields, holder=holder, nowhere=stuck.get(head.id, ""))
+        if self.running(head.id) is None:
+            return NodeHead(**fields)
+        running = self.runtime.running(head.id)
+        return NodeHead(**fields, holder=self._me, running=running, nowhere=stuck.get(head.id, ""))
 
     def _stuck(self, heads: Iterable[Head]) -> dict[JobId, str]:
         """Why nothing runs of those that no site takes. Only the first that run are looked at, as

@@ -43,7 +43,7 @@ class Looking:
         """Nothing has come of the job for a while: if no site takes it, whoever waits is told, and
         need not be again."""
         try:
-            head = self._dial.ask("GET", f"/v1/jobs/{job}", NodeHead)
+            head = self._head(job)
         except HanseError:
             return False  # it ended just now, or its node did
         if not head.nowhere:
@@ -76,9 +76,13 @@ class Looking:
 
     def running(self, job: JobId) -> int:
         try:
-            return self._progress(job).running
+            return self._head(job).running
         except HanseError:
             return 0
+
+    def _head(self, job: JobId) -> NodeHead:
+        """It is told at once, where `_progress` waits for a turn and is reckoned."""
+        return self._dial.ask("GET", f"/v1/jobs/{job}", NodeHead)
 
     def wanted(self, job: JobId) -> int:
         return 0  # what is sent to a node waits there, however much it is
