@@ -14,6 +14,8 @@ LeaseId = NewType("LeaseId", int)
 SiteId = NewType("SiteId", str)
 BlobId = NewType("BlobId", str)
 
+JOB_ID_LENGTH = 14
+
 
 def job_id(entropy: bytes) -> JobId:
     """Make a job id from at least six bytes of entropy."""

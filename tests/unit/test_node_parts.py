@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import math
+import threading
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from hanse import limits
 from hanse.errors import UsageError
@@ -19,7 +23,11 @@ from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 from hanse.node.board import _program_of
 from hanse.node.held import Held
+from hanse.node.http.bodies import Bodies
+from hanse.node.http.call import Call
+from hanse.node.http.jobs import feed
 from hanse.node.log_lines import escaped, plain
+from hanse.payloads.parcel import wrap
 from hanse.payloads.payload import dump_each
 from hanse.records.program import ProgramRecord, encode
 from hanse.remote import address
@@ -86,6 +94,45 @@ def test_a_job_takes_no_more_items_than_were_said():
     with pytest.raises(UsageError, match="too many"):
         held.feed(feeder, 0, 4, dump_each([1, 2, 3, 4]), {}, {})
     assert held.size == 0
+
+
+def test_what_calls_wait_for_is_named_in_full():
+    about = {"feeder": 1, "start": 0, "stop": 2}
+    for job, error in (("j-0123456789ab", None), ("j-0123456789a", msgspec.ValidationError)):
+        told = msgspec.msgpack.encode(about | {"waits": {1: [(job, 0)]}})
+        with pytest.raises(error) if error else contextlib.nullcontext():
+            assert msgspec.msgpack.decode(told, type=api.Inputs).waits == {1: [(job, 0)]}
+
+
+def test_while_inputs_are_looked_through_others_have_their_turn():
+    about = api.Inputs(feeder=1, start=0, stop=1)
+    body = b"".join(wrap(about, [dump_each([1])]))
+    others = threading.Event()
+
+    class Job:
+        """One whose inputs take until somebody else was served."""
+
+        def feed(self, *_):
+            assert others.wait(60)
+            return 1
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def play():
+        durables = SimpleNamespace(full=False)
+        board = SimpleNamespace(
+            running=lambda id: Job(), runtime=SimpleNamespace(durables=durables)
+        )
+        scope = {"type": "http", "headers": [], "path_params": {"job": "j-0123456789ab"}}
+        call = Call(Request(scope, receive), board, None, None, Bodies(0, 0))
+        fed = asyncio.create_task(feed(call))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        others.set()
+        assert (await fed).body == b"1"
+
+    asyncio.run(asyncio.wait_for(play(), 100))
 
 
 def test_who_follows_gets_the_entries_that_come_next_and_not_all_at_once(monkeypatch):

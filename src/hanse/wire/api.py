@@ -13,7 +13,7 @@ import msgspec
 
 from hanse.core.events import Timed
 from hanse.core.sharing import Hours, Terms
-from hanse.ids import JobId
+from hanse.ids import JOB_ID_LENGTH, JobId
 from hanse.limits import DATA_CHUNKS, LABEL_BYTES, TIMED_KEPT
 from hanse.model.account import Account
 from hanse.model.aims import Aims
@@ -23,8 +23,9 @@ from hanse.model.job import JobSpec
 from hanse.model.resources import Amount
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]  # of items; what JSON carries exactly
-# No honest one takes less than 16 bytes; it is looked at before anything is made of them.
+# No honest one takes less than 16 bytes: that is looked at before anything is made of them.
 _InLabel = msgspec.Meta(max_length=LABEL_BYTES // 16)
+_Needed = tuple[Annotated[JobId, msgspec.Meta(min_length=JOB_ID_LENGTH)], int]
 _RETRIES = 1_000_000
 _MOST_AIMS = 10  # twice what `hanse quote` asks at once: each may take a second
 
@@ -133,7 +134,7 @@ class Inputs(Request, frozen=True, kw_only=True):
     stop: _Count
     broken: Annotated[dict[int, Failure], _InLabel] = {}  # items whose arguments cannot travel
     # Of calls: whose results an item needs.
-    waits: Annotated[dict[int, list[tuple[JobId, int]]], _InLabel] = {}
+    waits: Annotated[dict[int, list[_Needed]], _InLabel] = {}
     data: Annotated[list[Lies], _InLabel] = []  # where what these items read lies, in order
 
     def __post_init__(self) -> None:

@@ -206,9 +206,10 @@ async def feed(call: Call) -> Response:
     held = await _running(call)
     while call.board.runtime.durables.full:  # the disk is behind: so is the client, then
         await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
-    size = held.feed(
-        asked.feeder, asked.start, asked.stop, payloads[0], asked.broken, asked.waits, asked.data
-    )
+    size = await call.waiting(  # calls are taken apart, many of them maybe
+        held.feed, asked.feeder, asked.start, asked.stop, payloads[0], asked.broken, asked.waits,
+        asked.data,
+    )  # fmt: skip
     return call.answer(size)
 
 
