@@ -16,7 +16,7 @@ from hanse import limits
 from hanse.errors import BadLink, NodeUnavailable
 from hanse.ids import JobId, LeaseId
 from hanse.model.fit import Offer
-from hanse.payloads.parcel import Shape, Stored, wrap
+from hanse.payloads.parcel import Deferred, Shape, wrap
 from hanse.payloads.payload import dump_each
 from hanse.remote import address
 from hanse.remote.dial import Dial
@@ -38,7 +38,7 @@ def hosts(tmp_path: Path) -> Iterator[Hosts]:
 
 def promise(home: Node, secret: str) -> socket.socket:
     """A save of a GiB that is begun, and never sent."""
-    label = bytes(next(wrap(SAVED, [Stored(Shape(1, None, SIZE, [], {}), lambda: iter(()))])))
+    label = bytes(next(wrap(SAVED, [Deferred(Shape(1, None, SIZE, [], {}), lambda: iter(()))])))
     head = [
         f"POST {PATH} HTTP/1.1", f"Host: 127.0.0.1:{home.port}", f"Authorization: Bearer {secret}",
         f"Content-Length: {len(label) + SIZE}", "", "",

@@ -234,7 +234,7 @@ def test_while_a_disk_is_read_for_one_answer_others_go_on() -> None:
 
     async def serve() -> list[bytes]:
         asyncio.get_running_loop().call_soon(may.set)
-        return [bytes(piece) async for piece in pieces(slow(), on_disk=True)]
+        return [bytes(piece) async for piece in pieces(slow(), slow=True)]
 
     assert asyncio.run(serve()) == [b"read"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -16,7 +17,7 @@ from hanse.ids import JobId, LeaseId
 from hanse.model.fit import Offer
 from hanse.model.resources import Amount
 from hanse.node.fetching import Fetching
-from hanse.payloads.parcel import Stored, Unwrapping, bundle, wrap
+from hanse.payloads.parcel import Deferred, Unwrapping, bundle, wrap
 from hanse.payloads.payload import Payload, dump_batch, dump_each, load, load_one
 from hanse.payloads.references import PUT
 from hanse.remote.works import SentWork, pack_work, unpack_work
@@ -49,7 +50,7 @@ class Home:
 
     def parcel(
         self, method: str, path: str, wanted: link.Wanted
-    ) -> tuple[msgspec.Raw, list[Payload | Stored]]:
+    ) -> tuple[msgspec.Raw, list[Payload | Deferred]]:
         about, payloads = pack_work(
             self.made(wanted.grant), wanted.program, set(wanted.functions), set(wanted.values), {}
         )
@@ -76,12 +77,32 @@ def test_what_leases_share_crosses_the_line_once() -> None:
 def crossed(sent: Work) -> tuple[SentWork, int]:
     """What comes of it at a site, and how many payloads the parcel had."""
     about, payloads = pack_work(sent, 0, frozenset(), frozenset(), {})
+    taking = unwrapped(about, payloads)
+    assert taking.about is not None
+    return unpack_work(taking.about, taking.payloads), len(payloads)
+
+
+def unwrapped(about: object, payloads: Sequence[Payload | Deferred]) -> Unwrapping:
     taking = Unwrapping(limits.PARCEL_BYTES)
     for piece in wrap(about, payloads):
         taking.feed(piece)
     taking.end()
-    assert taking.about is not None
-    return unpack_work(taking.about, taking.payloads), len(payloads)
+    return taking
+
+
+def test_a_bundle_takes_little_memory_until_it_is_sent_and_then_too() -> None:
+    data = b"x" * 100_000
+    small = [Payload(1, data, (len(data),))] * 500
+    tracemalloc.start()
+    try:
+        made = bundle(small)
+        pieces = list(map(len, made.pieces()))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.nbytes == sum(pieces) > 50_000_000
+    assert max(pieces) <= limits.PIECE_BYTES + 2 * len(data)
+    assert most < 8_000_000
 
 
 @pytest.mark.parametrize("number", [3, 2 * limits.PARCEL_PAYLOADS])
@@ -104,7 +125,8 @@ def test_a_bundle_that_is_not_what_it_says_is_refused() -> None:
     about, payloads = pack_work(work(grant(0, 10), (1, 2, 3)), 0, frozenset(), frozenset(), {})
     plain = msgspec.msgpack.decode(about)
     small = [each for each in payloads if isinstance(each, Payload)]
-    bundles = [bundle(small[:-1]), dump_each([1] * len(small)), dump_batch([1]), small[0]]
+    (less,) = unwrapped(b"", [bundle(small[:-1])]).payloads
+    bundles = [less, dump_each([1] * len(small)), dump_batch([1]), small[0]]
     for last in bundles:
         for bundled in (list(range(len(small))), [0] * len(small), [-1]):
             told = msgspec.Raw(msgspec.msgpack.encode(plain | {"bundled": bundled}))

@@ -38,7 +38,7 @@ from hanse.node.http.call import Call
 from hanse.node.http.link import LinkRoutes
 from hanse.node.linked import Linked, earlier_sites
 from hanse.node.tokens import Role, Token, Tokens
-from hanse.payloads.parcel import Stored, Unwrapping, wrap
+from hanse.payloads.parcel import Deferred, Unwrapping, wrap
 from hanse.payloads.payload import Payload, dump_batch, dump_each, load_one
 from hanse.remote.works import pack_work, unpack_work
 from hanse.runtime.runtime import Runtime
@@ -233,7 +233,7 @@ class SlowToRead(SavedStates):
         assert self.may.wait(60)
         return super().get(job, item)
 
-    def find(self, job: JobId, item: int) -> Stored | None:
+    def find(self, job: JobId, item: int) -> Deferred | None:
         self.looks += 1
         self.read.set()
         assert self.may.wait(60)

@@ -28,7 +28,7 @@ from hanse.blobs.codes import Room
 from hanse.blobs.disk import make_directory, open_own, saying, sync, sync_directory
 from hanse.errors import JournalError
 from hanse.ids import JobId
-from hanse.payloads.parcel import BadParcel, Stored, Unwrapping, shape_in, wrap
+from hanse.payloads.parcel import BadParcel, Deferred, Unwrapping, shape_in, wrap
 from hanse.payloads.payload import Payload
 
 _JOB = re.compile(r"[\w-]{1,100}")
@@ -82,7 +82,7 @@ class SavedStates:
             if self._room is not None and taken:
                 self._room.give_back(taken)
 
-    def find(self, job: JobId, item: int) -> Stored | None:
+    def find(self, job: JobId, item: int) -> Deferred | None:
         """What was saved last, to be sent from where it is; None if there is nothing whole. Takes
         as long as reading it, and no memory."""
         path = self._of(job) / str(item)
@@ -98,7 +98,7 @@ class SavedStates:
                 shape, at = shape_in(file), file.tell()
         except (OSError, BadParcel):
             return None
-        found = Stored(shape, lambda: _read(path, _which(about), at))
+        found = Deferred(shape, lambda: _read(path, _which(about), at))
         whole = at + found.nbytes == about.st_size and found.count == 1
         most = limits.CHECKPOINT_BYTES + limits.LABEL_BYTES  # as `get` takes: its parts are padded
         return found if whole and found.nbytes <= most else None

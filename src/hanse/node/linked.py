@@ -23,7 +23,7 @@ from hanse.ids import JobId, SiteId
 from hanse.journal import private
 from hanse.model.aims import Tariff
 from hanse.node.tokens import Token, Tokens
-from hanse.payloads.parcel import Stored
+from hanse.payloads.parcel import Deferred
 from hanse.payloads.payload import Payload
 from hanse.runtime.reported import Told
 from hanse.runtime.runtime import Runtime
@@ -227,7 +227,7 @@ class Linked:
             raise NoSuchJob("this site has no such lease")
         return found
 
-    def find_saved(self, job: JobId, within: Within) -> Mapping[int, Payload | Stored]:
+    def find_saved(self, job: JobId, within: Within) -> Mapping[int, Payload | Deferred]:
         """What these items have saved. Raises JournalError."""
         return self._runtime.checkpoints.find(job, within)
 

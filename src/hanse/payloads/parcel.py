@@ -25,6 +25,7 @@ from hanse.limits import (
     PARCEL_FILES,
     PARCEL_PAYLOADS,
     PARCEL_SPANS,
+    PIECE_BYTES,
 )
 from hanse.payloads.files import File, make_anonymous
 from hanse.payloads.lengths import pack_ends, unpack_ends
@@ -76,12 +77,12 @@ _spans = msgspec.msgpack.Decoder(_Spans)
 _parts = msgspec.msgpack.Decoder(tuple[_Rough, bytes])
 
 
-class Stored:
-    """A payload that is on a disk, and is read there when it is sent.
+class Deferred:
+    """A payload that is read from a disk, or put together, when it is sent.
 
     Args:
         shape: of it.
-        pieces: reads its bytes; raises OSError.
+        pieces: its bytes; raises OSError.
     """
 
     def __init__(self, shape: Shape, pieces: Callable[[], Iterator[bytes]]) -> None:
@@ -97,14 +98,16 @@ class Stored:
         return self.shape.stream_bytes + sum(self.shape.files)
 
 
-def wrap(about: object, payloads: Sequence[Payload | Stored] = ()) -> Iterator[bytes | memoryview]:
+def wrap(
+    about: object, payloads: Sequence[Payload | Deferred] = ()
+) -> Iterator[bytes | memoryview]:
     """The parcel, piece by piece. `about` is anything that msgspec can encode."""
     shapes = [msgspec.Raw(_encoder.encode(_shape(each))) for each in payloads]
     label = _Label(msgspec.Raw(_encoder.encode(about)), shapes)
     data = _encoder.encode(label)
     yield len(data).to_bytes(4, "big") + data
     for payload in payloads:
-        if isinstance(payload, Stored):
+        if isinstance(payload, Deferred):
             yield from payload.pieces()
             continue
         yield payload.data
@@ -112,13 +115,30 @@ def wrap(about: object, payloads: Sequence[Payload | Stored] = ()) -> Iterator[b
             yield file.view()[: file.size]
 
 
-def bundle(payloads: Sequence[Payload]) -> Payload:
-    """Small payloads as the values of one."""
-    parts = [_encoder.encode((_shape(each), each.data)) for each in payloads]
-    return Payload(len(parts), b"".join(parts), tuple(accumulate(map(len, parts))))
+def bundle(payloads: Sequence[Payload]) -> Deferred:
+    """Small payloads as the values of one. Together they may be as large as what is in memory, so
+    they are joined when they are sent, a piece at a time."""
+    ends = tuple(accumulate(len(_part(each)) for each in payloads))
+    nbytes = ends[-1] if ends else 0
+    return Deferred(Shape(len(ends), pack_ends(ends), nbytes, [], {}), lambda: _joined(payloads))
 
 
-def is_small(payload: Payload | Stored) -> TypeGuard[Payload]:
+def _part(payload: Payload) -> bytes:
+    """One of a bundle."""
+    return _encoder.encode((_shape(payload), payload.data))
+
+
+def _joined(payloads: Sequence[Payload]) -> Iterator[bytes]:
+    piece = bytearray()
+    for payload in payloads:
+        piece += _part(payload)
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+def is_small(payload: Payload | Deferred) -> TypeGuard[Payload]:
     """Whether it can be in a bundle."""
     return (
         isinstance(payload, Payload)
@@ -155,8 +175,8 @@ def shape_in(file: BinaryIO) -> Shape:
     return shapes[0]
 
 
-def _shape(payload: Payload | Stored) -> Shape:
-    if isinstance(payload, Stored):
+def _shape(payload: Payload | Deferred) -> Shape:
+    if isinstance(payload, Deferred):
         return payload.shape
     bulk = payload.bulk
     return Shape(

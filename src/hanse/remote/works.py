@@ -19,7 +19,7 @@ from hanse import limits
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import NodeError
 from hanse.ids import LeaseId
-from hanse.payloads.parcel import BadParcel, Stored, bundle, is_small, unbundle
+from hanse.payloads.parcel import BadParcel, Deferred, bundle, is_small, unbundle
 from hanse.payloads.payload import Payload
 from hanse.payloads.references import PUT
 
@@ -62,8 +62,8 @@ def pack_work(
     program: int,
     functions: Set[int],
     values: Set[Ref],
-    saved: Mapping[int, Payload | Stored],
-) -> tuple[msgspec.Raw, list[Payload | Stored]]:
+    saved: Mapping[int, Payload | Deferred],
+) -> tuple[msgspec.Raw, list[Payload | Deferred]]:
     """The work, and what its items have saved, as plain values and payloads. The site has the
     rest."""
     sent = SentWork(
@@ -93,12 +93,12 @@ def pack_work(
     return about, [*left, bundle(list(small.values()))]
 
 
-def _numbered(sent: SentWork) -> tuple[msgspec.Raw, list[Payload | Stored]]:
+def _numbered(sent: SentWork) -> tuple[msgspec.Raw, list[Payload | Deferred]]:
     """With numbers in place of its payloads, and these."""
-    payloads: list[Payload | Stored] = []
+    payloads: list[Payload | Deferred] = []
 
     def number(value: Any) -> int:
-        if not isinstance(value, Payload | Stored):
+        if not isinstance(value, Payload | Deferred):
             raise NotImplementedError(f"{type(value)} cannot travel")
         payloads.append(value)
         return len(payloads) - 1

@@ -22,7 +22,7 @@ from hanse.ids import JobId
 
 if TYPE_CHECKING:
     from hanse.blobs.saved import SavedStates
-    from hanse.payloads.parcel import Stored
+    from hanse.payloads.parcel import Deferred
     from hanse.payloads.payload import Payload
 
     Within = Mapping[int, Payload | None]  # by item; None: it is on the disk
@@ -122,7 +122,7 @@ class Checkpoints:
             self._reader.start()
         self._asked.put((job, within, then))
 
-    def find(self, job: JobId, within: Within) -> dict[int, Payload | Stored]:
+    def find(self, job: JobId, within: Within) -> dict[int, Payload | Deferred]:
         """The same, to be sent: what is on the disk stays there until then. For any thread but the
         loop's. Raises JournalError."""
         find = self._states().find

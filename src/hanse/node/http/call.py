@@ -209,11 +209,12 @@ def _taken(taking: Unwrapping, kind: type[T]) -> tuple[T, list[Payload]]:
 
 
 async def pieces(
-    parts: Iterator[bytes | memoryview], on_disk: bool = False
+    parts: Iterator[bytes | memoryview], slow: bool = False
 ) -> AsyncGenerator[memoryview]:
-    """For `stream`: parts that may be large, or have to be read first. Others have their turn."""
+    """For `stream`: parts that may be large, or (`slow`) have to be read or put together first.
+    Others have their turn."""
     while True:
-        part = await asyncio.to_thread(next, parts, None) if on_disk else next(parts, None)
+        part = await asyncio.to_thread(next, parts, None) if slow else next(parts, None)
         if part is None:
             return
         view = memoryview(part)

@@ -14,7 +14,7 @@ from hanse.ids import LeaseId, SiteId
 from hanse.node.http.call import Call, pieces
 from hanse.node.http.news import News
 from hanse.node.linked import Linked, LinkedSite
-from hanse.payloads.parcel import Stored, wrap
+from hanse.payloads.parcel import Deferred, wrap
 from hanse.payloads.payload import Payload
 from hanse.remote.code import packed
 from hanse.remote.works import pack_work
@@ -23,7 +23,7 @@ from hanse.wire import api, link
 _HEARTBEAT = bytes(4)
 
 
-_Found = tuple[Work, Mapping[int, Payload | Stored]]
+_Found = tuple[Work, Mapping[int, Payload | Deferred]]
 
 
 class _Finds:
@@ -116,12 +116,12 @@ class LinkRoutes:
         site = self._site(call)
         wanted = await call.told(link.Wanted, limits.ASKED_BYTES)
         found, saved = await self._finds.find(site, wanted)
-        about, payloads = await call.waiting(  # small ones, thousands maybe, are joined
+        about, payloads = await call.waiting(  # there may be thousands of small ones
             pack_work, found, wanted.program, frozenset(wanted.functions),
             frozenset(wanted.values), saved,
         )  # fmt: skip
-        on_disk = any(isinstance(each, Stored) for each in payloads)
-        return call.stream(pieces(wrap(about, payloads), on_disk))
+        slow = any(isinstance(each, Deferred) for each in payloads)
+        return call.stream(pieces(wrap(about, payloads), slow))
 
     async def code(self, call: Call) -> Response:
         """Which files a project's code has."""
