@@ -214,10 +214,12 @@ class Unwrapping:
 
     def label_in(self, data: bytes) -> int:
         """How long a label is read if this is fed next; 0: none is, or it goes on behind this."""
+        if self.about is not None:
+            return 0
         head = bytes(self._head[:4]) + data[:4]
         length = int.from_bytes(head[:4], "big")
         ends = len(self._head) + len(data) >= 4 + length
-        return length if self.about is None and len(head) >= 4 and ends else 0
+        return length if len(head) >= 4 and ends else 0
 
     def feed(self, data: bytes | memoryview) -> None:
         """Raises BadParcel."""

@@ -15,7 +15,7 @@ anything, has to give it up as soon as it is in the way of somebody (see `pace`)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
 from hanse import limits
@@ -106,12 +106,12 @@ class Bodies:
             nbytes, huge = min(body.nbytes, self._each), body.nbytes > self._each
             if body.account.nbytes + nbytes > self._each or (huge and self._huge is not None):
                 full.add(body.account)
-                self._press(lambda held, of=body.account: held.account is of)  # type: ignore[misc]
+                self._press(body.account)
                 if huge and self._huge is not None:
                     self._huge.press()
                 continue
             if self._nbytes + nbytes > self._most:
-                self._press(lambda held: True)
+                self._press()
                 return
             self._enter(body, nbytes)
             turn.set_result(None)
@@ -121,9 +121,11 @@ class Bodies:
         self._timer = None
         self._look()
 
-    def _press(self, is_in_the_way: Callable[[Body], bool]) -> None:
-        for held in filter(is_in_the_way, self._held):
-            held.press()
+    def _press(self, account: _Account | None = None) -> None:
+        """All that hold room; of this account only, if one is named."""
+        for held in self._held:
+            if account is None or held.account is account:
+                held.press()
 
     def _enter(self, body: Body, nbytes: int) -> None:
         del self._waiting[body]
