@@ -53,6 +53,10 @@ BODY_LEAST_RATE = 2 * KIB
 long: a fifth of what the slowest lines in use carry, shared by some. Servers of the field ask for
 240 to 1,000 bytes, and always."""
 
+BODY_HELD_S = 7200.0
+"""So is one that would need longer for all that it promises: over the slowest lines in use a report
+of a site takes about that, and larger ones have to come faster."""
+
 QUOTES = 2
 QUOTE_WAIT_S = 30.0
 """So many quotes are reckoned at once, each for seconds at worst; who waits longer for a turn is

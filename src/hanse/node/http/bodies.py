@@ -37,16 +37,19 @@ class Bodies:
         wait_s: how long one waits for room.
         silent_s: how long nothing may come of one.
         grace_s, rate: see `pace.Pace`.
+        held_s: it may not be so slow either that what it promises takes longer than this.
     """
 
     def __init__(
         self, each: int, most: int,
         wait_s: float = limits.BODY_WAIT_S, silent_s: float = limits.BODY_SILENT_S,
         grace_s: float = limits.BODY_GRACE_S, rate: float = limits.BODY_LEAST_RATE,
+        held_s: float = limits.BODY_HELD_S,
     ) -> None:  # fmt: skip
         self.silent_s = silent_s
         self.grace_s = grace_s
         self.rate = rate
+        self._held_s = held_s
         self._each = each
         self._most = most
         self._wait_s = wait_s
@@ -131,6 +134,7 @@ class Bodies:
         del self._waiting[body]
         self._held[body] = None
         body.counts = nbytes
+        body.pace.rate = max(self.rate, body.nbytes / self._held_s)
         body.account.nbytes += nbytes
         self._nbytes += nbytes
         if body.nbytes > self._each:
@@ -151,6 +155,7 @@ class Body:
     Attributes:
         nbytes: what it wants.
         counts: what it has of its account.
+        pace: how fast it comes, in bytes as they are when it is expanded.
     """
 
     def __init__(self, bodies: Bodies, account: _Account) -> None:
@@ -158,7 +163,7 @@ class Body:
         self.account = account
         self.nbytes = 0
         self.counts = 0
-        self._pace = Pace(bodies.grace_s, bodies.rate)
+        self.pace = Pace(bodies.grace_s, bodies.rate)
         self._asked_s = 0.0  # of the loop: when the next of it was asked for
         self._limit: asyncio.Timeout | None = None  # while that is waited for
         self._pressed = False
@@ -187,7 +192,7 @@ class Body:
             raise WorldError("nothing more came of a request that was on its way") from None
         finally:
             self._limit = None
-        self._pace.came(len(piece or b""), time() - self._asked_s)
+        self.pace.waited(time() - self._asked_s)
         return piece
 
     def press(self) -> None:
@@ -195,7 +200,7 @@ class Body:
         now_s, limit = asyncio.get_running_loop().time(), self._limit
         if limit is None or limit.expired():  # nothing is waited for; or it gives it up just now
             return
-        if not self._pressed and self._pace.behind(now_s - self._asked_s):
+        if not self._pressed and self.pace.behind(now_s - self._asked_s):
             self._pressed = True
             limit.reschedule(now_s)
 

@@ -110,6 +110,7 @@ class Call:
         self._taken = body
         async for piece in self._body(body, most + label + 4):
             came += len(piece)
+            body.pace.came(len(piece))
             await body.reach(came, came)
             if taking.label_in(piece) > limits.LABEL_SOON_BYTES:
                 await self.waiting(taking.feed, piece)
