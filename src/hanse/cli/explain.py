@@ -55,7 +55,6 @@ def _told(answer: str) -> dict[str, Any]:
 
 def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any]:
     from hanse.core.why import bill as bill_of
-    from hanse.model.account import settled
 
     record = record_of(side, head)
     lines = [f"{head.id} ({head.name}): {telling.state_of(head, holder)}",
@@ -76,10 +75,8 @@ def _from_record(side: Side, head: Head, holder: Holder | None) -> dict[str, Any
     because = ended_because(record)
     if because:
         lines.append(f"why it ended: {because}")
-    account = settled(record.job.paid, record.job.moved, record.job.late_ns)
-    if account is not None:
-        lines += bill_of(account, head.ended_s is not None)
-    return {"lines": lines, "account": bill.document(account)}
+    lines += bill_of(record.account, head.ended_s is not None)
+    return {"lines": lines, "account": bill.document(record.account)}
 
 
 def ended_because(record: JobRecord) -> str:

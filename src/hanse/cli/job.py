@@ -58,12 +58,10 @@ def job(out: Output, job: str, follow: bool, failures: bool) -> None:
 
 def _account(side: Side, record: JobRecord, holder: Holder | None) -> Account | None:
     """Who runs it knows best, and is asked where it matters; else what is recorded."""
-    from hanse.model.account import settled
-
     told = None
     if holder is not None and record.job.spec.aims is not None:
         told = bill.account_of(explained(side, record.head, holder).get("account"))
-    return told or settled(record.job.paid, record.job.moved, record.job.late_ns)
+    return told or record.account
 
 
 def _show_head(out: Output, head: Head, holder: Holder | None) -> None:

@@ -16,12 +16,12 @@ from hanse.engines.port import Program
 from hanse.errors import NoSuchJob, UsageError
 from hanse.ids import JobId
 from hanse.journal.port import Head
-from hanse.model.account import Account, settled
+from hanse.model.account import Account
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.records.record import JobRecord, function_payload, open_record
 from hanse.records.state import Records
-from hanse.records.tally import usage_of
+from hanse.records.tally import settled_of
 from hanse.runtime.runner import Runner
 from hanse.runtime.source import Durable
 
@@ -171,7 +171,4 @@ def account_of(runtime: Runner, id: JobId, recorded: bool) -> Account | None:
     if told is not None or not recorded:
         return told
     head = runtime.records().journal.find(id)
-    if head is None:
-        return None
-    usage = usage_of(head)
-    return settled(usage.spent, usage.moved, usage.late_ns)
+    return None if head is None else settled_of(head)

@@ -27,7 +27,6 @@ from hanse.errors import (
 from hanse.ids import JobId, LeaseId, job_number
 from hanse.journal.port import Head
 from hanse.limits import CALLS_ALONE_NS, JOBS_SHOWN, NODE_JOBS_READ, SWEEP_NS, TIMEOUT_S
-from hanse.model.account import settled
 from hanse.model.aims import Aims
 from hanse.model.job import JobSpec, JobState
 from hanse.model.quote import Quote
@@ -40,7 +39,7 @@ from hanse.records.payloads import unpack
 from hanse.records.program import ProgramRecord, decode, this_process
 from hanse.records.record import JobRecord, open_record
 from hanse.records.state import State
-from hanse.records.tally import usage_of
+from hanse.records.tally import settled_of
 from hanse.remote.records import NodeHead
 from hanse.runtime.runtime import Runtime
 from hanse.runtime.source import Durable, NewProgram
@@ -122,8 +121,7 @@ class Board:
         """How many items of a running job are out, and what it waits for. Raises NoSuchJob."""
         if self.running(id) is None:
             head = self.head(id)
-            usage = usage_of(head)
-            account = settled(usage.spent, usage.moved, usage.late_ns)
+            account = settled_of(head)
             lines = [f"{head.name or id} is {head.state}.", *bill(account)]
             cost = None if account is None else account.spent
             return Progress(running=0, lines=lines, cost=cost, account=account)

@@ -33,6 +33,7 @@ from hanse.core.job import Job
 from hanse.errors import JournalDamaged, JournalUnavailable
 from hanse.ids import JobId, SiteId
 from hanse.journal.port import Head
+from hanse.model.account import Account, settled
 from hanse.model.failure import Failure
 from hanse.model.job import JobState
 from hanse.model.ranges import RangeSet
@@ -262,6 +263,11 @@ class JobRecord:
     def job_state(self) -> JobState:
         """As recorded; running means interrupted if nobody holds the job."""
         return self.job.state
+
+    @property
+    def account(self) -> Account | None:
+        """What it has cost, as recorded last; None if nothing was counted, and it was in time."""
+        return settled(self.job.paid, self.job.moved, self.job.late_ns)
 
     @property
     def settled(self) -> RangeSet:

@@ -17,6 +17,7 @@ from hanse.core.events import (
     SegmentCommitted,
 )
 from hanse.journal.port import Head
+from hanse.model.account import Account, settled
 from hanse.model.job import JobState
 from hanse.model.usage import Usage
 
@@ -62,6 +63,12 @@ def _changes(head: Head, fact: Fact, now_s: float) -> dict[str, Any]:
             running = str(JobState.RUNNING)
             return {"state": running, "ended_s": None, "failed": failed, "total": total}
     return {}
+
+
+def settled_of(head: Head) -> Account | None:
+    """What a job that nobody runs has cost; None if nothing was counted, and it was in time."""
+    usage = usage_of(head)
+    return settled(usage.spent, usage.moved, usage.late_ns)
 
 
 def usage_of(head: Head) -> Usage:
