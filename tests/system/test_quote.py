@@ -12,7 +12,7 @@ from system.command import HANSE, SRC, as_json, environment, hanse
 from system.nodes import Away
 from system.real import until
 from system.test_aims import federation
-from system.test_links import Hosts, hosts
+from system.test_links import Hosts, hosts, link
 
 import hanse as this
 from hanse.cli.quote import _run
@@ -75,6 +75,32 @@ def test_a_script_is_quoted_by_a_sample_of_which_nothing_stays(
     shown = away("quote", "--deadline", "1h", script)
     assert "DEADLINE" in shown.stdout
     assert "that were timed" in shown.stdout
+
+
+NOTED = """
+import os, time
+import hanse
+
+def work(item):
+    with open(LEDGER, "a") as file:
+        file.write(os.environ["HANSE_HOME"] + "\\n")
+    time.sleep(0.05)
+
+if __name__ == "__main__":
+    with hanse.connect() as client:
+        client.map(work, range(400))
+"""
+
+
+def test_a_sample_runs_only_where_the_job_would(hosts: Hosts, tmp_path: Path) -> None:
+    home = hosts.node("home", "--cpus", "1", "--label", "spot")
+    link(hosts.node("site", "--cpus", "1"), home)
+    away = Away(home, tmp_path / "away")
+    away.env = {**away.env, "PYTHONPATH": str(SRC)}
+    script, ledger = tmp_path / "script.py", tmp_path / "ledger"
+    script.write_text(NOTED.replace("LEDGER", repr(str(ledger))))
+    assert away.json("quote", "--no-spot", script)["timed"]
+    assert {Path(line).name for line in ledger.read_text().splitlines()} == {"site"}
 
 
 INTERRUPTED = """

@@ -201,7 +201,7 @@ def _sample(
     try:
         job = client.map(
             function, *([column[item] for item in chosen] for column in columns), name=name,
-            on_error="collect", regions=aims.regions or None, **options,
+            on_error="collect", regions=aims.regions or None, spot=aims.spot, **options,
         )  # fmt: skip
         if not job.wait(ask.seconds):
             job.cancel()
