@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from core_builders import Place, Town, cpus
 from hypothesis import HealthCheck, given, settings
@@ -17,10 +18,12 @@ from hanse.core.agent import Agent
 from hanse.core.messages import FailureNote, Grant, Orders, SegmentNote
 from hanse.engines import port
 from hanse.ids import JobId, LeaseId, SiteId
+from hanse.limits import MIB
 from hanse.model.failure import Cause, Failure
 from hanse.model.resources import Amount
 from hanse.node.kept import Kept
 from hanse.node.spill import Spill
+from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.payloads.payload import Payload, dump_each, load
 from hanse.wire import codec, link
 
@@ -250,6 +253,51 @@ def test_what_is_told_in_several_reports_runs_once(
         ran += run_all(place, kept, 900)
         hear(place, kept)
     assert sorted(ran) == list(range(40))
+
+
+def read(told: link.Told, payloads: list[Payload]) -> link.Told:
+    """As a home reads it."""
+    taking = Unwrapping(limits.PARCEL_BYTES)
+    for piece in wrap(told, payloads):
+        taking.feed(piece)
+    taking.end()
+    assert taking.about is not None
+    found = msgspec.msgpack.decode(taking.about, type=link.Told)
+    link.check_report(codec.decode_report(found.report))
+    return found
+
+
+@pytest.mark.parametrize(("count", "nbytes"), [(40, MIB), (250_000, 0)])
+def test_many_failures_and_large_ones_are_told_in_reports_that_a_home_reads(
+    tmp_path: Path, count: int, nbytes: int
+) -> None:
+    site = Site(tmp_path, 0)
+    for item in range(count):
+        failure = Failure(cause=Cause.RAISED, function="f", item=item, exception=bytes(nbytes))
+        site.kept.failed(JOB, port.ItemFailed(LEASE, item, failure, 1))
+        site.agent.item_failed(LEASE, item, Cause.RAISED, 1)
+    heard: list[int] = []
+    for seq in range(2, 100):
+        told = read(*site.kept.told("boot", site.agent.report(0, lambda _: count)))
+        site.kept.has(told)
+        heard += [each.failure.item for each in told.failures]
+        seen = heard[-1] + 1
+        site.agent.follow(Orders(SITE, 1, seq, seen, [], [], [], 0), 0)
+        site.kept.acknowledged()
+        if seen == count:
+            break
+    assert heard == list(range(count))
+
+
+def test_many_lines_are_told_in_reports_that_a_home_reads(tmp_path: Path) -> None:
+    site = Site(tmp_path, 0)
+    for _ in range(300_000):
+        site.kept.print(port.Printed(JOB, LEASE, 0, "stdout", "\n"))
+    heard = 0
+    while site.kept.has_lines:
+        told = read(*site.kept.told("boot", site.agent.report(0, lambda _: 0)))
+        heard += len(told.lines)
+    assert heard == 300_000
 
 
 def test_the_end_of_a_lease_is_told_after_what_its_items_have_saved(tmp_path: Path) -> None:

@@ -218,6 +218,12 @@ LINK_DISK_BYTES = 4 * 1024 * MIB
 LINK_REPORT_BYTES = 64 * MIB
 """A report brings about so many bytes of results; what is left comes with the next."""
 
+LINK_TOLD_BYTES = 4 * MIB
+LINK_NOTES = 65_536
+LINK_LINES = 16_384
+"""... and about so many bytes of failures, so many notes and printed lines: all that is in its
+label, which no home reads beyond LABEL_BYTES."""
+
 LINK_TOKEN_LOOK_NS = SECOND
 """A home looks this often whether the tokens of its sites still hold."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ from hanse.wire import codec
 from hanse.wire.link import Failed, Lines, Segment, Told
 
 _logger = logging.getLogger("hanse")
+_encoder = msgspec.msgpack.Encoder()
 _NOTHING = Payload(0, b"")
 
 
@@ -45,6 +46,15 @@ def _before_ends(report: Report, saving: Collection[tuple[LeaseId, int]]) -> int
         if not isinstance(note, FailureNote) or (note.lease, note.item) in saving:
             return number - 1
     return report.first_note + len(report.notes) - 1
+
+
+def _nbytes(said: Segment | Failed) -> int:
+    """What it takes in the label of a report."""
+    return len(_encoder.encode(said))
+
+
+def _text_of(lines: Sequence[Lines]) -> int:
+    return sum(len(line.text) for line in lines)
 
 
 class Kept:
@@ -120,14 +130,18 @@ class Kept:
         segments: list[Segment] = []
         failures: list[Failed] = []
         payloads: list[Payload] = []
-        size = 0
-        last = _before_ends(report, saving)
+        size = said = 0
+        last = min(_before_ends(report, saving), report.first_note + limits.LINK_NOTES - 1)
         for each in self._values:
             if each.note <= self._told:
                 continue
             if each.note > last:
                 break
-            if size > limits.LINK_REPORT_BYTES or len(payloads) == limits.PARCEL_PAYLOADS:
+            if (
+                size > limits.LINK_REPORT_BYTES
+                or said > limits.LINK_TOLD_BYTES
+                or len(payloads) == limits.PARCEL_PAYLOADS
+            ):
                 last = each.note - 1
                 break
             if isinstance(each.value, port.Segment):
@@ -136,8 +150,10 @@ class Kept:
                     segments.append(Segment(each.note, each.value.usage))
                     payloads.append(payload)
                     size += payload.nbytes
+                    said += _nbytes(segments[-1])
             elif each.value is not None:
                 failures.append(Failed(each.note, each.value.failure, each.value.usage))
+                said += _nbytes(failures[-1])
         report = self._agent.cut_off(report, last)
         told = Told(
             boot=boot, report=codec.encode(report), segments=segments, failures=failures,
@@ -159,16 +175,16 @@ class Kept:
 
     def _take_lines(self) -> list[Lines]:
         with self._printing:
-            lines = list(self._lines)
-            self._lines.clear()
-            self._line_bytes = 0
+            count = min(len(self._lines), limits.LINK_LINES)
+            lines = [self._lines.popleft() for _ in range(count)]
+            self._line_bytes -= _text_of(lines)
         return lines
 
     def has_not(self, report: Told) -> None:
         """The home did not take this report, as far as is known: its lines go with the next."""
         with self._printing:
             self._lines.extendleft(reversed(report.lines))
-            self._line_bytes += sum(len(line.text) for line in report.lines)
+            self._line_bytes += _text_of(report.lines)
             self._drop_lines()
 
     def has(self, report: Told) -> None:
