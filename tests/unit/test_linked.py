@@ -6,9 +6,11 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ from hanse.model.failure import Cause, Failure
 from hanse.model.fit import Offer
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import Amount
-from hanse.model.usage import Usage
+from hanse.model.usage import BUCKETS, Usage
 from hanse.node.http.bodies import Bodies
 from hanse.node.http.call import Call
 from hanse.node.http.link import LinkRoutes
@@ -443,6 +445,28 @@ def test_numbers_out_of_bounds_are_refused(world: World, bad: dict[str, Any]) ->
 def test_what_a_site_says_of_itself_has_bounds(world: World, offer: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         world.hello(world.token(), **offer)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"spent": {"x": 1}}, {"moved": {"x": (1, 1)}}, {"late_ns": 1}, {"late_ns": -1},
+        {"times": {512: 1}}, {"times": {1: -1}}, {"cpu_ns": 1 << 60}, {"peak_bytes": -1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_site_says_what_items_took_and_not_what_they_cost(more: dict[str, Any]) -> None:
+    honest = Usage(times={511: 1}, cpu_ns=1, peak_bytes=1)
+    assert link.check_usage(honest) == honest
+    with pytest.raises(UsageError):
+        link.check_usage(msgspec.structs.replace(honest, **more))
+
+
+def test_of_the_times_of_items_no_more_is_made_than_there_can_be() -> None:
+    for count, error in ((BUCKETS, None), (BUCKETS + 1, msgspec.ValidationError)):
+        told = msgspec.msgpack.encode(Usage(times=dict.fromkeys(range(count), 1)))
+        with pytest.raises(error) if error else nullcontext():
+            assert len(msgspec.msgpack.decode(told, type=Usage).times) == count
 
 
 def test_machines_of_a_site_are_shown_if_their_numbers_can_be(world: World) -> None:

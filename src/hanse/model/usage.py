@@ -7,6 +7,8 @@ few dozen numbers.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from hanse.ids import SiteId
@@ -40,7 +42,7 @@ class Usage(msgspec.Struct, frozen=True, array_like=True):
         late_ns: how long its deadline was over when `spent` was counted last.
     """
 
-    times: dict[int, int] = {}
+    times: Annotated[dict[int, int], msgspec.Meta(max_length=BUCKETS)] = {}
     cpu_ns: int = 0
     peak_bytes: int = 0
     spent: dict[SiteId, int] = {}

@@ -187,6 +187,8 @@ def check_machines(told: Machines) -> Machines:
 
 def check_usage(usage: Usage) -> Usage:
     """Raises UsageError."""
+    if usage.spent or usage.moved or usage.late_ns:
+        raise UsageError("what a job has cost is counted by its home")
     numbers = [usage.cpu_ns, usage.peak_bytes, *usage.times.values()]
     buckets = all(0 <= bucket < BUCKETS for bucket in usage.times)
     if not buckets or min(numbers) < 0 or max(numbers) > _MOST:
