@@ -13,8 +13,8 @@ tables at one of any N times M looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from hanse import limits
 from hanse.core.place.chain import Chain, Rank
@@ -23,6 +23,8 @@ from hanse.core.place.lone import Lone, Terms
 
 _AT_LEAST = 10_000  # numbers: as long as these, the smallest of tables takes
 _SLACK = 0.5  # hours: tables that may be much too large are made for no less
+
+_T = TypeVar("_T", Lone, Chain)
 
 
 class NotYet(Exception):
@@ -74,7 +76,7 @@ class Tables:
         """A look begins, at which only so many are made."""
         self._left = limits.SPOT_TABLES_LOOK
         still = [job for job in self._waiting if job in self._lacking]
-        self._waiting = still + [job for job in self._lacking if job not in set(still)]
+        self._waiting = list(dict.fromkeys([*still, *self._lacking]))
         self._lacking, self._came, self._job = {}, False, ""
         self._look += 1
 
@@ -87,31 +89,34 @@ class Tables:
         self, lost: Sequence[float], back: Sequence[float], terms: Terms, reach: Reach
     ) -> Lone:
         """Raises NotYet."""
-        for table in reversed(self._kept):
-            if isinstance(table, Lone) and reach.within(table) and table.holds(lost, back, terms):
-                self._use(table)
-                return table
-        self._ask()
-        made = Lone(lost, back, terms, *reach.made())
-        self._keep(made)
-        return made
+        return self._table(
+            Lone, lambda table: table.holds(lost, back, terms),
+            lambda work, slack: Lone(lost, back, terms, work, slack), reach,
+        )  # fmt: skip
 
     def chain(self, ranks: Sequence[Rank], sure: float, restart: float, reach: Reach) -> Chain:
         """Raises NotYet."""
+        return self._table(
+            Chain, lambda table: table.holds(ranks, sure, restart),
+            lambda work, slack: Chain(ranks, sure, restart, work, slack), reach,
+        )  # fmt: skip
+
+    def _table(
+        self, kind: type[_T], holds: Callable[[_T], bool], make: Callable[[float, float], _T],
+        reach: Reach,
+    ) -> _T:  # fmt: skip
+        """One that there is, or a new one, which is kept."""
         for table in reversed(self._kept):
-            if (
-                isinstance(table, Chain)
-                and reach.within(table)
-                and table.holds(ranks, sure, restart)
-            ):
+            if isinstance(table, kind) and reach.within(table) and holds(table):
                 self._use(table)
                 return table
         self._ask()
-        made = Chain(ranks, sure, restart, *reach.made())
+        made = make(*reach.made())
         self._keep(made)
         return made
 
     def _ask(self) -> None:
+        """Whether one more may be made now, for who asks; if not, it raises NotYet."""
         ahead = self._waiting and not self._came and not self._has_turn()
         if self._left <= 0 or ahead:
             self._lacking[self._job] = None
