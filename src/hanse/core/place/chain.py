@@ -201,13 +201,7 @@ class Chain:
         return max(0.0, dearer / (more - less))
 
     def _look(self, table: Rows, work: float, slack: float) -> float:
-        """Between rows and columns: straight lines."""
-        if slack < 0:
-            return NEVER
-        at = min(max(work / self._step, 0.0), len(table) - 1.0)
-        row = min(int(at), len(table) - 2)
-        part, column = at - row, slack / self._unit
-        return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
+        return NEVER if slack < 0 else between(table, work / self._step, slack / self._unit)
 
 
 def _step(number: float) -> int:

@@ -33,3 +33,8 @@ def exp(x: float) -> float:
         term *= rest / n
         total += term
     return ldexp(total, exponent)
+
+
+def rounded(x: float, steps: int) -> float:
+    """To one of so many steps for a factor of e; 0 stays 0."""
+    return exp(round(steps * ln(x)) / steps) if x > 0 else 0.0

@@ -182,10 +182,7 @@ class Lone:
         return cost + _mean(states, lambda state: dot(eight(self._runs[state]), costs))
 
     def _look(self, table: Rows, work: float, slack: float) -> float:
-        at = min(max(work / self._step, 0.0), len(table) - 1.0)
-        row = min(int(at), len(table) - 2)
-        part, column = at - row, slack / self._unit
-        return (1 - part) * between(table[row], column) + part * between(table[row + 1], column)
+        return between(table, work / self._step, slack / self._unit)
 
 
 def _near(now: Sequence[float], then: Sequence[float], part: float) -> bool:

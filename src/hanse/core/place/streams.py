@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from hanse import limits
 from hanse.core.place import renting
-from hanse.core.place.exact import exp, ln
+from hanse.core.place.exact import rounded
 from hanse.core.place.renting import Choice, Held, Kind, Lack, Move, site_does, tail_ns
 from hanse.core.place.spells import Pool
 from hanse.core.place.tables import NotYet, Tables
@@ -114,7 +114,7 @@ class Streams:
         first = min(spot, key=lambda kind: (kind.unit, kind.rental.name))
         self._power = first.power
         lost_ns = lack.left.rest / first.speed
-        prices = [_rounded(kind.unit * first.power * HOUR / NANO) for kind in kinds]
+        prices = [rounded(kind.unit * first.power * HOUR / NANO, _PRICES) for kind in kinds]
         dearest = max(prices) * _NO_SURE
         has_sure = len(spot) < len(kinds)
         zones = [
@@ -423,7 +423,3 @@ def _need(lack: Lack, kinds: Sequence[Kind]) -> Need | None:
 
 def _near(now: float, then: float) -> bool:
     return abs(now - then) <= _AGAIN * then
-
-
-def _rounded(price: float) -> float:
-    return exp(round(_PRICES * ln(price)) / _PRICES) if price > 0 else 0.0

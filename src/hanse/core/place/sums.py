@@ -89,11 +89,16 @@ def _place(at: float, columns: int) -> tuple[int, int, float, float]:
     return (low, low, 1.0, 0.0) if part < LEAST else (low, low + 1, 1 - part, part)
 
 
-def between(row: Sequence[float], at: float) -> float:
-    at = min(at, len(row) - 1.0)
-    low = int(at)
-    part = at - low
-    return row[low] if part < LEAST else (1 - part) * row[low] + part * row[low + 1]
+def between(rows: Rows, work: float, slack: float) -> float:
+    """Between rows and columns, counted in these: straight lines."""
+    at = min(max(work, 0.0), len(rows) - 1.0)
+    row = min(int(at), len(rows) - 2)
+    part = at - row
+    low, high, keeps, more = _place(slack, len(rows[row]))
+    first, second = rows[row], rows[row + 1]
+    return (1 - part) * (keeps * first[low] + more * first[high]) + part * (
+        keeps * second[low] + more * second[high]
+    )
 
 
 def pack(*tables: list[Rows]) -> None:

@@ -116,7 +116,7 @@ class Tables:
         return made
 
     def _ask(self) -> None:
-        """Whether one more may be made now, for who asks; if not, it raises NotYet."""
+        """Raises NotYet if no more are made now for who asks."""
         ahead = self._waiting and not self._came and not self._has_turn()
         if self._left <= 0 or ahead:
             self._lacking[self._job] = None

@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.place.chain import Chain, Rank
-from hanse.core.place.exact import exp, ln
+from hanse.core.place.exact import rounded
 from hanse.core.place.lone import Lone, States, Terms
 from hanse.core.place.spells import BACK, LOST, Pool, hazards, lasts, rates_of, steady
 from hanse.core.place.sums import NEVER
@@ -305,9 +305,10 @@ class Zones:
         if held is not None and held not in top:
             top[-1] = held
         ranks = [
-            Rank(self.zones[n].spot, _rounded(rates[n][0]), _rounded(rates[n][1]),
-                 round(rates[n][1] / (rates[n][0] + rates[n][1]), 1), carry[n])
+            Rank(self.zones[n].spot, rounded(lost, _GRID), rounded(back, _GRID),
+                 round(back / (lost + back), 1), carry[n])
             for n in top
+            for lost, back in [rates[n]]
         ]  # fmt: skip
         sure = min(zone.sure for zone in self.zones)
         return top, self._tables.chain(ranks, sure, restart, reach)
@@ -337,7 +338,3 @@ class _View(NamedTuple):
 
     def stays(self, rank: int) -> float:
         return self.chain.stays(rank, self.work, self.slack)
-
-
-def _rounded(rate: float) -> float:
-    return exp(round(_GRID * ln(rate)) / _GRID)
