@@ -16,6 +16,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.job import Job
+from hanse.core.place.work import whole_of
 from hanse.core.site import Site
 from hanse.ids import SiteId
 
@@ -97,7 +98,7 @@ def _with(job: Job, sites: Sites, now_ns: int) -> Estimate:
     ages = _ages(job, now_ns)
     mean = _with_running(slots / power, timed, ages, variance)
     items = _items(job)
-    rests = [_whole(age, mean, variance) - age for age in ages]
+    rests = [whole_of(age, mean, variance) - age for age in ages]
     slots = max(min(slots, float(items)), 1e-3)
     rest = (variance + 1) / 2 * mean  # of an item at any moment of its run
     first, second = _harmonics(slots)
@@ -217,18 +218,9 @@ def _with_running(mean_ns: float, timed: float, ages: list[int], variance: float
     told = [age for age in ages if age > _SILENT_NS]
     mean = mean_ns
     for _ in range(_ROUNDS if told else 0):
-        wholes = sum(_whole(age, mean, variance) for age in told)
+        wholes = sum(whole_of(age, mean, variance) for age in told)
         mean = (timed * mean_ns + wholes) / (timed + len(told))
     return mean
-
-
-def _whole(age_ns: int, mean_ns: float, variance: float) -> float:
-    """How long an item takes that has run for `age_ns`. Items that are all alike take their mean,
-    and past it as long again as they are over it; waiting times go on as if they had just begun."""
-    alike = max(mean_ns, 2 * age_ns - mean_ns)
-    share = min(variance, 1.0)
-    beyond = max(variance - 1, 0.0) / 2 * age_ns  # the tail is heavier than that
-    return share * (age_ns + mean_ns) + (1 - share) * alike + beyond
 
 
 def _harmonics(slots: float) -> tuple[float, float]:

@@ -182,8 +182,7 @@ class Streams:
             there = sum(each.kind.power for each in held if not each.followed) / self._power
             return min(max(round(there) if was is None else was.streams, least), most)
         best = min(costs, key=lambda n: (costs[n], n))
-        stays = math.inf if was is None else costs.get(was.streams, math.inf)
-        if was is not None and stays * _BETTER < costs[best]:
+        if was is not None and costs.get(was.streams, math.inf) * _BETTER < costs[best]:
             best = was.streams
         self._counted = _Chosen(best, need.work, need.time_ns)
         return best

@@ -232,20 +232,20 @@ class Work:
             return Left(total, 2 * total, longest, longest, tail, sure=bool(longest))
         told = [age for age in ages if age > mean]
         for _ in range(3 if told else 0):  # the short ones ended first: see estimate._with_running
-            wholes = sum(_whole(age, mean, variance) for age in told)
+            wholes = sum(whole_of(age, mean, variance) for age in told)
             mean = (items * self.moments()[0] + wholes) / (items + len(told))
         rests = [
-            min(_whole(age, mean, variance) - age, cap) for age, cap in zip(ages, most, strict=True)
+            min(whole_of(age, mean, variance) - age, cap)
+            for age, cap in zip(ages, most, strict=True)
         ]
-        rest = (variance + 1) / 2 * mean
         running: dict[SiteId, float] = {}
         for (site, _), one in zip(begun, rests, strict=True):
             running[site] = running.get(site, 0.0) + one
         rest = (variance + 1) / 2 * mean
         total = coming * mean + sum(rests)
-        one = variance * mean * mean
-        chance = one * (coming + coming * coming / items)
-        spread = _SURE * sqrt(one * (coming + coming * coming / (items + len(begun))))
+        each = variance * mean * mean
+        chance = each * (coming + coming * coming / items)
+        spread = _SURE * sqrt(each * (coming + coming * coming / (items + len(begun))))
         high = total + _SURE * sqrt(chance + rest * rest * len(rests))
         whole = total + items * self.moments()[0]
         return Left(total, high, rest, mean, self.tail(), True, whole, spread, running)
@@ -273,9 +273,11 @@ class Work:
         return Tail(at, min(_BEYOND_MEAN, count / batches), index, mean)
 
 
-def _whole(age: float, mean: float, variance: float) -> float:
-    """As `estimate._whole`: how much an item is that has shown so much of itself."""
+def whole_of(age: float, mean: float, variance: float) -> float:
+    """How much an item is that has shown so much of itself. Items that are all alike take their
+    mean, and past it as long again as they are over it; waiting times go on as if they had just
+    begun."""
     alike = max(mean, 2 * age - mean)
     share = min(variance, 1.0)
-    beyond = max(variance - 1, 0.0) / 2 * age
+    beyond = max(variance - 1, 0.0) / 2 * age  # the tail is heavier than that
     return share * (age + mean) + (1 - share) * alike + beyond
