@@ -9,6 +9,7 @@ were timed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,31 +52,34 @@ class Estimate(msgspec.Struct, frozen=True):
 
 def unknown(job: Job, home: Granting) -> str | None:
     """Why the end cannot be estimated; None if it can."""
+    return _too_early(job) or (None if _able(job, home) else "no site that can run it takes part")
+
+
+def _too_early(job: Job) -> str | None:
     if job.state.ended:
         return f"the job is {job.state}"
     if not job.sealed and job.spec.total is None:
         return "further inputs may come"
-    if not _timed(job):
+    if not any(rate.known for rate in job.rates.values()):
         return "no item has been timed yet"
-    if not _slots(job, home)[1].slots:
-        return "no site that can run it takes part"
     return None
 
 
 def estimate(job: Job, home: Granting, now_ns: int) -> Estimate | None:
     """The expected end of a job and its spread; None while `unknown` has a reason."""
-    if unknown(job, home) is not None:
+    able = [] if _too_early(job) is not None else _able(job, home)
+    if not able:
         return None
-    used, every = _slots(job, home)
+    share = _share(job, home)
+    used, every = _used(job, able, share), _shared(able, share)
     found = _with(job, used, now_ns)
-    place = job.place
-    if place is None or place.plan is None or place.plan.hurry or place.aims.deadline_ns is None:
+    place, due_ns = job.place, job.due_ns
+    if place is None or place.plan is None or place.plan.hurry or due_ns is None:
         return found
     if place.aims.objective != "cheapest":
         return found
     cheapest = next(iter(place.plan.slots), None)
-    alone, _ = _slots(job, home, cheapest)
-    due_ns = job.since_ns + place.aims.deadline_ns
+    alone = used if cheapest is None else _used(job, able, share, only=cheapest)
     return _by_deadline(found, _with(job, alone, now_ns), _with(job, every, now_ns), now_ns, due_ns)
 
 
@@ -134,24 +138,45 @@ class Sites(NamedTuple):
     power: float  # items per nanosecond
 
 
-def _slots(job: Job, home: Granting, only: SiteId | None = None) -> tuple[Sites, Sites]:
-    """Slots for the job at the sites that its plan uses now, and at all that it may use."""
-    used, every = Sites(0.0, 0.0), Sites(0.0, 0.0)
+class _Able(NamedTuple):
+    """A site that the job may use: slots for it there, and how long one of its items takes."""
+
+    site: SiteId
+    slots: int
+    mean_ns: float
+
+
+def _able(job: Job, home: Granting) -> list[_Able]:
     pooled = next((rate.long for rate in job.rates.values() if rate.known), None)
-    share = _share(job, home)
+    found = []
     for site in home.sites.values():
         count = site.capacity.times(job.spec.needs)
         rate = job.rates.get(site.id)
         spread = rate.long if rate is not None and rate.known else pooled
-        if not count or spread is None or not may_use(job, site):
-            continue
-        planned = count if job.place is None else min(count, job.place.quota.get(site.id, 0))
-        if only not in (None, site.id):
-            planned = 0
-        each = share / spread.mean_ns
-        used = Sites(used.slots + planned * share, used.power + planned * each)
-        every = Sites(every.slots + count * share, every.power + count * each)
-    return (used if used.slots else every), every
+        if count and spread is not None and may_use(job, site):
+            found.append(_Able(site.id, count, spread.mean_ns))
+    return found
+
+
+def _shared(able: Sequence[_Able], share: float) -> Sites:
+    """The job's share of them."""
+    slots = power = 0.0
+    for each in able:
+        slots += each.slots * share
+        power += each.slots * (share / each.mean_ns)
+    return Sites(slots, power)
+
+
+def _used(job: Job, able: Sequence[_Able], share: float, only: SiteId | None = None) -> Sites:
+    """The same of those that its plan uses now, or of one of these; of all if there are none."""
+    used = able
+    if job.place is not None:
+        quota = job.place.quota
+        used = [one._replace(slots=min(one.slots, quota.get(one.site, 0))) for one in able]
+    if only is not None:
+        used = [one for one in used if one.site == only]
+    found = _shared(used, share)
+    return found if found.slots else _shared(able, share)
 
 
 def may_use(job: Job, site: Site) -> bool:
@@ -178,10 +203,6 @@ def _share(job: Job, home: Granting) -> float:
 
 def _items(job: Job) -> int:
     return max(1, job.remaining() + len(job.waiting))
-
-
-def _timed(job: Job) -> bool:
-    return any(rate.known for rate in job.rates.values())
 
 
 def work_left(job: Job) -> float:
