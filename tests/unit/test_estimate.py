@@ -266,6 +266,20 @@ def test_durations_are_told_in_the_unit_of_the_first() -> None:
     assert durations(0) == ["0.00 ns"]
 
 
+@pytest.mark.parametrize(
+    "offer", [Offer(allow=["others"]), Offer(tariff=Tariff(rented=True))], ids=["closed", "rented"]
+)
+def test_sites_that_are_for_other_jobs_do_not_end_it_sooner(offer: Offer) -> None:
+    town = Town()
+    town.tell(Describe(SiteId("b"), offer))
+    town.place("a")
+    town.place("b")
+    job = town.known("j", 90, mean_ns=limits.SECOND)
+    found = estimate(town.job(job), town.home, town.now_ns)
+    assert found is not None
+    assert found.slots == 1
+
+
 # --- jobs with aims -------------------------------------------------------------------------------
 def _asks(town: Town, aims: Aims) -> Estimate:
     """Of 90 items of a second, half of which are known."""

@@ -151,6 +151,18 @@ def test_a_site_that_was_started_again_builds_nothing_until_it_says_so() -> None
     assert [grant.job for grant in x.grants.values()] == [job]
 
 
+def test_a_site_that_is_closed_to_a_job_is_no_hope_for_its_environment() -> None:
+    town = Town()
+    town.tell(Describe(Y, Offer(allow=["others"])))
+    town.place("y")
+    job = town.known("a", 10, requires=Requires(environment="e1"))
+    x = town.place("x")
+    x.agent.builds({}, {"e1": "no such package"})
+    x.end()
+    x.talk()
+    assert town.state(job) is JobState.FAILED
+
+
 def test_a_job_ends_once_none_of_its_sites_can_build_its_environment() -> None:
     town = Town()
     job = town.known("a", 10, requires=Requires(environment="e1"))

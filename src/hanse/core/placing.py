@@ -481,8 +481,7 @@ def _due_ns(job: Job) -> float:
 def takes(job: Job, site: Site) -> bool:
     """Whether the site can run such code, and its owner lets it."""
     assert job.shape is not None
-    let = site.offer is None or site.offer.lets(job.spec.function)
-    return let and job.shape.suits(site)
+    return site.lets(job.spec) and job.shape.suits(site)
 
 
 def barred(aims: Aims, tariff: Tariff) -> str | None:

@@ -115,11 +115,17 @@ class Site:
         name = requires.environment
         return unfit or self.building.get(name) or self.failed.get(name)
 
+    def lets(self, spec: JobSpec) -> bool:
+        """Whether it is for such jobs: its owner may let some functions through only, and a machine
+        that was rented is for jobs with aims."""
+        open_to = self.offer is None or self.offer.lets(spec.function)
+        return open_to and not (self.tariff.rented and spec.aims is None)
+
     def may_run(self, spec: JobSpec) -> bool:
         """Whether it may run such items some time, as far as is known."""
         unfit = self.unfit(spec.requires) is not None
         failed = spec.requires.environment in self.failed
-        return not unfit and not failed and self.capacity.fits(spec.needs)
+        return not unfit and not failed and self.lets(spec) and self.capacity.fits(spec.needs)
 
     def overdue(self, now_ns: int) -> bool:
         """It should have spoken by now, and may be dead."""

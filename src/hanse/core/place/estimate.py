@@ -180,7 +180,7 @@ def _used(job: Job, able: Sequence[_Able], share: float, only: SiteId | None = N
 
 
 def may_use(job: Job, site: Site) -> bool:
-    """Whether its aims, its code and the site's owner let it run there."""
+    """Whether its aims, its code and the site's owner let it run there, some time."""
     barred = job.place is not None and site.id in job.place.barred
     return not barred and site.may_run(job.spec)
 
