@@ -70,8 +70,8 @@ def _with_aims(told: Account, home: Home, job: Job, end: Estimate | None, now_ns
     aims, plan = place.aims, place.plan
     if aims.budget_nano is not None:
         told = replace(told, budget=aims.budget_nano / NANO)
-    if aims.deadline_ns is not None:
-        told = replace(told, deadline_s=(job.since_ns + aims.deadline_ns - now_ns) / 1e9)
+    if job.due_ns is not None:
+        told = replace(told, deadline_s=(job.due_ns - now_ns) / 1e9)
     found, more = expected(home, job, now_ns)
     by_ns, high_ns = late(job, end, found, now_ns)
     told = replace(told, late_s=by_ns / SECOND, late_high_s=high_ns / SECOND)

@@ -131,10 +131,9 @@ class Placing(Carrying):
 
     def _goal(self, job: Job, place: Placement) -> Goal:
         aims = place.aims
-        time_ns = money = None
+        time_ns = None if job.due_ns is None else float(job.due_ns - self._now_ns)
         spent = place.purse.total() + place.purse.due(self._now_ns)
-        if aims.deadline_ns is not None:
-            time_ns = float(job.since_ns + aims.deadline_ns - self._now_ns)
+        money = None
         if aims.budget_nano is not None:
             money = float(aims.budget_nano - spent - place.purse.reserved)
         span_ns = max(0.0, time_ns or 0.0) / PLAN_SHARE
@@ -256,9 +255,8 @@ class Placing(Carrying):
         fetch once."""
         items = float(max(1, job.remaining()))
         mean, _, known = place.work.moments()
-        if known and place.aims.deadline_ns is not None:
-            time_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
-            items = min(items, max(1.0, power * time_ns / mean))
+        if known and job.due_ns is not None:
+            items = min(items, max(1.0, power * (job.due_ns - self._now_ns) / mean))
         return items
 
     def _slot_price(self, job: Job, site: Site) -> int:
@@ -279,9 +277,7 @@ class Placing(Carrying):
                     begun.append((lease.site, self._now_ns - lease.begun_ns))
         coming = (job.spec.total or 0) - job.size if not job.sealed else 0
         waiting = len(job.waiting) + len(job.ready) + max(0, coming)
-        within_ns = math.inf
-        if place.aims.deadline_ns is not None:
-            within_ns = job.since_ns + place.aims.deadline_ns - self._now_ns
+        within_ns = math.inf if job.due_ns is None else job.due_ns - self._now_ns
         return place.work.left(begun, waiting + unbegun, within_ns)
 
     # --- machines that could be rented ------------------------------------------------------------

@@ -24,13 +24,12 @@ class Rescuing(Helping):
         for job in list(self._placed.values()):
             place = job.place
             assert place is not None
-            if place.aims.deadline_ns is None or job.state.ended:
+            if job.due_ns is None or job.state.ended:
                 continue
             if place.looked_ns == self._now_ns or place.kept is not None:
-                self._rescue(job, place, place.aims.deadline_ns)
+                self._rescue(job, place, job.due_ns - self._now_ns)
 
-    def _rescue(self, job: Job, place: Placement, deadline_ns: int) -> None:
-        left_ns = job.since_ns + deadline_ns - self._now_ns
+    def _rescue(self, job: Job, place: Placement, left_ns: int) -> None:
         tail = place.work.tail()
         backed = {lease.backup_of for lease in job.leases.values()}
         kept = None

@@ -43,12 +43,15 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
         return ["The job is not known here any more."]
     if job.state.ended:
         return [f"The job is {job.state}.", *bill(settled(job.paid, job.moved, job.late_ns))]
+    end = estimate(job, home, now_ns)
     lines = [
         f"{job.done:,} of {_size(job)} items are done, {len(job.failed):,} failed, "
         f"{job.leased:,} are leased, {len(job.ready):,} are ready, {len(job.waiting):,} wait for "
         "results of other items.",
-        _when(home, job, now_ns),
-        *_aims(home, job, now_ns),
+        in_words(end, now_ns)
+        if end is not None
+        else f"When it ends cannot be said: {unknown(job, home)}.",
+        *_aims(home, job, end, now_ns),
         *waits,
         *_leases(home, job, now_ns),
     ]
@@ -61,13 +64,6 @@ def explain(home: Home, job_id: JobId, now_ns: int, waits: Sequence[str] = ()) -
     if not job.sealed and not job.ready and not job.leases:
         lines.append("It waits for further inputs.")
     return lines
-
-
-def _when(home: Home, job: Job, now_ns: int) -> str:
-    found = estimate(job, home, now_ns)
-    if found is None:
-        return f"When it ends cannot be said: {unknown(job, home)}."
-    return in_words(found, now_ns)
 
 
 def in_words(found: Estimate, now_ns: int) -> str:
@@ -117,7 +113,7 @@ def bill(account: Account | None, final: bool = True) -> list[str]:
     return lines
 
 
-def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
+def _aims(home: Home, job: Job, end: Estimate | None, now_ns: int) -> list[str]:
     """Of a job with aims: what it has cost and will, and what its plan is."""
     place = job.place
     if place is None:
@@ -131,9 +127,9 @@ def _aims(home: Home, job: Job, now_ns: int) -> list[str]:
         lines.append(f"Its function brings {size} along, which each site fetches once.")
     if place.aims.budget_nano is not None:
         lines.append(f"Its budget is {money(place.aims.budget_nano)}.")
-    if place.aims.deadline_ns is not None:
-        left = job.since_ns + place.aims.deadline_ns - now_ns
-        told = outlook(left, late(job, estimate(job, home, now_ns), found, now_ns))
+    if job.due_ns is not None:
+        left = job.due_ns - now_ns
+        told = outlook(left, late(job, end, found, now_ns))
         when = f"is in {duration(left)}" if left > 0 else f"was {duration(-left)} ago"
         lines.append(f"Its deadline {when}{f': {told}' if told else ''}.")
     lines += [f"Machines to rent: {each}." for each in place.renting]
