@@ -11,18 +11,17 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import add, sub
+from operator import sub
 
 from hanse import limits
 from hanse.core.beside import beside, going
-from hanse.core.carrying import Carrying
-from hanse.core.events import JobSpent, Timed
+from hanse.core.events import Timed
 from hanse.core.job import Job
-from hanse.core.lease import Lease
+from hanse.core.paying import Paying
 from hanse.core.place.allot import Chunks
 from hanse.core.place.egress import Egress
 from hanse.core.place.offer import Offer
-from hanse.core.place.plan import ALL, Goal, plan
+from hanse.core.place.plan import Goal, plan
 from hanse.core.place.renting import Group, Held, Kind, Lack, Rents
 from hanse.core.place.work import Left
 from hanse.core.placement import Placement
@@ -39,12 +38,10 @@ PLAN_SHARE = 200
 
 RENTED = "it was rented for jobs with a deadline or a budget, and runs no others"
 
-_MOST_MOVED = 1 << 62  # bytes: a record has room for no more
 _GUESSED_NS = limits.SECOND  # an item's time until one was timed, beside what all items share
-_LONGEST_RUNS = 8  # standing items: a lease is reckoned to last no more than so many means
 
 
-class Placing(Carrying):
+class Placing(Paying):
     """How aims become quotas."""
 
     def __init__(self, first_lease: int = 1) -> None:
@@ -236,13 +233,12 @@ class Placing(Carrying):
         cost = self._slot_price(job, site) / HOUR_NS
         rate = job.rates.get(site.id)
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
-        mean, _, known = place.work.moments()
         speed = place.work.speed(site.id)
         if (shared := place.beside.get(site.id)) is not None:
             cost, speed = cost * shared.whole, speed * shared.whole
             start_ns += shared.wait_ns
-        once = self.fetches_once(job, site)[1] / self._sharing(job, place, slots * speed)
-        carry = (self._carry(job, site, 1) + once) / mean if known else once / _GUESSED_NS
+        each, once = self._carry(job, site, 1), self.fetches_once(job, site)[1]
+        carry = self._unit_carry(job, place, slots * speed, each, once)
         return Offer(site.id, slots, speed, cost, start_ns, lasts_ns, carry,
                      bool(place.quota.get(site.id)), sunk=tariff.rented)  # fmt: skip
 
@@ -250,22 +246,16 @@ class Placing(Carrying):
         if site.tariff.speed_milli:
             place.work.hint(site.id, site.tariff.speed_milli / 1000)
 
-    def _sharing(self, job: Job, place: Placement, power: float) -> float:
-        """How many items a site of such power could do in time, at most: they share what it has to
-        fetch once."""
-        items = float(max(1, job.remaining()))
+    def _unit_carry(self, job: Job, place: Placement, power: float, each: int, once: int) -> float:
+        """Nano per unit of work, at a site of such power: for the bytes of `each` item, and for
+        what it fetches once, which all items share that it could do in time."""
         mean, _, known = place.work.moments()
-        if known and job.due_ns is not None:
+        items = float(max(1, job.remaining()))
+        if not known:
+            return once / items / _GUESSED_NS
+        if job.due_ns is not None:
             items = min(items, max(1.0, power * (job.due_ns - self._now_ns) / mean))
-        return items
-
-    def _slot_price(self, job: Job, site: Site) -> int:
-        """Of what one item of it holds, for an hour: its part of the price of the site."""
-        price = site.tariff.price_at(self._now_ns)
-        if not price:
-            return 0
-        cpus = site.capacity.cpus_milli or 1000
-        return price * min(site.capacity.share_milli(job.spec.needs), cpus) // cpus
+        return (each + once / items) / mean
 
     def _left(self, job: Job, place: Placement) -> Left:
         begun = []
@@ -344,11 +334,9 @@ class Placing(Carrying):
         told = rental.tariff.speed_milli / 1000 or 1.0
         speed = sum(speeds) / len(speeds) if speeds else told
         slots = rental.amount.times(needs)
-        mean, _, known = place.work.moments()
         each = self._carries(job, rental.tariff.region, 0, 1)[1]
-        shared = self.fetches_fresh(place, rental.tariff.region)[1]
-        once = shared / self._sharing(job, place, slots * speed)
-        carry = (each + once) / mean if known else once / _GUESSED_NS
+        once = self.fetches_fresh(place, rental.tariff.region)[1]
+        carry = self._unit_carry(job, place, slots * speed, each, once)
         return Kind(rental, slots, speed, room, float(start_ns), lasts_ns, carry)
 
     def drain(self, sites: Mapping[SiteId, str]) -> None:
@@ -356,114 +344,6 @@ class Placing(Carrying):
         if sites != self.draining:
             self.draining = dict(sites)
             self._look_soon()
-
-    # --- money ----------------------------------------------------------------------------------
-    def _pays(self, job: Job, site: Site) -> bool:
-        """Whether the budget has room for one more item there; if not, nothing is granted."""
-        assert job.place is not None
-        if self._affords(job, job.place, site, 1):
-            return True
-        job.place.stopped = True
-        assert job.shape is not None
-        job.shape.idle.clear()
-        return False
-
-    def _affords(self, job: Job, place: Placement, site: Site, items: int) -> int:
-        """How many of so many items the budget has room for at that site, beside all that is out
-        already; if none, nothing is granted any more."""
-        if place.aims.budget_nano is None:
-            return items
-        purse = place.purse
-        room = place.aims.budget_nano - purse.total() - purse.bound(self._now_ns) - purse.reserved
-        price = self._slot_price(job, site)
-        while items and self._bound(job, place, site, items, price) > room:
-            items //= 2
-        return items
-
-    def _bound(self, job: Job, place: Placement, site: Site, items: int, price: int) -> int:
-        held = self._bound_ns(job, place, site, items)
-        nano = self._carry(job, site, items) + self.fetches_once(job, site)[1]
-        return held * price // HOUR_NS + nano
-
-    def _bound_ns(self, job: Job, place: Placement, site: Site, items: int) -> int:
-        """A lease of so many items is reckoned not to last longer than that."""
-        mean, variance, known = place.work.moments()
-        if not known:
-            return limits.LEASE_MAX_NS + limits.REPORT_EVERY_NS
-        each = mean / place.work.speed(site.id)
-        spread = math.sqrt(variance * items)
-        rate = job.rates.get(site.id)
-        cost = rate.cost_ns if rate is not None else 0.0
-        return int(each * (items + 3 * spread) + 2 * cost) + limits.REPORT_EVERY_NS
-
-    def _pay_granted(self, job: Job, site: Site, lease: Lease) -> None:
-        place = job.place
-        assert place is not None
-        items = lease.stop - lease.begun
-        place.held[site.id] = place.held.get(site.id, 0) + 1
-        price, bound_ns = self._slot_price(job, site), self._bound_ns(job, place, site, items)
-        if lease.id < self._first_lease:
-            place.purse.taken_back(lease, price, bound_ns)
-            if (
-                place.moved.get(site.id, (0, 0))[0]
-                >= self.fetches_fresh(place, site.tariff.region)[0]
-            ):
-                place.has[site.id] = site.incarnation  # it was paid for, as is recorded
-        else:
-            own = self._carries(job, site.tariff.region, lease.begun, lease.stop)
-            nbytes, nano = map(add, own, self.fetches_once(job, site))
-            place.has[site.id] = site.incarnation
-            if nbytes:
-                before = place.moved.get(site.id, (0, 0))
-                place.moved[site.id] = min(before[0] + nbytes, _MOST_MOVED), before[1] + nano
-            place.purse.granted(lease, price, nano, bound_ns, self._now_ns)
-        self._requoted(job, site)
-
-    def _pay_late(self, job: Job, site: Site, lease: LeaseId, busy_ns: int) -> None:
-        """Results come of a lease that is not known here, for the first time."""
-        if job.place is not None and lease < self._first_lease:
-            job.place.purse.late(site.id, self._slot_price(job, site), busy_ns)
-
-    def _account_all(self) -> None:
-        """Record what was spent, where that is due."""
-        for job in self._placed.values():
-            place = job.place
-            if place is None or job.state.ended or self._now_ns < place.tell_ns:
-                continue
-            if job.spec.durable and (place.purse.burns() or self._spent(job) != job.paid):
-                age_ns = self._now_ns - job.since_ns
-                every_ns = max(limits.SPENT_LEAST_NS, age_ns // PLAN_SHARE)
-                place.tell_ns = self._now_ns + min(every_ns, limits.SPENT_MOST_NS)
-                self._account(job)
-
-    def _account(self, job: Job) -> None:
-        assert job.place is not None
-        job.place.purse.pay(self._now_ns)
-        moved = dict(job.place.moved)
-        late_ns = 0 if job.due_ns is None else max(0, self._now_ns - job.due_ns)
-        self._decide(JobSpent(job.id, self._spent(job), self._now_ns, moved, late_ns))
-
-    def _spent(self, job: Job) -> dict[SiteId, int]:
-        assert job.place is not None
-        sites = job.place.purse.by_site(self._now_ns)
-        return {site: nano for site, nano in sites.items() if nano}
-
-    def _pay_closed(self, job: Job, lease: Lease) -> None:
-        place, site = job.place, lease.site
-        assert place is not None
-        place.held[site] -= 1
-        if not place.held[site]:
-            del place.held[site]
-        place.purse.closed(lease.id, None, self._now_ns)
-        self._requoted(job, self.sites[site])
-
-    def _requoted(self, job: Job, site: Site) -> None:
-        """Whether the job may have one more lease there may have changed."""
-        shape = job.shape
-        if shape is not None:
-            shape.note(site)
-            if shape.runnable and shape.fits(site):
-                self._freshen(job)
 
 
 def _nothing(job: Job, now_ns: int) -> Rents:
@@ -490,6 +370,3 @@ def barred(aims: Aims, tariff: Tariff) -> str | None:
     if tariff.rented and aims.deadline_ns is None and aims.budget_nano is None:
         return RENTED
     return None
-
-
-__all__ = ["ALL", "Placing"]

@@ -169,7 +169,7 @@ class Renter:
         paid = self._paid(now_ns) if self.machines else {}
         for machine in self.machines.values():
             self._count(machine, paid.get(machine.site, 0), now_ns)
-            self._follow(machine, now_ns)
+            self._follow(machine)
             machine.why = machine.why or self._why_away(machine, now_ns)
         there = [each for each in self.machines.values() if each.up and not each.lost]
         self.spots.look((each for each in there if not each.why), now_ns)
@@ -183,7 +183,7 @@ class Renter:
         bring = [each for each in every if not each.asked and not each.why]
         return Steps([each for each in every if each.why], bring)
 
-    def _follow(self, machine: Rented, now_ns: int) -> None:
+    def _follow(self, machine: Rented) -> None:
         """It goes once the one that was brought in its place is up."""
         before = self.machines.get(machine.instead)
         if before is not None and self._is_up(machine):

@@ -121,7 +121,7 @@ def _aims(home: Home, job: Job, end: Estimate | None, now_ns: int) -> list[str]:
     found, more = expected(home, job, now_ns)
     lines = costs(place.purse.by_site(now_ns), final=False) + carried(place.moved)
     if place.near is not None and job.data is not None:
-        lines += _chunks(job, place.near, job.data)
+        lines += _chunks(place.near, job.data)
     if place.aims.shared:
         size = format_bytes(place.aims.shared)
         lines.append(f"Its function brings {size} along, which each site fetches once.")
@@ -146,7 +146,7 @@ def _aims(home: Home, job: Job, end: Estimate | None, now_ns: int) -> list[str]:
     return lines
 
 
-def _chunks(job: Job, near: Near, data: Places) -> list[str]:
+def _chunks(near: Near, data: Places) -> list[str]:
     """Where what its items read lies, and which of it may go where."""
     totals = data.totals()
     if not totals:

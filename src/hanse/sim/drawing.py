@@ -54,7 +54,7 @@ def draw(seed: int) -> Plan:
     sites = [_site(draws, n) for n in range(draws.between(1, 5))]
     jobs: list[JobPlan] = []
     for n in range(draws.between(1, 8)):
-        jobs.append(_job(draws, n, homes, sites, jobs))
+        jobs.append(_job(draws, n, homes, jobs))
     calm_ns = draws.pick((5, 20, 60, 80)) * SECOND
     faults = _faults(draws, homes, sites, jobs, calm_ns)
     sites, jobs = _with_aims(seed, sites, jobs)
@@ -137,9 +137,7 @@ def _site(draws: Draws, n: int) -> SitePlan:
     )
 
 
-def _job(
-    draws: Draws, n: int, homes: list[HomePlan], sites: list[SitePlan], before: list[JobPlan]
-) -> JobPlan:
+def _job(draws: Draws, n: int, homes: list[HomePlan], before: list[JobPlan]) -> JobPlan:
     home = draws.pick(homes)
     size = draws.scale(4, 400) if draws.chance(900) else draws.between(0, 2)
     durable = draws.chance(800)
