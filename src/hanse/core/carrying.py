@@ -144,7 +144,7 @@ class Carrying(Indexes):
                     way.end_ns * (left.high / left.mean if left.mean else 1.0),
                     hurry=False)  # fmt: skip
         tries = self._now_ns - job.since_ns < max(_TRIED_NS, goal.whole_ns * _TRIED)
-        shares = probe(way.shares, lots, set(_running(job))) if tries else way.shares
+        shares = probe(way.shares, lots, _leased(job)) if tries else way.shares
         whole = 1 + rest / way.cost if way.cost else 1.0  # what has begun costs a little more
         parts = {site: (work, nano * whole) for site, (work, nano) in way.parts.items()}
         return Way(told, shares, strict=True, parts=parts)
@@ -154,10 +154,14 @@ class Carrying(Indexes):
     ) -> tuple[list[Offer], Left, list[Lot]]:
         """The same offers and the same work, as they are known by chunk; and the chunks."""
         near.efforts.fit({o.site: self.sites[o.site].tariff.speed_milli / 1000 for o in offers})
-        lots = self._lots(job, near, offers)
-        beside = {} if job.place is None else job.place.beside
-        offers = [_by_chunk(offer, near, lots, at, beside.get(offer.site))
-                  for at, offer in enumerate(offers)]  # fmt: skip
+        lots = self._lots(job, near, offers, self._each_once(job, offers))
+        work = sum(lot.items * lot.work for lot in lots)
+        carries = [sum(lot.items * lot.carry[at] for lot in lots) / work if work else 0.0
+                   for at in range(len(offers))]  # fmt: skip
+        assert job.place is not None
+        beside = job.place.beside
+        offers = [_by_chunk(offer, near, carry, beside.get(offer.site))
+                  for offer, carry in zip(offers, carries, strict=True)]  # fmt: skip
         return offers, _left_of(left, lots, near.efforts.variance()), lots
 
     def _imagine(
@@ -178,12 +182,15 @@ class Carrying(Indexes):
                 for site, items, busy_ns in timed[:_SAMPLE]:
                     near.efforts.observe(chunk, site, items, busy_ns)
 
-    def _lots(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[Lot]:
-        """What is ready, by chunk; all chunks are named, as more may become ready."""
+    def _lots(
+        self, job: Job, near: Near, offers: Sequence[Offer], once: Sequence[float]
+    ) -> list[Lot]:
+        """What is ready, by chunk; all chunks are named, as more may become ready. `once` is nano
+        for one item, by offer, beside those for what it reads itself."""
         assert job.data is not None
-        found, ages, runs = [], self._ages(job, near), Counter(_running(job))
+        found, begun = [], _begun(job)
+        ages, runs = self._ages(near, begun), Counter(chunk for _, chunk in begun)
         there = [self.sites[offer.site].tariff.region for offer in offers]
-        once = self._each_once(job, offers)
         for chunk, region in enumerate(job.data.regions):
             items = near.ready.chunks.get(chunk)
             if items:
@@ -206,38 +213,35 @@ class Carrying(Indexes):
         return [self.fetches_once(job, self.sites[offer.site])[1] / max(1, job.remaining())
                 for offer in offers]  # fmt: skip
 
-    def _ages(self, job: Job, near: Near) -> dict[int, float]:
+    def _ages(self, near: Near, begun: Sequence[tuple[Lease, int]]) -> dict[int, float]:
         """By chunk, how much work its longest running item has been so far."""
-        assert job.data is not None
         found: dict[int, float] = {}
-        for lease in job.leases.values():
-            if lease.begun < lease.stop and not lease.queued:
-                chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
-                age = (self._now_ns - lease.begun_ns) * (near.efforts.speed(lease.site) or 1.0)
-                found[chunk] = max(age, found.get(chunk, 0.0))
+        for lease, chunk in begun:
+            found[chunk] = max(self._age(near, lease), found.get(chunk, 0.0))
         return found
+
+    def _age(self, near: Near, lease: Lease) -> float:
+        """How much work its item has been so far."""
+        if lease.queued:
+            return 0.0
+        return (self._now_ns - lease.begun_ns) * (near.efforts.speed(lease.site) or 1.0)
 
     def _near_end(self, job: Job, near: Near, lease: Lease, left_ns: int) -> bool:
         """Whether its item is expected to be late, or nearly: by others of its chunk, or if it has
         outrun them, to go on for as long again."""
-        assert job.data is not None
-        chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
-        each_ns = near.efforts.work(chunk) / (near.efforts.speed(lease.site) or 1.0)
+        each_ns = near.efforts.work(_chunk_of(job, lease)) / (near.efforts.speed(lease.site) or 1.0)
         age_ns = self._now_ns - lease.begun_ns
         return left_ns < _CLOSE * (each_ns - age_ns if age_ns < each_ns else age_ns)
 
     def _busy_ns(self, job: Job, near: Near, offers: Sequence[Offer]) -> list[float]:
         """For how long each site has work of the job, or has to begin with."""
-        assert job.data is not None
         work: dict[SiteId, float] = {}
-        for lease in job.leases.values():
-            if lease.begun < lease.stop:
-                chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
-                each = near.efforts.work(chunk)
-                age = (self._now_ns - lease.begun_ns) * (near.efforts.speed(lease.site) or 1.0)
-                more = (lease.stop - lease.begun) * each - min(0.0 if lease.queued else age, each)
-                work[lease.site] = work.get(lease.site, 0.0) + more
-        longest = max((near.efforts.work(chunk) for chunk in set(_running(job))), default=0.0)
+        longest = 0.0
+        for lease, chunk in _begun(job):
+            each = near.efforts.work(chunk)
+            more = (lease.stop - lease.begun) * each - min(self._age(near, lease), each)
+            work[lease.site] = work.get(lease.site, 0.0) + more
+            longest = max(longest, each)
         return [
             (0.0 if offer.open else offer.start_ns)
             + work.get(offer.site, 0.0) / (offer.speed * max(1, offer.slots))
@@ -248,15 +252,26 @@ class Carrying(Indexes):
     def _follow(self, job: Job, near: Near, way: Way) -> None:
         """From now on."""
         near.shares, near.strict, near.parts = way.shares, way.strict, way.parts
-        leased = set(_running(job))
+        leased = _leased(job)
         near.everywhere = {site for site, share in way.shares.items() if leased <= share.keys()}
 
 
-def _running(job: Job) -> list[int]:
-    """The chunks of the items that run, or are about to."""
-    assert job.data is not None
-    return [next(job.data.parts(lease.begun, lease.begun + 1))[0]
+def _begun(job: Job) -> list[tuple[Lease, int]]:
+    """The leases of which an item runs, or is about to, and its chunk."""
+    return [(lease, _chunk_of(job, lease))
             for lease in job.leases.values() if lease.begun < lease.stop]  # fmt: skip
+
+
+def _leased(job: Job) -> set[int]:
+    """The chunks of these."""
+    return {chunk for _, chunk in _begun(job)}
+
+
+def _chunk_of(job: Job, lease: Lease) -> int:
+    """Of the item that it runs, or is about to."""
+    assert job.data is not None
+    chunk, _, _ = next(job.data.parts(lease.begun, lease.begun + 1))
+    return chunk
 
 
 def _spread(lots: Sequence[Lot]) -> float:
@@ -270,12 +285,8 @@ def _here(offers: Sequence[Offer], left: Left, goal: Goal) -> tuple[float, float
     return found.cost, found.high_cost
 
 
-def _by_chunk(
-    offer: Offer, near: Near, lots: Sequence[Lot], at: int, shared: Beside | None
-) -> Offer:  # fmt: skip
+def _by_chunk(offer: Offer, near: Near, carry: float, shared: Beside | None) -> Offer:
     """With the speed that is known by chunk, and with what all that is ready would carry there."""
-    work = sum(lot.items * lot.work for lot in lots)
-    carry = sum(lot.items * lot.carry[at] for lot in lots) / work if work else 0.0
     speed = offer.speed
     if (known := near.efforts.speed(offer.site)) is not None:
         speed = known * (1.0 if shared is None else shared.whole)

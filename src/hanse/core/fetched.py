@@ -6,13 +6,14 @@ machine, however few items it does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hanse.core.home import Home
 from hanse.core.job import Job
 from hanse.core.place.allot import Chunks, Part, allot
 from hanse.core.place.foresee import Bought
+from hanse.core.place.offer import Offer
 from hanse.ids import SiteId
 
 
@@ -49,13 +50,13 @@ class Bytes(NamedTuple):
     chunks: Chunks | None
 
     @staticmethod
-    def of(home: Home, job: Job, items: int, now_ns: int) -> Bytes:
+    def of(home: Home, job: Job, items: int, offers: Sequence[Offer]) -> Bytes:
         regions = {site.id: site.tariff.region for site in home.sites.values()}
         brought = {one.tariff.region for one in home.rentals.values()}
         every = brought.union(regions.values())
         assert job.place is not None
         fresh = {region: home.fetches_fresh(job.place, region) for region in sorted(every)}
-        chunks = home.chunks(job, now_ns)
+        chunks = home.chunks(job, offers)
         return Bytes(
             items, regions,
             home.fetches(job, sorted(every if chunks is None else brought)),

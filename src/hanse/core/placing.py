@@ -11,7 +11,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import sub
 
 from hanse import limits
 from hanse.core.beside import beside, going
@@ -291,18 +290,14 @@ class Placing(Paying):
             offers, left, _ = self._by_chunks(job, place.near, offers, left)
         return Lack(left, goal.time_ns, goal.whole_ns, goal.money, offers, coming, held)
 
-    def chunks(self, job: Job, now_ns: int) -> Chunks | None:
+    def chunks(self, job: Job, offers: Sequence[Offer]) -> Chunks | None:
         """What has not begun of a job whose items say where their data lies, for who asks which
-        bytes will travel; None of other jobs."""
+        bytes will travel; None of other jobs. `offers` are those of its `lack` at this moment."""
         place, data = job.place, job.data
         assert place is not None
         if place.near is None or data is None or not place.near.shares:
             return None
-        self._now_ns = max(self._now_ns, now_ns)
-        offers, left = self._offers(job, place), self._left(job, place)
-        offers, _, lots = self._by_chunks(job, place.near, offers, left)
-        once = self._each_once(job, offers)
-        lots = [lot._replace(carry=list(map(sub, lot.carry, once))) for lot in lots]
+        lots = self._lots(job, place.near, offers, [0.0] * len(offers))
         totals = data.totals()
         there = [self.sites[offer.site].tariff.region for offer in offers]
         fetched = []

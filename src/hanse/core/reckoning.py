@@ -88,7 +88,7 @@ def question(home: Home, job: Job, now_ns: int, ahead: Ahead | None = None) -> Q
         whole = place.plan, place.near.parts
     ahead = Ahead.of(rents.pools) if ahead is None else ahead
     return Question(lack, rents, ahead, items, goal, bool(home.rentals), whole,
-                    Bytes.of(home, job, items.left, now_ns), now_ns)  # fmt: skip
+                    Bytes.of(home, job, items.left, lack.sites), now_ns)  # fmt: skip
 
 
 def reckon(
