@@ -244,7 +244,7 @@ class Carrying(Indexes):
             longest = max(longest, each)
         return [
             (0.0 if offer.open else offer.start_ns)
-            + work.get(offer.site, 0.0) / (offer.speed * max(1, offer.slots))
+            + work.get(offer.site, 0.0) / offer.power
             + _UNEVEN * longest / offer.speed
             for offer in offers
         ]

@@ -216,8 +216,7 @@ def _by_course(lack: Lack, ways: Sequence[Course], kinds: Sequence[Kind]) -> Rec
     shown = shown.scaled(cost / shown.cost if shown.cost else 1.0)
     more = left.high / left.mean
     in_time = [way.whole and way.end_ns <= time_ns for way in ways]
-    mine = {each.id for each in lack.held}
-    safe = sum(_does(site, time_ns) for site in lack.sites if site.site not in mine)
+    safe = sum(_does(site, time_ns) for site in lack.linked())
     safe += sum(kind.room * kind.does(time_ns) for kind in kinds if not kind.rental.tariff.spot)
     late_ns = max(each.end_ns for each in every) * more
     sure = all(in_time) and (safe >= left.high or late_ns <= time_ns)
@@ -233,12 +232,11 @@ def _of_course(lack: Lack, way: Course) -> _Shared:
     """The sites do what its machines leave, those that cost least first."""
     assert lack.time_ns is not None
     left, mine = lack.left, {each.id: each.kind for each in lack.held}
-    ranked = sorted((site for site in lack.sites if site.site not in mine),
-                    key=lambda offer: (offer.unit, offer.site))  # fmt: skip
+    ranked = sorted(lack.linked(), key=lambda offer: (offer.unit, offer.site))
     own = sum(part[1] for part in way.machines) + sum(part[1] for part in way.here)
     rest = left._replace(mean=max(0.0, left.mean - own))
     shares = _cheapest_first(ranked, rest, lack.time_ns) if ranked and rest.mean else []
-    sites = [(offer, share * rest.mean / left.mean, share * rest.mean * _alone(offer))
+    sites = [(offer, share * rest.mean / left.mean, share * rest.mean * offer.alone)
              for offer, share in shares]  # fmt: skip
     up = {site.site: site for site in lack.sites if site.site in mine}
     for id, work, nano in way.here:
@@ -267,14 +265,13 @@ def _timed(lack: Lack, goal: Goal, machines: Sequence[Bought], renting: list[str
         shares = _side_by_side(
             [each._replace(slots=slots) for each, slots in used.items() if slots]
         )
-    parts = {offer.site: (share, share * left.mean * _alone(offer)) for offer, share in shares}
+    parts = {offer.site: (share, share * left.mean * offer.alone) for offer, share in shares}
     sites = [(each, *parts[each.site]) for each, _ in shares if each.site not in named]
-    brought = [
-        (each, share, each.cost(work) - each.kind.carry * work)
-        for name, each in named.items()
-        for share, _ in [parts.get(name, (0.0, 0.0))]
-        for work in [share * left.mean]
-    ]
+    brought = []
+    for name, each in named.items():
+        share, _ = parts.get(name, (0.0, 0.0))
+        work = share * left.mean
+        brought.append((each, share, each.cost(work) - each.kind.carry * work))
     cost = sum(part[2] for part in sites) + sum(part[2] for part in brought)
     besides = cost - sum(nano for _, nano in parts.values())  # while they come up, or idle
     besides -= sum(share * left.mean * offer.carry for offer, share in shares)
@@ -343,11 +340,6 @@ def _lately(place: Placement, now_ns: int) -> Expected | None:
     if place.told is None or now_ns >= place.told[0] + REPORT_EVERY_NS:
         return None
     return place.told[1]
-
-
-def _alone(offer: Offer) -> float:
-    """Nano per unit of work, for its time alone."""
-    return offer.cost / offer.speed
 
 
 def _side_by_side(offers: Sequence[Offer]) -> list[tuple[Offer, float]]:

@@ -68,19 +68,15 @@ def _flown(chunks: Chunks, works: Mapping[SiteId, float]) -> list[list[float]]:
         powers: dict[int, float] = {}
         for at, n in takes.items():
             if n is not None:
-                powers[n] = powers.get(n, 0.0) + _power(chunks.offers[at])
+                powers[n] = powers.get(n, 0.0) + chunks.offers[at].power
         spans = [rest[n] / power for n, power in powers.items()]
-        spans += [parts[at] / _power(chunks.offers[at]) for at, n in takes.items() if n is not None]
+        spans += [parts[at] / chunks.offers[at].power for at, n in takes.items() if n is not None]
         if not spans:
             break
         for at, n in takes.items():
             if n is not None:
-                done = min(spans) * _power(chunks.offers[at])
+                done = min(spans) * chunks.offers[at].power
                 found[at][n] += done / each[n]
                 rest[n] -= done
                 parts[at] -= done
     return found
-
-
-def _power(offer: Offer) -> float:
-    return offer.speed * max(1, offer.slots)

@@ -129,7 +129,7 @@ def follow(
     if time_ns is None or any(lot.items and not lot.work for lot in lots):
         return _cheapest(offers, lots, cost)
     pieces = _pieces(lots)
-    powers = [offer.speed * max(1, offer.slots) for offer in offers]
+    powers = [offer.power for offer in offers]
     rows = {
         (number, items): [
             Choice(items * nano, items * lots[number].work / power)
@@ -172,9 +172,8 @@ def _put_off(
     away = [(at, n) for at, those in enumerate(given) for n in those
             if cost[n][at] > cost[n][home[n]] * _LIKE]  # fmt: skip
     for at, number in away:
-        there = offers[home[number]]
         work = given[at][number] * lots[number].work
-        lack[home[number]] += work / (there.speed * max(1, there.slots))
+        lack[home[number]] += work / offers[home[number]].power
     for at, number in away:
         last_ns = _MARGIN * time_ns + _LAST * lots[number].work / offers[at].speed
         doubted = lack[home[number]] < _DOUBT * time_ns and not offers[at].sunk
@@ -197,16 +196,16 @@ def _cheapest(
     for lot, row in zip(lots, cost, strict=True):
         # Where nothing is known of the work, the price of the time decides between equals.
         best = min(row)
-        unit = min((o.cost / o.speed for o, c in zip(offers, row, strict=True) if c == best))
+        unit = min(o.alone for o, c in zip(offers, row, strict=True) if c == best)
         likes = [
             at for at, offer in enumerate(offers)
-            if row[at] <= best * _LIKE and (lot.work or offer.cost / offer.speed <= unit * _LIKE)
+            if row[at] <= best * _LIKE and (lot.work or offer.alone <= unit * _LIKE)
         ]  # fmt: skip
-        power = sum(offers[at].speed * max(1, offers[at].slots) for at in likes)
+        power = sum(offers[at].power for at in likes)
         for at in likes:
             shares[offers[at].site][lot.chunk] = ALL
             times[at] += lot.items * lot.work / power
-            share = lot.items * offers[at].speed * max(1, offers[at].slots) / power
+            share = lot.items * offers[at].power / power
             _add(parts, offers[at].site, share * lot.work, share * row[at])
         total += lot.items * best
     for offer, ranked in zip(offers, _ranked(offers, lots), strict=True):

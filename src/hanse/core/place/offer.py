@@ -24,7 +24,17 @@ class Offer(NamedTuple):
     @property
     def unit(self) -> float:
         """Nano per unit of work."""
-        return self.cost / self.speed + self.carry
+        return self.alone + self.carry
+
+    @property
+    def alone(self) -> float:
+        """The same, for its time without bytes."""
+        return self.cost / self.speed
+
+    @property
+    def power(self) -> float:
+        """Work per nanosecond; that of one slot, if it has none now."""
+        return self.speed * max(1, self.slots)
 
     def does(self, time_ns: float) -> float:
         """Work that it is expected to do within so long, beside the items that it runs."""

@@ -103,6 +103,11 @@ class Lack(NamedTuple):
     coming: Sequence[Group] = ()  # others' machines that will have room for it
     held: Sequence[Held] = ()  # its own
 
+    def linked(self) -> list[Offer]:
+        """Its sites that were not brought for it."""
+        own = {each.id for each in self.held}
+        return [site for site in self.sites if site.site not in own]
+
     def on_way(self) -> list[Group]:
         """Machines that are no sites of it yet."""
         return [*self.coming, *grouped(each.kind for each in self.held if not each.up)]

@@ -262,9 +262,8 @@ class _Look:
         cost = self._cost() if self.bring or self.moves else 0.0
         room = self.lack.money
         if room is not None and cost:
-            mine = {each.id for each in self.lack.held}  # `cost` has what these do, too
-            sites = [site for site in self.lack.sites if site.site not in mine]
-            others = self.lack._replace(sites=sites, held=())
+            # `cost` has what those do, too, that were brought.
+            others = self.lack._replace(sites=self.lack.linked(), held=())
             room -= renting.own_cost(others, self.need.time_ns)
             if cost > room:
                 return self._too_dear(cost, room)
@@ -402,9 +401,8 @@ class _Look:
 def _need(lack: Lack, kinds: Sequence[Kind]) -> Need | None:
     """What is short by the sites that are not rented for the job; None if nothing is."""
     assert lack.time_ns is not None
-    mine = {each.id for each in lack.held}
     time_ns = lack.time_ns - tail_ns(lack)
-    have = sum(site_does(site, time_ns) for site in lack.sites if site.site not in mine)
+    have = sum(site_does(site, time_ns) for site in lack.linked())
     have += sum(many * kind.does(time_ns) for kind, many in lack.coming)
     mean, high = lack.left.mean, lack.left.high
     vague = renting.vague(lack)
