@@ -14,7 +14,7 @@ from hanse.core.job import Job
 from hanse.core.place.estimate import may_use, work_left
 from hanse.core.place.plan import ALL
 from hanse.core.site import Site
-from hanse.ids import JobId, SiteId
+from hanse.ids import SiteId
 
 _EXACT = 1e-9
 
@@ -38,9 +38,21 @@ class Beside(NamedTuple):
         return max(1, ceil(self.part - _EXACT))
 
     @property
-    def whole(self) -> float:
+    def each(self) -> float:
         """How much of each of these it has."""
         return self.part / self.slots
+
+
+class _Rival(NamedTuple):
+    """Another job, and how many slots it may have at each site, if there was room."""
+
+    job: Job
+    slots: Mapping[SiteId, int]
+
+    def part(self, site: SiteId) -> float:
+        """How much of what it has to do it does there."""
+        every = sum(self.slots.values())
+        return self.slots[site] / every if every else 1.0
 
 
 def beside(
@@ -53,36 +65,33 @@ def beside(
         others: that run, as `going` has them.
     """
     usable = list(usable)
-    sites = [site for site, _ in usable]
-    spread = {other.id: sum(_slots(other, site) for site in sites) for other in others}
-    whole = sum(site.capacity.times(job.spec.needs) for site in sites)
-    found = {site.id: _beside(job, site, own, others, spread, whole) for site, own in usable}
-    return {site: one for site, one in found.items() if one is not None}
-
-
-def _beside(
-    job: Job, site: Site, own: int, others: Sequence[Job], spread: Mapping[JobId, int], whole: int
-) -> Beside | None:
-    """`spread`: the slots that others may have at all sites; `whole`: this one."""
-    contested = site.capacity.times(job.spec.needs) - own
-    if contested <= 0:
-        return None
-    there = {lease.job for lease in site.leases}
-    rivals = [one for one in others if one.id in there or _slots(one, site)]
-    if not rivals:
-        return None
     assert job.place is not None
-    here = site.capacity.times(job.spec.needs)
-    # A job that is to be cheap does all at few sites, and others are done there earlier.
-    alone = job.place.aims.objective == "cheapest"
-    work, taken = _work(job) * (1.0 if alone else here / whole), 0.0
-    for other in rivals:
+    rivals = [_Rival(other, {site.id: _slots(other, site) for site, _ in usable})
+              for other in others]  # fmt: skip
+    whole = sum(site.capacity.times(job.spec.needs) for site, _ in usable)
+    found = {}
+    for site, own in usable:
+        here = site.capacity.times(job.spec.needs)
+        there = {lease.job for lease in site.leases}
+        those = [one for one in rivals if one.job.id in there or one.slots[site.id]]
+        if here > own and those:
+            # A job that is to be cheap does all at few sites, and others are done there earlier.
+            alone = job.place.aims.objective == "cheapest"
+            work = _work(job) * (1.0 if alone else here / whole)
+            part = own + (here - own) / (1 + _taken(job, work, site, those))
+            wait_ns = 0.0 if own else max(_turn_ns(one.job, site) for one in those) / 2
+            found[site.id] = Beside(part, wait_ns, [one.job.spec.name for one in those])
+    return found
+
+
+def _taken(job: Job, work: float, site: Site, rivals: Sequence[_Rival]) -> float:
+    """What those have of the site for each slot that the job has, until it has done that work
+    there."""
+    taken = 0.0
+    for other, part in [(one.job, one.part(site.id)) for one in rivals]:
         ratio = other.spec.weight / job.spec.weight
-        part = _slots(other, site) / spread[other.id] if spread[other.id] else 1.0
         taken += min(ratio, part * work_left(other) / work if work else inf)
-    wait_ns = 0.0 if own else max(_turn_ns(other, site) for other in rivals) / 2
-    names = [other.spec.name for other in rivals]
-    return Beside(own + contested / (1 + taken), wait_ns, names)
+    return taken
 
 
 def going(jobs: Iterable[Job], but: Job | None) -> list[Job]:

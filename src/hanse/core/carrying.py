@@ -289,7 +289,7 @@ def _by_chunk(offer: Offer, near: Near, carry: float, shared: Beside | None) -> 
     """With the speed that is known by chunk, and with what all that is ready would carry there."""
     speed = offer.speed
     if (known := near.efforts.speed(offer.site)) is not None:
-        speed = known * (1.0 if shared is None else shared.whole)
+        speed = known * (1.0 if shared is None else shared.each)
     return offer._replace(speed=speed, carry=carry)
 
 

@@ -234,7 +234,7 @@ class Placing(Paying):
         start_ns = float(tariff.start_ns) + (rate.cost_ns if rate is not None else 0.0)
         speed = place.work.speed(site.id)
         if (shared := place.beside.get(site.id)) is not None:
-            cost, speed = cost * shared.whole, speed * shared.whole
+            cost, speed = cost * shared.each, speed * shared.each
             start_ns += shared.wait_ns
         each, once = self._carry(job, site, 1), self.fetches_once(job, site)[1]
         carry = self._unit_carry(job, place, slots * speed, each, once)
