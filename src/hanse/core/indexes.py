@@ -188,7 +188,7 @@ class Indexes:
         self._awaited.pop(id, None)
 
     def _forget_site(self, site: Site) -> None:
-        """What was spent there, and how fast it was for the jobs that know it, they keep."""
+        """What was spent there, and how fast it was by what their plans know, jobs keep."""
         assert not site.leases
         assert site.capacity == Amount()
         for job in self.jobs.values():

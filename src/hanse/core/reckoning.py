@@ -119,34 +119,40 @@ def reckon(
         return None
     told = _timed(lack, goal, machines, renting)
     if asked.fetched.chunks is None:
-        told = _fetched_once(told, lack, goal, asked.fetched)
-    by_plan = asked.whole is not None and bool(asked.whole[1]) and not machines
-    if not by_plan or objective is not None or time_ns is not None:
+        return _fetched_once(told, lack, goal, asked.fetched)
+    as_planned = objective is None and time_ns is None and not machines
+    if not as_planned or asked.whole is None or not asked.whole[1]:
         return _with_bytes(told, asked.fetched, left.mean)
-    assert asked.whole is not None
     return _by_chunks(told, lack.sites, *asked.whole, asked.fetched, left.mean)
 
 
 def _fetched_once(told: Reckoned, lack: Lack, goal: Goal, fetched: Bytes) -> Reckoned:
-    """A site that takes part has what all items share, and then may be the cheapest for more."""
+    """With bytes. A site that takes part has what all items share, and then may be the cheapest for
+    more."""
+    mean = lack.left.mean
+    found = _with_bytes(told, fetched, mean)
     used = {offer.site for offer, _, _ in told.sites if fetched.once[offer.site][1]}
     if not used:
-        return told
-    sites = [offer._replace(carry=fetched.each(offer.site, lack.left.mean))
+        return found
+    sites = [offer._replace(carry=fetched.each(offer.site, mean))
              if offer.site in used else offer for offer in lack.sites]  # fmt: skip
     machines = [each for each, _, _ in told.machines]
     again = _timed(lack._replace(sites=sites), goal, machines, told.renting)
-    mean = lack.left.mean
-    costs = [_with_bytes(each, fetched, mean).cost for each in (told, again)]
-    return again if costs[1] < costs[0] else told
+    again = _with_bytes(again, fetched, mean)
+    return again if again.cost < found.cost else found
+
+
+def _moved(told: Reckoned, fetched: Bytes, mean: float) -> dict[SiteId, Moved]:
+    """What each site fetches."""
+    own = 1.0 - sum(share for _, share, _ in told.machines)
+    parts = fetched.allotted({offer.site: share * mean for offer, share, _ in told.sites})
+    return {offer.site: fetched.at_site(offer.site, share, parts.get(offer.site), own)
+            for offer, share, _ in told.sites}  # fmt: skip
 
 
 def _with_bytes(told: Reckoned, fetched: Bytes, mean: float) -> Reckoned:
     """With what is fetched from other regions; `told` is for the time of the sites alone."""
-    own = 1.0 - sum(share for _, share, _ in told.machines)
-    parts = fetched.allotted({offer.site: share * mean for offer, share, _ in told.sites})
-    moved = {offer.site: fetched.at_site(offer.site, share, parts.get(offer.site), own)
-             for offer, share, _ in told.sites}  # fmt: skip
+    moved = _moved(told, fetched, mean)
     sites = [(offer, share, cost + moved[offer.site].nano) for offer, share, cost in told.sites]
     machines = [(each, share, cost + fetched.at_machines(each, share))
                 for each, share, cost in told.machines]  # fmt: skip
@@ -174,7 +180,7 @@ def _by_chunks(
                 more += rest
         told = told._replace(end_ns=whole.end_ns, end_high_ns=max(whole.end_ns, whole.high_ns))
     told = told._replace(cost=cost + more, cost_high=high + more, sites=sites)
-    return told._replace(moved=_with_bytes(told, fetched, mean).moved)
+    return told._replace(moved=_moved(told, fetched, mean))
 
 
 def _untimed(machines: Sequence[Bought], renting: list[str]) -> Reckoned | None:

@@ -247,7 +247,7 @@ def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
         if site.leaving:
             reason = f"it {'was' if site.withdrawn else 'is being'} taken away: {site.leaving}"
         elif site.withdrawn:
-            reason = "it takes part no more"
+            reason = _silence(site, now_ns)
         elif now_ns < site.resting_until_ns:
             reason = "it gave up one lease after the other, and rests for a while"
         elif site.silent(now_ns):
@@ -297,11 +297,13 @@ def nowhere(home: Home, job: Job, now_ns: int) -> str:
 def _useless(spec: JobSpec, site: Site, now_ns: int) -> str | None:
     """Why the site takes nothing of it, however much room it has; None if it may."""
     if site.silent(now_ns):
-        return "it takes part no more" if site.withdrawn else _silence(site, now_ns)
+        return _silence(site, now_ns)
     return _never(spec, site) or (None if spec.aims is None else barred(spec.aims, site.tariff))
 
 
 def _silence(site: Site, now_ns: int) -> str:
+    if site.withdrawn:
+        return "it takes part no more"
     return f"it has been silent for {duration(now_ns - site.heard_ns)}"
 
 
