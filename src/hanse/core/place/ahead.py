@@ -143,8 +143,7 @@ class _Run:
         self.streams, self.kinds, self.items, self.now_ns = streams, kinds, items, now_ns
         self.held = {each.id for each in lack.held}
         self.up = {each.id for each in lack.held if each.up}
-        sites = [one for one in lack.sites if one.site not in self.held]
-        self.lack = lack._replace(sites=sites, held=())
+        self.lack = lack._replace(sites=lack.linked(), held=())
         self.time_ns = lack.time_ns
         self.machines = [_Machine(each.id, each.kind, 0.0) for each in lack.held]
         self.room = {kind.rental.name: _limit(kind, lack.held) for kind in kinds}
