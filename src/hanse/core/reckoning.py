@@ -317,7 +317,7 @@ def unforeseen(home: Home, job: Job, now_ns: int) -> Question | None:
     """What `foreseen` answers, if that may take seconds and was not done a short while ago."""
     place = job.place
     spot = any(rental.tariff.spot for rental in home.rentals.values())
-    if place is None or not spot or _lately(place, now_ns) is not None:
+    if place is None or job.due_ns is None or not spot or _lately(place, now_ns) is not None:
         return None
     asked = question(home, job, now_ns)
     return asked if by_streams(asked.lack, asked.rents.kinds) else None
