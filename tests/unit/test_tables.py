@@ -11,7 +11,7 @@ from hanse import limits
 from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.lone import Lone, Terms
 from hanse.core.place.renting import Choice, Held
-from hanse.core.place.spells import EDGES, Pool
+from hanse.core.place.spells import EDGES, Pool, Rates
 from hanse.core.place.streams import Streams
 from hanse.core.place.tables import NotYet, Reach, Tables
 from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
@@ -19,7 +19,7 @@ from hanse.model.aims import NANO
 
 FLAT = [0.2] * len(EDGES)
 TERMS = Terms(3.0, 20.0, 0.2)
-RANKS = [Rank(3.0, 0.5, 1.0, 0.7, 1.0), Rank(5.0, 0.1, 1.0, 0.9, 1.0)]
+RANKS = [Rank(3.0, Rates(0.9, 1.0, 0.3, 1.0), 1.0), Rank(5.0, Rates(0.2, 1.0, 0.05, 1.0), 1.0)]
 MOVING = {(a, b): Moving(HOUR // 10, 0.0) for a in range(2) for b in range(2)}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.lone import Lone, Terms
-from hanse.core.place.spells import EDGES, Pool, class_of, hazards
+from hanse.core.place.spells import EDGES, GROWN, Pool, Rates, class_of, hazards, rates_of
 from hanse.core.place.zones import HOUR, Moving, Standing, Where, Zone, Zones
 
 TICK = HOUR // 6
@@ -140,12 +140,12 @@ def test_what_was_seen_long_ago_counts_little() -> None:
     for tick in range(600):
         zones.see(0, tick % 2 == 0, tick * TICK)
         zones.see(1, True, tick * TICK)
-    (shaky, _), (steady, _) = zones.rates(None, 0, 1.0)
-    assert shaky > 20 * steady
+    shaky, steady = rates_of(zones.pools, 1.0, 600 * TICK)
+    assert shaky.lost > 20 * steady.lost
     zones.see(0, True, 600 * TICK + 2000 * HOUR)
     zones.see(1, True, 600 * TICK + 2000 * HOUR)
-    (then, _), (other, _) = zones.rates(None, 0, 1.0)
-    assert then < 2 * other
+    then, other = rates_of(zones.pools, 1.0, 600 * TICK + 2000 * HOUR)
+    assert then.lost < 2 * other.lost
 
 
 def test_a_machine_that_has_lasted_is_lost_the_more_rarely() -> None:
@@ -155,11 +155,11 @@ def test_a_machine_that_has_lasted_is_lost_the_more_rarely() -> None:
         zones.see(0, up, tick * TICK)
         zones.see(1, up, tick * TICK)
     now_ns = (len(ups) + 59) * TICK
-    (held, back), other = zones.rates(0, now_ns, 40.0)
-    assert held < other[0] / 2
-    assert back == other[1]
-    (young, _), _ = zones.rates(0, now_ns + 2 * HOUR, 40.0)  # nobody knows any more how old it is
-    assert held < young <= other[0]
+    held, _ = rates_of(zones.pools, 40.0, now_ns)
+    later, _ = rates_of(zones.pools, 40.0, now_ns + 2 * HOUR)  # nobody knows any more how old it is
+    assert held.old < held.young / 2
+    assert held._replace(old=0) == later._replace(old=0)
+    assert zones.pools[0].aged(held, now_ns) == 1.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -183,29 +183,75 @@ def test_costs_follow_what_a_sure_machine_costs_and_takes(
 
 
 # --- the tables ---------------------------------------------------------------------------------
-STEADY, SHAKY = Rank(5.0, 0.01, 1.0, 0.9, 1.0), Rank(3.0, 0.8, 1.0, 0.7, 1.0)
+STEADY, SHAKY = (
+    Rank(5.0, Rates(0.01, 1.0, 0.01, 1.0), 1.0),
+    Rank(3.0, Rates(1.6, 1.0, 0.4, 1.0), 1.0),
+)
+ANY = 0.5  # how likely it is old
 
 
 def test_more_slack_never_costs_more_and_more_work_never_less() -> None:
     chain = Chain([SHAKY, STEADY], 20.0, 0.2, 40.0, 10.0)
     for rank in (0, 1):
-        by_slack = [chain.runs(rank, 30.0, slack / 2) for slack in range(20)]
+        by_slack = [chain.runs(rank, 30.0, slack / 2, ANY) for slack in range(20)]
         assert all(more <= less + 1e-6 for less, more in pairwise(by_slack))
-        by_work = [chain.runs(rank, work, 5.0) for work in range(40)]
+        by_work = [chain.runs(rank, work, 5.0, ANY) for work in range(40)]
         assert by_work == sorted(by_work)
 
 
 def test_where_nothing_is_lost_the_cost_is_the_price_of_the_work() -> None:
-    chain = Chain([Rank(3.0, 0.0, 1.0, 1.0, 0.0)], 20.0, 0.2, 40.0, 10.0)
-    assert abs(chain.runs(0, 30.0, 5.0) - 90.0) < 1e-6
+    chain = Chain([Rank(3.0, Rates(0.0, 1.0, 0.0, 1.0), 0.0)], 20.0, 0.2, 40.0, 10.0)
+    assert abs(chain.runs(0, 30.0, 5.0, ANY) - 90.0) < 1e-6
 
 
 def test_a_better_zone_that_comes_for_certain_does_not_hide_losses() -> None:
     """Found by a test above: with a better one always to be had, losing machines looked free."""
     chain = Chain(
-        [Rank(3.5, 0.0, 9.0, 1.0, 0.0), Rank(3.0, 2.0, 9.0, 0.7, 0.0)], 20.0, 0.2, 40.0, 9.0
+        [Rank(3.5, Rates(0.0, 1.0, 0.0, 9.0), 0.0), Rank(3.0, Rates(2.0, 1.0, 2.0, 9.0), 0.0)],
+        20.0, 0.2, 40.0, 9.0,
+    )  # fmt: skip
+    assert chain.runs(1, 30.0, 5.0, ANY) > chain.runs(0, 30.0, 5.0, ANY) - 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.01, 5), st.floats(0.01, 9), st.floats(0.01, 1), st.floats(0.05, 5),
+       st.integers(0, 18))  # fmt: skip
+def test_a_machine_that_has_lasted_is_worth_no_less_than_one_that_came_lately(
+    young: float, grows: float, part: float, back: float, slack: int
+) -> None:
+    """... and as much where age tells nothing."""
+    chain = Chain(
+        [Rank(3.0, Rates(young, grows, part * young, back), 1.0), STEADY], 20.0, 0.2, 40.0, 10.0
     )
-    assert chain.runs(1, 30.0, 5.0) > chain.runs(0, 30.0, 5.0) - 1
+    costs = [chain.runs(0, 30.0, slack / 2, old / 4) for old in range(5)]
+    assert all(b <= a * (1 + 1e-9) for a, b in pairwise(costs))
+    even = Chain([Rank(3.0, Rates(young, grows, young, back), 1.0), STEADY], 20.0, 0.2, 40.0, 10.0)
+    first, last = (even.runs(0, 30.0, slack / 2, old) for old in (0.0, 1.0))
+    assert abs(first - last) <= 1e-9 * first
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.05, 30)), max_size=9), st.floats(0, 1e4))
+def test_what_nobody_looked_at_is_as_old_as_any_in_the_end(
+    seen: list[tuple[bool, float]], ago: float
+) -> None:
+    pool, hours = Pool(), 0.0
+    for up, span in seen:
+        pool.see(up, round(hours * HOUR))
+        hours += span
+    now_ns = pool.seen_ns + round(ago * HOUR)
+    (rates,) = rates_of([pool], 40.0, now_ns)
+    assert 0 <= pool.aged(rates, now_ns) <= 1
+    long_ns = pool.seen_ns + round(1000 * (GROWN + 1 / rates.back)) * HOUR
+    assert abs(pool.aged(rates, long_ns) - rates.aged) < 1e-9
+
+
+def test_a_machine_where_there_was_none_a_moment_ago_is_young() -> None:
+    pool = Pool()
+    for tick in range(60):
+        pool.see(False, tick * TICK)
+    now_ns = 60 * TICK
+    (rates,) = rates_of([pool], 40.0, now_ns)
+    assert pool.aged(rates, now_ns) < 0.15
 
 
 def test_without_spot_machines_the_cost_is_that_of_a_sure_one() -> None:

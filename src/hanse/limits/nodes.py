@@ -384,7 +384,7 @@ of the tables for one offer alone fit, which have 50,592 numbers at most."""
 
 SPOT_TABLES_LOOK = 15_000
 """Once so many were worked out at one look, tables that are not there yet wait for the next: the
-home answers nobody meanwhile, for 20 ms as a rule. The one that passes this has 55,760 at most."""
+home answers nobody meanwhile, for 30 ms as a rule. The one that passes this has 72,488 at most."""
 
 RENT_ASK_AFTER = 8
 """So many looks in a row a provider is asked after a machine that is not linked any more: it may

@@ -18,7 +18,7 @@ from hanse.core.place.exact import ln
 from hanse.core.place.foresee import Bought, Items, later
 from hanse.core.place.offer import Offer
 from hanse.core.place.renting import MARGIN, Held, Kind, Lack, site_does
-from hanse.core.place.spells import Pool, rates_of
+from hanse.core.place.spells import Pool, means_of
 from hanse.core.place.streams import Streams
 from hanse.core.place.zones import HOUR
 from hanse.core.words import duration
@@ -155,7 +155,7 @@ class _Run:
                 kind, pool, rates, _start(number, n), now_ns, kind.rental.name in up
             )
             for n, (kind, pool, rates) in enumerate(
-                zip(spot, known, rates_of(known, care=0.0), strict=True)
+                zip(spot, known, means_of(known, care=0.0), strict=True)
             )
         }
         self.at_ns = self.done = self.spent = 0.0

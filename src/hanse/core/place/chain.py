@@ -7,9 +7,12 @@ beats a cheap one that is not, whether to wait for a better zone or for any, whe
 machine and when to leave it again. "Can't Be Late" (NSDI 2024) keeps uniform progress instead,
 which asks for no rates, and pays for a sure machine long before that is needed.
 
+Most machines that are lost are lost young. So one that runs is young, or has grown old by chance
+(`spells.Rates`); one that a job comes to later may be either. Of zones where it runs nothing only
+the mean is followed. How rates are learnt is said in `spells`.
+
 Slack is counted beyond the reserve, the time that it takes to begin a sure machine: a job without
-slack that loses its machine begins a sure one, and stays there. Rates are taken to be constant; how
-they are learnt is said in `zones`. Times in hours.
+slack that loses its machine begins a sure one, and stays there. Times in hours.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hanse.core.place.exact import ln
+from hanse.core.place.exact import exp, ln
+from hanse.core.place.spells import Rates
 from hanse.core.place.sums import (
     LEAST,
     NEVER,
@@ -26,6 +30,7 @@ from hanse.core.place.sums import (
     Row,
     Rows,
     between,
+    blend,
     dot,
     eight,
     least,
@@ -36,18 +41,18 @@ from hanse.core.place.sums import (
 
 _WORKS, _SLACKS = 40, 32  # steps of the grid, and
 _MORE_WORKS = 80  # so many at most, where machines are lost within a step
+_FOUND = 0.5  # of the machines that a job comes to later; the others have just come themselves
 _STEPS = 50  # of a price or a start, for a factor of e: within one, tables are the same
 
 
+Chances = list[list[float]]
+
+
 class Rank(NamedTuple):
-    """One zone. The price is for an hour, and so are the rates: of losing a machine there, and of
-    there being one again. The share is of the time in which there is one; `carry` is the money that
-    arriving takes."""
+    """One zone. The price is for an hour; `carry` is the money that arriving takes."""
 
     price: float
-    lost: float
-    back: float
-    share: float
+    rates: Rates
     carry: float
 
 
@@ -62,25 +67,32 @@ class Chain:
         self.work, self.slack = work, slack
         self._terms = _step(sure), _step(restart)
         self.ranks, self.sure, self.restart = list(ranks), sure, restart
-        often = max([rank.lost for rank in ranks], default=0.0)
+        rates = [rank.rates for rank in ranks]
+        often = max([each.lost for each in rates], default=0.0)
         step = min(work / _WORKS, 0.5 / max(often, LEAST))
         self._step = max(step, work / _MORE_WORKS, restart / 2, LEAST)
         self._unit = max(slack / _SLACKS, restart / 2, LEAST)
         self._works = max(3, int(work / self._step) + 2)
         self._slacks = int(slack / self._unit) + 2
-        self._runs = self._changes(self._step)
-        self._waits = [eight(row) for row in self._changes(self._unit)]
+        self._kept, self._gone = self._next(self._step)
+        self._runs = self._changes(self._step, self._kept, self._gone)
+        self._waits = [eight(row) for row in self._changes(self._unit, *self._next(self._unit))]
+        by_age = [each.young for each in rates], [each.old for each in rates]
+        self._lost = [[_ends(rate * self._step) for rate in lost] for lost in by_age]
+        self._grows = [_ends(each.grows * self._step) for each in rates]
+        self._aged = [_FOUND * each.aged for each in rates]  # how likely one is that it comes to
         self._after = Later(self._slacks, restart / self._unit)
         count = len(self.ranks)
         nothing = [0.0] * self._slacks
-        self._on: list[Rows] = [[nothing] for _ in range(count)]  # a spot machine of that rank
+        # A spot machine of that rank runs, which came lately, or has lasted.
+        self._on: list[list[Rows]] = [[[nothing] for _ in range(count)] for _ in by_age]
         # Nothing runs, or a sure machine, and that rank is the best that can be had.
         self._idle: list[Rows] = [[nothing] for _ in range(count + 1)]
         self._safe: list[Rows] = [[nothing] for _ in range(count + 1)]
-        self._moved = [self._arrived(rank, nothing) for rank in range(count)]  # as of the last row
+        self._moved = self._arrived([[nothing] * count] * len(by_age))  # as of the last row
         for _ in range(1, self._works):
             self._row()
-        pack(self._on, self._idle, self._safe)
+        pack(*self._on, self._idle, self._safe)
 
     def holds(self, ranks: Sequence[Rank], sure: float, restart: float) -> bool:
         """Whether these tables answer for such terms."""
@@ -89,60 +101,66 @@ class Chain:
     @property
     def numbers(self) -> int:
         """That are kept, and worked out before: how much memory and time they take."""
-        return (3 * len(self.ranks) + 2) * self._works * self._slacks
+        return (4 * len(self.ranks) + 2) * self._works * self._slacks
 
-    def _changes(self, hours: float) -> list[list[float]]:
-        """From each rank as the best to be had: how likely each is to be so after that time."""
+    def _next(self, hours: float) -> tuple[Chances, Chances]:
+        """From each rank as the best to be had: how likely each is to be so after that time, where
+        its machines are still there, and where they are lost; that says nothing of better ones."""
         count = len(self.ranks)
-        found = []
+        kept: Chances = []
+        gone: Chances = []
         for rank in range(count + 1):
-            chances, rest = [0.0] * (count + 1), 1.0
-            for better in range(rank):
-                comes = min(1.0, self.ranks[better].back * hours)
-                chances[better] = rest * comes
+            better, rest = [], 1.0
+            for each in self.ranks[:rank]:
+                comes = min(1.0, each.rates.back * hours)
+                better.append(rest * comes)
                 rest *= 1 - comes
-            if rank < count:
-                lost = min(1.0, self.ranks[rank].lost * hours)
-                chances[rank] = rest * (1 - lost)
-                rest *= lost
-                for worse in range(rank + 1, count):
-                    chances[worse] = rest * self.ranks[worse].share
-                    rest *= 1 - self.ranks[worse].share
-            chances[count] = rest
-            found.append([chance if chance > LEAST else 0.0 for chance in chances])
-        return found
+            kept.append([*better, rest, *[0.0] * (count - rank)])
+            worse = []
+            for each in self.ranks[rank + 1 :]:
+                worse.append(rest * each.rates.share)
+                rest *= 1 - each.rates.share
+            gone.append([*better, *([0.0] if rank < count else []), *worse, rest])
+        return kept, gone
+
+    def _changes(self, hours: float, kept: Chances, gone: Chances) -> Chances:
+        """The same, where nothing is known of the age of machines."""
+        lost = [_ends(rank.rates.lost * hours) for rank in self.ranks]
+        return [
+            [(1 - ends) * a + ends * b for a, b in zip(stays, goes, strict=True)]
+            for ends, stays, goes in zip([*lost, 0.0], kept, gone, strict=True)
+        ]
 
     # --- one more step of work, from what is known of less --------------------------------------
     def _row(self) -> None:
-        count = len(self.ranks)
-        on_was = [table[-1] for table in self._on]
+        young, old = ([table[-1] for table in tables] for tables in self._on)
         idle_was = [table[-1] for table in self._idle]
         safe_was = [table[-1] for table in self._safe]
-        on = [self._on_row(rank, on_was[rank], idle_was) for rank in range(count)]
-        self._moved = [self._arrived(rank, row) for rank, row in enumerate(on)]
+        grown: Rows = [blend(*each) for each in zip(self._grows, young, old, strict=True)]
+        lost = [mix(chances, idle_was, 0.0) for chances in self._gone[:-1]]
+        on = [
+            [
+                self._on_row(age, rank, *then)
+                for rank, then in enumerate(zip(rows, lost, strict=True))
+            ]
+            for age, rows in enumerate([grown, old])
+        ]
+        self._moved = self._arrived(on)
         steady = [mix(chances, safe_was, self.sure * self._step) for chances in self._runs]
         idle = self._idle_rows(steady)
-        for table, row in zip(self._on, on, strict=True):
-            table.append(row)
-        for rank in range(count + 1):
-            self._idle[rank].append(idle[rank])
-            self._safe[rank].append(lesser(steady[rank], idle[rank]))
+        for tables, rows in zip(self._on, on, strict=True):
+            for table, row in zip(tables, rows, strict=True):
+                table.append(row)
+        for rank, (stays, begins) in enumerate(zip(steady, idle, strict=True)):
+            self._idle[rank].append(begins)
+            self._safe[rank].append(lesser(stays, begins))
 
-    def _on_row(self, rank: int, stays: Row, idle: Rows) -> list[float]:
+    def _on_row(self, age: int, rank: int, stays: Row, lost: Row) -> list[float]:
         """It runs at that rank: it goes on, moves to a better one that comes, or is lost."""
-        chances, cost = self._runs[rank], self.ranks[rank].price * self._step
-        lost = min(1.0, self.ranks[rank].lost * self._step)
-        keeps = 1 - lost  # that a better one comes says nothing of whether this one is lost
-        then: list[Sequence[float]] = [
-            [
-                keeps * (stay if stay <= move else move) + lost * begin
-                for stay, move, begin in zip(stays, self._moved[target], idle[target], strict=True)
-            ]
-            if chances[target]
-            else stays
-            for target in range(rank)
-        ]
-        return mix(chances, [*then, stays, *idle[rank + 1 :]], cost)
+        ends, cost = self._lost[age][rank], self.ranks[rank].price * self._step
+        moves = [lesser(stays, moved) for moved in self._moved[:rank]]
+        keeps = [(1 - ends) * chance for chance in self._kept[rank][: rank + 1]]
+        return mix([*keeps, ends], [*moves, stays, lost], cost)
 
     def _idle_rows(self, steady: Sequence[Row]) -> Rows:
         """Nothing runs: a spot machine is begun, or a sure one, or it waits, which takes slack."""
@@ -156,17 +174,20 @@ class Chain:
             columns.append(waits)
         return list(map(list, zip(*columns, strict=True)))
 
-    def _arrived(self, rank: int, row: Row) -> list[float]:
-        """By slack before the move, which takes a restart of it."""
-        kind = self.ranks[rank]
-        money = kind.price * self.restart + kind.carry
-        moved = [money + cost for cost in self._after.read(row)]
-        return [NEVER] * self._after.first + moved
+    def _arrived(self, on: Sequence[Sequence[Row]]) -> Rows:
+        """By rank, and slack before the move, which takes a restart of it."""
+        found: Rows = []
+        for rank, aged, young, old in zip(self.ranks, self._aged, *on, strict=True):
+            money = rank.price * self.restart + rank.carry
+            moved = self._after.read(blend(aged, young, old))
+            found.append([NEVER] * self._after.first + [money + cost for cost in moved])
+        return found
 
     # --- questions ------------------------------------------------------------------------------
-    def runs(self, rank: int, work: float, slack: float) -> float:
-        """What the rest costs if a spot machine of that rank runs."""
-        return self._look(self._on[rank], work, slack)
+    def runs(self, rank: int, work: float, slack: float, old: float) -> float:
+        """What the rest costs if a spot machine of that rank runs, which is old that likely."""
+        young, aged = (self._look(tables[rank], work, slack) for tables in self._on)
+        return (1 - old) * young + old * aged
 
     def waits(self, rank: int, work: float, slack: float) -> float:
         """The same, if nothing is begun for a while, and that rank is the best to be had now."""
@@ -197,7 +218,8 @@ class Chain:
         less = max(0.0, more - 2 * self.restart)
         if more <= less:
             return 0.0
-        dearer = self.runs(rank, work, less) - self.runs(rank, work, more)
+        old = self._aged[rank]
+        dearer = self.runs(rank, work, less, old) - self.runs(rank, work, more, old)
         return max(0.0, dearer / (more - less))
 
     def _look(self, table: Rows, work: float, slack: float) -> float:
@@ -206,3 +228,8 @@ class Chain:
 
 def _step(number: float) -> int:
     return round(_STEPS * ln(number)) if 0 < number < math.inf else 0
+
+
+def _ends(expected: float) -> float:
+    """How likely what ends so often on average does within that time."""
+    return 1 - exp(-min(600.0, expected))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from hanse.core.place.exact import exp
 from hanse.model.aims import HOUR_NS
@@ -25,10 +26,12 @@ EDGES = (0.0, 0.4, 1.5, 6.0)
 """Ages in hours at which the classes begin."""
 LOST, BACK = 0.1, 0.5  # ends for an hour, up and down, before anything is seen
 LEAST = 1e-3  # ends for an hour: no machine is believed to be surer
+GROWN = 1.5  # hours: what has lasted so long is old, see `Rates`
 _OTHERS = 1.0  # what the other zones weigh in mean rates, in losses
 CARE = 1.0  # standard deviations: slack that is spent does not come back, so losses are overrated
 _BEFORE = (2.5, 1.4, 0.7, 0.35)  # before anything is seen: times the mean rate
 _WEIGHT = 2.0  # of what is leant on, in ends
+_ALIKE = 4.0  # ends: however much was seen of one pool, it tells of others no more than this
 _HALF_HOURS = 72.0  # after so long what was seen counts half
 _LOOKS = HOUR_NS  # two looks that are further apart tell nothing of the time between
 
@@ -71,14 +74,16 @@ def class_of(age: float) -> int:
 
 def hazards(pools: Sequence[Spells], prior: float) -> list[list[float]]:
     """For each pool, ends for an hour by class of age. `prior` is the rate before anything is
-    seen."""
-    mean = (sum(sum(each.ends) for each in pools) + 1) / (
-        sum(sum(each.hours) for each in pools) + 1 / prior
+    seen. Pools differ, so one of which much was seen does not make up what is common to all."""
+    weights = [1.0 if len(pools) == 1 else 1 / (1 + sum(each.ends) / _ALIKE) for each in pools]
+    seen = list(zip(weights, pools, strict=True))
+    mean = (sum(weight * sum(each.ends) for weight, each in seen) + 1) / (
+        sum(weight * sum(each.hours) for weight, each in seen) + 1 / prior
     )
     common = []
     for at, times in enumerate(_BEFORE):
-        ends = sum(each.ends[at] for each in pools)
-        hours = sum(each.hours[at] for each in pools)
+        ends = sum(weight * each.ends[at] for weight, each in seen)
+        hours = sum(weight * each.hours[at] for weight, each in seen)
         common.append((ends + _WEIGHT) / (hours + _WEIGHT / (times * mean)))
     found = []
     for each in pools:
@@ -107,6 +112,15 @@ def lasts(rates: Sequence[float], age: float, horizon: float) -> float:
     return min(total, horizon)
 
 
+def alive(rates: Sequence[float], age: float) -> float:
+    """How likely one comes to be so old."""
+    ends = 0.0
+    for at, rate in enumerate(rates):
+        high = min(age, EDGES[at + 1]) if at + 1 < len(EDGES) else age
+        ends += rate * max(0.0, high - EDGES[at])
+    return exp(-min(600.0, ends))
+
+
 def steady(life: float, horizon: float) -> float:
     """The ends for an hour, the same at every age, by which one would last so many hours of the
     horizon."""
@@ -118,6 +132,31 @@ def steady(life: float, horizon: float) -> float:
         alive = exp(-min(600.0, ends))
         ends -= (1 - alive - ends * part) / (alive - part)
     return max(ends / horizon, LEAST)
+
+
+class Rates(NamedTuple):
+    """Of a zone, for an hour: losses of machines that came lately, and how many of these grow old;
+    losses of old ones; and how often there are machines again."""
+
+    young: float
+    grows: float
+    old: float
+    back: float
+
+    @property
+    def aged(self) -> float:
+        """How likely one that is there at any moment is old."""
+        return self.grows / (self.grows + self.old)
+
+    @property
+    def lost(self) -> float:
+        """Ends for an hour of one that is there at any moment."""
+        return self.aged * self.old + (1 - self.aged) * self.young
+
+    @property
+    def share(self) -> float:
+        """Of the time in which there is one."""
+        return self.back / (self.back + self.lost)
 
 
 class Pool:
@@ -191,6 +230,17 @@ class Pool:
         known = self.was_up is up and now_ns - self.seen_ns <= _LOOKS
         return (now_ns - self.since_ns) / HOUR_NS if known else 0.0
 
+    def aged(self, rates: Rates, now_ns: int) -> float:
+        """How likely a machine that is there now is old: as it was when it was seen, and then more
+        and more like one that is there at any moment."""
+        seen = 0.0
+        if self.was_up is not False:
+            seen = min(1.0, (self.seen_ns - self.since_ns) / HOUR_NS / GROWN)
+        if not self.up and not self.down:
+            return rates.aged
+        ago = max(0, now_ns - self.seen_ns) / HOUR_NS
+        return rates.aged + (seen - rates.aged) * exp(-min(600.0, ago / (1 / rates.back + GROWN)))
+
     # --- machines that are followed one by one --------------------------------------------------
     def watch(self, begun_ns: int, since_ns: int, now_ns: int, *, lost: bool) -> None:
         """A machine that began once was watched from some moment on, and is there now or was
@@ -210,7 +260,7 @@ class Pool:
             self.downs.fade(keeps)
 
 
-def rates_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, float]]:
+def means_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, float]]:
     """For each zone, ends for an hour: of its machines, with care, and of the times without."""
     lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / LOST)
     back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / BACK)
@@ -220,4 +270,19 @@ def rates_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, flo
         more = 1 + care / math.sqrt(seen)
         ends = (pool.back + _OTHERS) / (pool.down + _OTHERS / back)
         found.append((seen / (pool.up + _OTHERS / lost) * more, ends))
+    return found
+
+
+def rates_of(pools: Sequence[Pool], horizon: float, now_ns: int) -> list[Rates]:
+    """For each zone, its losses with care. Young machines are told by how long they last up to
+    `GROWN`, and how many do until then; old ones by how much of so many hours they last, of one
+    that is there now from its age on."""
+    classes = hazards([pool.ups for pool in pools], LOST)
+    found = []
+    for pool, rates, (_, back) in zip(pools, classes, means_of(pools), strict=True):
+        lost = [pool.care * rate for rate in rates]
+        life, stays = lasts(lost, 0.0, GROWN), alive(lost, GROWN)
+        age = max(GROWN, pool.age(True, now_ns))
+        old = steady(lasts(lost, age, horizon), horizon)
+        found.append(Rates(max((1 - stays) / life, old), max(stays / life, LEAST), old, back))
     return found

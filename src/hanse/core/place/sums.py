@@ -34,6 +34,12 @@ def mix(chances: Sequence[float], rows: Sequence[Sequence[float]], cost: float) 
     return found
 
 
+def blend(chance: float, first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """As `mix` of two: the second is so likely."""
+    rest = 1 - chance
+    return [rest * a + chance * b for a, b in zip(first, second, strict=True)]
+
+
 def eight(chances: Sequence[float]) -> Eight:
     """As many as `dot` adds up; those that are missing are 0."""
     a, b, c, d, e, f, g, h = [*chances, *[0.0] * (MOST - len(chances))]

@@ -13,7 +13,9 @@ What is decided, and from what:
 - The last slack is kept for the switch to a machine that is sure: the rule that keeps the deadline
   ("Can't Be Late", NSDI 2024, the safety net), whatever was learnt.
 - Rates fade: what was seen three days ago counts half. A zone of which little is known is taken to
-  be as the others are (an empirical Bayes estimate of the weight of one loss).
+  be as the others are (`spells`).
+- Most machines that are lost are lost young. Of one that runs it is known since when; of one that
+  may be had, how likely it is there for long follows from when its zone was seen last, and how.
 
 Nobody is asked how things stand in other zones: zones are tried in the order of the answer, and the
 first that has a machine is taken. A try that fails costs nothing, and is learnt from.
@@ -32,7 +34,7 @@ from typing import NamedTuple
 from hanse.core.place.chain import Chain, Rank
 from hanse.core.place.exact import rounded
 from hanse.core.place.lone import Lone, States, Terms
-from hanse.core.place.spells import BACK, LOST, Pool, hazards, lasts, rates_of, steady
+from hanse.core.place.spells import BACK, LOST, Pool, Rates, hazards, rates_of
 from hanse.core.place.sums import NEVER
 from hanse.core.place.tables import NotYet, Reach, Tables
 
@@ -260,36 +262,24 @@ class Zones:
         spare_ns = now.time_ns - now.work_ns - starting_ns - restart_ns - self._every_ns
         work, slack = now.work_ns / HOUR, max(0, spare_ns) / HOUR
         held = stay.zone if stay is not None and not stay.sure else None
-        rates = self.rates(held, now.now_ns, work)
+        rates = rates_of(self.pools, work, now.now_ns)
         reach = Reach(work, slack, self._more, self._fits)
         for _ in range(1 if self._slack_price is not None else _ROUNDS):
             top, chain = self._table(rates, held, restart_ns / HOUR, reach)
             self._slack_price = chain.slack_price(0, work, slack) if top else 0.0
-        view = _View(top, chain, work, slack, [])
+        old = [pool.aged(each, now.now_ns) for pool, each in zip(self.pools, rates, strict=True)]
+        view = _View(top, chain, work, slack, old, [])
         for n in top:
             move = self._move(now.where, n)
-            then = chain.runs(view.rank(n), work, slack - move.ns / HOUR)
+            then = chain.runs(view.rank(n), work, slack - move.ns / HOUR, old[n])
             cost = self.zones[n].spot * move.ns / HOUR + move.money + then
             if n != held and cost < NEVER:
                 view.arrivals.append((cost, n))
         view.arrivals.sort()
         return view
 
-    def rates(self, held: int | None, now_ns: int, work: float) -> list[tuple[float, float]]:
-        """By zone, ends for an hour: of its machines, with care, and of the times without. The
-        longer a machine that is held has lasted, the longer it is likely to go on: its rate is the
-        steady one by which it would last as long as is expected at its age."""
-        rates = rates_of(self.pools)
-        if held is not None:
-            lost, back = rates[held]
-            pool = self.pools[held]
-            ages = hazards([each.ups for each in self.pools], LOST)[held]
-            life = lasts([pool.care * rate for rate in ages], pool.age(True, now_ns), work)
-            rates[held] = min(lost, steady(life, work)), back
-        return rates
-
     def _table(
-        self, rates: Sequence[tuple[float, float]], held: int | None, restart: float, reach: Reach
+        self, rates: Sequence[Rates], held: int | None, restart: float, reach: Reach
     ) -> tuple[list[int], Chain]:
         """Zones by what an hour of progress costs there, and the tables for these; kept while what
         is known stays much the same."""
@@ -300,16 +290,14 @@ class Zones:
             others = [self._moving[other, n].money for other in finite if other != n]
             carry[n] = sum(others) / max(1, len(others))
             price = self.zones[n].spot
-            whole[n] = price + rates[n][0] * (restart * (price + dear) + carry[n]), n
+            whole[n] = price + rates[n].lost * (restart * (price + dear) + carry[n]), n
         top = sorted(finite, key=whole.__getitem__)[:_TOP]
         if held is not None and held not in top:
             top[-1] = held
         ranks = [
-            Rank(self.zones[n].spot, rounded(lost, _GRID), rounded(back, _GRID),
-                 round(back / (lost + back), 1), carry[n])
+            Rank(self.zones[n].spot, Rates(*(rounded(rate, _GRID) for rate in rates[n])), carry[n])
             for n in top
-            for lost, back in [rates[n]]
-        ]  # fmt: skip
+        ]
         sure = min(zone.sure for zone in self.zones)
         return top, self._tables.chain(ranks, sure, restart, reach)
 
@@ -321,6 +309,7 @@ class _View(NamedTuple):
     chain: Chain
     work: float
     slack: float
+    old: Sequence[float]  # by zone: how likely a machine there has lasted
     arrivals: list[tuple[float, int]]  # cost until the end, and to which zone; ascending
 
     @property
@@ -331,7 +320,7 @@ class _View(NamedTuple):
         return self.top.index(zone)
 
     def runs(self, zone: int) -> float:
-        return self.chain.runs(self.rank(zone), self.work, self.slack)
+        return self.chain.runs(self.rank(zone), self.work, self.slack, self.old[zone])
 
     def waits(self, rank: int) -> float:
         return self.chain.waits(rank, self.work, self.slack)
