@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,17 @@ class Slow:
 
     def __init__(self) -> None:
         self.runtime = self
-        self.loop = self
+        self.pauses: list[float] = []  # until its sites have spoken
         self.may = threading.Event()
         self.now, self.most = 0, 0
         self._lock = threading.Lock()
 
-    def now_ns(self) -> int:
-        return 0
+    def settling(self, _of: JobId | None) -> Iterator[float]:
+        while self.pauses:
+            yield self.pauses.pop()
 
     def quote(self, _asked: api.AskQuote) -> Quote:
+        assert not self.pauses, "its sites have not spoken"
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -106,6 +109,17 @@ def test_who_waits_for_long_is_told_to_come_again(
         asking.board.may.set()
         await first
         await asking.ask(eve)
+
+    asyncio.run(asyncio.wait_for(play(), 100))
+
+
+def test_what_is_free_is_waited_for_by_the_runtimes_own_pauses(tmp_path: Path) -> None:
+    async def play() -> None:
+        asking = Asking(tmp_path)
+        asking.board.pauses = [0.0, 0.001]
+        asking.board.may.set()
+        await asking.ask(asking.token("eve"))
+        assert asking.board.pauses == []
 
     asyncio.run(asyncio.wait_for(play(), 100))
 

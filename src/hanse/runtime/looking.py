@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -91,14 +91,19 @@ class Looking:
         data: Sequence[Lies] = (),
     ) -> Quote:
         """See `runner.Runner`."""
-        asked_ns = self.loop.now_ns()
-        while of is not None and self.unsettled(asked_ns):
-            time.sleep(limits.FULL_LOOK_NS / 1e9)
+        for pause_s in self.settling(of):
+            time.sleep(pause_s)
         return self.quoted(spec, timed, aims, of, data)
 
-    def unsettled(self, asked_ns: int) -> bool:
-        """Whether what is free is not yet known well enough to quote for a job that is here, and
-        was asked about then. Not for long: a site that says nothing is as it was."""
+    def settling(self, of: JobId | None) -> Iterator[float]:
+        """The pauses, in seconds, after which what is free is known well enough to quote for a job
+        that is here: whoever asks makes them, in a thread or on a loop."""
+        asked_ns = self.loop.now_ns()
+        while of is not None and self._unsettled(asked_ns):
+            yield limits.FULL_LOOK_NS / 1e9
+
+    def _unsettled(self, asked_ns: int) -> bool:
+        """Not for long: a site that says nothing is as it was."""
         waited_ns = self.loop.now_ns() - asked_ns
         if waited_ns > limits.REPORT_EVERY_NS + limits.SECOND:
             return False

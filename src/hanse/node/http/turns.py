@@ -45,10 +45,9 @@ class Turns:
         """What a job would take and cost. Nothing is submitted."""
         asked = await call.told(api.AskQuote, limits.ASKED_BYTES)
         async with self.turn(call):
-            runtime = call.board.runtime
-            asked_ns = runtime.loop.now_ns()
-            while asked.of is not None and await call.waiting(runtime.unsettled, asked_ns):
-                await asyncio.sleep(limits.FULL_LOOK_NS / 1e9)
+            pauses = call.board.runtime.settling(asked.of)
+            while (pause_s := await call.waiting(next, pauses, None)) is not None:
+                await asyncio.sleep(pause_s)
             return call.answer(await call.waiting(call.board.quote, asked))
 
     async def progress(self, call: Call) -> Response:
