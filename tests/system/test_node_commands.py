@@ -81,12 +81,14 @@ def test_jobs_of_a_node_are_listed_and_shown(client, away):
     assert "http://127.0.0.1" in away("job", "nothing").stderr
 
 
-def test_a_job_that_a_node_runs_is_running_and_not_interrupted(gated, node, away):
+def test_a_job_that_a_node_runs_is_running_and_not_interrupted(client, gated, node, away):
     (listed,) = away.json("jobs", "--state", "running")["jobs"]
     assert listed["holder"]["pid"] == node.process.pid
     assert away.json("jobs", "--state", "interrupted")["jobs"] == []
     shown = away("job", "gated").stdout
     assert f"running in process {node.process.pid}" in shown
+    told = client._runtime.records().journal.find("gated")
+    assert told.now_s > told.updated_s, "what it took is until now, by the clock of its node"
 
 
 def test_what_items_print_comes_back_while_they_run(gated, away):

@@ -8,11 +8,13 @@ import click
 import pytest
 
 from hanse import errors, limits
-from hanse.cli.shared import checks, exits, words
+from hanse.cli.shared import checks, exits, telling, words
 from hanse.cli.shared.output import line, text
-from hanse.journal.port import Head
+from hanse.ids import JobId
+from hanse.journal.port import Head, Holder
 from hanse.limits import MIB
 from hanse.records.gc import _old
+from hanse.remote.records import NodeHead
 
 GIB = 1024 * MIB
 
@@ -127,3 +129,22 @@ def test_of_ended_jobs_the_newest_are_kept() -> None:
     heads = [head(number, ended_s=5.0) for number in range(limits.RECORDS_KEPT + 2)]
     assert len(list(_old(heads, None, 6.0))) == 2
     assert list(_old(heads, 100.0, 6.0)) == []
+
+
+def test_a_job_that_runs_took_until_now_and_an_interrupted_one_until_its_last_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 130.0)
+    about = {
+        "id": JobId("j-1"), "name": "n", "function": "f", "script": "", "user": "", "host": "",
+        "created_s": 100.0, "updated_s": 102.0,
+    }  # fmt: skip
+    ran, holder = Head(**about), Holder("here", 1, 100.0)
+    assert telling.took(ran, holder) == words.duration(30.0)
+    assert telling.took(ran, None) == words.duration(2.0)
+    ended = Head(**about, ended_s=103.0, state="done")
+    assert telling.took(ended, holder) == words.duration(3.0)
+    far = NodeHead(**about, holder=holder, now_s=145.0)
+    assert telling.took(far, holder) == words.duration(45.0), "by the clock of its node"
+    asked_before = Head(**about | {"created_s": 131.0, "updated_s": 132.0})
+    assert telling.took(asked_before, holder) == words.duration(1.0), "clocks differ a little"

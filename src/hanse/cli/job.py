@@ -109,7 +109,7 @@ def _show(out: Output, record: JobRecord, holder: Holder | None, account: Accoun
             ("who", f"{head.user} on {head.host}"),
             ("begun", f"{words.moment(head.created_s)} ({telling.when(head)})"),
             ("ended", words.moment(head.ended_s)),
-            ("took", telling.took(head)),
+            ("took", telling.took(head, holder)),
             ("why it ended", ended_because(record)),
             *(bill.rows(account) if account is not None else ()),
             ("options", _options(program.retries, program.timeout_s)),

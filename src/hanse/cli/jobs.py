@@ -82,7 +82,7 @@ def _show(out: Output, found: list[tuple[Head, Holder | None]]) -> None:
         _COLUMNS,
         [
             (head.id, head.name, telling.state_of(head, holder), telling.items(head),
-             telling.took(head), telling.when(head), head.function, head.user)
+             telling.took(head, holder), telling.when(head), head.function, head.user)
             for head, holder in found
         ],
     )  # fmt: skip

@@ -102,8 +102,10 @@ class Board:
         fields = {name: getattr(head, name) for name in head.__struct_fields__}
         if self.running(head.id) is None:
             return NodeHead(**fields)
-        running = self.runtime.running(head.id)
-        return NodeHead(**fields, holder=self._me, running=running, nowhere=stuck.get(head.id, ""))
+        return NodeHead(
+            **fields, holder=self._me, running=self.runtime.running(head.id),
+            nowhere=stuck.get(head.id, ""), now_s=time.time(),
+        )  # fmt: skip
 
     def _stuck(self, heads: Iterable[Head]) -> dict[JobId, str]:
         """Why nothing runs of those that no site takes. Only the first that run are looked at, as

@@ -29,11 +29,12 @@ _records = msgspec.msgpack.Decoder(Record)
 class NodeHead(Head, frozen=True, kw_only=True):
     """A job's head as a node tells it: with who runs the job, so that no list has to ask, and how
     many of its items are out; and why nothing of one runs that no site takes, but for older jobs in
-    long lists."""
+    long lists. Of one that runs also what time it is by the clock of its other times."""
 
     holder: Holder | None = None
     running: int = 0
     nowhere: str = ""
+    now_s: float | None = None
 
 
 class RemoteRecords:

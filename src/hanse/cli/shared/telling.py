@@ -46,9 +46,12 @@ def items(head: Head) -> str:
     return f"{shown}, {head.failed:,} failed" if head.failed else shown
 
 
-def took(head: Head) -> str:
-    """From its beginning to its end, or to its last sign of life."""
-    return words.duration(max(0.0, (head.ended_s or head.updated_s) - head.created_s))
+def took(head: Head, holder: Holder | None) -> str:
+    """From its beginning to its end; until now if it runs, and else to its last sign of life."""
+    until_s = head.ended_s or head.updated_s
+    if state_of(head, holder) == "running":  # by its node's clock, which its beginning is by
+        until_s = max(until_s, getattr(head, "now_s", None) or time.time())
+    return words.duration(max(0.0, until_s - head.created_s))
 
 
 def when(head: Head) -> str:
