@@ -48,6 +48,8 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hanse.model.failure import Failure
 
 
@@ -296,3 +298,17 @@ class InternalError(HanseError):
     """A bug in Hanse. The message holds what a maintainer needs."""
 
     code = "internal"
+
+
+def error_of(code: str, words: str) -> HanseError | None:
+    """The error of this code, as another process has told it; None if words alone make none."""
+    for kind in _classes(HanseError):
+        if kind.__dict__.get("code") == code and kind.__init__ is HanseError.__init__:
+            return kind(words)
+    return None
+
+
+def _classes(root: type[HanseError]) -> Iterator[type[HanseError]]:
+    yield root
+    for each in root.__subclasses__():
+        yield from _classes(each)

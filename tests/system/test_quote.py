@@ -184,6 +184,16 @@ def test_a_sample_that_fails_and_one_that_is_not_run_are_told(tmp_path: Path) ->
         assert "get nothing" not in told.stdout
 
 
+def test_what_this_machine_may_not_run_is_said_in_one_line(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import hanse\nhanse.connect().map(abs, range(200))")
+    told = hanse("quote", "--regions", "south", script, home=tmp_path / "home", PYTHONPATH=str(SRC))
+    assert (told.returncode, told.stdout) == (2, "")
+    (said,) = told.stderr.splitlines()
+    assert said.startswith("hanse: this program runs on no node, and its own machine cannot")
+    assert said.endswith("it names no region and is not among those allowed: south")
+
+
 def test_nothing_is_imported_from_where_somebody_is_but_beside_the_script(tmp_path: Path) -> None:
     around, beside = tmp_path / "around", tmp_path / "beside"
     for name in ("hanse", "hanse/cli"):

@@ -17,7 +17,7 @@ from hanse.cli.shared import bill, quoted, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import record_of, recorded, records
 from hanse.cli.shared.output import Output
-from hanse.errors import UsageError
+from hanse.errors import UsageError, error_of
 
 if TYPE_CHECKING:
     from hanse.client.quoting import Answer, Sample, Wanted
@@ -100,7 +100,7 @@ def _of_script(
 ) -> Answer:
     import msgspec
 
-    from hanse.client.quoting import ASKED, Answer, Ask, Sample
+    from hanse.client.quoting import ASKED, Answer, Ask, Refused, Sample
 
     if not Path(target).is_file():
         raise UsageError(f"there is no script {target}")
@@ -117,7 +117,10 @@ def _of_script(
         if not place.exists():
             how = f"ended with exit code {code}" if code else "made no map"
             raise UsageError(f"{target} {how}, so there is nothing to quote")
-        return msgspec.json.decode(place.read_bytes(), type=Answer)
+        told = msgspec.json.decode(place.read_bytes(), type=Answer | Refused)
+    if isinstance(told, Refused):
+        raise error_of(told.code, told.words) or UsageError(told.words)
+    return told
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from hanse.client.aims import sharing
+from hanse.client.aims import check_here, sharing
 from hanse.client.data import Places
 from hanse.client.functions import dump_function, dump_whole
 from hanse.client.task import Task, unwrap
 from hanse.core.place.data import Places as Chunks
+from hanse.errors import HanseError, InternalError
 from hanse.model.aims import Aims, Objective
 from hanse.model.data import Lies
 from hanse.model.quote import Quote
@@ -81,7 +82,14 @@ class Ask(msgspec.Struct, frozen=True):
     seconds: float  # how long it may run
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """What the map itself would raise, or its quote."""
+
+    code: str
+    words: str
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
     quote: Quote
     wanted: Aims  # one of its rows is for this
     more: bool = False  # there are more items than were counted
@@ -104,16 +112,30 @@ def answer(
     client: Client, function: Callable[..., Any], iterables: Sequence[Iterable[Any]],
     name: str | None, options: Mapping[str, Any], own: Aims | None, places: Places | None,
 ) -> None:  # fmt: skip
-    """Say what the map would come to, and end the program."""
+    """Say what the map would come to, or why there is none, and end the program."""
     ask = ask_of(os.environ)
     assert ask is not None
     del os.environ[ASKED]  # the sample is a map like any other
+    try:
+        _answer(client, function, iterables, name, options, own, places, ask)
+    except InternalError:  # only bugs keep their tracebacks
+        raise
+    except HanseError as error:
+        _write(ask, Refused(error.code, str(error)))
+
+
+def _answer(
+    client: Client, function: Callable[..., Any], iterables: Sequence[Iterable[Any]],
+    name: str | None, options: Mapping[str, Any], own: Aims | None, places: Places | None, ask: Ask,
+) -> None:  # fmt: skip
     target, task = unwrap(function)
     payload, needs = dump_function(target)
     if needs:  # the sample has a name, so its function holds values alone
         payload = dump_whole(target, needs)
         function = Task(load_one(payload), task)
     runtime, aims = client._runtime, sharing(ask.wanted.of(own), payload)
+    if not runtime.keeps_inputs:
+        check_here(aims)
 
     told: list[Lies] = []  # of what the items read
 
@@ -217,6 +239,6 @@ def _head(client: Client, name: str) -> Any:
     return head
 
 
-def _write(ask: Ask, answer: Answer) -> None:
+def _write(ask: Ask, answer: Answer | Refused) -> None:
     Path(ask.answer).write_bytes(msgspec.json.encode(answer))
     raise SystemExit(0)

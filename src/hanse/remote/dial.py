@@ -18,7 +18,14 @@ from msgspec import structs
 from urllib3.exceptions import HTTPError
 
 from hanse import limits
-from hanse.errors import HanseError, JournalUnavailable, NodeError, NodeUnavailable, UsageError
+from hanse.errors import (
+    HanseError,
+    JournalUnavailable,
+    NodeError,
+    NodeUnavailable,
+    UsageError,
+    error_of,
+)
 from hanse.payloads.parcel import Unwrapping, wrap
 from hanse.remote.address import Address, decode, encode, is_loopback
 from hanse.remote.trust import CONNECT_S, pool, words
@@ -224,12 +231,6 @@ def _expanded(answer: Any) -> Iterator[bytes]:
 
 
 # --- errors ---------------------------------------------------------------------------------------
-def _classes(root: type[HanseError]) -> Iterator[type[HanseError]]:
-    yield root
-    for each in root.__subclasses__():
-        yield from _classes(each)
-
-
 def _error_of(status: int, data: bytes, url: str) -> HanseError:
     """The error that a node's answer stands for."""
     try:
@@ -238,7 +239,5 @@ def _error_of(status: int, data: bytes, url: str) -> HanseError:
         if status in (502, 503, 504):  # a proxy's
             return NodeUnavailable(f"{url} cannot be reached: HTTP status {status}")
         return NodeError(f"{url} answered with HTTP status {status}")
-    for kind in _classes(HanseError):
-        if kind.__dict__.get("code") == problem.code and kind.__init__ is HanseError.__init__:
-            return kind(problem.detail or problem.title)
-    return NodeError(f"{url}: {problem.detail or problem.title}")
+    said = problem.detail or problem.title
+    return error_of(problem.code, said) or NodeError(f"{url}: {said}")
