@@ -33,10 +33,10 @@ def work(_value, item):
 
 if __name__ == "__main__":
     with hanse.connect() as client:
-        name = sys.argv[1] if len(sys.argv) > 1 else None
+        if "n" in sys.argv:
+            client.map(pow, range(400), [2] * 400, name="n", fresh="fresh" in sys.argv)
         with_value = functools.partial(work, client.put("what all items share"))
-        fresh = "fresh" in sys.argv
-        for result in client.map(with_value, range(400), name=name, data=lies, fresh=fresh):
+        for result in client.map(with_value, range(400), data=lies):
             pathlib.Path("ran").touch()
 """
 
@@ -192,6 +192,36 @@ def test_what_this_machine_may_not_run_is_said_in_one_line(tmp_path: Path) -> No
     (said,) = told.stderr.splitlines()
     assert said.startswith("hanse: this program runs on no node, and its own machine cannot")
     assert said.endswith("it names no region and is not among those allowed: south")
+
+
+CHANGED = """
+import sys
+import hanse
+
+def work(item):
+    return item OTHER
+
+if __name__ == "__main__":
+    with hanse.connect() as client:
+        list(client.map(work, range(int(sys.argv[1])), name="kept"))
+"""
+
+
+def test_a_quote_refuses_what_a_run_would_refuse_in_its_words(tmp_path: Path) -> None:
+    script, home, env = tmp_path / "script.py", tmp_path / "home", {"PYTHONPATH": str(SRC)}
+    script.write_text(CHANGED.replace("OTHER", ""))
+    assert hanse("run", script, "60", home=home, **env).returncode == 0
+    assert as_json("quote", script, "60", home=home, **env)["items"] == 0
+    for count, line in ((200, "it has more inputs than the 60 of before"),
+                        (40, "it has 40 inputs, and had 60")):  # fmt: skip
+        told = hanse("quote", script, str(count), home=home, **env)
+        assert (told.returncode, told.stdout, line in told.stderr) == (2, "", True)
+        words = told.stderr.removeprefix("hanse: ")
+        assert words.startswith("the job 'kept' (j-")
+        assert words in hanse("run", script, str(count), home=home, **env).stderr
+    script.write_text(CHANGED.replace("OTHER", "+ 1"))
+    told = hanse("quote", script, "60", home=home, **env)
+    assert (told.returncode, "is recorded with something else" in told.stderr) == (2, True)
 
 
 def test_nothing_is_imported_from_where_somebody_is_but_beside_the_script(tmp_path: Path) -> None:

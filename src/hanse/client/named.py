@@ -22,14 +22,16 @@ from hanse.client.fingerprints.changes import changes
 from hanse.client.fingerprints.fingerprint import fingerprint, same_value
 from hanse.client.fingerprints.manifest import Manifest
 from hanse.client.mapping import MapSource, dump_inputs
-from hanse.client.results import Part
+from hanse.client.results import Part, Results
 from hanse.client.tracing import traceparent
 from hanse.core.events import Grow
+from hanse.engines.port import Program
 from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
 from hanse.model.failure import plain
 from hanse.model.job import JobState
 from hanse.payloads import ours
+from hanse.payloads.functions import name_of
 from hanse.payloads.payload import Payload, load_each, words
 from hanse.records.payloads import hash_only, pack
 from hanse.records.program import ProgramRecord, fresh_run, here, new_head
@@ -146,6 +148,25 @@ def _reopen(
             durables.unclaim(id, run)
 
 
+def check_same(
+    runtime: Runner, record: JobRecord, name: str, function: Any, options: Options,
+    values: Sequence[Any], *, star: bool, whole: bool,
+) -> None:  # fmt: skip
+    """Refuse what a run of the program would refuse, and change nothing. Not `whole`: there are
+    more inputs than these. Raises JobChanged, UsageError, JournalError."""
+    told = msgspec.structs.replace(
+        record.program, manifest=msgspec.msgpack.encode(fingerprint(function)), star=star,
+        environment=options.environment,
+    )  # fmt: skip
+    _compare(record, name, told)
+    id = record.head.id
+    program = Program(key=0, job=id, name=name_of(function), function=None)
+    source = NamedSource(
+        runtime, id, program, Results(), (), True, name=name, record=record, reading=True
+    )
+    source.compare(values, whole)
+
+
 def _compare(record: JobRecord, name: str, told: ProgramRecord) -> None:
     program = record.program
     before, now = (msgspec.msgpack.decode(one.manifest, type=Manifest) for one in (program, told))
@@ -232,13 +253,30 @@ class NamedSource(MapSource):
         self._each = payload.ends is not None
         if self._at < len(self._expected):
             self._verify(self._expected[self._at], payload, values)
-        elif self._record is not None and self._record.job.sealed and self._record.job.whole:
+        elif self._has_all:
+            assert self._record is not None
             self._refuse(f"it has more inputs than the {self._record.size:,} of before")
         else:
             self._keep(self._size, [payload])
             size, lies = self._size + len(values), self._lies(values)
             self._add(Grow(self._job, size, {}, list(broken), lies), broken)
         return payload.nbytes
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether all inputs are recorded."""
+        return self._record is not None and self._record.job.sealed and self._record.job.whole
+
+    def compare(self, values: Sequence[Any], whole: bool) -> None:
+        """Compare these inputs with what is recorded, and add none. Not `whole`: there are more.
+        Raises JobChanged."""
+        while (count := self.exact) is not None and (whole or self._size + count <= len(values)):
+            block = values[self._size : self._size + count]
+            if not block:
+                self._fewer(self._size)
+            self.feed(block)
+        if self._has_all and self.exact is None and self._size < len(values):
+            self.feed(values[self._size : self._size + 1])
 
     def _verify(self, block: StoredBlock, payload: Payload, values: Sequence[Any]) -> None:
         if len(values) == block.stop - block.start:

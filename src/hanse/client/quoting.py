@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from hanse.client.aims import check_here, sharing
 from hanse.client.data import Places
 from hanse.client.functions import dump_function, dump_whole
+from hanse.client.inputs import SIZED, snapshot
+from hanse.client.named import check_same, starts_over
 from hanse.client.task import Task, unwrap
 from hanse.core.place.data import Places as Chunks
 from hanse.errors import HanseError, InternalError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from hanse.core.events import Timed
     from hanse.ids import JobId
     from hanse.model.job import JobSpec
+    from hanse.records.state import Records
 
 ASKED = "HANSE_QUOTE"  # the environment's, with an `Ask` in it
 _ENOUGH = 20  # items that were timed before: no sample is needed
@@ -128,11 +131,12 @@ def _answer(
     client: Client, function: Callable[..., Any], iterables: Sequence[Iterable[Any]],
     name: str | None, options: Mapping[str, Any], own: Aims | None, places: Places | None, ask: Ask,
 ) -> None:  # fmt: skip
-    target, task = unwrap(function)
+    target, own_options = unwrap(function)
+    star = len(iterables) > 1
     payload, needs = dump_function(target)
     if needs:  # the sample has a name, so its function holds values alone
         payload = dump_whole(target, needs)
-        function = Task(load_one(payload), task)
+        function = Task(load_one(payload), own_options)
     runtime, aims = client._runtime, sharing(ask.wanted.of(own), payload)
     if not runtime.keeps_inputs:
         check_here(aims)
@@ -143,20 +147,23 @@ def _answer(
         whole = replace(spec, total=items, aims=aims)
         return runtime.quote(whole, timed, rows(aims), of, told)
 
-    known = runtime.records().journal.find(name) if name is not None else None
-    if known is not None:
-        record = open_record(runtime.records(), known)
-        if sum(one.items for one in record.timed) >= _ENOUGH:
-            left, aims = left_of(record, aims)
+    record = None if name is None else _recorded(runtime.records(), name)
+    enough = record is not None and sum(one.items for one in record.timed) >= _ENOUGH
+    values, whole = _given(iterables, _most(record) if record is not None and enough else _READ + 1)
+    if record is not None and name is not None:
+        options_now = own_options.but(**options)
+        check_same(runtime, record, name, target, options_now, values, star=star, whole=whole)
+        if enough:
+            left, aims = left_of(record, aims, snapshot(tuple(iterables))[1] or 0)
             told += unread(record)
-            _write(ask, Answer(quoted(record.job.spec, left, record.timed, known.id), aims))
-    columns, total, more = _counted(iterables)
+            found = quoted(record.job.spec, left, record.timed, record.head.id)
+            _write(ask, Answer(found, aims, not whole))
+    columns, total, more = _columns(values[:_READ], star), len(values[:_READ]), len(values) > _READ
     if places is not None:
         told += _sets(places, columns)
     if not total:
         _write(ask, Answer(Quote(items=0, timed=0), aims))
     if runtime.keeps_inputs:  # a node: its sites have spoken
-        target, own_options = unwrap(function)
         spec = client._spec(name_of(target), own_options.but(**options), True, total)
         found = quoted(spec, total, [])
         if not found.able:  # a sample would wait for ever
@@ -181,11 +188,30 @@ def _trouble(record: JobRecord, ask: Ask) -> str:
     return ""
 
 
-def _counted(iterables: Sequence[Iterable[Any]]) -> tuple[list[list[Any]], int, bool]:
-    rows = list(islice(zip(*iterables, strict=False), _READ + 1))
-    more = len(rows) > _READ
-    columns = [list(column) for column in zip(*rows[:_READ], strict=True)]
-    return columns, min(len(rows), _READ), more
+def _recorded(records: Records, name: str) -> JobRecord | None:
+    """What a run would go on with, if there is anything."""
+    known = records.journal.find(name)
+    if known is None or next(iter(records.journal.read(known.id)), None) is None:
+        return None
+    return None if starts_over(records, known, False) else open_record(records, known)
+
+
+def _most(record: JobRecord) -> int:
+    """So many inputs are compared: what was an end has to be one, but no more are waited for."""
+    return record.size + (record.job.sealed and record.job.whole)
+
+
+def _given(iterables: Sequence[Iterable[Any]], most: int) -> tuple[Sequence[Any], bool]:
+    """The inputs, and whether these are all: so many at most of what has to be read."""
+    iterable, _ = snapshot(tuple(iterables))
+    if isinstance(iterable, SIZED):
+        return cast("Sequence[Any]", iterable), True
+    values = list(islice(iterable, most))
+    return values, len(values) < most
+
+
+def _columns(values: Sequence[Any], star: bool) -> list[Sequence[Any]]:
+    return list(zip(*values, strict=True)) if star else [values]
 
 
 def _sets(places: Places, columns: Sequence[Sequence[Any]]) -> list[Lies]:
@@ -196,10 +222,10 @@ def _sets(places: Places, columns: Sequence[Sequence[Any]]) -> list[Lies]:
     return chunks.grouped([(0, len(values))])
 
 
-def left_of(record: JobRecord, aims: Aims) -> tuple[int, Aims]:
-    """How many items of a recorded job have no result yet; and these aims, with the part of its
-    data that those read."""
-    whole = max(record.size, record.head.total or 0)
+def left_of(record: JobRecord, aims: Aims, given: int = 0) -> tuple[int, Aims]:
+    """How many items of a recorded job, whose program gives so many, have no result yet; and these
+    aims, with the part of its data that those read."""
+    whole = max(record.size, record.head.total or 0, given)
     left = whole - len(record.settled)
     parts = [(region, size * left // max(1, whole)) for region, size in aims.data]
     return left, replace(aims, data=parts)
