@@ -277,7 +277,7 @@ def test_a_list_is_handed_over_whole_before_its_client_leaves(node):
     with node.connect() as client:
         job = client.map(len, [bytes(10_000)] * 3000, name="left")
     until(lambda: RemoteRecords(node.dial()).journal.find("left").done == 3000, 60)
-    assert job.state == "cancelled"  # here: its client left
+    assert job.state in {"cancelled", "done"}  # here: its client left, before all was done or after
     with node.connect() as client:
         assert list(client.job("left")) == [10_000] * 3000
 
