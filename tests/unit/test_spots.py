@@ -85,6 +85,26 @@ def test_what_dies_young_is_told_from_what_lasts() -> None:
     assert lasts(found, 0.0, 24) < lasts(found, 6.0, 24)
 
 
+@pytest.mark.parametrize("lives", [[(0.25, True)] * 200, [(20.0, False)] * 500])
+def test_one_pool_of_which_much_was_seen_does_not_make_up_what_is_believed_of_others(
+    lives: list[tuple[float, bool]],
+) -> None:
+    """However soon all of it is lost, or however much of it lasts."""
+    (before,) = hazards([Spells()], LOST)
+    known, unseen = hazards([learnt(lives), Spells()], LOST)
+    _, still = hazards([learnt(lives * 20), Spells()], LOST)
+    for at in range(len(EDGES)):
+        low, high = sorted((known[at], before[at]))
+        assert low < unseen[at] < high
+        assert still[at] == pytest.approx(unseen[at], rel=0.1)
+
+
+def test_pools_that_lose_little_weigh_no_more_than_those_that_lose_much() -> None:
+    sure, shaky = learnt([(20.0, False)] * 10), learnt([(0.75, True)] * 65)
+    *_, unseen = hazards([sure, shaky, Spells()], LOST)
+    assert unseen[0] > LOST
+
+
 @given(st.floats(0, 1e4))
 def test_where_no_loss_was_seen_estimates_are_finite_and_fall_with_the_time_watched(
     hours: float,

@@ -199,6 +199,23 @@ def test_more_slack_never_costs_more_and_more_work_never_less() -> None:
         assert by_work == sorted(by_work)
 
 
+RATES = st.builds(Rates, *[st.floats(0.001, 9)] * 4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(RATES, min_size=1, max_size=6), st.floats(0.5, 200), st.floats(0, 50))
+def test_costs_are_between_those_of_the_cheapest_and_of_sure_machines_that_begin_again(
+    rates: list[Rates], work: float, slack: float
+) -> None:
+    """Were chances not to add up to one, costs would run away over so many steps."""
+    ranks = [Rank(3.0 + n, each, 1.0) for n, each in enumerate(rates)]
+    chain = Chain(ranks, 20.0, 0.2, work, slack)
+    for rank, each in enumerate(rates):
+        cost = chain.runs(rank, work, slack, each.aged)
+        assert 3.0 * work * (1 - 1e-9) <= cost
+        assert cost <= 20.0 * work + (20.0 * 0.2 + 1) * (1 + 9 * work)
+
+
 def test_where_nothing_is_lost_the_cost_is_the_price_of_the_work() -> None:
     chain = Chain([Rank(3.0, Rates(0.0, 1.0, 0.0, 1.0), 0.0)], 20.0, 0.2, 40.0, 10.0)
     assert abs(chain.runs(0, 30.0, 5.0, ANY) - 90.0) < 1e-6
@@ -245,13 +262,60 @@ def test_what_nobody_looked_at_is_as_old_as_any_in_the_end(
     assert abs(pool.aged(rates, long_ns) - rates.aged) < 1e-9
 
 
-def test_a_machine_where_there_was_none_a_moment_ago_is_young() -> None:
-    pool = Pool()
-    for tick in range(60):
-        pool.see(False, tick * TICK)
-    now_ns = 60 * TICK
+@given(st.lists(st.tuples(st.booleans(), st.floats(-30, 30), st.booleans()), max_size=9),
+       st.floats(0, 30))  # fmt: skip
+def test_how_likely_a_machine_is_old_is_a_chance_even_where_clocks_go_back(
+    seen: list[tuple[bool, float, bool]], ago: float
+) -> None:
+    pool, hours = Pool(), 0.0
+    for up, span, rests in seen:
+        pool.see(up, round(hours * HOUR))
+        if rests:
+            pool.rest()
+        hours += span
+    now_ns = round((hours + ago) * HOUR)
     (rates,) = rates_of([pool], 40.0, now_ns)
-    assert pool.aged(rates, now_ns) < 0.15
+    assert 0 <= pool.aged(rates, now_ns) <= 1
+
+
+def test_a_machine_where_there_was_none_a_moment_ago_is_young() -> None:
+    pools = [Pool() for _ in range(3)]
+    for tick in range(60):
+        pools[0].see(False, tick * TICK)
+    now_ns = 60 * TICK
+    pools[1].see(False, now_ns)
+    pools[2].lose(now_ns, 0)
+    for pool, rates in zip(pools, rates_of(pools, 40.0, now_ns), strict=True):
+        assert pool.aged(rates, now_ns) < 0.15
+
+
+@given(st.floats(1.1, 200), st.booleans())
+def test_what_was_likely_of_a_machine_holds_when_it_is_begun(ago: float, rests: bool) -> None:
+    """It was taken for one that had just come, and left for another zone at the next look."""
+    pool = Pool()
+    for tick in range(24):
+        pool.see(tick % 4 != 3, tick * TICK)
+    if rests:
+        pool.rest()
+    now_ns = 23 * TICK + round(ago * HOUR)
+    (rates,) = rates_of([pool], 40.0, now_ns)
+    before = pool.aged(rates, now_ns)
+    pool.see(True, now_ns)
+    assert abs(pool.aged(rates, now_ns) - before) < 1e-9
+    pool.see(True, now_ns + TICK)
+    (rates,) = rates_of([pool], 40.0, now_ns + TICK)
+    assert pool.aged(rates, now_ns + TICK) >= before
+
+
+def test_a_job_stays_in_the_zone_that_it_has_begun_in() -> None:
+    """Two zones are alike, nobody has looked for long, and both have machines."""
+    zones = choice([Zone("z", "a", 3.0, 20.0), Zone("y", "a", 3.0, 20.0)])
+    ups = [True, False] * 6 + [True] * 120
+    for zone in (0, 1):
+        for tick, up in enumerate(ups):
+            zones.see(zone, up, (tick - len(ups) - 120) * TICK)
+        zones.pools[zone].rest()
+    assert run(zones, 60 * TICK, 74 * TICK, [[True, True]]).begun == 1
 
 
 def test_without_spot_machines_the_cost_is_that_of_a_sure_one() -> None:

@@ -273,7 +273,7 @@ def _told(pools: dict[str, Pool], now_ns: int, most: int) -> dict[str, Seen]:
         name: Seen(
             up=pool.ups.hours, lost=pool.ups.ends, down=pool.downs.hours, back=pool.downs.ends,
             ago_ns=max(0, now_ns - pool.seen_ns), there=pool.was_up,
-            for_ns=0 if pool.was_up is None else max(0, pool.seen_ns - pool.since_ns),
+            for_ns=max(0, pool.seen_ns - pool.since_ns),
         )
         for name, pool in pools.items()
         if len(name) <= limits.SPOT_NAME

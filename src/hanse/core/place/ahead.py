@@ -154,9 +154,7 @@ class _Run:
             kind.rental.name: _Sky(
                 kind, pool, rates, _start(number, n), now_ns, kind.rental.name in up
             )
-            for n, (kind, pool, rates) in enumerate(
-                zip(spot, known, means_of(known, care=0.0), strict=True)
-            )
+            for n, (kind, pool, rates) in enumerate(zip(spot, known, means_of(known), strict=True))
         }
         self.at_ns = self.done = self.spent = 0.0
         self.reasons: list[str] = []

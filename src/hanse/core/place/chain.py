@@ -105,14 +105,14 @@ class Chain:
 
     def _next(self, hours: float) -> tuple[Chances, Chances]:
         """From each rank as the best to be had: how likely each is to be so after that time, where
-        its machines are still there, and where they are lost; that says nothing of better ones."""
+        its machines are still there, and where they are lost. Better ones come as often in both."""
         count = len(self.ranks)
         kept: Chances = []
         gone: Chances = []
         for rank in range(count + 1):
             better, rest = [], 1.0
             for each in self.ranks[:rank]:
-                comes = min(1.0, each.rates.back * hours)
+                comes = _ends(each.rates.back * hours)
                 better.append(rest * comes)
                 rest *= 1 - comes
             kept.append([*better, rest, *[0.0] * (count - rank)])

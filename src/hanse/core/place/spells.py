@@ -75,7 +75,7 @@ def class_of(age: float) -> int:
 def hazards(pools: Sequence[Spells], prior: float) -> list[list[float]]:
     """For each pool, ends for an hour by class of age. `prior` is the rate before anything is
     seen. Pools differ, so one of which much was seen does not make up what is common to all."""
-    weights = [1.0 if len(pools) == 1 else 1 / (1 + sum(each.ends) / _ALIKE) for each in pools]
+    weights = [1.0 if len(pools) == 1 else _weight(each, prior) for each in pools]
     seen = list(zip(weights, pools, strict=True))
     mean = (sum(weight * sum(each.ends) for weight, each in seen) + 1) / (
         sum(weight * sum(each.hours) for weight, each in seen) + 1 / prior
@@ -94,6 +94,12 @@ def hazards(pools: Sequence[Spells], prior: float) -> list[list[float]]:
             for ends, hours, rate in zip(each.ends, each.hours, common, strict=True)
         ])  # fmt: skip
     return found
+
+
+def _weight(seen: Spells, prior: float) -> float:
+    """Of a pool in what is common to all. By what was watched, too: by what ended alone, pools of
+    which little ends would weigh more than others."""
+    return 1 / (1 + max(sum(seen.ends), prior * sum(seen.hours)) / _ALIKE)
 
 
 def lasts(rates: Sequence[float], age: float, horizon: float) -> float:
@@ -148,6 +154,10 @@ class Rates(NamedTuple):
         """How likely one that is there at any moment is old."""
         return self.grows / (self.grows + self.old)
 
+    def later(self, old: float, hours: float) -> float:
+        """The same, where it was so likely when somebody looked last."""
+        return self.aged + (old - self.aged) * exp(-min(600.0, hours / (1 / self.back + GROWN)))
+
     @property
     def lost(self) -> float:
         """Ends for an hour of one that is there at any moment."""
@@ -162,13 +172,17 @@ class Rates(NamedTuple):
 class Pool:
     """What was seen of spot machines that are alike."""
 
-    __slots__ = ("downs", "machines", "seen_ns", "since_ns", "ups", "was_up")
+    __slots__ = (
+        "downs", "gap_ns", "machines", "seen_ns", "since_ns", "ups", "was_old", "was_up",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.was_up: bool | None = None  # None: what comes next tells nothing of the time before
         self.machines = 1  # that there were, if any
         self.seen_ns = 0
         self.since_ns = 0  # it has been so at least since then
+        self.gap_ns = 0.0  # so long nobody had looked; 0: it was seen to begin then
+        self.was_old = 0.0  # as `aged`, when somebody had looked last before that
         self.ups, self.downs = Spells(), Spells()
 
     @property
@@ -208,6 +222,9 @@ class Pool:
             spells, many = (self.ups, self.machines) if self.was_up else (self.downs, 1)
             spells.count(age, span_ns / HOUR_NS, ended=up is not self.was_up, many=many)
         if up is not self.was_up or span_ns > _LOOKS:
+            began = self.was_up is not None and 0 <= span_ns <= _LOOKS
+            self.gap_ns = 0.0 if began else math.inf if self.unknown else max(0, span_ns)
+            self.was_old = 0.0 if self.was_up is False else self._grown()
             self.since_ns = now_ns
         self.was_up, self.seen_ns, self.machines = up, now_ns, machines
 
@@ -230,16 +247,25 @@ class Pool:
         known = self.was_up is up and now_ns - self.seen_ns <= _LOOKS
         return (now_ns - self.since_ns) / HOUR_NS if known else 0.0
 
+    @property
+    def unknown(self) -> bool:
+        """Nobody ever looked, and none was lost."""
+        return self.was_up is None and not (self.up or self.down or self.lost)
+
     def aged(self, rates: Rates, now_ns: int) -> float:
         """How likely a machine that is there now is old: as it was when it was seen, and then more
         and more like one that is there at any moment."""
+        if self.unknown:
+            return rates.aged
         seen = 0.0
         if self.was_up is not False:
-            seen = min(1.0, (self.seen_ns - self.since_ns) / HOUR_NS / GROWN)
-        if not self.up and not self.down:
-            return rates.aged
-        ago = max(0, now_ns - self.seen_ns) / HOUR_NS
-        return rates.aged + (seen - rates.aged) * exp(-min(600.0, ago / (1 / rates.back + GROWN)))
+            before = rates.later(self.was_old, self.gap_ns / HOUR_NS) if self.gap_ns else 0.0
+            seen = before + (1 - before) * self._grown()
+        return rates.later(seen, max(0, now_ns - self.seen_ns) / HOUR_NS)
+
+    def _grown(self) -> float:
+        """How likely one that came when it was seen first was old when it was seen last."""
+        return min(1.0, max(0, self.seen_ns - self.since_ns) / HOUR_NS / GROWN)
 
     # --- machines that are followed one by one --------------------------------------------------
     def watch(self, begun_ns: int, since_ns: int, now_ns: int, *, lost: bool) -> None:
@@ -260,16 +286,14 @@ class Pool:
             self.downs.fade(keeps)
 
 
-def means_of(pools: Sequence[Pool], care: float = CARE) -> list[tuple[float, float]]:
-    """For each zone, ends for an hour: of its machines, with care, and of the times without."""
+def means_of(pools: Sequence[Pool]) -> list[tuple[float, float]]:
+    """For each zone, ends for an hour: of its machines, and of the times without."""
     lost = (sum(pool.lost for pool in pools) + 1) / (sum(pool.up for pool in pools) + 1 / LOST)
     back = (sum(pool.back for pool in pools) + 1) / (sum(pool.down for pool in pools) + 1 / BACK)
     found = []
     for pool in pools:
-        seen = pool.lost + _OTHERS
-        more = 1 + care / math.sqrt(seen)
         ends = (pool.back + _OTHERS) / (pool.down + _OTHERS / back)
-        found.append((seen / (pool.up + _OTHERS / lost) * more, ends))
+        found.append(((pool.lost + _OTHERS) / (pool.up + _OTHERS / lost), ends))
     return found
 
 

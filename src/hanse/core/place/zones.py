@@ -14,8 +14,8 @@ What is decided, and from what:
   ("Can't Be Late", NSDI 2024, the safety net), whatever was learnt.
 - Rates fade: what was seen three days ago counts half. A zone of which little is known is taken to
   be as the others are (`spells`).
-- Most machines that are lost are lost young. Of one that runs it is known since when; of one that
-  may be had, how likely it is there for long follows from when its zone was seen last, and how.
+- Most machines that are lost are lost young. How likely one has lasted follows from when its zone
+  was seen last, and how; of one that runs, also from how long it has.
 
 Nobody is asked how things stand in other zones: zones are tried in the order of the answer, and the
 first that has a machine is taken. A try that fails costs nothing, and is learnt from.
