@@ -307,6 +307,26 @@ def test_what_was_likely_of_a_machine_holds_when_it_is_begun(ago: float, rests: 
     assert pool.aged(rates, now_ns + TICK) >= before
 
 
+@given(st.floats(0.5, 60), st.floats(1, 60), st.floats(0.5, 10))
+def test_a_short_job_goes_on_where_it_costs_little_more_and_does_not_wait(
+    lasted_s: float, work_s: float, start_s: float
+) -> None:
+    """However short it is, what lies between it and its deadline is not: a zone that could be lost
+    meanwhile is taken while it is there."""
+    zones = [
+        Zone("a", "r", 10, math.inf), Zone("b", "r", 12, math.inf), Zone("s", "r", math.inf, 100)
+    ]  # fmt: skip
+    second = HOUR // 3600
+    moving = {(a, b): Moving(int(start_s * second), 0.0) for a in range(3) for b in range(3)}
+    chosen = Zones(zones, moving, 0, second)
+    chosen.see(0, True, 0)
+    chosen.pools[0].lose(int(lasted_s * second), 0)
+    now_ns = int((lasted_s + 1) * second)
+    chosen.see(0, False, now_ns)
+    standing = Standing(now_ns, int(work_s * second), 900 * second, Where(0, None))
+    assert Where(1, False) in chosen.options(standing)
+
+
 def test_a_job_stays_in_the_zone_that_it_has_begun_in() -> None:
     """Two zones are alike, nobody has looked for long, and both have machines."""
     zones = choice([Zone("z", "a", 3.0, 20.0), Zone("y", "a", 3.0, 20.0)])

@@ -33,6 +33,7 @@ _BEFORE = (2.5, 1.4, 0.7, 0.35)  # before anything is seen: times the mean rate
 _WEIGHT = 2.0  # of what is leant on, in ends
 _ALIKE = 4.0  # ends: however much was seen of one pool, it tells of others no more than this
 _HALF_HOURS = 72.0  # after so long what was seen counts half
+_SMALL = 1e-3  # of a horizon
 _LOOKS = HOUR_NS  # two looks that are further apart tell nothing of the time between
 
 
@@ -131,13 +132,15 @@ def steady(life: float, horizon: float) -> float:
     """The ends for an hour, the same at every age, by which one would last so many hours of the
     horizon."""
     part = life / horizon if horizon > 0 else 1.0
-    if part >= 1.0 - LEAST:
-        return LEAST
-    ends = 1 / max(part, 1e-9)  # over the horizon: (1 - e^-ends) / ends is `part`, by Newton
-    for _ in range(20):
-        alive = exp(-min(600.0, ends))
-        ends -= (1 - alive - ends * part) / (alive - part)
-    return max(ends / horizon, LEAST)
+    short = 1.0 - part
+    if short < _SMALL:  # of (1 - e^-ends) / ends, what comes first: nothing of it gets lost
+        ends = 2 * short * (1 + 2 * short / 3)
+    else:
+        ends = 1 / max(part, 1e-9)  # over the horizon: that is `part`, by Newton
+        for _ in range(20):
+            alive = exp(-min(600.0, ends))
+            ends -= (1 - alive - ends * part) / (alive - part)
+    return max(ends / horizon, LEAST) if horizon > 0 else LEAST
 
 
 class Rates(NamedTuple):
