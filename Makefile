@@ -32,10 +32,10 @@ demo: $(VENV)/installed
 	$(BIN)/hanse demo
 
 # Most tests wait for processes most of the time: more run at once than there are cores. Each file
-# stays together, as its tests may share a node, a cluster or a database.
+# stays together, as its tests may share a node, a cluster or a database; the longest come first.
 AT_ONCE ?= 4
 test: $(VENV)/test-tools
-	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 unit: $(VENV)/test-tools
 	$(BIN)/python -m pytest -q tests/unit

@@ -9,7 +9,7 @@ from hosts import chaos
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_item_is_committed_once_whatever_fails(possible, seed, tmp_path, capsys):
     measured = chaos.run(seed, chaos.SITES, keep=Path("chaos-failed") / str(seed))
     with capsys.disabled():

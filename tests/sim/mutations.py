@@ -34,12 +34,14 @@ class Mutation:
     function: str
     was: str
     becomes: str
+    near: int = 0  # a seed that found it, where few do: the search begins there
 
 
 MUTATIONS = (
     Mutation(
         "a home listens to dead processes", Home, "_hear",
         "if report.incarnation < site.incarnation:", "if False:",
+        near=95,
     ),
     Mutation(
         "an agent follows orders for its predecessor", Agent, "follow",
@@ -48,10 +50,12 @@ MUTATIONS = (
     Mutation(
         "a site that leaves begins what it is granted", Agent, "follow",
         "if self.leaving:", "if False:",
+        near=91,
     ),
     Mutation(
         "a site that leaves goes on with what it has", Agent, "leave",
         "commands.append(CutLease(lease, held.grant.start))", "pass",
+        near=91,
     ),
     Mutation(
         "what runs at a site to its very end is not cancelled", Agent, "hurry",
@@ -73,10 +77,12 @@ MUTATIONS = (
     Mutation(
         "part of a folded value counts", Noting, "_segment",
         "if note.folded and parts != [(note.start, note.stop)]:", "if False:",
+        near=33,
     ),
     Mutation(
         "running leases are forgotten by a restart", Following, "_adopt",
         "span = None if job is None else _adoptable(job, running)", "span = None",
+        near=99,
     ),
     Mutation(
         "a lease that runs is taken back though others hold its items", following, "_adoptable",
@@ -117,6 +123,7 @@ MUTATIONS = (
     Mutation(
         "a site that speaks is still silent", Home, "_hear",
         "self._heard.move_to_end(site.id)", "pass",
+        near=37,
     ),
     Mutation(
         "a retry is counted twice", Job, "attempt_failed",
@@ -125,6 +132,7 @@ MUTATIONS = (
     Mutation(
         "a retry that an earlier run counted is counted again", Noting, "_item_failed",
         "if note.lease in job.failed_under.get(note.item, ()):", "if False:",
+        near=230,
     ),
     Mutation(
         "who waits is lost by a recovery", facts, "apply",
@@ -134,6 +142,7 @@ MUTATIONS = (
     Mutation(
         "who waits for what failed waits for ever after a recovery", Home, "recover",
         "job.released(start, stop)", "pass",
+        near=23,
     ),
     Mutation(
         "results that arrive are counted twice", Job, "arrived",
@@ -175,6 +184,7 @@ MUTATIONS = (
     Mutation(
         "a growth that was lost leaves its results", Job, "known_to",
         "if lease < since:", "if False:",
+        near=24,
     ),
     Mutation(
         "an item starts while one input is missing", Job, "arrived",

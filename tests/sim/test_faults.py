@@ -14,16 +14,16 @@ from hanse.sim.plan import Fault, HomePlan, JobPlan, Line, Plan, SitePlan, What
 from hanse.sim.simulate import EVENTS
 
 SECOND = 1_000_000_000
-SEEDS = 200
+SEEDS = 100
 
 HITS = {
-    "at-commit home": 60, "away client": 20, "clog line": 80, "crash home": 25, "crash site": 30,
-    "cut line": 80, "death site": 35, "drift home": 10, "drift site": 10, "freeze home": 20,
-    "freeze site": 30, "full-disk home": 20, "jump home": 10, "jump site": 10, "lose site": 25,
-    "no-disk home": 8, "notice site": 25, "old-disk home": 30, "slow site": 30,
-    "slow-disk home": 30, "storm line": 40,
+    "at-commit home": 30, "away client": 10, "clog line": 40, "crash home": 12, "crash site": 15,
+    "cut line": 40, "death site": 17, "drift home": 5, "drift site": 5, "freeze home": 10,
+    "freeze site": 15, "full-disk home": 10, "jump home": 5, "jump site": 5, "lose site": 12,
+    "no-disk home": 4, "notice site": 12, "old-disk home": 15, "slow site": 15,
+    "slow-disk home": 15, "storm line": 20,
 }  # fmt: skip
-"""So many faults of each kind, at least, must hit in the first 200 seeds."""
+"""So many faults of each kind, at least, must hit in the first 100 seeds."""
 
 
 def kind(fault: Fault) -> str:

@@ -8,7 +8,6 @@ beside the fields that it is about, in `job.py`; here it is enforced.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from hanse import limits
@@ -132,11 +131,12 @@ def _check_shapes(home: Home) -> None:
 def _check_job(job: Job) -> None:
     for name in ("settled", "ready", "failed"):
         items: RangeSet = getattr(job, name)
-        spans = list(items)
-        assert all(a < b for a, b in spans), f"{job.id}: an empty range in {name}"
-        assert all(b < c for (_, b), (c, _) in pairwise(spans)), name
-        assert sum(b - a for a, b in spans) == len(items), f"{job.id}: {name} counts wrong"
-        assert not spans or (spans[0][0] >= 0 and spans[-1][1] <= job.size), f"{job.id}: {name}"
+        last, count = -1, 0
+        for start, stop in items:
+            assert last < start < stop, f"{job.id}: {name} from {start} to {stop}, after {last}"
+            last, count = stop, count + stop - start
+        assert last <= job.size, f"{job.id}: {name} up to {last} of {job.size}"
+        assert count == len(items), f"{job.id}: {name} counts wrong"
     assert all(job.settled.covers(a, b) for a, b in job.failed), f"{job.id}: failed, not settled"
     for start, stop in job.withdrawn:
         assert not job.ready.within(start, stop)
