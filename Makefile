@@ -8,7 +8,7 @@
 #   make lint   what CI asks of the text itself
 #   make bench  beside Ray, Dask, PySpark, joblib and the standard library: installs them under
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
-#   make bench-quick   two minutes, without the heavy ones; prints the table
+#   make bench-quick   two minutes, without the heavy ones; prints the table (ROUNDS=1: half of it)
 #   make bench-placement   cost of placement beside the optimum; needs the spot data (HANSE_SPOT_DATA
 #               names its folder), and a quarter of an hour of two quiet cores for 200 seeds; one that was
 #               interrupted goes on where it was
@@ -22,6 +22,8 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
+# Tests and benchmarks start thousands of processes; each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test unit lowest simulate chaos lint bench bench-quick bench-ray bench-placement \
@@ -71,9 +73,10 @@ bench: $(VENV)/made
 	"$(PYTHON)" -m bench install
 	$(BENCH) run
 
+bench-quick: ROUNDS ?= 2
 bench-quick: $(VENV)/made
 	"$(PYTHON)" -m bench install light
-	$(BENCH) quick
+	$(BENCH) quick --rounds $(ROUNDS)
 
 # Beside plain Ray, on a cluster of three Ray nodes on this machine.
 bench-ray: $(VENV)/test-tools
