@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import debian
@@ -123,6 +124,22 @@ def test_a_job_of_a_node_is_followed_without_loading_the_page_anew(node, page, t
         list(job)
         expect(page.locator("article")).to_contain_text("done")
         expect(page.locator(".waits")).to_contain_text("is done")
+
+
+def test_a_job_that_runs_takes_until_now_whatever_the_clock_of_the_browser_says(
+    node, page, tmp_path
+):
+    page.clock.install(time=time.time() + 3 * 3600)
+    page.goto(address(node))
+    with node.connect() as client:
+        job = client.map(waits, [tmp_path / "a"], name="long")
+        took = page.get_by_role("row", name="long").locator("td[data-name=Took]")
+        expect(took).to_have_text(re.compile(r"s$"))
+        page.clock.fast_forward("10:00")
+        expect(took).to_have_text(re.compile("^10 min$"))
+        (tmp_path / "a").touch()
+        list(job)
+        expect(took).to_have_text(re.compile(r"s$"))
 
 
 def test_leases_that_run_and_the_machines_that_run_them_are_shown(node, page, tmp_path):

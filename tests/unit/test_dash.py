@@ -135,6 +135,7 @@ def test_all_who_look_are_told_what_changed_and_what_went(state):
         sight = MadeUp(state, 3)
         live = Live(sight)
         events = live.events(follow=True)
+        assert (await anext(events)).startswith(b"event: clock")
         first = [(await anext(events)).decode() for _ in range(3)]
         assert all('"whole":true' in event for event in first)
         state.journal.remove(FAILING)

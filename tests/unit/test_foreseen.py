@@ -84,3 +84,11 @@ def test_what_takes_long_is_not_reckoned_on_the_thread_of_leases(
     here.reasons(NAME)
     assert len(reckoned) > count
     assert here._thread not in reckoned
+
+
+def test_who_asks_of_what_is_known_does_not_wait_for_what_is_reckoned_of_another_job(
+    here: Here,
+) -> None:
+    known = here.account(NAME)
+    with ThreadPoolExecutor(1) as other, here._foreseeing:  # it is being reckoned
+        assert other.submit(here.account, NAME).result(timeout=60) == known

@@ -189,7 +189,7 @@ def _heading(answer: Answer) -> str:
     found = answer.quote
     items = f"{found.items:,}{' or more' if answer.more else ''} items"
     if not found.items:
-        return "Nothing is left to do."
+        return f"Nothing is left to do{' of what has come so far' if answer.more else ''}."
     if found.item_s is not None and found.rows:
         return (
             f"{items} at {words.duration(found.item_s)} each (\N{PLUS-MINUS SIGN}"

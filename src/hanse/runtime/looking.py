@@ -58,6 +58,8 @@ class Looking:
         wait for the loop's thread, where it is only to be looked up then."""
         if threading.current_thread() is self._thread:
             return
+        if self.ask(lambda: self._unforeseen(job)) is None:
+            return  # most jobs, and these do not wait for what is reckoned of another one
         with self._foreseeing:
             asked = self.ask(lambda: self._unforeseen(job))
             if asked is not None:

@@ -112,15 +112,16 @@ class Live:
         self._trouble = ""
 
     async def events(self, follow: bool) -> AsyncGenerator[bytes]:
-        """Server-sent events, of what there is, or with `follow` for ever: `jobs`, `sites` and
-        `machines` with the rows that changed and the ids that went, `trouble` with what keeps us
-        from looking."""
+        """Server-sent events, of what there is, or with `follow` for ever: `clock` with our time,
+        which all times in rows are by, `jobs`, `sites` and `machines` with the rows that changed
+        and the ids that went, `trouble` with what keeps us from looking."""
         self._listening += 1
         if self._looker is None or self._looker.done():
             self._looker = asyncio.create_task(self._go_on_looking())
         known: dict[str, set[str]] = {name: set() for name in self._tables}
         seen, said_s, trouble = 0, time.monotonic(), ""
         try:
+            yield _event("clock", {"now_s": time.time()})
             while True:
                 await self._wait(seen, trouble)
                 look = self._look

@@ -5,6 +5,7 @@ import { h, say } from "./dom.js";
 import { JobView } from "./job.js";
 import { jobsTable } from "./jobs.js";
 import { machinesTable, sitesTable } from "./sites.js";
+import { itIsNow } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const nameOf = (id) => jobs.rows.get(id)?.name || id;
@@ -86,6 +87,7 @@ async function begin() {
   listening = new AbortController();
   follow("/dash/events?follow=1", {
     begin() {},
+    clock(told) { itIsNow(told.now_s); },
     jobs(changes) { jobs.take(changes); if (view instanceof JobView) view.take(jobs.rows.get(view.id)); },
     sites(changes) { sites.take(changes); },
     machines(changes) { machines.take(changes); },

@@ -2,7 +2,7 @@
 
 import { h, say } from "./dom.js";
 import { Table } from "./table.js";
-import { ago, count, duration, money } from "./words.js";
+import { ago, count, duration, money, now } from "./words.js";
 
 export const STATES = ["running", "interrupted", "done", "failed", "cancelled"];
 
@@ -14,7 +14,13 @@ export function items(row) {
   return row.failed ? `${done}, ${count(row.failed)} failed` : done;
 }
 
-export function took(row) { return duration(Math.max(0, (row.ended_s ?? row.updated_s) - row.created_s)); }
+// From its beginning to its end; until now if it runs, and else to its last sign of life.
+function seconds(row) {
+  const until = row.state === "running" ? Math.max(row.updated_s, now()) : row.ended_s ?? row.updated_s;
+  return Math.max(0, until - row.created_s);
+}
+
+export function took(row) { return duration(seconds(row)); }
 
 // In the currency of the sites' prices; empty where nothing is counted.
 export function price(row) { return row.cost ? money(row.cost) : ""; }
@@ -38,7 +44,7 @@ export function jobsTable() {
     { name: "Progress", text: (row) => (row.done + row.failed) / (whole(row) || 1), fill: fillProgress },
     { name: "Items", class: "number items", number: true, text: items, sort: whole },
     { name: "Out", class: "number", number: true, text: (row) => row.leased ? count(row.leased) : "", sort: (row) => row.leased },
-    { name: "Took", class: "number", number: true, text: took, sort: (row) => (row.ended_s ?? row.updated_s) - row.created_s },
+    { name: "Took", class: "number", number: true, text: took, sort: seconds },
     { name: "Cost", class: "number", number: true, text: price, sort: (row) => row.cost ?? 0 },
     { name: "Begun", class: "number", number: true, text: (row) => ago(row.created_s), sort: (row) => row.created_s },
     { name: "Function", class: "wide", text: (row) => row.function },

@@ -32,8 +32,13 @@ export function duration(seconds) {
   return `${Math.round(seconds)} s`;
 }
 
-export function ago(then, now = Date.now() / 1000) {
-  const age = Math.max(0, now - then);
+// Seconds since 1970 by the clock of whoever wrote the times that are shown: a browser's may be wrong by hours.
+let ahead = 0;
+export function now() { return Date.now() / 1000 + ahead; }
+export function itIsNow(seconds) { ahead = seconds - Date.now() / 1000; }
+
+export function ago(then) {
+  const age = Math.max(0, now() - then);
   for (const [unit, length] of UNITS) {
     if (age >= length) return `${Math.round(age / length)} ${unit} ago`;
   }
