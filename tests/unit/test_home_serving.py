@@ -56,6 +56,16 @@ def test_a_site_that_is_emptied_has_its_leases_cut_and_says_why_others_wait() ->
     assert any("is kept for wide" in line for line in explain(town.home, narrow, town.now_ns))
 
 
+def test_a_site_is_not_kept_for_the_job_that_fills_it_and_who_comes_then_has_its_turn() -> None:
+    town, narrow, place = crowd()
+    town.wait(3)
+    place.talk()
+    assert town.home.sites[SiteId("x")].reserved is None
+    late = town.known("late", 10, limits.MS)
+    one_ends(place)
+    assert (leases(place, narrow), leases(place, late)) == (3, 1)
+
+
 def test_only_one_site_is_emptied_for_a_job_and_others_go_on() -> None:
     town, narrow, first = crowd()
     second = town.place("y", 4)

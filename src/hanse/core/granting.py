@@ -155,9 +155,12 @@ class Granting(Placing):
         return job
 
     def _reserve(self, site: Site, job: Job) -> bool:
-        """Empty the site for the job, if it has waited long enough and no other one is emptied."""
+        """Empty the site for the job, if it has waited long enough, no other one is emptied, and it
+        is not the job itself that fills it."""
         waited = self._now_ns - job.hungry_ns
         if job.reserved is not None or waited < limits.RESERVE_AFTER_NS:
+            return False
+        if site.leases and all(lease.job == job.id for lease in site.leases):
             return False
         job.reserved, site.reserved = site.id, job.id
         for lease in site.leases:

@@ -72,7 +72,7 @@ def ask(
         with home.imagined(replace(spec, aims=whole), timed, now_ns, of, data) as job:
             assert job.place is not None
             asked = question(home, job, now_ns, about[0].asked.ahead if about else None)
-            why = refusals(home, job, now_ns)
+            why = refusals(home, job, now_ns, of)
             unrented = None
             if each.deadline_ns is not None or each.budget_nano is not None:
                 unrented = asked.rents.refused

@@ -226,8 +226,9 @@ def _refusals(home: Home, job: Job, now_ns: int) -> list[str]:
     return lines
 
 
-def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
-    """The sites that get no lease of the job now, and why. Nothing of machines that are gone."""
+def refusals(home: Home, job: Job, now_ns: int, of: JobId | None = None) -> dict[SiteId, str]:
+    """The sites that get no lease of the job now, and why. Nothing of machines that are gone. `of`:
+    the job that it is imagined in place of; a site that is kept for that one is kept for it."""
     found = {}
     holds = {lease.site for lease in job.leases.values()}
     asks = job.ready or job.place is None
@@ -252,7 +253,7 @@ def refusals(home: Home, job: Job, now_ns: int) -> dict[SiteId, str]:
             reason = "it gave up one lease after the other, and rests for a while"
         elif site.silent(now_ns):
             reason = _silence(site, now_ns)
-        elif site.reserved is not None and site.reserved != job.id:
+        elif site.reserved is not None and site.reserved not in (job.id, of):
             reason = (
                 f"it is kept for {home.jobs[site.reserved].spec.name}, which needs much at once"
             )
