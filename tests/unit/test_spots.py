@@ -19,7 +19,17 @@ from test_renting import HOUR, rental
 from hanse import limits
 from hanse.core.events import Describe, Withdraw
 from hanse.core.home import Home
-from hanse.core.place.spells import EDGES, LEAST, LOST, Spells, class_of, hazards, lasts, steady
+from hanse.core.place.spells import (
+    EDGES,
+    LEAST,
+    LOST,
+    Spells,
+    class_of,
+    hazards,
+    lasts,
+    rates_of,
+    steady,
+)
 from hanse.core.site import Site
 from hanse.core.spots import Spots, Told
 from hanse.ids import JobId, SiteId
@@ -361,6 +371,8 @@ def test_what_is_told_comes_back_as_it_was(
     assert once_more.offers.keys() == told.offers.keys()
     for name, seen in once_more.offers.items():
         assert (seen.up, seen.lost) == (told.offers[name].up, told.offers[name].lost)
+        assert seen.was_old == told.offers[name].was_old
+        assert seen.was_any == pytest.approx(told.offers[name].was_any)
         assert abs(seen.ago_ns - told.offers[name].ago_ns - ago_ns) <= 1
     for seen in again.told([], 10 * HOUR + away_ns).regions.values():
         keeps = 0.5 ** (away_ns / HOUR / 72)
@@ -409,13 +421,20 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 NUMBERS = st.lists(st.sampled_from([0.0, 1e-300, 1e-9, 1.0, 1e9]), min_size=4, max_size=4)
 
 
-@given(NUMBERS, NUMBERS, st.sampled_from([0, 1, 29 * 24 * HOUR]))
+CHANCES = st.sampled_from([0.0, 1e-300, 0.5, 1.0])
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from([0, 1, 29 * 24 * HOUR]), CHANCES, CHANCES)
 def test_whatever_a_file_may_say_estimates_are_usable(
-    up: list[float], lost: list[float], ago_ns: int
+    up: list[float], lost: list[float], ago_ns: int, old: float, any_age: float
 ) -> None:
     spots = Spots([A])
-    seen = {"up": up, "lost": lost, "down": up, "back": lost, "ago_ns": ago_ns}
+    seen = {"up": up, "lost": lost, "down": up, "back": lost, "ago_ns": ago_ns, "there": True,
+            "was_old": old, "was_any": any_age}  # fmt: skip
     spots.recall(_told_of(seen), 0, 0)
+    pool = spots.pools["a"]
+    (rates,) = rates_of([pool], 5.0, HOUR)
+    assert 0 <= pool.aged(rates, HOUR) <= 1
     site = Site(SiteId("s"))
     site.tariff = EAST
     spots.begins(site, 0)

@@ -285,26 +285,44 @@ def test_a_machine_where_there_was_none_a_moment_ago_is_young() -> None:
     now_ns = 60 * TICK
     pools[1].see(False, now_ns)
     pools[2].lose(now_ns, 0)
+    pools.append(Pool())
+    for tick in range(60):
+        pools[3].see(tick != 59, tick * TICK)
+    pools[3].lose(now_ns, 2)  # these came and nobody saw it
     for pool, rates in zip(pools, rates_of(pools, 40.0, now_ns), strict=True):
         assert pool.aged(rates, now_ns) < 0.15
 
 
-@given(st.floats(1.1, 200), st.booleans())
-def test_what_was_likely_of_a_machine_holds_when_it_is_begun(ago: float, rests: bool) -> None:
+@given(
+    st.integers(0, 40),
+    st.lists(
+        st.tuples(st.floats(0, 200), st.booleans(), st.integers(1, 12)), min_size=1, max_size=4
+    ),
+)
+def test_what_was_likely_of_a_machine_holds_however_often_it_is_looked_at_anew(
+    long: int, looks: list[tuple[float, bool, int]]
+) -> None:
     """It was taken for one that had just come, and left for another zone at the next look."""
     pool = Pool()
-    for tick in range(24):
-        pool.see(tick % 4 != 3, tick * TICK)
-    if rests:
-        pool.rest()
-    now_ns = 23 * TICK + round(ago * HOUR)
-    (rates,) = rates_of([pool], 40.0, now_ns)
-    before = pool.aged(rates, now_ns)
-    pool.see(True, now_ns)
-    assert abs(pool.aged(rates, now_ns) - before) < 1e-9
-    pool.see(True, now_ns + TICK)
-    (rates,) = rates_of([pool], 40.0, now_ns + TICK)
-    assert pool.aged(rates, now_ns + TICK) >= before
+    for tick in range(23 + long):
+        pool.see(tick % 4 != 3 or tick >= 23, tick * TICK)
+    now_ns = pool.seen_ns
+    for ago, rests, ticks in looks:
+        if rests:
+            pool.rest()
+        now_ns += round(ago * HOUR)
+        (rates,) = rates_of([pool], 40.0, now_ns)
+        before = pool.aged(rates, now_ns)
+        pool.see(True, now_ns)
+        found = pool.aged(rates, now_ns)
+        if rests or ago > 1.01:  # else it is taken to have been there all the time
+            assert abs(found - before) < 1e-9
+        assert found >= before - 1e-9
+        for _ in range(ticks):
+            now_ns += TICK
+            before = pool.aged(rates, now_ns - TICK)
+            pool.see(True, now_ns)
+            assert pool.aged(rates, now_ns) >= before - 1e-9
 
 
 @given(st.floats(0.5, 60), st.floats(1, 60), st.floats(0.5, 10))

@@ -40,6 +40,7 @@ _FOR_EVER = 1e5  # hours
 _Number = Annotated[float, Meta(ge=0, le=1e9)]
 _ByAge = Annotated[list[_Number], Meta(min_length=len(EDGES), max_length=len(EDGES))]
 _Ns = Annotated[int, Meta(ge=0, le=_MOST_NS)]
+_Chance = Annotated[float, Meta(ge=0, le=1)]
 _Name = Annotated[str, Meta(max_length=limits.SPOT_NAME)]
 
 
@@ -53,6 +54,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ago_ns: how long ago it was last known.
         there: what it was like then; None: nobody knows.
         for_ns: for how long it had been so.
+        was_old, was_any: how likely a machine was old when that began, and how likely it was one
+            as there is at any moment.
     """
 
     up: _ByAge
@@ -62,6 +65,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ago_ns: _Ns
     there: bool | None = None
     for_ns: _Ns = 0
+    was_old: _Chance = 0.0
+    was_any: _Chance = 0.0
 
 
 class Age(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -273,7 +278,7 @@ def _told(pools: dict[str, Pool], now_ns: int, most: int) -> dict[str, Seen]:
         name: Seen(
             up=pool.ups.hours, lost=pool.ups.ends, down=pool.downs.hours, back=pool.downs.ends,
             ago_ns=max(0, now_ns - pool.seen_ns), there=pool.was_up,
-            for_ns=max(0, pool.seen_ns - pool.since_ns),
+            for_ns=max(0, pool.seen_ns - pool.since_ns), was_old=pool.was_old, was_any=pool.was_any,
         )
         for name, pool in pools.items()
         if len(name) <= limits.SPOT_NAME
@@ -290,6 +295,8 @@ def _recall(pools: dict[str, Pool], name: str, seen: Seen, then_ns: int, now_ns:
     pool.ups.hours, pool.ups.ends = list(seen.up), list(seen.lost)
     pool.downs.hours, pool.downs.ends = list(seen.down), list(seen.back)
     pool.was_up, pool.seen_ns, pool.since_ns = seen.there, seen_ns, seen_ns - seen.for_ns
+    pool.was_old = seen.was_old
+    pool.was_any = min(seen.was_any, 1 - seen.was_old)
 
 
 def _times(count: float) -> str:

@@ -157,10 +157,6 @@ class Rates(NamedTuple):
         """How likely one that is there at any moment is old."""
         return self.grows / (self.grows + self.old)
 
-    def later(self, old: float, hours: float) -> float:
-        """The same, where it was so likely when somebody looked last."""
-        return self.aged + (old - self.aged) * exp(-min(600.0, hours / (1 / self.back + GROWN)))
-
     @property
     def lost(self) -> float:
         """Ends for an hour of one that is there at any moment."""
@@ -176,7 +172,7 @@ class Pool:
     """What was seen of spot machines that are alike."""
 
     __slots__ = (
-        "downs", "gap_ns", "machines", "seen_ns", "since_ns", "ups", "was_old", "was_up",
+        "downs", "machines", "seen_ns", "since_ns", "ups", "was_any", "was_old", "was_up",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -184,8 +180,8 @@ class Pool:
         self.machines = 1  # that there were, if any
         self.seen_ns = 0
         self.since_ns = 0  # it has been so at least since then
-        self.gap_ns = 0.0  # so long nobody had looked; 0: it was seen to begin then
-        self.was_old = 0.0  # as `aged`, when somebody had looked last before that
+        self.was_old = 0.0  # how likely a machine was old then, by what was seen before
+        self.was_any = 0.0  # and how likely it was one as there is at any moment; else it was young
         self.ups, self.downs = Spells(), Spells()
 
     @property
@@ -219,16 +215,18 @@ class Pool:
         """There are so many machines, or none. Between two looks that agree nothing is taken to
         change."""
         span_ns = now_ns - self.seen_ns
+        anew = up is not self.was_up or span_ns > _LOOKS
+        found = (0.0, 0.0)  # what was seen to begin is young
+        if anew and (self.was_up is None or not 0 <= span_ns <= _LOOKS):
+            ((_, back),) = means_of([self])
+            found = self._likely(now_ns, back)
         self._fade(span_ns)
         if self.was_up is not None and 0 < span_ns <= _LOOKS:
             age = max(0, self.seen_ns - self.since_ns) / HOUR_NS
             spells, many = (self.ups, self.machines) if self.was_up else (self.downs, 1)
             spells.count(age, span_ns / HOUR_NS, ended=up is not self.was_up, many=many)
-        if up is not self.was_up or span_ns > _LOOKS:
-            began = self.was_up is not None and 0 <= span_ns <= _LOOKS
-            self.gap_ns = 0.0 if began else math.inf if self.unknown else max(0, span_ns)
-            self.was_old = 0.0 if self.was_up is False else self._grown()
-            self.since_ns = now_ns
+        if anew:
+            self.since_ns, (self.was_old, self.was_any) = now_ns, found
         self.was_up, self.seen_ns, self.machines = up, now_ns, machines
 
     def lose(self, now_ns: int, others: int) -> None:
@@ -238,7 +236,7 @@ class Pool:
         self.ups.count((now_ns - self.since_ns) / HOUR_NS if was_up else 0.0, 0.0, ended=True)
         self.was_up = others > 0
         if self.was_up is not was_up:
-            self.since_ns = now_ns
+            self.since_ns, self.was_old, self.was_any = now_ns, 0.0, 0.0
 
     def rest(self) -> None:
         """Machines were given up: whether there would be one is not known any more."""
@@ -252,23 +250,27 @@ class Pool:
 
     @property
     def unknown(self) -> bool:
-        """Nobody ever looked, and none was lost."""
+        """Nothing was counted of it, and nobody looks at it now."""
         return self.was_up is None and not (self.up or self.down or self.lost)
 
     def aged(self, rates: Rates, now_ns: int) -> float:
-        """How likely a machine that is there now is old: as it was when it was seen, and then more
-        and more like one that is there at any moment."""
-        if self.unknown:
-            return rates.aged
-        seen = 0.0
-        if self.was_up is not False:
-            before = rates.later(self.was_old, self.gap_ns / HOUR_NS) if self.gap_ns else 0.0
-            seen = before + (1 - before) * self._grown()
-        return rates.later(seen, max(0, now_ns - self.seen_ns) / HOUR_NS)
+        """How likely a machine that is there now is old."""
+        old, any_age = self._likely(now_ns, rates.back)
+        return old + any_age * rates.aged
 
-    def _grown(self) -> float:
-        """How likely one that came when it was seen first was old when it was seen last."""
-        return min(1.0, max(0, self.seen_ns - self.since_ns) / HOUR_NS / GROWN)
+    def _likely(self, now_ns: int, back: float) -> tuple[float, float]:
+        """How likely a machine that is there now is old by what was seen, and how likely it is one
+        as there is at any moment: another one, as nobody has looked for a while. Zones have
+        machines again so often for an hour."""
+        if self.unknown:
+            return 0.0, 1.0
+        old = any_age = 0.0
+        if self.was_up is not False:
+            grown = min(1.0, max(0, self.seen_ns - self.since_ns) / HOUR_NS / GROWN)
+            old, any_age = grown + (1 - grown) * self.was_old, (1 - grown) * self.was_any
+        hours = max(0, now_ns - self.seen_ns) / HOUR_NS
+        same = exp(-min(600.0, hours / (1 / back + GROWN)))
+        return same * old, same * any_age + 1 - same
 
     # --- machines that are followed one by one --------------------------------------------------
     def watch(self, begun_ns: int, since_ns: int, now_ns: int, *, lost: bool) -> None:

@@ -233,10 +233,11 @@ class Zones:
     def _belief(self, zone: int, lone: Lone, now: Standing) -> tuple[States, States]:
         """What its spell is like, if there is a machine now, and if there is none."""
         pool = self.pools[zone]
-        if pool.was_up is None and not pool.up and not pool.down:
+        if pool.unknown:
             return lone.belief(True, 0.0, math.inf)
-        age = (pool.seen_ns - pool.since_ns) / HOUR
-        return lone.belief(pool.was_up is not False, age, (now.now_ns - pool.seen_ns) / HOUR)
+        age = max(0, pool.seen_ns - pool.since_ns) / HOUR
+        ago = max(0, now.now_ns - pool.seen_ns) / HOUR
+        return lone.belief(pool.was_up is not False, age, ago)
 
     def _lone(self, zone: int, now: Standing, stay: Where | None) -> tuple[Lone, float, float]:
         """Tables, which are kept while what is known stays much the same, and for which work and
