@@ -34,7 +34,8 @@ demo: $(VENV)/installed
 	$(BIN)/hanse demo
 
 # Most tests wait for processes most of the time: more run at once than there are cores. Each file
-# stays together, as its tests may share a node, a cluster or a database; the longest come first.
+# stays together, as its tests may share a node, a cluster or a database. Files go by their folders,
+# so the short ones of single parts fill what is left at the end.
 AT_ONCE ?= 4
 test: $(VENV)/test-tools
 	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder

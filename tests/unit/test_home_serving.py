@@ -10,6 +10,7 @@ from hanse.core.events import CancelJob, Describe, Tick
 from hanse.core.home import Home
 from hanse.core.why import explain, unable
 from hanse.ids import JobId, SiteId
+from hanse.model.aims import Aims
 from hanse.model.fit import Offer, Requires
 from hanse.model.job import JobSpec, JobState
 from hanse.model.resources import SCRIPTS
@@ -35,9 +36,25 @@ def crowd(cores: float = 4) -> tuple[Town, JobId, Place]:
     return town, narrow, town.place("x", cores)
 
 
-def test_a_wide_job_is_not_starved_by_narrow_ones() -> None:
+ASKED = [None, Aims(), Aims(objective="cheapest"), Aims(deadline_ns=3600 * limits.SECOND)]
+
+
+@pytest.mark.parametrize("aims", ASKED)
+def test_a_job_gets_its_part_of_a_site_that_another_one_fills(aims: Aims | None) -> None:
+    """With a deadline it got nothing: its plan was made of what is free, and the other one took
+    that at once."""
+    town, narrow, place = crowd()
+    late = town.known("late", 10**6, limits.MS, aims=aims)
+    for _ in range(12):
+        town.wait(0.5)
+        one_ends(place)
+    assert (leases(place, narrow), leases(place, late)) == (2, 2)
+
+
+@pytest.mark.parametrize("aims", ASKED)
+def test_a_wide_job_is_not_starved_by_narrow_ones(aims: Aims | None) -> None:
     town, _, place = crowd()
-    wide = town.known("wide", 10, limits.MS, needs=cpus(4))
+    wide = town.known("wide", 10, limits.MS, needs=cpus(4), aims=aims)
     for _ in range(30):
         town.wait(0.5)
         one_ends(place)
@@ -56,14 +73,51 @@ def test_a_site_that_is_emptied_has_its_leases_cut_and_says_why_others_wait() ->
     assert any("is kept for wide" in line for line in explain(town.home, narrow, town.now_ns))
 
 
-def test_a_site_is_not_kept_for_the_job_that_fills_it_and_who_comes_then_has_its_turn() -> None:
-    town, narrow, place = crowd()
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_site_is_not_emptied_for_jobs_that_fill_it_and_who_comes_then_has_its_turn(
+    beside: bool,
+) -> None:
+    town = Town()
+    first = town.known("first", 10**6, limits.MS)
+    place = town.place("x", 2)
+    if beside:
+        second = town.known("second", 10**6, limits.MS)
+        one_ends(place)
+        assert (leases(place, first), leases(place, second)) == (1, 1)
     town.wait(3)
     place.talk()
     assert town.home.sites[SiteId("x")].reserved is None
+    assert not place.cuts
     late = town.known("late", 10, limits.MS)
     one_ends(place)
-    assert (leases(place, narrow), leases(place, late)) == (3, 1)
+    assert leases(place, late) == 1
+
+
+def test_a_site_is_not_emptied_for_a_job_that_would_have_no_room_for_another_lease_then() -> None:
+    town = Town()
+    wide = town.known("wide", 10**6, limits.MS, needs=cpus(5))
+    place = town.place("x", 8)
+    narrow = town.known("narrow", 10**6, limits.MS)
+    place.talk()
+    assert (leases(place, wide), leases(place, narrow)) == (1, 3)
+    for _ in range(4):
+        town.wait(1)
+        place.talk()
+    assert not place.cuts
+    assert (leases(place, wide), leases(place, narrow)) == (1, 3)
+
+
+def test_a_site_is_emptied_for_a_wide_job_beside_another_one_that_may_take_long() -> None:
+    town = Town()
+    other = town.known("other", 1, limits.SECOND, needs=cpus(4))
+    place = town.place("x", 8)
+    narrow = town.known("narrow", 10**6, limits.MS)
+    place.talk()
+    assert (leases(place, other), leases(place, narrow)) == (1, 4)
+    wide = town.known("wide", 10, limits.MS, needs=cpus(4))
+    town.wait(3)
+    place.talk()
+    assert town.home.sites[SiteId("x")].reserved == wide
 
 
 def test_only_one_site_is_emptied_for_a_job_and_others_go_on() -> None:

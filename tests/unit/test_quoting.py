@@ -91,6 +91,21 @@ def test_of_what_was_never_timed_nothing_is_said() -> None:
     assert (found.items, found.timed, found.rows, found.item_s) == (400, 0, [], None)
 
 
+def test_a_site_that_is_emptied_for_a_job_is_not_refused_in_the_quote_of_that_job() -> None:
+    town = Town()
+    town.known("narrow", 10**6, 10**6)
+    site = town.place("a", 4)
+    wide = town.submit("wide", 10, needs=cpus(4), aims=Aims())
+    town.wait(3)
+    site.talk()
+    assert town.home.sites[SiteId("a")].reserved == wide
+    spec = town.job(wide).spec
+    (words,) = quote(town.home, spec, [], [Aims()], town.now_ns).refused.values()
+    assert "is kept for wide" in words
+    (words,) = quote(town.home, spec, [], [Aims()], town.now_ns, of=wide).refused.values()
+    assert words == "it is busy: cpus: needs 4, has 0"
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 100_000),

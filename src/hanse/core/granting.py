@@ -155,13 +155,17 @@ class Granting(Placing):
         return job
 
     def _reserve(self, site: Site, job: Job) -> bool:
-        """Empty the site for the job, if it has waited long enough, no other one is emptied, and it
-        is not the job itself that fills it."""
+        """Empty the site for the job, if it has waited long enough, no other one is emptied, and
+        nothing less would do."""
         waited = self._now_ns - job.hungry_ns
         if job.reserved is not None or waited < limits.RESERVE_AFTER_NS:
             return False
-        if site.leases and all(lease.job == job.id for lease in site.leases):
-            return False
+        needs, running = job.spec.needs, [lease for lease in site.leases if not lease.queued]
+        own = sum(lease.job == job.id for lease in running)
+        if not site.capacity.minus(needs, own).fits(needs):
+            return False  # its own leases leave no room for one more, whoever else goes
+        if running and all(self.jobs[each.job].spec.needs.fits(needs) for each in running):
+            return False  # whichever ends gives room, and the job comes first then
         job.reserved, site.reserved = site.id, job.id
         for lease in site.leases:
             if lease.unbegun and lease.cut_to is None and not lease.cancelled:

@@ -114,10 +114,12 @@ class Placing(Paying):
         place.look_ns = self._now_ns + int(goal.every_ns)
         place.looked_ns = self._now_ns
         near = place.near
+        # Where others have everything, its turn comes at one of the sites that it would be at.
+        those = offers or self._offers(job, place, least=1)
         if near is None:
-            place.plan = plan(offers, left, goal)
+            place.plan = plan(those, left, goal)
         else:
-            way = self._way(job, place, offers, left, goal)
+            way = self._way(job, place, those, left, goal)
             place.plan = way.plan
             self._follow(job, near, way)
         place.count(offers)
@@ -201,7 +203,9 @@ class Placing(Paying):
             elif lease.unbegun:
                 self._cut(lease, lease.after(0))
 
-    def _offers(self, job: Job, place: Placement) -> list[Offer]:
+    def _offers(self, job: Job, place: Placement, least: int = 0) -> list[Offer]:
+        """What it may use of sites, by what is free and its own; so many slots at least of each
+        that could have them."""
         self.spots.follow(self.sites.values(), self._now_ns)
         place.barred = {}
         offers = []
@@ -211,7 +215,9 @@ class Placing(Paying):
             why_not = barred(place.aims, site.tariff) or self.draining.get(site.id)
             if why_not is not None:
                 place.barred[site.id] = why_not
-            elif slots := self._usable(job, site):
+            elif slots := max(
+                self._usable(job, site), min(least, site.capacity.times(job.spec.needs))
+            ):
                 offers.append(self._offer(job, place, site, slots))
         return offers
 
