@@ -309,8 +309,11 @@ def test_machines_are_looked_at_again_though_ray_did_not_answer_once(
 
     one = messages.Machine("1", "host", "10.0.0.1", Amount(cpus_milli=1000))
     answers: list[list[messages.Machine] | None] = [[one], None, []]
+    first_seen = threading.Event()
 
     def machines() -> list[messages.Machine]:
+        if len(answers) < 3:
+            first_seen.wait()
         found = answers.pop(0) if len(answers) > 1 else answers[0]
         if found is None:
             raise RuntimeError("the cluster does not answer")
@@ -320,6 +323,7 @@ def test_machines_are_looked_at_again_though_ray_did_not_answer_once(
     monkeypatch.setattr(driver, "_LOOK_S", 0.001)
     watch = driver.Watch()
     assert watch.machines == [one]
+    first_seen.set()
     eventually(lambda: watch.machines == [])
     watch._stop.set()
     eventually(lambda: "hanse-watch" not in {each.name for each in threading.enumerate()})
