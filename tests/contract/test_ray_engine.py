@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from packages import wheel
 from hanse.engines.port import Building, End, Printed, Waiting
 from hanse.engines.ray import messages
 from hanse.engines.ray.engine import RayEngine
+from hanse.engines.ray.starting import Driver
 from hanse.errors import EngineError
 from hanse.model.environment import Environment
 from hanse.model.resources import Amount, Resources
@@ -157,6 +160,36 @@ def test_when_the_process_that_speaks_to_ray_is_killed_works_run_again(
     (tmp_path / "go").touch()
     assert running.end().end is End.DONE
     assert running.reported() == list(range(3))
+
+
+def test_a_process_that_was_killed_and_cannot_be_waited_for_yet_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its sockets are closed before it is dead: that was taken for a Ray that cannot be used."""
+    driver, ends = Driver("auto"), list[socket.socket]()
+    with subprocess.Popen(["sleep", "600"]) as alive_still:
+
+        def start() -> None:
+            if driver._control is not None:
+                driver._control.close()
+            driver._process = alive_still
+            driver._control, theirs = socket.socketpair()
+            ends.append(theirs)
+            if len(ends) == 1:
+                theirs.close()
+
+        monkeypatch.setattr(driver, "_start", start)
+        driver.session().close()
+        assert len(ends) == 2
+        ends[1].close()
+        start()
+        ends[2].close()
+        monkeypatch.setattr(driver, "_start", lambda: None)
+        with pytest.raises(EngineError, match="speaks to Ray ended"):
+            driver.session()
+        assert driver._control is not None
+        driver._control.close()
+        alive_still.kill()
 
 
 def test_close_leaves_no_slot(ray_bench: Callable[..., Bench]) -> None:

@@ -39,15 +39,26 @@ class Driver:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            assert self._control is not None
-            ours, theirs = socket.socketpair()
-            with theirs:
-                try:
-                    socket.send_fds(self._control, [b"s"], [theirs.fileno()])
-                except OSError as error:
-                    ours.close()
-                    raise EngineError(f"the process that speaks to Ray ended: {error}") from error
-            return ours
+            try:
+                return self._open()
+            except OSError:  # one that was killed closes its sockets before it can be waited for
+                self._start()
+            try:
+                return self._open()
+            except OSError as error:
+                raise EngineError(f"the process that speaks to Ray ended: {error}") from error
+
+    def _open(self) -> socket.socket:
+        """Raises OSError if the process is gone."""
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"s"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return ours
 
     def _check_reachable(self) -> None:
         """Ray itself would try for a minute."""
