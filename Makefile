@@ -10,7 +10,7 @@
 #               bench/.venvs, writes bench/RESULTS.md and plots; half an hour
 #   make bench-quick   two minutes, without the heavy ones; prints the table (ROUNDS=1: half of it)
 #   make bench-placement   cost of placement beside the optimum; needs the spot data (HANSE_SPOT_DATA
-#               names its folder), and a quarter of an hour of two quiet cores for 200 seeds; one that was
+#               names its folder), and some twenty minutes of two quiet cores for 200 seeds; one that was
 #               interrupted goes on where it was
 #   make bench-placement-quick   a look at the same in some minutes: prints, and keeps nothing
 # Another Python: make PYTHON=/path/to/python3.12
@@ -22,9 +22,9 @@ PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := bench/.venvs/light/bin/python -m bench
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Tests and benchmarks start thousands of processes; each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test unit lowest simulate chaos lint bench bench-quick bench-ray bench-placement \
 	bench-placement-quick clean

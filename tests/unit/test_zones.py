@@ -293,16 +293,34 @@ def test_a_machine_where_there_was_none_a_moment_ago_is_young() -> None:
         assert pool.aged(rates, now_ns) < 0.15
 
 
+@given(st.floats(1.1, 200), st.booleans())
+def test_what_was_likely_of_a_machine_holds_when_it_is_begun(ago: float, rests: bool) -> None:
+    """It was taken for one that had just come, and left for another zone at the next look."""
+    pool = Pool()
+    for tick in range(24):
+        pool.see(tick % 4 != 3, tick * TICK)
+    if rests:
+        pool.rest()
+    now_ns = 23 * TICK + round(ago * HOUR)
+    (rates,) = rates_of([pool], 40.0, now_ns)
+    before = pool.aged(rates, now_ns)
+    pool.see(True, now_ns)
+    assert abs(pool.aged(rates, now_ns) - before) < 1e-9
+    pool.see(True, now_ns + TICK)
+    (rates,) = rates_of([pool], 40.0, now_ns + TICK)
+    assert pool.aged(rates, now_ns + TICK) >= before
+
+
 @given(
     st.integers(0, 40),
     st.lists(
         st.tuples(st.floats(0, 200), st.booleans(), st.integers(1, 12)), min_size=1, max_size=4
     ),
 )
-def test_what_was_likely_of_a_machine_holds_however_often_it_is_looked_at_anew(
+def test_what_was_likely_of_a_machine_holds_however_often_it_is_looked_at(
     long: int, looks: list[tuple[float, bool, int]]
 ) -> None:
-    """It was taken for one that had just come, and left for another zone at the next look."""
+    """At the second look after a while it was taken for a young one again."""
     pool = Pool()
     for tick in range(23 + long):
         pool.see(tick % 4 != 3 or tick >= 23, tick * TICK)

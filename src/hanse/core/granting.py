@@ -156,7 +156,7 @@ class Granting(Placing):
 
     def _reserve(self, site: Site, job: Job) -> bool:
         """Empty the site for the job, if it has waited long enough, no other one is emptied, and
-        nothing less would do."""
+        others could take what gets free before it."""
         waited = self._now_ns - job.hungry_ns
         if job.reserved is not None or waited < limits.RESERVE_AFTER_NS:
             return False

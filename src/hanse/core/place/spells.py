@@ -260,8 +260,8 @@ class Pool:
 
     def _likely(self, now_ns: int, back: float) -> tuple[float, float]:
         """How likely a machine that is there now is old by what was seen, and how likely it is one
-        as there is at any moment: another one, as nobody has looked for a while. Zones have
-        machines again so often for an hour."""
+        as there is at any moment: another one, as nobody has looked for a while. `back`: how
+        often for an hour there are machines again."""
         if self.unknown:
             return 0.0, 1.0
         old = any_age = 0.0
