@@ -28,12 +28,13 @@ from typing import Protocol
 import msgspec
 
 from hanse.blobs.disk import make_directory, open_own, saying, sync, sync_directory
+from hanse.decoding import msgpack_decoder
 from hanse.errors import CodeMissing, JournalFull, UsageError
 from hanse.limits import CODE_BYTES, CODE_GRACE_S, CODES, CODES_LOOKED_AT
 from hanse.wire.code import Manifest, check_manifest, code_digest, file_digest, is_digest
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_manifests = msgspec.msgpack.Decoder(dict[str, str])
+_manifests = msgpack_decoder(dict[str, str])
 
 
 class Room(Protocol):

@@ -17,6 +17,7 @@ from hanse.cli.shared import bill, quoted, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import record_of, recorded, records
 from hanse.cli.shared.output import Output
+from hanse.decoding import from_json
 from hanse.errors import UsageError, error_of
 
 if TYPE_CHECKING:
@@ -113,11 +114,11 @@ def _of_script(
             code = _run(quoted.command(target, args), environment)
         finally:
             if ran.exists():
-                _forget(msgspec.json.decode(ran.read_bytes(), type=Sample))
+                _forget(from_json(ran.read_bytes(), Sample))
         if not place.exists():
             how = f"ended with exit code {code}" if code else "made no map"
             raise UsageError(f"{target} {how}, so there is nothing to quote")
-        told = msgspec.json.decode(place.read_bytes(), type=Answer | Refused)
+        told = from_json(place.read_bytes(), Answer | Refused)
     if isinstance(told, Refused):
         raise error_of(told.code, told.words) or UsageError(told.words)
     return told

@@ -25,6 +25,7 @@ from hanse.client.mapping import MapSource, dump_inputs
 from hanse.client.results import Part, Results
 from hanse.client.tracing import traceparent
 from hanse.core.events import Grow
+from hanse.decoding import from_msgpack
 from hanse.engines.port import Program
 from hanse.errors import ClientClosed, JobChanged, NameTaken, UsageError
 from hanse.ids import JobId
@@ -169,7 +170,7 @@ def check_same(
 
 def _compare(record: JobRecord, name: str, told: ProgramRecord) -> None:
     program = record.program
-    before, now = (msgspec.msgpack.decode(one.manifest, type=Manifest) for one in (program, told))
+    before, now = (from_msgpack(one.manifest, Manifest) for one in (program, told))
     lines = changes(before, now)
     if program.star != told.star:
         lines.append("it was mapped over " + ("several iterables" if program.star else "one"))
@@ -399,7 +400,7 @@ class NamedSource(MapSource):
         manifest = fingerprint(function)
         parts = list(self._record.parts()) if self._record is not None else []
         for known in folds(parts):
-            lines = changes(msgspec.msgpack.decode(known, type=Manifest), manifest)
+            lines = changes(from_msgpack(known, Manifest), manifest)
             if lines:
                 assert self._record is not None
                 raise changed(self._name, self._record, ["what reduce folds with:", *lines])

@@ -23,6 +23,7 @@ from hanse.client.inputs import SIZED, snapshot
 from hanse.client.named import check_same, starts_over
 from hanse.client.task import Task, unwrap
 from hanse.core.place.data import Places as Chunks
+from hanse.decoding import from_json
 from hanse.errors import HanseError, InternalError
 from hanse.model.aims import Aims, Objective
 from hanse.model.data import Lies
@@ -108,7 +109,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 def ask_of(environment: Mapping[str, str]) -> Ask | None:
     told = environment.get(ASKED)
-    return None if not told else msgspec.json.decode(told, type=Ask)
+    return None if not told else from_json(told, Ask)
 
 
 def answer(

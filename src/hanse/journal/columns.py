@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hanse.decoding import from_builtins
 from hanse.errors import InternalError, JournalDamaged, NoSuchJob
 from hanse.ids import JobId, job_number
 from hanse.journal.port import Append, Entry, Head, Holder
@@ -86,7 +87,7 @@ def head(row: Row, where: str) -> Head:
     values = dict(zip(FIELDS, row, strict=True))
     try:
         values["superseded"] = bool(values["superseded"])
-        found = msgspec.convert(values, Head, builtin_types=(bytes,))  # else text is base64
+        found = from_builtins(values, Head, builtin_types=(bytes,))  # else text is base64
         _check(found)
     except (msgspec.ValidationError, ValueError) as error:
         raise unreadable(values["id"], where, error) from None
@@ -121,7 +122,7 @@ def damaged(job: object, name: object = "") -> Head:
 def holder(row: Row) -> Holder:
     """A holder from its columns: whoever it is, the lock says that there is one."""
     try:
-        found = msgspec.convert(dict(zip(Holder.__struct_fields__, row, strict=True)), Holder)
+        found = from_builtins(dict(zip(Holder.__struct_fields__, row, strict=True)), Holder)
     except msgspec.ValidationError:
         return NOBODY_KNOWS
     return found if 0 <= found.since_s <= _LATEST_S else NOBODY_KNOWS

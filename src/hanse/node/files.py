@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hanse.decoding import from_json
 from hanse.errors import WorldError
 from hanse.journal import private
 
@@ -18,7 +19,7 @@ def read(path: Path, kind: Any, empty: T, advice: str) -> T:
     with this advice if it cannot be read, JournalError if it may be somebody else's, OSError."""
     private.files([str(path)])
     try:
-        found: T = msgspec.json.decode(path.read_bytes(), type=kind)
+        found: T = from_json(path.read_bytes(), kind)
     except FileNotFoundError:
         return empty
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

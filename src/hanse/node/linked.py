@@ -16,6 +16,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.messages import EndNote, FailureNote, Orders, Report, SegmentNote
+from hanse.decoding import from_json
 from hanse.engines import port
 from hanse.engines.port import Printed, Work
 from hanse.errors import BadLink, HanseError, JournalUnavailable, NoSuchJob, UsageError
@@ -280,7 +281,7 @@ class Linked:
 def earlier_sites(path: Path) -> list[SiteId]:
     """The sites that took part when the home ended."""
     with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return [SiteId(each) for each in msgspec.json.decode(path.read_bytes(), type=list[str])]
+        return [SiteId(each) for each in from_json(path.read_bytes(), list[str])]
     return []
 
 

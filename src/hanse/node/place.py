@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from hanse.decoding import from_json
 from hanse.errors import UsageError
 from hanse.journal import private
 
@@ -141,7 +142,7 @@ class Place:
     def running(self) -> Running | None:
         """The node that runs here; None if none does, or it has only begun."""
         try:
-            found = msgspec.json.decode(self._state.read_bytes(), type=Running)
+            found = from_json(self._state.read_bytes(), Running)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         return found if self.is_taken() else None

@@ -19,6 +19,7 @@ import msgspec
 
 from hanse import limits
 from hanse.core.spots import Told
+from hanse.decoding import from_json
 from hanse.errors import HanseError, UsageError
 from hanse.journal import private
 from hanse.node import files
@@ -94,7 +95,7 @@ def _checked(path: Path) -> _Kept:
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode) or found.st_size > limits.SPOT_BYTES:
         raise UsageError(f"no file of at most {limits.SPOT_BYTES:,} bytes")
-    return msgspec.json.decode(path.read_bytes(), type=_Kept)
+    return from_json(path.read_bytes(), _Kept)
 
 
 def write(path: Path, told: Told) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from hanse.decoding import from_msgpack
 from hanse.payloads.payload import Payload, items, join
 
 Reference = tuple[str, int]
@@ -55,7 +56,7 @@ def unpack_calls(payload: Payload) -> CallBlock:
     """Raises ValueError if it is none: it may come from outside."""
     *parts, last = items(payload)
     try:
-        index = msgspec.msgpack.decode(last.data, type=_Index)
+        index = from_msgpack(last.data, _Index)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"a block of calls has no index: {error}") from error
     calls, functions = len(index.keys), len(index.functions)

@@ -17,6 +17,7 @@ from typing import Annotated, BinaryIO, TypeGuard
 
 import msgspec
 
+from hanse.decoding import msgpack_decoder
 from hanse.errors import WorldError
 from hanse.limits import (
     KIB,
@@ -71,10 +72,10 @@ class _Label(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 _SMALL_FILE_BYTES = 64 * KIB
 
 _encoder = msgspec.msgpack.Encoder()
-_labels = msgspec.msgpack.Decoder(_Label)
-_roughs = msgspec.msgpack.Decoder(_Rough)
-_spans = msgspec.msgpack.Decoder(_Spans)
-_parts = msgspec.msgpack.Decoder(tuple[_Rough, bytes])
+_labels = msgpack_decoder(_Label)
+_roughs = msgpack_decoder(_Rough)
+_spans = msgpack_decoder(_Spans)
+_parts = msgpack_decoder(tuple[_Rough, bytes])
 
 
 class Deferred:

@@ -18,6 +18,7 @@ from hanse.core.events import (
     JobSubmitted,
     SegmentCommitted,
 )
+from hanse.decoding import msgpack_decoder
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Entry
@@ -65,7 +66,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Body)
+_decoder = msgpack_decoder(Body)
 
 
 def encode(job: JobId, seq: int, body: Body, packed: Packed | None) -> Entry:

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from hanse import limits
+from hanse.decoding import json_decoder
 from hanse.engines.port import Printed
 from hanse.ids import JobId
 
@@ -36,7 +37,7 @@ class Piece(msgspec.Struct, frozen=True):
     text: str
 
 
-_decode = msgspec.json.Decoder(Piece).decode
+_decode = json_decoder(Piece).decode
 
 
 def _lines_in(text: str) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from blake3 import blake3
 
+from hanse.decoding import from_msgpack
 from hanse.errors import JournalDamaged
 from hanse.ids import BlobId, blob_id, parse_blob_id
 from hanse.limits import INLINE_BYTES
@@ -98,7 +99,7 @@ def unpack(header: bytes, blobs: Blobs) -> Payload:
 
 def _read(header: bytes) -> Header:
     try:
-        return msgspec.msgpack.decode(header, type=Header)
+        return from_msgpack(header, Header)
     except msgspec.MsgspecError as error:
         raise JournalDamaged(f"a recorded payload cannot be read: {error}") from error
 

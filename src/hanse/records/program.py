@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hanse.decoding import from_msgpack
 from hanse.errors import JournalDamaged
 from hanse.ids import JobId
 from hanse.journal.port import Head, Holder
@@ -88,7 +89,7 @@ def encode(program: ProgramRecord) -> bytes:
 def decode(data: bytes, job: JobId) -> ProgramRecord:
     """Raises JournalDamaged."""
     try:
-        return msgspec.msgpack.decode(data, type=ProgramRecord)
+        return from_msgpack(data, ProgramRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"the program of job {job} cannot be read: {error}") from error
 

@@ -16,6 +16,7 @@ from hanse.core.events import (
     JobSpent,
     SegmentCommitted,
 )
+from hanse.decoding import from_msgpack
 from hanse.journal.port import Head
 from hanse.model.account import Account, settled
 from hanse.model.job import JobState
@@ -76,6 +77,6 @@ def usage_of(head: Head) -> Usage:
     if not head.summary:
         return Usage()
     try:
-        return msgspec.msgpack.decode(head.summary, type=Usage)
+        return from_msgpack(head.summary, Usage)
     except msgspec.MsgspecError:  # of a newer version: shown as unknown, no reason to fail
         return Usage()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from hanse.decoding import from_msgpack
 from hanse.errors import UsageError
 
 _PREFIX = "hanse_"
@@ -50,9 +51,7 @@ def decode(text: str) -> Address:
     try:
         data = text[len(_PREFIX) :].encode("ascii")
         data = base64.b64decode(data + b"=" * (-len(data) % 4), b"-_", validate=True)
-        version, url, fingerprint, secret = msgspec.msgpack.decode(
-            data, type=tuple[int, str, str, str]
-        )
+        version, url, fingerprint, secret = from_msgpack(data, tuple[int, str, str, str])
     except (binascii.Error, msgspec.MsgspecError, UnicodeError, ValueError):
         raise UsageError("this token is cut short or changed: copy it as a whole") from None
     if version != 1:

@@ -18,6 +18,7 @@ from msgspec import structs
 from urllib3.exceptions import HTTPError
 
 from hanse import limits
+from hanse.decoding import from_json, from_msgpack
 from hanse.errors import (
     HanseError,
     JournalUnavailable,
@@ -83,7 +84,7 @@ class Dial:
             headers, body = _parcel(about, payloads, self._takes_squeezed)
         data = self._whole(method, path, self._headers | headers, body)
         try:
-            return msgspec.msgpack.decode(data, type=kind)
+            return from_msgpack(data, kind)
         except msgspec.MsgspecError as error:
             raise NodeError(f"{self.url} gave an answer that cannot be read: {error}") from error
 
@@ -234,7 +235,7 @@ def _expanded(answer: Any) -> Iterator[bytes]:
 def _error_of(status: int, data: bytes, url: str) -> HanseError:
     """The error that a node's answer stands for."""
     try:
-        problem = msgspec.json.decode(data, type=Problem)
+        problem = from_json(data, Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         if status in (502, 503, 504):  # a proxy's
             return NodeUnavailable(f"{url} cannot be reached: HTTP status {status}")

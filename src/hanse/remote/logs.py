@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from hanse import limits
+from hanse.decoding import json_decoder
 from hanse.errors import NodeError, NodeUnavailable
 from hanse.ids import JobId
 from hanse.records.logs import Piece
@@ -29,7 +30,7 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     over: bool = False
 
 
-_decode = msgspec.json.Decoder(LogLine).decode
+_decode = json_decoder(LogLine).decode
 
 
 def read_log(

@@ -15,6 +15,7 @@ import msgspec
 from blake3 import blake3
 
 from hanse.blobs.store import BlobFile
+from hanse.decoding import msgpack_decoder
 from hanse.errors import JournalDamaged, JournalError, NodeError, NodeUnavailable, NoSuchJob
 from hanse.ids import BlobId, JobId, blob_id
 from hanse.journal.port import Append, Entry, Head, Holder
@@ -23,7 +24,7 @@ from hanse.payloads.files import make_anonymous
 from hanse.remote.dial import Dial
 from hanse.wire.api import Record
 
-_records = msgspec.msgpack.Decoder(Record)
+_records = msgpack_decoder(Record)
 
 
 class NodeHead(Head, frozen=True, kw_only=True):

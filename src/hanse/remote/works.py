@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from hanse import limits
+from hanse.decoding import from_msgpack
 from hanse.engines.port import Block, Program, Work
 from hanse.errors import NodeError
 from hanse.ids import LeaseId
@@ -121,9 +122,9 @@ def unpack_work(about: msgspec.Raw, payloads: Sequence[Payload]) -> SentWork:
         return all_of_them[value]
 
     try:
-        bundled = msgspec.msgpack.decode(about, type=_Bundled).bundled
+        bundled = from_msgpack(about, _Bundled).bundled
         all_of_them |= _apart(bundled, payloads)
-        return msgspec.msgpack.decode(about, type=SentWork, dec_hook=payload)
+        return from_msgpack(about, SentWork, dec_hook=payload)
     except (msgspec.MsgspecError, BadParcel, UnicodeDecodeError, RecursionError) as error:
         raise NodeError(f"the home sent a work that cannot be read: {error}") from error
 

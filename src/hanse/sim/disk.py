@@ -12,10 +12,11 @@ import msgspec
 
 from hanse import limits
 from hanse.core.events import Fact
+from hanse.decoding import msgpack_decoder
 from hanse.sim.draws import Draws
 from hanse.sim.world import World
 
-_facts = msgspec.msgpack.Decoder(list[Fact])
+_facts = msgpack_decoder(list[Fact])
 encode = msgspec.msgpack.Encoder().encode
 
 BACKLOG = 2000

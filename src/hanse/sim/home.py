@@ -27,6 +27,7 @@ from hanse.core.events import (
 )
 from hanse.core.home import Home
 from hanse.core.spots import Told
+from hanse.decoding import from_json
 from hanse.ids import JobId, SiteId
 from hanse.model.aims import Tariff
 from hanse.model.fit import Offer
@@ -207,7 +208,7 @@ class HomeNode(Node):
     def recall(self, learnt: Told) -> None:
         """What nodes keep in a file of their own; nothing, if their disk was lost."""
         if self.keeps:
-            kept = msgspec.json.decode(msgspec.json.encode(learnt), type=Told)
+            kept = from_json(msgspec.json.encode(learnt), Told)
             self.home.spots.recall(kept, 0, self.clock.now_ns())
         self.keeps = True
 

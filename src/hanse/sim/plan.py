@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from hanse import limits
+from hanse.decoding import from_json
 from hanse.model.aims import Aims, Tariff
 
 RUN_BITS = 32
@@ -135,4 +136,4 @@ def encode(plan: Plan) -> bytes:
 
 def decode(data: bytes) -> Plan:
     """Raises msgspec.ValidationError, which names the field."""
-    return msgspec.json.decode(data, type=Plan)
+    return from_json(data, Plan)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import msgspec
 
 from hanse.core.messages import Orders, Report
+from hanse.decoding import msgpack_decoder
 from hanse.errors import WorldError
 
 VERSION = b"\x01"
 
 _encoder = msgspec.msgpack.Encoder()
-_reports = msgspec.msgpack.Decoder(Report)
-_orders = msgspec.msgpack.Decoder(Orders)
+_reports = msgpack_decoder(Report)
+_orders = msgpack_decoder(Orders)
 
 # msgspec lets the errors of text that is no UTF-8 and of nesting without end through as they are.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

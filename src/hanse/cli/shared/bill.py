@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hanse.cli.shared import words
+from hanse.decoding import from_builtins
 
 if TYPE_CHECKING:
     from hanse.model.account import Account
@@ -18,7 +19,7 @@ def account_of(told: Any) -> Account | None:
     from hanse.model.account import Account
 
     try:
-        return msgspec.convert(told, Account) if told is not None else None
+        return from_builtins(told, Account) if told is not None else None
     except msgspec.ValidationError:
         return None
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from hanse.decoding import msgpack_decoder
 from hanse.engines.port import Event, Printed, Work
 from hanse.model.resources import Amount
 from hanse.payloads.files import File
@@ -141,8 +142,8 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
 
 News = Made | Heard | Gone | Machines | Free | Closed
 
-orders = msgspec.msgpack.Decoder(Order)
-news = msgspec.msgpack.Decoder(News)
+orders = msgpack_decoder(Order)
+news = msgpack_decoder(News)
 plain = msgspec.msgpack.Encoder()
 
 
@@ -173,7 +174,7 @@ class Reader:
     def __init__(self, kind: Any) -> None:
         self._kept: dict[int, Payload] = {}
         self._fds: list[int] = []
-        self._decoder = msgspec.msgpack.Decoder(list[kind], dec_hook=self._unpack)
+        self._decoder = msgpack_decoder(list[kind], dec_hook=self._unpack)
 
     def read(self, data: bytes, fds: list[int]) -> list[Any]:
         """The messages; takes descriptors from the front of `fds`."""

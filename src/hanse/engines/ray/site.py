@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from hanse import __version__
+from hanse.decoding import from_json
 from hanse.engines.port import Event, Loop, Printed
 from hanse.engines.ray.cluster import (
     NOT_INSTALLED,
@@ -213,7 +214,7 @@ def _kept(home: Path) -> _Kept:
     """The cluster's token and port, made once. Only the node's user can read them."""
     path = home / "ray.json"
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(path.read_bytes(), type=_Kept)
+        return from_json(path.read_bytes(), _Kept)
     kept = _Kept(new_token(), free_port())
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(fd, "wb") as file:

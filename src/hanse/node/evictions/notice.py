@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from hanse import limits
+from hanse.decoding import from_json
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -54,7 +55,7 @@ def aws(answer: Answer, now_s: float) -> Notice | None:
     if answer.status != 200:
         return None
     try:
-        found = msgspec.json.decode(answer.body, type=_Action)
+        found = from_json(answer.body, _Action)
     except _UNREADABLE:
         return None
     words = f"AWS interrupts this spot instance ({found.action})"
@@ -103,7 +104,7 @@ def azure(answer: Answer, now_s: float, machine: str) -> Notice | None:
     if answer.status != 200:
         return None
     try:
-        found = msgspec.json.decode(answer.body, type=_Events)
+        found = from_json(answer.body, _Events)
     except _UNREADABLE:
         return None
     notices = [

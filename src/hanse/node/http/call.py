@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
 from hanse import limits
+from hanse.decoding import from_msgpack
 from hanse.errors import UsageError, WorldError
 from hanse.node.board import Board
 from hanse.node.http.bodies import Bodies, Body
@@ -204,7 +205,7 @@ def _taken(taking: Unwrapping, kind: type[T]) -> tuple[T, list[Payload]]:
     taking.end()
     assert taking.about is not None
     try:
-        return msgspec.msgpack.decode(taking.about, type=kind), taking.payloads
+        return from_msgpack(taking.about, kind), taking.payloads
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the request cannot be read: {error}") from error
 

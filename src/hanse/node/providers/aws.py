@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from hanse import limits
+from hanse.decoding import from_builtins
 from hanse.errors import UsageError
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
 
@@ -105,7 +106,7 @@ class AwsProvider:
             raise UsageError(f"AWS: {error}") from error
 
     def bring(self, order: Order) -> str:
-        how = msgspec.convert(order.how, AwsOffer)
+        how = from_builtins(order.how, AwsOffer)
         asked: dict[str, Any] = {
             "MinCount": 1, "MaxCount": 1,
             "ClientToken": f"{self._owner}-{order.id}"[-64:],

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from hanse import limits
+from hanse.decoding import from_builtins
 from hanse.engines.local.processes import kill_group
 from hanse.model.rental import MACHINE_ID
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
@@ -50,7 +51,7 @@ class CommandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def check_offer(how: Mapping[str, object]) -> None:
     """What an offer tells `create` beside, which becomes variables. Raises ValueError."""
-    for name in msgspec.convert(how, dict[str, str | int | float]):
+    for name in from_builtins(how, dict[str, str | int | float]):
         if not _VARIABLE.fullmatch(name) or name.upper() in _OURS:
             raise ValueError(f"HANSE_{name.upper()} cannot be said by an offer: name it otherwise")
 

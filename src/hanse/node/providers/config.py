@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from hanse.decoding import from_builtins
 from hanse.errors import UsageError
 from hanse.limits import SECOND
 from hanse.model.aims import NANO, Tariff
@@ -68,15 +69,15 @@ Make = Callable[[Mapping[str, Any], str, Path], Provider]
 
 
 def _command(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
-    return CommandProvider(msgspec.convert(told, CommandSettings), owner, directory)
+    return CommandProvider(from_builtins(told, CommandSettings), owner, directory)
 
 
 def _slurm(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
-    return SlurmProvider(msgspec.convert(told, SlurmSettings), owner, directory)
+    return SlurmProvider(from_builtins(told, SlurmSettings), owner, directory)
 
 
 def _aws(told: Mapping[str, Any], owner: str, directory: Path) -> Provider:
-    return AwsProvider(msgspec.convert(told, AwsSettings), owner)
+    return AwsProvider(from_builtins(told, AwsSettings), owner)
 
 
 class _Kind(NamedTuple):
@@ -85,9 +86,9 @@ class _Kind(NamedTuple):
 
 
 KINDS: dict[str, _Kind] = {
-    "aws": _Kind(_aws, partial(msgspec.convert, type=AwsOffer)),
+    "aws": _Kind(_aws, partial(from_builtins, kind=AwsOffer)),
     "command": _Kind(_command, check_offer),
-    "slurm": _Kind(_slurm, partial(msgspec.convert, type=SlurmOffer)),
+    "slurm": _Kind(_slurm, partial(from_builtins, kind=SlurmOffer)),
 }
 
 
@@ -132,7 +133,7 @@ def _provider(path: Path, text: str, name: str, told: Any, owner: str) -> Brings
     for each, about in offers.items():
         with _where(path, text, (name, "offers", each)):
             _check_name(each)
-            offer = msgspec.convert(about, _Offer)
+            offer = from_builtins(about, _Offer)
             rentals.append(_rental(each, offer))
             with _where(path, text, (name, "offers", each, "how")):
                 KINDS[kind].check(offer.how)

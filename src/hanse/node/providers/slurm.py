@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from hanse import limits
+from hanse.decoding import from_builtins
 from hanse.journal import private
 from hanse.node.providers.command import own_environment, run_quietly
 from hanse.node.providers.port import InDoubt, NotBrought, Order, Owned
@@ -71,7 +72,7 @@ class SlurmProvider:
             raise InDoubt("Slurm: sbatch did not say which job it made") from error
 
     def _sbatch(self, order: Order) -> list[str]:
-        how = msgspec.convert(order.how, SlurmOffer)
+        how = from_builtins(order.how, SlurmOffer)
         amount, rental = order.rental.amount, order.rental
         minutes = max(1, rental.life_ns // (60 * limits.SECOND))
         memory = [f"--mem={amount.memory_bytes >> 20}M"] if amount.memory_bytes else []
