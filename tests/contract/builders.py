@@ -29,7 +29,7 @@ from hanse.payloads.payload import dump_batch, dump_one, load
 from hanse.runtime.loop import Loop
 
 Factory = Callable[[Loop, Callable[[Event], None]], Engine]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _numbers = itertools.count(1)
 
 

@@ -132,7 +132,7 @@ def test_a_connection_outlives_a_cut_that_nobody_was_told_of(pair):
         trips(far, far.gateway, 0.5)
     assert len(ticks.read_text()) <= len(cut) + 2  # what was on its way
     far.heal()
-    until(lambda: len(ticks.read_text()) > len(cut) + 10, 30)
+    until(lambda: len(ticks.read_text()) > len(cut) + 10)
     assert line.poll() is None
 
 

@@ -74,10 +74,10 @@ def slurm(directory: Path) -> Iterator[dict[str, str]]:
                f"--socket={socket_path}", f"--pid-file={directory}/munge.pid",
                f"--log-file={directory}/munge.log",
                f"--seed-file={directory}/munge.seed")  # fmt: skip
-        until(socket_path.exists, 30)
+        until(socket_path.exists)
         _start(stack, directory, env, "slurmctld", "-D")
         _start(stack, directory, env, "slurmd", "-D", "-N", host)
-        until(lambda: _idle(env), 60)
+        until(lambda: _idle(env))
         yield env
 
 

@@ -129,10 +129,10 @@ def test_a_program_that_was_killed_goes_on_within_its_items(
     env = environment(hanse_home, PYTHONPATH=paths)
     first = subprocess.Popen(command, env=env, process_group=0)
     saved = hanse_home / "saved"
-    until(lambda: len(read(ledger)) == 3, 60)
-    until(lambda: any(saved.glob("j-*/0")), 30)
+    until(lambda: len(read(ledger)) == 3)
+    until(lambda: any(saved.glob("j-*/0")))
     time_of = next(saved.glob("j-*/0")).stat  # the third may still be on its way
-    until(lambda: time_of().st_mtime < time.time() - 0.5, 30)
+    until(lambda: time_of().st_mtime < time.time() - 0.5)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     gate.touch()
@@ -167,12 +167,12 @@ def test_a_machine_that_takes_over_starts_from_what_was_saved_at_one_that_was_ta
     link(site, home)
     with home.connect() as client:
         job = client.map(partial(until_wanted, ledger=str(ledger)), [0])
-        until(lambda: ran_at(site, ledger), 60)
+        until(lambda: ran_at(site, ledger))
         file.write_text("6")
         other = hosts.node("other")
         link(other, home)
         assert list(job) == [[1, 2, 3]]
-    until(lambda: not list((home.home / "node" / "saved").glob("j-*")), 30)
+    until(lambda: not list((home.home / "node" / "saved").glob("j-*")))
 
 
 def at_the_end(item: int) -> int:

@@ -48,24 +48,24 @@ def test_a_site_with_a_notice_hands_back_what_has_not_begun(hosts: Hosts, tmp_pa
     link(site, home)
     with home.connect() as client:
         job = client.map(noting(ledger, 0.1), range(60))
-        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10, 60)
+        until(lambda: sum(place == str(site.home) for _, place in read(ledger)) > 10)
         file.write_text("3600 seconds until the rack is moved")
-        until(lambda: "taken away" in links(site)[0].state, 30)
-        until(lambda: "until the rack is moved" in job.explain(), 30)
+        until(lambda: "taken away" in links(site)[0].state)
+        until(lambda: "until the rack is moved" in job.explain())
         there = sum(place == str(site.home) for _, place in read(ledger))
         assert list(job) == list(range(60))
     runs = read(ledger)
     assert max(Counter(item for item, _ in runs).values()) == 1, "what has begun ends there"
     more = sum(place == str(site.home) for _, place in runs) - there
     assert more <= 2, "and nothing else begins, but what a worker was about to"
-    until(lambda: len(machines(home)) == 1, 30)  # it is let go as soon as all it did is home
+    until(lambda: len(machines(home)) == 1)  # it is let go as soon as all it did is home
     assert "the rack is moved" in machines(site)[0]
     refused = site.command("link", "whatever")
     assert "being taken away" in refused.stderr
     assert len(links(site)) == 1, "started again, it would work for the home as before"
     assert site.end() == 0
     site.start()  # and the file is still there
-    until(lambda: "taken away" in links(site)[0].state, 30)
+    until(lambda: "taken away" in links(site)[0].state)
 
 
 def test_what_cannot_end_within_the_notice_runs_elsewhere_before_its_end(
@@ -90,10 +90,10 @@ def test_what_cannot_end_within_the_notice_runs_elsewhere_before_its_end(
     function = partial(stuck_at, home=str(site.home), ledger=str(ledger))
     with home.connect() as client:
         job = client.map(function, range(2))
-        until(lambda: ran_at(site, ledger), 30)
+        until(lambda: ran_at(site, ledger))
         soon = datetime.now(UTC) + timedelta(seconds=6)
         taken = soon.strftime("%Y-%m-%dT%H:%M:%SZ")
-        until(lambda: len(machines(home)) == 1, 30)
+        until(lambda: len(machines(home)) == 1)
         other = hosts.node("other")
         link(other, home)
         assert list(job) == [0, 1]
@@ -107,7 +107,7 @@ def test_where_sigterm_means_it_a_node_ends_what_it_has_begun(hosts: Hosts, tmp_
     node, ledger = hosts.node("node", "--cpus", "1", "--evictions", "sigterm"), tmp_path / "ledger"
     with node.connect() as client:
         job = client.map(noting(ledger, 1.0), range(3), name="noted")
-        until(lambda: len(read(ledger)) == 1, 30)
+        until(lambda: len(read(ledger)) == 1)
         assert node.process is not None
         node.process.send_signal(signal.SIGTERM)
         assert node.process.wait(30) == 0

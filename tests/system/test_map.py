@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import operator
+import os
 import threading
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -66,7 +68,7 @@ def test_an_endless_generator_is_read_as_results_are_taken(client):
     taken = list(itertools.islice(iter(job), 1000))
     assert taken == [2 * x for x in range(1000)]
     job.cancel()
-    job.wait(10)
+    assert job.wait(60)
     assert job.state == "cancelled"
 
 
@@ -184,22 +186,17 @@ def test_progress_adds_up(client):
     assert progress.state == "done"
 
 
-def test_cancelled_code_stops_within_a_second(client, tmp_path):
-    mark = tmp_path / "mark"
-
+def test_cancelled_code_stops(client, tmp_path):
     def tick(_: int) -> None:
         while True:
-            mark.write_text(str(time.monotonic()))
+            (tmp_path / str(os.getpid())).touch()
             time.sleep(0.01)
 
     job = client.map(tick, range(2))
-    until(mark.exists)
-    asked = time.monotonic()
+    until(lambda: len(os.listdir(tmp_path)) == 2)
     job.cancel()
-    assert job.wait(5)
-    until(lambda: time.monotonic() > asked + 1.2)
-    last = float(mark.read_text() or 0)
-    assert last < asked + 1.0
+    assert job.wait(60)
+    until(lambda: not any(psutil.pid_exists(int(pid)) for pid in os.listdir(tmp_path)))
     with pytest.raises(hanse.JobCancelled):
         list(job)
 
@@ -216,7 +213,7 @@ def test_a_second_job_gets_its_share_while_a_long_one_runs(client):
     long = client.map(time.sleep, itertools.repeat(0.05))
     taking = threading.Thread(target=lambda: [None for _ in itertools.islice(iter(long), 40)])
     taking.start()
-    assert client.submit(double, 4).result(10) == 8
+    assert client.submit(double, 4).result(60) == 8
     taking.join()
     long.cancel()
 

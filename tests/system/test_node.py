@@ -187,7 +187,7 @@ def test_a_job_goes_on_though_its_program_has_gone(node, tmp_path, monkeypatch):
     for name, value in node.env.items():
         monkeypatch.setenv(name, value)
     program.kill_after(800)  # all inputs have left it long before
-    until(lambda: len(committed(node)[0]) == 3000, 60)
+    until(lambda: len(committed(node)[0]) == 3000)
     assert int(program.result()) == sum(x * x for x in range(3000))
     assert len(program.lines()) == 3000  # nothing ran again
 
@@ -276,7 +276,7 @@ def test_a_list_is_handed_over_whole_before_its_client_leaves(node):
 
     with node.connect() as client:
         job = client.map(len, [bytes(10_000)] * 3000, name="left")
-    until(lambda: RemoteRecords(node.dial()).journal.find("left").done == 3000, 60)
+    until(lambda: RemoteRecords(node.dial()).journal.find("left").done == 3000)
     assert job.state in {"cancelled", "done"}  # here: its client left, before all was done or after
     with node.connect() as client:
         assert list(client.job("left")) == [10_000] * 3000

@@ -172,7 +172,7 @@ def test_scripts_that_wait_for_their_jobs_do_not_hold_the_cores_that_these_need(
         scripts.submit(away, MANY, scripts.pids, gate, 10 + n, name=f"s{n}.py")
         for n in range(limits.SCRIPTS_PER_CORE + 2)
     ]
-    until(lambda: len(scripts.read(scripts.pids)) == limits.SCRIPTS_PER_CORE, 60)
+    until(lambda: len(scripts.read(scripts.pids)) == limits.SCRIPTS_PER_CORE)
     assert "scripts" in away("explain", ids[-1]).stdout
     assert len(scripts.read(scripts.pids)) == limits.SCRIPTS_PER_CORE
     gate.touch()

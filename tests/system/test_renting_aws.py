@@ -128,4 +128,4 @@ def test_a_job_runs_on_an_instance_that_its_own_user_data_boots(
     assert len(places) == 1
     assert str(ec2.directory) in places.pop()
     assert len(ec2.booted) == 1
-    until(lambda: not ec2.alive(), 60)
+    until(lambda: not ec2.alive())

@@ -46,7 +46,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             monkeypatch.setenv(name, value)
         yield place
         subprocess.run(["scancel", "--me"], check=False)
-        until(lambda: not jobs(), 30)
+        until(lambda: not jobs())
 
 
 def jobs() -> list[str]:
@@ -68,15 +68,15 @@ def test_a_job_runs_as_a_job_of_slurm_and_what_leaked_is_cancelled(
         gate = cluster / "gate"
         job = client.map(gated, range(20), [str(gate)] * 20, deadline=600)
         node = (home.place.home / "id").read_text().strip()
-        until(lambda: jobs() == [f"hanse.{node}.core-1-1"], 60)
+        until(lambda: jobs() == [f"hanse.{node}.core-1-1"])
         (token,) = (cluster / "slurm").glob("*.token")
         assert token.stat().st_mode & 0o077 == 0
         gate.touch()
         assert {place for _, place in job} == {str(cluster)}
-    until(lambda: not jobs(), 60)
+    until(lambda: not jobs())
     home.kill()
     for owner, machine in ((node, "core-1-9"), ("n-other", "core-1-1")):
         command = ["sbatch", f"--job-name=hanse.{owner}.{machine}", f"--chdir={cluster}"]
         subprocess.run([*command, "--wrap=sleep 1000"], check=True, capture_output=True)
     home.start()
-    until(lambda: jobs() == ["hanse.n-other.core-1-1"], 60)
+    until(lambda: jobs() == ["hanse.n-other.core-1-1"])

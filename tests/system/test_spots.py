@@ -45,7 +45,7 @@ def test_what_was_learnt_of_a_linked_machine_is_used_after_a_restart(hosts: Host
     first = told_at(home, site)
     site.kill()
     site.start()
-    until(lambda: links(site)[0].state == "linked", 60)
+    until(lambda: links(site)[0].state == "linked")
     learnt = told_at(home, site)
     assert learnt < first / 4
     assert home.end() == 0

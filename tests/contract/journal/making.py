@@ -19,7 +19,7 @@ from hanse.journal.opening import open_journal
 from hanse.journal.port import Append, Head, Holder, Journal
 from hanse.journal.seal import seal
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 Open = Callable[[], Journal]
 _numbers = itertools.count(1)
 ME = Holder("here", os.getpid(), 1_700_000_000.0)
