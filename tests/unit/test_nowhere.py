@@ -74,11 +74,13 @@ def test_sites_that_left_or_fell_silent_are_named() -> None:
     town.place("a")
     town.place("b")
     town.tell(Withdraw(SiteId("a")))
+    town.tell(Describe(SiteId("c"), Offer()))
     town.wait(1 + LEASE_TTL_NS / SECOND)
     job = town.submit("j", 10)
     told = why(town, job)
     assert "a: it takes part no more" in told
     assert "b: it has been silent for" in told
+    assert "c: it has not spoken yet" in told
 
 
 def test_of_many_sites_some_are_named_and_the_others_counted() -> None:
@@ -141,6 +143,7 @@ def test_a_job_that_waits_by_plan_is_not_lost(most: int, monkeypatch: pytest.Mon
         town.now_ns += HOUR_NS // 10
         site.finish()
     town.tell(Withdraw(SiteId("a")))
+    town.tell(Describe(SiteId("c"), Offer()))
     town.wait(1 + LEASE_TTL_NS / SECOND)
     assert not town.job(job).leases
     renter = Renter(town.home, [rented("sure", 4), rented("spot", 1, spot=True)])

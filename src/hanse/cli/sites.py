@@ -44,6 +44,6 @@ def _row(site: SiteSeen) -> tuple[str, ...]:
     return (
         site.id, site.state, f"{used:g} of {site.capacity.cpus_milli / 1000:g} cpus",
         f"{site.leases:,}", site.region, bill.amount(site.price) + " spot" * site.spot,
-        f"{words.duration(site.heard_s)} ago",
+        f"{words.duration(site.heard_s)} ago" if site.incarnation else "",
         words.duration(site.trip_s) if site.trip_s else "", site.python,
     )  # fmt: skip

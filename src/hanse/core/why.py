@@ -305,6 +305,8 @@ def _useless(spec: JobSpec, site: Site, now_ns: int) -> str | None:
 def _silence(site: Site, now_ns: int) -> str:
     if site.withdrawn:
         return "it takes part no more"
+    if site.incarnation == 0:
+        return "it has not spoken yet"
     return f"it has been silent for {duration(now_ns - site.heard_ns)}"
 
 

@@ -257,7 +257,7 @@ class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     state: str  # in words
-    incarnation: int  # a restarted one has a higher one
+    incarnation: int  # a restarted one has a higher one; 0: it has not spoken yet
     capacity: Amount  # nothing while it is silent
     free: Amount
     leases: int
