@@ -329,6 +329,14 @@ def _pour(one: socket.socket, other: socket.socket) -> None:
         other.shutdown(socket.SHUT_WR)
 
 
+def test_a_home_that_ends_breaks_off_its_streams_without_a_word(hosts: Hosts) -> None:
+    home, site = hosts.node("home"), hosts.node("site")
+    link(site, home)
+    assert home.end() == 0
+    (line,) = home.log.splitlines()
+    assert line.startswith("A node runs at ")
+
+
 def test_a_link_passes_tls_and_a_proxy(hosts: Hosts) -> None:
     home = hosts.node("home", "--listen", "127.0.0.2:0", "--name", "127.0.0.2", "--cpus", "1")
     site = hosts.node("site")
