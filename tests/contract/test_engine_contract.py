@@ -848,8 +848,8 @@ def test_short_items_are_all_counted(bench: Bench, kind: str) -> None:
     took = used(bench.run(function, range(50_000), **more))
     in_all_ns = time.monotonic_ns() - began_ns
     assert took.items == 50_000
-    # One worker ran them one after another; a bucket's bound is up to twice what it counts.
-    assert took.quantile_ns(0.5) * 25_000 < 2 * in_all_ns
+    # One worker ran them one after another; what a bucket tells is right within 7 %.
+    assert took.quantile_ns(0.5) * 25_000 < 1.1 * in_all_ns
 
 
 def test_failed_items_are_counted_with_their_time(bench: Bench) -> None:

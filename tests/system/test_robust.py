@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from system.real import Script, until
@@ -146,10 +147,13 @@ def test_an_exception_that_is_slow_to_read_holds_up_nobody_else(client):
     def fail() -> None:
         raise Slow
 
+    READ_ON.clear()
     failing = client.submit(fail)
     until(failing.done)
-    assert client.submit(abs, -2).result(60) == 2
-    READ_ON.set()
+    try:
+        assert client.submit(abs, -2).result(60) == 2
+    finally:
+        READ_ON.set()
     assert isinstance(failing.exception(), RuntimeError | hanse.TaskError)
 
 
@@ -158,7 +162,7 @@ READ_ON = threading.Event()
 
 def slow_to_read() -> Exception:
     if not os.environ.get("HANSE_DEPTH"):
-        READ_ON.wait()
+        READ_ON.wait(120)
     return RuntimeError("read")
 
 
@@ -288,7 +292,7 @@ PICKLING, PICKLE_ON = threading.Event(), threading.Event()
 class SlowToPickle:
     def __reduce__(self):
         PICKLING.set()
-        PICKLE_ON.wait()
+        PICKLE_ON.wait(120)
         return int, (1,)
 
 
@@ -298,16 +302,16 @@ class ExitsWhenPickled:
 
 
 def test_inputs_that_are_slow_to_pickle_hold_up_nobody_else(client):
-    results: list[int] = []
-    slow = threading.Thread(
-        target=lambda: results.extend(client.map(abs, (SlowToPickle() for _ in range(4))))
-    )
-    slow.start()
-    assert PICKLING.wait(60)
-    assert [client.submit(abs, -2).result(60) for _ in range(50)] == [2] * 50
-    PICKLE_ON.set()
-    slow.join()
-    assert results == [1] * 4
+    PICKLING.clear()
+    PICKLE_ON.clear()
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(lambda: list(client.map(abs, (SlowToPickle() for _ in range(4)))))
+        try:
+            assert PICKLING.wait(60)
+            assert [client.submit(abs, -2).result(60) for _ in range(50)] == [2] * 50
+        finally:
+            PICKLE_ON.set()
+        assert slow.result(60) == [1] * 4
 
 
 @pytest.mark.parametrize("end", [None, ValueError("the source went away")])

@@ -8,7 +8,9 @@ import sys
 READS = """
 import sys, threading
 import msgspec
-from hanse.decoding import from_builtins, from_json, from_msgpack, json_decoder, msgpack_decoder
+from hanse.decoding import (
+    from_builtins, from_json, from_msgpack, json_decoder, json_schemas, msgpack_decoder,
+)
 
 def read(kind, value):
     packed, text = msgspec.msgpack.encode(value), msgspec.json.encode(value)
@@ -17,6 +19,7 @@ def read(kind, value):
         lambda: msgpack_decoder(list[kind]).decode(msgspec.msgpack.encode([value]))[0],
         lambda: json_decoder(kind | None).decode(text),
         lambda: from_builtins(msgspec.to_builtins(value), kind),
+        lambda: (json_schemas([kind], "{name}"), value)[1],
     ]
     together, found = threading.Barrier(len(acts)), []
 
@@ -43,5 +46,34 @@ for _ in range(10):
 
 
 def test_what_is_read_by_several_threads_for_the_first_time_is_read_right() -> None:
-    ran = subprocess.run([sys.executable, "-c", READS], capture_output=True, text=True, check=False)
+    run(READS)
+
+
+FORKS = """
+import os, sys, threading
+import msgspec
+from hanse.decoding import from_json
+
+kinds = [msgspec.defstruct(f"Kind{n}", [("a", int), ("b", list[int])]) for n in range(300)]
+sys.setswitchinterval(1e-6)
+reads = threading.Thread(target=lambda: [from_json('{"a": 1, "b": []}', kind) for kind in kinds])
+reads.start()
+while reads.is_alive():
+    child = os.fork()
+    if child == 0:
+        found = [from_json('{"a": 1, "b": []}', kind).a for kind in kinds]
+        os._exit(found != [1] * len(kinds))
+    assert os.waitpid(child, 0)[1] == 0
+reads.join()
+"""
+
+
+def test_a_child_that_is_forked_while_types_are_worked_out_can_read() -> None:
+    run(FORKS)
+
+
+def run(text: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=120
+    )
     assert ran.returncode == 0, f"{ran.returncode}: {ran.stderr}"

@@ -17,7 +17,6 @@ from hanse.cli.shared import bill, quoted, words
 from hanse.cli.shared.command import Command
 from hanse.cli.shared.lookup import record_of, recorded, records
 from hanse.cli.shared.output import Output
-from hanse.decoding import from_json
 from hanse.errors import UsageError, error_of
 
 if TYPE_CHECKING:
@@ -102,6 +101,7 @@ def _of_script(
     import msgspec
 
     from hanse.client.quoting import ASKED, Answer, Ask, Refused, Sample
+    from hanse.decoding import from_json
 
     if not Path(target).is_file():
         raise UsageError(f"there is no script {target}")

@@ -262,7 +262,7 @@ class SiteSeen(msgspec.Struct, frozen=True, kw_only=True):
     free: Amount
     leases: int
     runs: dict[str, int]  # by the job's id, how many leases
-    heard_s: float  # so long ago
+    heard_s: float  # so long ago; means nothing before it has spoken
     trip_s: float  # of a message there and back; 0: not known yet
     python: str = ""  # its minor version; empty: not known
     packages: int | None = None  # how many distributions it has; None: not known

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hanse.cli.shared import words
-from hanse.decoding import from_builtins
 
 if TYPE_CHECKING:
     from hanse.model.account import Account
@@ -16,6 +15,7 @@ def account_of(told: Any) -> Account | None:
     """From what a program or a node answers; None if it says nothing that can be read."""
     import msgspec
 
+    from hanse.decoding import from_builtins
     from hanse.model.account import Account
 
     try:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from hanse.decoding import json_schemas
 from hanse.node.http.call import BYTES
 from hanse.remote.dial import PARCEL
 from hanse.wire.api import Problem
@@ -49,9 +48,7 @@ _PARTS = {
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     routes = list(routes)
     kinds = [kind for each in routes for kind in (each.takes, each.gives) if kind is not None]
-    schemas, components = msgspec.json.schema_components(
-        [*kinds, Problem], ref_template="#/components/schemas/{name}"
-    )
+    schemas, components = json_schemas([*kinds, Problem], "#/components/schemas/{name}")
     of = dict(zip(map(repr, [*kinds, Problem]), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for each in routes:
