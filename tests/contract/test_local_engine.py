@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +93,7 @@ def test_when_the_nursery_is_killed_the_works_go_on(
     made = local_bench()
 
     def wait(x: int) -> int:
+        import time
 
         (tmp_path / str(x)).touch()
         while x == 3 and not (tmp_path / "go").exists():
@@ -252,6 +252,7 @@ def test_what_a_task_writes_to_its_workers_socket_harms_nobody_else(
         import pickle
         import socket
         import stat
+        import time
 
         from hanse.engines.local.frames import HEADER, MARK
         from hanse.engines.local.reports import _FIELDS
@@ -298,6 +299,7 @@ def test_a_task_may_use_an_engine_of_its_own_and_takes_it_along_when_it_dies(
     def outer(x: int) -> int:
         import os
         import sys
+        import time
 
         sys.path.insert(0, home)
         from builders import Bench, program

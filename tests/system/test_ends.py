@@ -23,7 +23,6 @@ from system.real import until
 
 import hanse
 
-GONE_S = 60  # what would stay, stays for good; how soon it goes depends on how busy the machine is
 PRELUDE = """
 import hanse, os, signal, subprocess, sys, time
 from pathlib import Path
@@ -99,7 +98,7 @@ def program(tmp_path: Path) -> Iterator[type[Program]]:
         yield start  # type: ignore[misc]
         for one in started:
             one.process.wait(60)
-            until(lambda one=one: not one.alive(), GONE_S)  # type: ignore[misc]
+            until(lambda one=one: not one.alive())  # type: ignore[misc]
     finally:
         for one in started:
             for process in one.alive():
@@ -270,7 +269,7 @@ def test_a_killed_program_takes_everything_with_it(program, number):
     until(lambda: len(one.alive()) >= 8)  # it, the nursery, two workers, four children
     one.process.send_signal(number)
     assert one.end()[0] == -number
-    until(lambda: not one.alive(), GONE_S)
+    until(lambda: not one.alive())
 
 
 def test_a_stopped_program_that_is_killed_takes_everything_with_it(program):
@@ -282,7 +281,7 @@ def test_a_stopped_program_that_is_killed_takes_everything_with_it(program):
     one.process.send_signal(signal.SIGSTOP)
     one.process.kill()
     one.process.wait()
-    until(lambda: not one.alive(), GONE_S)
+    until(lambda: not one.alive())
 
 
 # --- others end -----------------------------------------------------------------------------------
@@ -349,7 +348,7 @@ def test_a_forked_child_that_lives_on_keeps_no_worker_alive(program):
     child = one.pid_of("child")
     try:
         assert one.end()[0] == -signal.SIGKILL
-        until(lambda: [process.pid for process in one.alive()] == [child], GONE_S)
+        until(lambda: [process.pid for process in one.alive()] == [child])
     finally:
         os.kill(child, signal.SIGKILL)
 

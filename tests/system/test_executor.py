@@ -270,6 +270,10 @@ def test_map_raises_what_a_call_raised_in_its_place(pool):
 
 
 def test_map_times_out_since_the_call_of_map(pool, tmp_path):
+    results = pool.map(hold, [tmp_path, tmp_path / "soon"], [1, 2], timeout=60)
+    assert next(results) == 1
+    (tmp_path / "soon").touch()
+    assert next(results) == 2
     began = time.monotonic()
     results = pool.map(hold, [tmp_path, tmp_path / "flag"], [1, 2], timeout=0.7)
     with pytest.raises(TimeoutError):

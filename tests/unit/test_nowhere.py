@@ -143,7 +143,6 @@ def test_a_job_that_waits_by_plan_is_not_lost(most: int, monkeypatch: pytest.Mon
         town.now_ns += HOUR_NS // 10
         site.finish()
     town.tell(Withdraw(SiteId("a")))
-    town.tell(Describe(SiteId("c"), Offer()))
     town.wait(1 + LEASE_TTL_NS / SECOND)
     assert not town.job(job).leases
     renter = Renter(town.home, [rented("sure", 4), rented("spot", 1, spot=True)])
